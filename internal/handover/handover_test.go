@@ -1,0 +1,517 @@
+package handover
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/wire"
+)
+
+// side is one of two processes that own half of the requests each: those
+// whose path begins with its name.
+type side struct {
+	name  string
+	srv   *Server
+	other *Peer
+	saw   atomic.Int64 // requests answered here
+	moved atomic.Int64 // requests handed over
+}
+
+func (s *side) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasPrefix(r.URL.Path, "/"+s.name) {
+		s.moved.Add(1)
+		s.srv.HandOver(w, r, s.other)
+		return
+	}
+	Claim(r)
+	s.saw.Add(1)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), 400)
+		return
+	}
+	fmt.Fprintf(w, "%s %s %s %s %d:%s", s.name, r.Method, r.URL.RequestURI(), r.RemoteAddr, len(body), body)
+}
+
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(p []byte) (int, error) { l.t.Logf("%s", p); return len(p), nil }
+
+// newSides returns two connected sides; a accepts from the returned address.
+func newSides(t testing.TB, lim Limits) (a, b *side, address string) {
+	t.Helper()
+	fa, fb, err := wire.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b = &side{name: "a"}, &side{name: "b"}
+	if a.other, err = NewPeer(fa); err != nil {
+		t.Fatal(err)
+	}
+	if b.other, err = NewPeer(fb); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for _, s := range []*side{a, b} {
+		s.srv = NewServer(context.Background(), s, lim, log.New(testLog{t}, "", 0))
+		s.srv.Back = func() *Peer { return s.other }
+		wg.Add(2)
+		go func() { defer wg.Done(); s.srv.Run() }()
+		go func() { defer wg.Done(); s.srv.Receive(s.other) }()
+	}
+	wg.Add(1)
+	go func() { defer wg.Done(); a.srv.Accept(l) }()
+	t.Cleanup(func() {
+		l.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		for _, s := range []*side{a, b} {
+			s.srv.Shutdown(ctx)
+			s.other.Close()
+		}
+		wg.Wait()
+	})
+	return a, b, l.Addr().String()
+}
+
+type client struct {
+	t    testing.TB
+	conn net.Conn
+	br   *bufio.Reader
+}
+
+func dial(t testing.TB, address string) *client {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	return &client{t, conn, bufio.NewReader(conn)}
+}
+
+func (c *client) write(s string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.conn, s); err != nil {
+		c.t.Fatalf("write: %v", err)
+	}
+}
+
+// expect reads one answer: who answered, which request, with which body.
+func (c *client) expect(who, method, uri, body string) {
+	c.t.Helper()
+	resp, err := http.ReadResponse(c.br, nil)
+	if err != nil {
+		c.t.Fatalf("%s %s: %v", method, uri, err)
+	}
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.t.Fatalf("%s %s: %v", method, uri, err)
+	}
+	want := fmt.Sprintf("%s %s %s %s %d:%s", who, method, uri, c.conn.LocalAddr(), len(body), body)
+	if resp.StatusCode != 200 || string(got) != want {
+		c.t.Fatalf("%s %s answered %s %.200q, want %.200q", method, uri, resp.Status, got, want)
+	}
+	if resp.Close {
+		c.t.Fatalf("%s %s: the connection is to be closed", method, uri)
+	}
+}
+
+const get = "GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
+
+func TestConnectionTravels(t *testing.T) {
+	a, b, address := newSides(t, Limits{})
+	c := dial(t, address)
+	for range 50 {
+		for _, name := range []string{"a", "b", "b", "a"} {
+			c.write(fmt.Sprintf(get, name))
+			c.expect(name, "GET", "/"+name, "")
+		}
+	}
+	if a.saw.Load() != 100 || b.saw.Load() != 100 {
+		t.Fatalf("a answered %d and b %d requests, want 100 each", a.saw.Load(), b.saw.Load())
+	}
+	if n := a.moved.Load() + b.moved.Load(); n != 100 {
+		t.Fatalf("%d hand-overs, want 100", n)
+	}
+	if a.srv.Conns()+b.srv.Conns() != 1 {
+		t.Fatalf("a owns %d and b %d connections, want 1 in all", a.srv.Conns(), b.srv.Conns())
+	}
+}
+
+// Bodies of every framing, heads larger than the reader's buffer, requests
+// cut into pieces at random, pipelined at random: each is answered by its
+// owner, in order, with its own body.
+func TestAnyRequestStream(t *testing.T) {
+	_, _, address := newSides(t, Limits{})
+	var wg sync.WaitGroup
+	for seed := range uint64(8) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			randomStream(t, rand.New(rand.NewPCG(1, seed)), dial(t, address), 300)
+		}()
+	}
+	wg.Wait()
+}
+
+func randomStream(t testing.TB, rnd *rand.Rand, c *client, n int) {
+	type request struct{ who, method, uri, body string }
+	var stream bytes.Buffer
+	asked := make(chan request, n)
+	flush := func() {
+		for stream.Len() > 0 {
+			piece := stream.Next(1 + rnd.IntN(stream.Len()))
+			if _, err := c.conn.Write(piece); err != nil {
+				t.Errorf("write: %v", err)
+				return
+			}
+			if rnd.IntN(4) == 0 {
+				time.Sleep(time.Duration(rnd.IntN(300)) * time.Microsecond)
+			}
+		}
+	}
+	done := make(chan struct{})
+	answered := make(chan struct{}, n)
+	go func() {
+		defer close(done)
+		for q := range asked {
+			c.expect(q.who, q.method, q.uri, q.body)
+			answered <- struct{}{}
+		}
+	}()
+	waiting := 0
+	for i := range n {
+		q := request{who: string("ab"[rnd.IntN(2)]), method: "GET"}
+		q.uri = fmt.Sprintf("/%s/%d?q=%s", q.who, i, strings.Repeat("y", rnd.IntN(3)*rnd.IntN(2000)))
+		fmt.Fprintf(&stream, "%s %s HTTP/1.1\r\nHost: x\r\n", "%METHOD%", q.uri)
+		head := stream.String()
+		stream.Reset()
+		switch rnd.IntN(4) {
+		case 0, 1:
+			head = strings.Replace(head, "%METHOD%", "GET", 1) + "\r\n"
+		case 2:
+			q.method = "POST"
+			q.body = strings.Repeat("b", rnd.IntN(9000))
+			head = strings.Replace(head, "%METHOD%", "POST", 1) + fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(q.body), q.body)
+		case 3:
+			q.method = "PUT"
+			head = strings.Replace(head, "%METHOD%", "PUT", 1) + "Transfer-Encoding: chunked\r\n\r\n"
+			for range rnd.IntN(5) {
+				chunk := strings.Repeat("c", 1+rnd.IntN(5000))
+				q.body += chunk
+				head += fmt.Sprintf("%x\r\n%s\r\n", len(chunk), chunk)
+			}
+			head += "0\r\n\r\n"
+		}
+		stream.WriteString(head)
+		asked <- q
+		waiting++
+		if rnd.IntN(5) > 0 { // otherwise the next request is pipelined
+			flush()
+			for rnd.IntN(2) > 0 && waiting > 0 {
+				select {
+				case <-answered:
+				case <-done:
+					return // it has failed
+				}
+				waiting--
+			}
+		}
+	}
+	flush()
+	close(asked)
+	<-done
+}
+
+func TestExpectContinue(t *testing.T) {
+	_, _, address := newSides(t, Limits{})
+	c := dial(t, address)
+	c.write("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+	line, err := c.br.ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "HTTP/1.1 100") {
+		t.Fatalf("interim answer %q, %v", line, err)
+	}
+	c.br.ReadString('\n')
+	c.write("body")
+	c.expect("b", "POST", "/b", "body")
+}
+
+// A retiring side hands back its idle connections at once, the others when
+// their request ends, and no client notices.
+func TestRetire(t *testing.T) {
+	a, b, address := newSides(t, Limits{IdleTimeout: time.Minute})
+	var clients []*client
+	for range 20 {
+		c := dial(t, address)
+		c.write(fmt.Sprintf(get, "b"))
+		c.expect("b", "GET", "/b", "")
+		clients = append(clients, c)
+	}
+	// These two have begun a request when b retires.
+	clients[0].write("GET /a HT")
+	clients[1].write("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbo")
+	for b.saw.Load() < 21 {
+		time.Sleep(time.Millisecond)
+	}
+	b.srv.Retire()
+	for b.srv.Conns() > 1 {
+		time.Sleep(time.Millisecond)
+	}
+	clients[0].write("TP/1.1\r\nHost: x\r\n\r\n")
+	clients[0].expect("a", "GET", "/a", "")
+	clients[1].write("dy")
+	clients[1].expect("b", "POST", "/b", "body")
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := b.srv.Drained(ctx); err != nil {
+		t.Fatalf("b keeps %d connections: %v", b.srv.Conns(), err)
+	}
+	for _, c := range clients {
+		c.write(fmt.Sprintf(get, "a"))
+		c.expect("a", "GET", "/a", "")
+	}
+	if n := a.srv.Conns(); n != len(clients) {
+		t.Fatalf("a owns %d connections, want %d", n, len(clients))
+	}
+}
+
+// While connections are handed back and forth without pause, clients that
+// never retry see every answer, from its owner.
+func TestEvictionUnderLoad(t *testing.T) {
+	_, b, address := newSides(t, Limits{IdleTimeout: time.Minute})
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			c := dial(t, address)
+			rnd := rand.New(rand.NewPCG(2, uint64(i)))
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				name := string("ab"[rnd.IntN(2)])
+				body := strings.Repeat("z", rnd.IntN(5000))
+				c.write(fmt.Sprintf("POST /%s/%d HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", name, n, len(body)))
+				c.write(body)
+				c.expect(name, "POST", fmt.Sprintf("/%s/%d", name, n), body)
+			}
+		}()
+	}
+	for range 2000 {
+		b.srv.Retire()
+		b.srv.mu.Lock()
+		b.srv.retired = false
+		b.srv.mu.Unlock()
+		time.Sleep(200 * time.Microsecond)
+	}
+	close(stop)
+	wg.Wait()
+}
+
+// An idle connection that travels keeps its idle time limit, and gets a whole
+// header time limit once its next request begins.
+func TestTimeLimitsTravel(t *testing.T) {
+	_, b, address := newSides(t, Limits{IdleTimeout: 1500 * time.Millisecond, HeaderTimeout: 300 * time.Millisecond})
+	patient, gone := dial(t, address), dial(t, address)
+	for _, c := range []*client{patient, gone} {
+		c.write(fmt.Sprintf(get, "b"))
+		c.expect("b", "GET", "/b", "")
+	}
+	b.srv.Retire()
+	<-time.After(600 * time.Millisecond) // beyond the header limit, within the idle limit
+	patient.write(fmt.Sprintf(get, "a"))
+	patient.expect("a", "GET", "/a", "")
+	began := time.Now()
+	if _, err := gone.br.ReadByte(); err != io.EOF {
+		t.Fatalf("idle connection: %v, want %v", err, io.EOF)
+	}
+	if d := time.Since(began); d > 5*time.Second {
+		t.Fatalf("idle connection was closed after %v", d)
+	}
+}
+
+// A connection whose peer is gone is served again, not lost.
+func TestPeerIsGone(t *testing.T) {
+	a, b, address := newSides(t, Limits{})
+	fa, fb, err := wire.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead, err := NewPeer(fa)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fb.Close()
+	alive := a.other
+	var tries atomic.Int64
+	a.srv.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if tries.Add(1) == 1 {
+			a.srv.HandOver(w, r, dead)
+			return
+		}
+		a.srv.HandOver(w, r, alive)
+	})
+	c := dial(t, address)
+	c.write("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+	c.expect("b", "POST", "/b", "body")
+	if tries.Load() != 2 || b.saw.Load() != 1 {
+		t.Fatalf("%d tries, b answered %d", tries.Load(), b.saw.Load())
+	}
+}
+
+// pinned records how net/http's server reads a connection.
+type pinned struct {
+	net.Conn
+	mu    sync.Mutex
+	sizes []int
+}
+
+func (p *pinned) Read(b []byte) (int, error) {
+	p.mu.Lock()
+	p.sizes = append(p.sizes, len(b))
+	p.mu.Unlock()
+	return p.Conn.Read(b)
+}
+
+type pinnedListener struct {
+	net.Listener
+	conns chan *pinned
+}
+
+func (l pinnedListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	p := &pinned{Conn: nc}
+	l.conns <- p
+	return p, nil
+}
+
+// TestServerReads pins what Conn relies on in net/http, for each Go release
+// that runs it: a request's head is read into all the room of one buffer, the
+// room left tells how much is buffered, and a handler's look-ahead is a Read of
+// one byte, taken into the buffer before the next Read.
+func TestServerReads(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pl := pinnedListener{l, make(chan *pinned, 1)}
+	inHandler := make(chan struct{})
+	goOn := make(chan struct{})
+	srv := &http.Server{IdleTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inHandler <- struct{}{}
+		<-goOn
+	})}
+	go srv.Serve(pl)
+	defer srv.Close()
+	c := dial(t, l.Addr().String())
+	const req = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+	// sizes waits until n Reads were begun.
+	p := (*pinned)(nil)
+	sizes := func(n int) []int {
+		for {
+			p.mu.Lock()
+			s := append([]int(nil), p.sizes...)
+			p.mu.Unlock()
+			if len(s) >= n {
+				return s
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	c.write(req)
+	p = <-pl.conns
+	<-inHandler
+	// The head, then the look-ahead of one byte.
+	if s := sizes(2); s[0] < 4096 || s[1] != 1 {
+		t.Fatalf("first request: reads of %v, want [full 1]", s)
+	}
+	full := sizes(2)[0]
+	// The look-ahead gets the next request's first byte; the rest is read
+	// into the room after it.
+	c.write(req)
+	for {
+		p.mu.Lock()
+		n := len(p.sizes)
+		p.mu.Unlock()
+		if n == 2 {
+			break
+		}
+	}
+	goOn <- struct{}{}
+	if _, err := http.ReadResponse(c.br, nil); err != nil {
+		t.Fatal(err)
+	}
+	<-inHandler
+	s := sizes(4)
+	if s[2] != full && s[2] != full-1 {
+		t.Fatalf("second request: reads of %v, want room for %d or %d", s, full, full-1)
+	}
+	goOn <- struct{}{}
+	if _, err := http.ReadResponse(c.br, nil); err != nil {
+		t.Fatal(err)
+	}
+	// Two requests at once: the second is in the buffer, and no Read but
+	// the look-ahead comes between them.
+	before := len(sizes(5))
+	c.write(req + req)
+	<-inHandler
+	goOn <- struct{}{}
+	<-inHandler
+	goOn <- struct{}{}
+	for range 2 {
+		if _, err := http.ReadResponse(c.br, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range sizes(before)[before:] {
+		if n != 1 && n != full {
+			t.Fatalf("pipelined requests: reads of %v", sizes(before)[before:])
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, m := range []message{
+		{}, {idle: true, wait: time.Minute}, {remote: "127.0.0.1:80", local: "[::1]:8080", replay: []byte("GET /")},
+	} {
+		f.Add(append(m.head(), m.replay...))
+	}
+	f.Add([]byte{0, 0, 255, 255, 255})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := decode(data)
+		if err != nil {
+			return
+		}
+		again, err := decode(append(m.head(), m.replay...))
+		if err != nil || again.idle != m.idle || again.wait != m.wait || again.remote != m.remote ||
+			again.local != m.local || !bytes.Equal(again.replay, m.replay) {
+			t.Fatalf("%+v came back as %+v, %v", m, again, err)
+		}
+		addrOf(m.remote)
+	})
+}

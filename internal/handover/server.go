@@ -1,0 +1,327 @@
+package handover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/wire"
+)
+
+// Limits are the bounds on a client's patience and head; zero means none, but
+// for MaxHeaderBytes, where it means net/http's default.
+type Limits struct {
+	IdleTimeout    time.Duration
+	HeaderTimeout  time.Duration
+	MaxHeaderBytes int
+}
+
+// Server serves HTTP on connections that may come from and go to other
+// processes. Create it with NewServer, start it with Run.
+type Server struct {
+	// Back returns the process that takes the connections of a retired
+	// server, waiting for it if need be, or nil if there is none. Set it
+	// before Run.
+	Back func() *Peer
+
+	http *http.Server
+	feed feed
+
+	mu      sync.Mutex
+	conns   map[*Conn]struct{} // all that this process owns
+	retired bool
+	changed chan struct{} // closed and replaced whenever conns shrinks
+}
+
+// NewServer returns a server of h. Errors of single connections go to errs.
+// The context of every request descends from base.
+func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logger) *Server {
+	s := &Server{
+		feed:    feed{ch: make(chan *Conn), done: make(chan struct{})},
+		conns:   make(map[*Conn]struct{}),
+		changed: make(chan struct{}),
+	}
+	s.http = &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: lim.HeaderTimeout,
+		IdleTimeout:       lim.IdleTimeout,
+		MaxHeaderBytes:    lim.MaxHeaderBytes,
+		ErrorLog:          errs,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       withConn,
+		ConnState:         s.connState,
+	}
+	return s
+}
+
+// Run serves the connections fed to s, until Shutdown.
+func (s *Server) Run() error {
+	if err := s.http.Serve(&s.feed); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Accept takes connections from l until it is closed. The listener stays the
+// caller's.
+func (s *Server) Accept(l net.Listener) error {
+	var pause time.Duration
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			if ne, ok := err.(net.Error); !ok || !ne.Temporary() {
+				return err
+			}
+			// Out of descriptors or memory: the backlog holds the clients
+			// while connections end, as net/http does it.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			select {
+			case <-time.After(pause):
+			case <-s.feed.done:
+				return net.ErrClosed
+			}
+			continue
+		}
+		pause = 0
+		c := &Conn{raw: nc, server: s, waits: fresh}
+		s.track(c)
+		s.feed.put(c)
+	}
+}
+
+// Receive takes the connections that p hands over, until p hands over no
+// more (nil) or fails.
+func (s *Server) Receive(p *Peer) error {
+	for {
+		f, err := p.wire.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, wire.ErrFDsLost):
+			s.http.ErrorLog.Printf("connection lost while it was handed over: %v", err)
+			continue
+		case err != nil:
+			return err
+		}
+		c, m, err := s.conn(f)
+		if err != nil {
+			s.http.ErrorLog.Print(err)
+			continue
+		}
+		s.track(c)
+		if m.idle && len(c.rec) == 0 {
+			go s.await(c, m.wait)
+		} else {
+			s.feed.put(c)
+		}
+	}
+}
+
+// await feeds c once its next request begins, so that the time limit on a
+// request's head does not run while there is none.
+func (s *Server) await(c *Conn, wait time.Duration) {
+	if wait == 0 {
+		wait = 1 << 62
+	}
+	if err := c.await(wait); err != nil {
+		c.Close()
+		return
+	}
+	s.feed.put(c)
+}
+
+// conn makes a connection of a frame that handed one over.
+func (s *Server) conn(f wire.Frame) (*Conn, message, error) {
+	m, err := decode(f.Body)
+	if err == nil && (f.Kind != kindConn || len(f.FDs) != 1) {
+		err = errMessage
+	}
+	if err != nil {
+		for _, fd := range f.FDs {
+			syscall.Close(fd)
+		}
+		return nil, m, err
+	}
+	file := os.NewFile(uintptr(f.FDs[0]), "connection")
+	defer file.Close()
+	nc, err := net.FileConn(file)
+	if err != nil {
+		return nil, m, fmt.Errorf("take over connection: %w", err)
+	}
+	return &Conn{
+		raw: nc, server: s, waits: fresh,
+		remote: addrOf(m.remote), local: addrOf(m.local),
+		rec: append([]byte(nil), m.replay...),
+	}, m, nil
+}
+
+// HandOver gives the request, and its connection with it, to p. The handler
+// must return at once and not touch w or r again.
+func (s *Server) HandOver(w http.ResponseWriter, r *http.Request, p *Peer) {
+	c := connOf(r)
+	if c == nil || !c.replayable() {
+		s.proxy(w, r, c, p)
+		return
+	}
+	if _, _, err := http.NewResponseController(w).Hijack(); err != nil {
+		s.proxy(w, r, c, p)
+		return
+	}
+	c.detach()
+	if err := p.send(c, false); err != nil {
+		s.again(c)
+		return
+	}
+	c.Close()
+}
+
+// again serves a connection that could not be handed over as if it had just
+// been handed to s: its request is routed anew.
+func (s *Server) again(c *Conn) {
+	n := &Conn{raw: c.raw, server: s, remote: c.remote, local: c.local, rec: c.record(), waits: fresh}
+	s.track(n)
+	s.forget(c)
+	s.feed.put(n)
+}
+
+// Retire makes every connection leave before its next request: the idle ones
+// at once, the others when their request ends.
+func (s *Server) Retire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retired = true
+	for c := range s.conns {
+		c.evict()
+	}
+}
+
+// handBack sends a connection that was evicted; its server goroutine waits.
+func (s *Server) handBack(c *Conn) {
+	for p := s.Back(); p != nil; p = s.Back() {
+		if p.send(c, true) == nil {
+			return
+		}
+	}
+	s.http.ErrorLog.Printf("connection of %v closed: nobody took it back", c.RemoteAddr())
+}
+
+// Drained waits until s owns no connection, or ctx is done.
+func (s *Server) Drained(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		n, changed := len(s.conns), s.changed
+		s.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Conns returns how many connections s owns.
+func (s *Server) Conns() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Shutdown ends s gracefully: idle connections are closed, requests under way
+// finish until ctx is done. Then what is left is closed.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.feed.stop()
+	err := s.http.Shutdown(ctx)
+	s.mu.Lock()
+	left := make([]*Conn, 0, len(s.conns))
+	for c := range s.conns {
+		left = append(left, c)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		s.http.Close()
+	}
+	for _, c := range left {
+		c.Close()
+	}
+	return err
+}
+
+func (s *Server) connState(nc net.Conn, state http.ConnState) {
+	if c, ok := nc.(*Conn); ok && state == http.StateIdle {
+		c.boundary()
+		s.mu.Lock()
+		retired := s.retired
+		s.mu.Unlock()
+		if retired {
+			c.evict()
+		}
+	}
+}
+
+func (s *Server) track(c *Conn) {
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+}
+
+func (s *Server) forget(c *Conn) {
+	s.mu.Lock()
+	if _, ok := s.conns[c]; ok {
+		delete(s.conns, c)
+		close(s.changed)
+		s.changed = make(chan struct{})
+	}
+	s.mu.Unlock()
+}
+
+// Claim marks the request as served here; net/http's server may then read the
+// rest of it. A handler that answers itself calls it first.
+func Claim(r *http.Request) {
+	if c := connOf(r); c != nil {
+		c.claim()
+	}
+}
+
+// feed is the listener of a Server: what it is fed, it accepts.
+type feed struct {
+	ch   chan *Conn
+	done chan struct{} // closed by stop
+	once sync.Once
+}
+
+func (f *feed) put(c *Conn) {
+	select {
+	case f.ch <- c:
+	case <-f.done:
+		c.Close()
+	}
+}
+
+func (f *feed) stop() { f.once.Do(func() { close(f.done) }) }
+
+// Accept implements net.Listener.
+func (f *feed) Accept() (net.Conn, error) {
+	select {
+	case c := <-f.ch:
+		return c, nil
+	case <-f.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (f *feed) Close() error { f.stop(); return nil }
+
+// Addr implements net.Listener.
+func (f *feed) Addr() net.Addr { return addr{"unix", "hand-over"} }

@@ -1,0 +1,245 @@
+// Package wire carries frames, each with the descriptors that belong to it,
+// over a Unix stream socket. A frame arrives whole, in order, with exactly its
+// own descriptors, or the connection fails.
+//
+// Every descriptor is closed on exec (MSG_CMSG_CLOEXEC, recv(2)) and belongs
+// to the receiver from the moment Recv returns it.
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+)
+
+const (
+	// MaxBody bounds a frame's body, in bytes: a request's head as large as
+	// --max-header-bytes allows has to fit, and a hostile length must not
+	// make the receiver allocate at will.
+	MaxBody = 16 << 20
+	// MaxFDs bounds the descriptors of one frame (SCM_MAX_FD is 253).
+	MaxFDs = 64
+
+	headerLen = 8 // body length (4, big endian), kind, descriptors, magic (2)
+	magic     = 0x5053
+)
+
+// ErrFDsLost says that the kernel could not install a frame's descriptors,
+// because this process has as many open as it may (MSG_CTRUNC, recv(2)).
+// The frame is consumed and the connection goes on.
+var ErrFDsLost = errors.New("receive descriptors: too many open files")
+
+// Frame is one message. Kind is the sender's to define.
+type Frame struct {
+	Kind byte
+	Body []byte // valid until the next Recv
+	FDs  []int  // the receiver's to close
+}
+
+// Conn is one end. Send may be called from many goroutines, Recv from one.
+type Conn struct {
+	uc *net.UnixConn
+
+	send struct {
+		sync.Mutex
+		buf []byte
+	}
+
+	// Owned by the goroutine that calls Recv.
+	buf        []byte // what was read and not yet consumed is buf[r:w]
+	r, w       int
+	start, end int64 // the stream's offsets of buf[r] and buf[w]
+	oob        []byte
+	arrived    []arrival
+}
+
+// arrival holds the descriptors that one recvmsg brought. The kernel never
+// merges past a message with descriptors, so they belong to the one frame with
+// descriptors that begins in [from, to).
+type arrival struct {
+	from, to int64
+	fds      []int
+	lost     bool
+}
+
+// New returns a Conn over uc and takes ownership of it.
+func New(uc *net.UnixConn) *Conn {
+	return &Conn{
+		uc:  uc,
+		buf: make([]byte, 16<<10),
+		oob: make([]byte, syscall.CmsgSpace(4*MaxFDs)),
+	}
+}
+
+// FromFile returns a Conn over f's socket and closes f.
+func FromFile(f *os.File) (*Conn, error) {
+	defer f.Close()
+	nc, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("open socket %q: %w", f.Name(), err)
+	}
+	uc, ok := nc.(*net.UnixConn)
+	if !ok {
+		nc.Close()
+		return nil, fmt.Errorf("open socket %q: not a Unix socket", f.Name())
+	}
+	return New(uc), nil
+}
+
+// Pair returns the two ends of a new connected pair (socketpair(2)), as files
+// fit to be passed to a child or in a frame.
+func Pair() (a, b *os.File, err error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "pair"), os.NewFile(uintptr(fds[1]), "pair"), nil
+}
+
+// Send writes one frame whose body is the parts in a row. The descriptors stay
+// the caller's. After an error the stream is not usable any more, unless
+// the error came before the first byte (ETOOMANYREFS, EBADF).
+func (c *Conn) Send(kind byte, fds []int, parts ...[]byte) error {
+	c.send.Lock()
+	defer c.send.Unlock()
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	if n > MaxBody || len(fds) > MaxFDs {
+		return fmt.Errorf("send frame: %d bytes with %d descriptors are too many", n, len(fds))
+	}
+	b := binary.BigEndian.AppendUint32(c.send.buf[:0], uint32(n))
+	b = append(b, kind, byte(len(fds)))
+	b = binary.BigEndian.AppendUint16(b, magic)
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	if cap(b) <= 64<<10 {
+		c.send.buf = b // one huge frame does not pin its buffer for good
+	}
+	var oob []byte
+	if len(fds) > 0 {
+		oob = syscall.UnixRights(fds...)
+	}
+	sent, _, err := c.uc.WriteMsgUnix(b, oob, nil)
+	if err != nil {
+		return err
+	}
+	if sent < len(b) {
+		_, err = c.uc.Write(b[sent:])
+	}
+	return err
+}
+
+// Recv returns the next frame. At the end of the stream it returns io.EOF, in
+// the middle of a frame io.ErrUnexpectedEOF.
+func (c *Conn) Recv() (Frame, error) {
+	for c.w-c.r < headerLen {
+		if err := c.fill(headerLen); err != nil {
+			return Frame{}, err
+		}
+	}
+	h := c.buf[c.r : c.r+headerLen]
+	n, kind, nfds := int(binary.BigEndian.Uint32(h)), h[4], int(h[5])
+	if binary.BigEndian.Uint16(h[6:]) != magic || n > MaxBody || nfds > MaxFDs {
+		return Frame{}, errors.New("receive frame: malformed header")
+	}
+	begin := c.start
+	for c.w-c.r < headerLen+n {
+		if err := c.fill(headerLen + n); err != nil {
+			return Frame{}, err
+		}
+	}
+	f := Frame{Kind: kind, Body: c.buf[c.r+headerLen : c.r+headerLen+n]}
+	c.r += headerLen + n
+	c.start += int64(headerLen + n)
+	return f, c.claim(&f, begin, nfds)
+}
+
+// claim gives f the descriptors that arrived with its first byte.
+func (c *Conn) claim(f *Frame, begin int64, nfds int) error {
+	var mine arrival
+	for len(c.arrived) > 0 && c.arrived[0].from <= begin {
+		if a := c.arrived[0]; begin < a.to {
+			mine = a
+		} else {
+			closeAll(a.fds)
+		}
+		c.arrived = c.arrived[1:]
+		if len(mine.fds) > 0 || mine.lost {
+			break
+		}
+	}
+	if nfds == 0 && len(mine.fds) > 0 {
+		// They came glued to the frames before the one they belong to.
+		c.arrived = append([]arrival{mine}, c.arrived...)
+		return nil
+	}
+	if len(mine.fds) != nfds {
+		closeAll(mine.fds)
+		return ErrFDsLost
+	}
+	f.FDs = mine.fds
+	return nil
+}
+
+// fill reads once, making room for a frame of need bytes first.
+func (c *Conn) fill(need int) error {
+	if c.r > 0 {
+		copy(c.buf, c.buf[c.r:c.w])
+		c.w -= c.r
+		c.r = 0
+	}
+	if need > len(c.buf) {
+		c.buf = append(make([]byte, 0, need), c.buf[:c.w]...)[:need]
+	}
+	n, oobn, flags, _, err := c.uc.ReadMsgUnix(c.buf[c.w:], c.oob)
+	if oobn > 0 || flags&syscall.MSG_CTRUNC != 0 {
+		fds := parseRights(c.oob[:oobn])
+		c.arrived = append(c.arrived, arrival{c.end, c.end + int64(n), fds, flags&syscall.MSG_CTRUNC != 0})
+	}
+	c.w += n
+	c.end += int64(n)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return err
+	case n > 0:
+		return nil
+	case c.w > c.r:
+		return io.ErrUnexpectedEOF
+	default:
+		return io.EOF
+	}
+}
+
+func parseRights(oob []byte) (fds []int) {
+	msgs, err := syscall.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil
+	}
+	for _, m := range msgs {
+		if got, err := syscall.ParseUnixRights(&m); err == nil {
+			fds = append(fds, got...)
+		}
+	}
+	return fds
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		syscall.Close(fd)
+	}
+}
+
+// CloseWrite tells the peer that no frame follows: its Recv returns io.EOF.
+func (c *Conn) CloseWrite() error { return c.uc.CloseWrite() }
+
+// Close closes this end; a blocked Send or Recv returns an error. Descriptors
+// that arrived and were not returned by Recv are closed by the kernel with it.
+func (c *Conn) Close() error { return c.uc.Close() }
