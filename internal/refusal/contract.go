@@ -1,0 +1,118 @@
+package refusal
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Shortest is the shortest handler there is, as a mend quotes it.
+const Shortest = "func Handler() (string, func(http.ResponseWriter, *http.Request))"
+
+// BothContracts: the file exports Handler and Handlers.
+func BothContracts() *Error {
+	return &Error{
+		Reason: "exports both Handler and Handlers",
+		Mend:   "keep one: Handlers can return every pattern",
+	}
+}
+
+// Signature: a symbol of the contract has the type got, not one of want.
+func Signature(symbol, got string, want ...string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("%s has the wrong signature: got %s, want %s", symbol, got, strings.Join(want, " or ")),
+		Mend:   fmt.Sprintf("declare it as %s", strings.Replace(want[0], "func(", "func "+symbol+"(", 1)),
+	}
+}
+
+// NoPatterns: the handler gave no pattern at all.
+func NoPatterns(symbol string) *Error {
+	return &Error{
+		Reason: symbol + " returned no pattern",
+		Mend:   `return at least one, such as "GET /users/{id}"`,
+	}
+}
+
+// NilHandler: the handler gave nil for a pattern.
+func NilHandler(pattern string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("the handler of pattern %q is nil", pattern),
+		Mend:   "return a function",
+	}
+}
+
+// Pattern: a pattern is malformed, or two of the handler's own conflict.
+func Pattern(err error) *Error {
+	return &Error{
+		Reason: oneLine(err.Error()),
+		Mend:   "use the syntax of net/http.ServeMux: [METHOD ][HOST]/[PATH]",
+	}
+}
+
+// Taken: another handler has the pattern, or one that conflicts with it.
+func Taken(pattern, by, theirs string) *Error {
+	reason := fmt.Sprintf("pattern %q is taken by handler %q", pattern, by)
+	if pattern != theirs {
+		reason = fmt.Sprintf("pattern %q conflicts with %q of handler %q", pattern, theirs, by)
+	}
+	return &Error{
+		Reason: reason,
+		Mend:   fmt.Sprintf("change the pattern, or remove %s.so: this file is tried again by itself then", by),
+	}
+}
+
+// Open: plugin.Open returned an error.
+func Open(err error) *Error {
+	return &Error{
+		Reason: "plugin cannot be loaded: " + oneLine(err.Error()),
+		Mend:   "build it with the Go release and the flags of plugserver-cell",
+	}
+}
+
+// Start: the handler's Start returned an error.
+func Start(err error) *Error {
+	return &Error{
+		Reason: "Start returned an error: " + oneLine(err.Error()),
+		Mend:   "mend what Start needs, then copy the file again",
+	}
+}
+
+// Panicked: a function of the contract panicked before any request.
+func Panicked(symbol string, value any, frame string) *Error {
+	e := &Error{
+		Reason: fmt.Sprintf("%s panicked: %s", symbol, oneLine(fmt.Sprint(value))),
+		Mend:   "run the handler's own tests; the whole stack is in the log",
+	}
+	if frame != "" {
+		e.Reason += " at " + frame
+	}
+	return e
+}
+
+// Died: the cell ended before the handler was ready. How is its exit status
+// or signal, tail the last lines of its output.
+func Died(how, tail string) *Error {
+	return &Error{
+		Reason: "ended before it was ready: " + how + quoteTail(tail),
+		Mend:   "init, Start and Handler must return: no os.Exit, no log.Fatal, no panic",
+	}
+}
+
+// Hung: the handler was not ready within the limit.
+func Hung(limit time.Duration, tail string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("was not ready within %v and was killed", limit) + quoteTail(tail),
+		Mend:   "init, Start and Handler must return soon: wait for what is slow in a goroutine",
+	}
+}
+
+func quoteTail(tail string) string {
+	tail = strings.TrimSpace(tail)
+	if tail == "" {
+		return "; it printed nothing"
+	}
+	return "; it printed: " + oneLine(tail)
+}
+
+// oneLine folds white space, so that a reason stays one line of the log.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -1,0 +1,163 @@
+package refusal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strings"
+	"syscall"
+)
+
+// HalfCopied refuses a file of size bytes that stopped growing before the
+// need bytes that its own headers speak of. A need of 0 is unknown; one up to
+// size says that the file has its size but not yet its content.
+func HalfCopied(size, need int64) *Error {
+	e := &Error{Mend: "copy it again, to a name without .so first, and rename that when it is whole"}
+	switch {
+	case size == 0:
+		e.Reason = "file is empty"
+	case need > size:
+		e.Reason = fmt.Sprintf("file is half-copied: it ends at byte %d of %d", size, need)
+	case need == 0:
+		e.Reason = fmt.Sprintf("file is half-copied: it ends at byte %d", size)
+	default:
+		e.Reason = fmt.Sprintf("file is half-copied: it has its %d bytes, but not their content", size)
+	}
+	return e
+}
+
+// BadName refuses a file whose name, with its ".so", cannot name a handler.
+func BadName(file string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("file name %q cannot name a handler", file),
+		Mend:   "rename it: a letter or digit, then at most 99 of letters, digits, '.', '_' and '-', then .so",
+	}
+}
+
+// NotRegular refuses whatever is no regular file; mode tells what it is.
+func NotRegular(mode fs.FileMode) *Error {
+	kind, mend := "a special file", "remove it and copy the handler's file there"
+	switch {
+	case mode&fs.ModeSymlink != 0:
+		kind, mend = "a symbolic link", "replace it with a copy of the file it points to"
+	case mode.IsDir():
+		kind, mend = "a directory", "copy handlers into the handlers directory itself: folders in it are not searched"
+	case mode&fs.ModeNamedPipe != 0:
+		kind = "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		kind = "a socket"
+	case mode&fs.ModeDevice != 0:
+		kind = "a device"
+	}
+	return &Error{Reason: "file is " + kind + ", not a regular file", Mend: mend}
+}
+
+// WritableByOthers refuses a file that anybody on the machine may rewrite.
+func WritableByOthers(path string) *Error {
+	return &Error{Reason: "file is writable by others", Mend: "chmod o-w " + shellWord(path)}
+}
+
+// WritableByGroup refuses a file that the members of a group other than
+// root's and the daemon's may rewrite.
+func WritableByGroup(path, group string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("file is writable by group %q", group),
+		Mend:   "chmod g-w " + shellWord(path),
+	}
+}
+
+// ForeignOwner refuses a file that belongs to neither root nor daemon, the
+// user that plugserverd runs as.
+func ForeignOwner(path, owner, daemon string) *Error {
+	reason := fmt.Sprintf("file is owned by %q, who is neither root nor the daemon's user %q", owner, daemon)
+	if daemon == "root" {
+		reason = fmt.Sprintf("file is owned by %q, not by root", owner)
+	}
+	return &Error{Reason: reason, Mend: "chown root " + shellWord(path)}
+}
+
+// TooLarge refuses a file of more than limit bytes.
+func TooLarge(limit int64) *Error {
+	size := fmt.Sprintf("%d bytes", limit)
+	if limit >= 1<<20 && limit%(1<<20) == 0 {
+		size = fmt.Sprintf("%d MiB", limit>>20)
+	}
+	return &Error{
+		Reason: "file is larger than the " + size + " that a handler may have",
+		Mend:   "build it with -ldflags=-s, or let it read its large data from files of their own",
+	}
+}
+
+// Unreadable refuses a file that the daemon, whose group is group, could not
+// read because of cause.
+func Unreadable(path, group string, cause error) *Error {
+	e := &Error{
+		Reason: "file cannot be read: " + errnoText(cause),
+		Mend:   "copy it again, and look for errors of its disk in the kernel's log",
+	}
+	if errors.Is(cause, fs.ErrPermission) {
+		p := shellWord(path)
+		e.Mend = fmt.Sprintf("chgrp %s %s && chmod g+r %s", shellWord(group), p, p)
+	}
+	return e
+}
+
+// Directory words why the daemon, whose group is group, cannot scan the
+// handlers directory dir. The result wraps cause.
+func Directory(dir, group string, cause error) error {
+	p := shellWord(dir)
+	mend := "look for errors of its disk in the kernel's log"
+	switch {
+	case errors.Is(cause, fs.ErrNotExist):
+		mend = "create it with mkdir -p " + p + ", or name another with --handlers"
+	case errors.Is(cause, fs.ErrPermission):
+		mend = fmt.Sprintf("let the daemon's group in: chgrp %s %s && chmod g+rx %s", shellWord(group), p, p)
+	case errors.Is(cause, syscall.ENOTDIR):
+		mend = "name a directory with --handlers"
+	case errors.Is(cause, syscall.EMFILE), errors.Is(cause, syscall.ENFILE):
+		mend = "raise LimitNOFILE of plugserverd.service"
+	}
+	return &caused{
+		refusal: &Error{Reason: fmt.Sprintf("read handlers directory %q: %s", dir, errnoText(cause)), Mend: mend},
+		cause:   cause,
+	}
+}
+
+// Full words that the store in dir has no room left. The result wraps cause.
+func Full(dir string, cause error) error {
+	return &caused{
+		refusal: &Error{
+			Reason: fmt.Sprintf("write to store %q: %s", dir, errnoText(cause)),
+			Mend:   "free some space there (df " + shellWord(dir) + "), then plugserverctl reload",
+		},
+		cause: cause,
+	}
+}
+
+// A caused is a refusal that still answers errors.Is for what caused it.
+type caused struct {
+	refusal *Error
+	cause   error
+}
+
+func (c *caused) Error() string   { return c.refusal.Error() }
+func (c *caused) Unwrap() []error { return []error{c.refusal, c.cause} }
+
+// errnoText spares the reader the call and the path that wrap a system error.
+func errnoText(err error) string {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno.Error()
+	}
+	return err.Error()
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%_+=:,./-]+$`)
+
+// shellWord quotes s so that a mend can be pasted into a shell.
+func shellWord(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

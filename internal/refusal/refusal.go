@@ -1,0 +1,33 @@
+// Package refusal words every reason for which a handler is not served, and
+// the mend that goes with it. Rooms say what is wrong; this room says it to
+// the operator, so that the log, the status and the documentation agree.
+//
+// It links the standard library only: cells word their own refusals with it.
+package refusal
+
+import "errors"
+
+// Error is why a handler's file is not served and what its owner can do.
+// Both sentences are lower case and end without a full stop.
+type Error struct {
+	Reason string `json:"reason"`
+	Mend   string `json:"mend"`
+}
+
+// Error returns the reason and the mend in one line.
+func (e *Error) Error() string {
+	if e.Mend == "" {
+		return e.Reason
+	}
+	return e.Reason + "; " + e.Mend
+}
+
+// From returns the refusal in err's chain. An error that is no refusal
+// becomes one whose mend points at the log.
+func From(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Reason: err.Error(), Mend: "see the log of plugserverd"}
+}
