@@ -1,0 +1,75 @@
+// Package api holds the types that cross the control socket. They are the
+// product's stable interface: fields are added, never renamed or reused.
+package api
+
+import "time"
+
+// The states of a handler, in the words of the life of a file.
+const (
+	StateSeen     = "seen"     // the file is there; it is still being written
+	StateStarting = "starting" // its first version is being admitted and proved
+	StateLive     = "live"     // its routes are served
+	StateCrashed  = "crashed"  // its cell died and is being started again
+	StateRefused  = "refused"  // its file was refused and no earlier version serves
+	StateRetiring = "retiring" // its file is gone; its cell finishes what it began
+)
+
+// Refusal is why the newest file of a handler is not served, and the mend.
+type Refusal struct {
+	Reason string `json:"reason"`
+	Mend   string `json:"mend"`
+}
+
+// Handler is one handler as an operator sees it.
+type Handler struct {
+	Name     string    `json:"name"`     // the file's name without ".so"
+	State    string    `json:"state"`    // one of the State constants
+	Version  string    `json:"version"`  // the first 12 hex digits of the live file's SHA-256
+	Patterns []string  `json:"patterns"` // as the handler gave them, sorted
+	PID      int       `json:"pid"`      // its cell's; 0 while it has none
+	Since    time.Time `json:"since"`    // when it entered State
+	Requests int64     `json:"requests"` // served since its cell started
+	InFlight int64     `json:"in_flight"`
+	// MemoryBytes is the cell's proportional set size (Pss, proc_pid_smaps(5)).
+	MemoryBytes int64 `json:"memory_bytes"`
+	// Refusal tells of the newest file; a live handler may carry one.
+	Refusal *Refusal `json:"refusal,omitempty"`
+}
+
+// Daemon is the supervisor itself.
+type Daemon struct {
+	Version   string    `json:"version"`
+	PID       int       `json:"pid"`
+	GatePID   int       `json:"gate_pid"`
+	Since     time.Time `json:"since"`
+	Handlers  string    `json:"handlers"` // the watched directory
+	Listeners []string  `json:"listeners"`
+	// Problem is what ails the daemon as a whole, such as an unreadable
+	// directory; empty when all is well.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Status answers GET /v1/status. Handlers are sorted by name.
+type Status struct {
+	Daemon   Daemon    `json:"daemon"`
+	Handlers []Handler `json:"handlers"`
+}
+
+// Reload answers POST /v1/reload once the directory is reconciled and every
+// route table acknowledged.
+type Reload struct {
+	Live    int                `json:"live"`
+	Refused map[string]Refusal `json:"refused"` // by handler name; empty when all is well
+	Problem string             `json:"problem,omitempty"`
+}
+
+// Version answers GET /v1/version.
+type Version struct {
+	Version string `json:"version"` // of plugserverd
+	Go      string `json:"go"`      // the release that built it
+}
+
+// Error is the body of every answer of 400 and above.
+type Error struct {
+	Message string `json:"error"`
+}
