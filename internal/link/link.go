@@ -1,0 +1,231 @@
+// Package link carries messages between the supervisor and one child over one
+// Unix socket. Messages arrive in order; Send never blocks; the end of the
+// stream means that the other side is dead.
+package link
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/wire"
+)
+
+// Kind says which of a Message's fields matter.
+type Kind string
+
+// What the supervisor tells its children.
+const (
+	Open   Kind = "open"   // serve under Limits; cell: as Cell, load Path, prove it, report Ready or Refused
+	Listen Kind = "listen" // gate: accept from the listening sockets in FDs, report Ready
+	Join   Kind = "join"   // FDs[0] leads to the gate (cell) or to cell Cell of handler Name (gate)
+	Table  Kind = "table"  // Routes at Version are in force; answered by Ack
+	Retire Kind = "retire" // cell: give every connection back, end what began within Grace, Stop, report Done
+	Quit   Kind = "quit"   // end what began within Grace, close the rest, report Done
+	Ping   Kind = "ping"   // answered by Pong with Stats
+)
+
+// What children tell the supervisor.
+const (
+	Ready   Kind = "ready"   // cell: its Patterns; gate: it accepts
+	Refused Kind = "refused" // cell: Refusal
+	Ack     Kind = "ack"     // the table at Version is in force here
+	Log     Kind = "log"     // Level, Text, Fields
+	Pong    Kind = "pong"    // Seq, Stats
+	Done    Kind = "done"    // nothing is left to do; the process exits
+)
+
+// Route is one pattern and the cell that serves it.
+type Route struct {
+	Pattern string `json:"pattern"` // net/http.ServeMux's syntax
+	Cell    uint64 `json:"cell"`
+}
+
+// Limits bound what a client may do.
+type Limits struct {
+	IdleTimeout    time.Duration `json:"idle_timeout,omitempty"`
+	HeaderTimeout  time.Duration `json:"header_timeout,omitempty"`
+	MaxHeaderBytes int           `json:"max_header_bytes,omitempty"`
+	Hold           time.Duration `json:"hold,omitempty"` // gate: how long a request waits for a cell to come back
+}
+
+// Stats are what a child counts.
+type Stats struct {
+	Requests int64 `json:"requests"`  // served since the start
+	InFlight int64 `json:"in_flight"` // being served
+	Conns    int   `json:"conns"`     // connections owned
+	Dropped  int64 `json:"dropped"`   // log records not sent for want of room
+}
+
+// Message is one message of any kind.
+type Message struct {
+	Kind     Kind              `json:"kind"`
+	Name     string            `json:"name,omitempty"`
+	Path     string            `json:"path,omitempty"`
+	Cell     uint64            `json:"cell,omitempty"`
+	Limits   Limits            `json:"limits,omitzero"`
+	Patterns []string          `json:"patterns,omitempty"`
+	Refusal  *refusal.Error    `json:"refusal,omitempty"`
+	Version  uint64            `json:"version,omitempty"`
+	Routes   []Route           `json:"routes,omitempty"`
+	Grace    time.Duration     `json:"grace,omitempty"`
+	Level    string            `json:"level,omitempty"`
+	Text     string            `json:"text,omitempty"`
+	Fields   map[string]string `json:"fields,omitempty"`
+	Seq      uint64            `json:"seq,omitempty"`
+	Stats    *Stats            `json:"stats,omitempty"`
+
+	// FDs travel beside the message. The receiver owns them.
+	FDs []*os.File `json:"-"`
+}
+
+// ChildFD is the descriptor on which a child finds its link.
+const ChildFD = 3
+
+const kindMessage = 'm'
+
+// backlog bounds the messages that wait to be written, and so the memory that
+// a child that does not read can cost.
+const backlog = 4096
+
+// ErrBacklog says that the other side has stopped reading.
+var ErrBacklog = errors.New("send message: the other side does not read")
+
+// Conn is one end of a link. Send may be called from many goroutines, Recv
+// from one.
+type Conn struct {
+	wire *wire.Conn
+	wake chan struct{} // capacity 1
+	done chan struct{} // closed by the writer when it ends
+
+	mu     sync.Mutex // guards the rest
+	queue  []Message
+	closed bool
+}
+
+// New returns the link over f's socket and closes f.
+func New(f *os.File) (*Conn, error) {
+	wc, err := wire.FromFile(f)
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{wire: wc, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go c.write()
+	return c, nil
+}
+
+// Send queues m, and takes its files over whatever it returns.
+func (c *Conn) Send(m Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || len(c.queue) >= backlog {
+		closeFiles(m.FDs)
+		if c.closed {
+			return os.ErrClosed
+		}
+		return ErrBacklog
+	}
+	c.queue = append(c.queue, m)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Queued returns how many messages wait to be written.
+func (c *Conn) Queued() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue)
+}
+
+// write is the writer; Close ends it once the queue is written.
+func (c *Conn) write() {
+	defer close(c.done)
+	for range c.wake {
+		c.mu.Lock()
+		queue, closed := c.queue, c.closed
+		c.queue = nil
+		c.mu.Unlock()
+		for i, m := range queue {
+			if err := c.writeOne(m); err != nil {
+				for _, m := range queue[i+1:] {
+					closeFiles(m.FDs)
+				}
+				c.wire.Close() // Recv reports the death
+				return
+			}
+		}
+		if closed {
+			c.wire.CloseWrite()
+			return
+		}
+	}
+}
+
+func (c *Conn) writeOne(m Message) error {
+	defer closeFiles(m.FDs)
+	body, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	fds := make([]int, len(m.FDs))
+	for i, f := range m.FDs {
+		fds[i] = int(f.Fd())
+	}
+	return c.wire.Send(kindMessage, fds, body)
+}
+
+// Recv returns the next message, or io.EOF once the other side is gone.
+func (c *Conn) Recv() (Message, error) {
+	f, err := c.wire.Recv()
+	if err != nil {
+		return Message{}, err
+	}
+	m, err := decode(f.Body)
+	for _, fd := range f.FDs {
+		m.FDs = append(m.FDs, os.NewFile(uintptr(fd), "received"))
+	}
+	if err == nil && f.Kind != kindMessage {
+		err = fmt.Errorf("receive message: unknown frame %q", f.Kind)
+	}
+	if err != nil {
+		closeFiles(m.FDs)
+		return Message{}, err
+	}
+	return m, nil
+}
+
+func decode(body []byte) (m Message, err error) {
+	if err := json.Unmarshal(body, &m); err != nil {
+		return Message{}, fmt.Errorf("decode message: %w", err)
+	}
+	return m, nil
+}
+
+// Close ends the link once what is queued was written, or after wait.
+func (c *Conn) Close(wait time.Duration) {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case <-c.done:
+	case <-time.After(wait):
+	}
+	c.wire.Close()
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}

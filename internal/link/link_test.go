@@ -1,0 +1,107 @@
+package link
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/wire"
+)
+
+func pair(t *testing.T) (a, b *Conn) {
+	t.Helper()
+	fa, fb, err := wire.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err = New(fa); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = New(fb); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close(0); b.Close(0) })
+	return a, b
+}
+
+func TestMessagesArriveInOrderWithTheirFiles(t *testing.T) {
+	a, b := pair(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	sent := []Message{
+		{Kind: Open, Name: "users", Path: "/x.so", Limits: Limits{IdleTimeout: time.Minute}},
+		{Kind: Table, Version: 3, Routes: []Route{{"GET /users/{id}", 7}}},
+		{Kind: Refused, Refusal: &refusal.Error{Reason: "r", Mend: "m"}},
+		{Kind: Log, Level: "info", Text: "a\nb", Fields: map[string]string{"k": "v"}},
+	}
+	for _, m := range sent {
+		if err := a.Send(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.Send(Message{Kind: Join, FDs: []*os.File{r}})
+	go a.Close(time.Second)
+	for _, want := range sent {
+		got, err := b.Recv()
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("received %+v, %v; want %+v", got, err, want)
+		}
+	}
+	m, err := b.Recv()
+	if err != nil || m.Kind != Join || len(m.FDs) != 1 {
+		t.Fatalf("received %+v, %v", m, err)
+	}
+	io.WriteString(w, "x")
+	if _, err := io.ReadFull(m.FDs[0], make([]byte, 1)); err != nil {
+		t.Fatalf("the file that arrived is not the one that was sent: %v", err)
+	}
+	m.FDs[0].Close()
+	if _, err := b.Recv(); err != io.EOF {
+		t.Fatalf("after the last message: %v, want %v", err, io.EOF)
+	}
+	if err := a.Send(Message{Kind: Ping}); !errors.Is(err, os.ErrClosed) {
+		t.Fatalf("send on a closed link: %v", err)
+	}
+}
+
+// A side that never reads costs the other a bounded backlog and no wait.
+func TestSendNeverBlocks(t *testing.T) {
+	a, _ := pair(t)
+	big := Message{Kind: Log, Text: string(make([]byte, 64<<10))}
+	for range 2 * backlog {
+		if err := a.Send(big); err != nil {
+			if !errors.Is(err, ErrBacklog) {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatal("the backlog has no bound")
+}
+
+func FuzzDecode(f *testing.F) {
+	b, _ := json.Marshal(Message{Kind: Table, Routes: []Route{{"/", 1}}, Stats: &Stats{}, Refusal: &refusal.Error{}})
+	f.Add(b)
+	f.Add([]byte(`{"kind":1}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := decode(data)
+		if err != nil {
+			return
+		}
+		b, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := decode(b); err != nil {
+			t.Fatalf("%s: %v", b, err)
+		}
+	})
+}
