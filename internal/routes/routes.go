@@ -1,0 +1,70 @@
+// Package routes holds the route table: which pattern belongs to which cell.
+// A table is immutable once built. Patterns and the precedence among them are
+// those of net/http.ServeMux, which does all matching.
+package routes
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Mux returns a ServeMux with every pattern of handlers. A pattern that is
+// malformed, or that conflicts with another, is an error that names it.
+func Mux(handlers map[string]http.Handler) (*http.ServeMux, error) {
+	mux := http.NewServeMux()
+	for pattern, h := range handlers {
+		if err := add(mux, pattern, h); err != nil {
+			return nil, err
+		}
+	}
+	return mux, nil
+}
+
+// add registers h. ServeMux reports a bad pattern by a panic.
+func add(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("pattern %q: %v", pattern, p)
+		}
+	}()
+	mux.Handle(pattern, h)
+	return nil
+}
+
+// Valid reports what is wrong with a pattern, in ServeMux's words.
+func Valid(pattern string) error {
+	return add(http.NewServeMux(), pattern, http.NotFoundHandler())
+}
+
+// Conflict reports whether ServeMux would refuse to serve both patterns: they
+// match a request in common and neither is the more specific.
+func Conflict(a, b string) bool {
+	mux := http.NewServeMux()
+	return add(mux, a, http.NotFoundHandler()) == nil && add(mux, b, http.NotFoundHandler()) != nil
+}
+
+// MayOverlap reports whether some request could match both patterns. It errs
+// on the side of true: it compares hosts and first path segments alone.
+func MayOverlap(a, b string) bool {
+	ha, sa := parse(a)
+	hb, sb := parse(b)
+	if ha != "" && hb != "" && ha != hb {
+		return false
+	}
+	return sa == "" || sb == "" || sa == sb
+}
+
+// parse returns the pattern's host and its path's first segment, which is
+// empty where the segment is a wildcard or the root.
+func parse(pattern string) (host, segment string) {
+	if i := strings.IndexAny(pattern, " \t"); i >= 0 {
+		pattern = strings.TrimLeft(pattern[i:], " \t")
+	}
+	host, path, _ := strings.Cut(pattern, "/")
+	segment, _, _ = strings.Cut(path, "/")
+	if strings.ContainsAny(segment, "{%") {
+		segment = ""
+	}
+	return host, segment
+}
