@@ -1,0 +1,201 @@
+// Package gate is the process that accepts every connection. It lets net/http
+// read a request's head, finds the route, and hands the connection to the
+// route's cell; what belongs to no handler it answers itself. It runs no
+// handler's code and keeps no request's body.
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/handover"
+	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/routes"
+)
+
+// Gate is the one gate of this process.
+type Gate struct {
+	link   *link.Conn
+	server *handover.Server
+	hold   time.Duration
+	table  atomic.Pointer[table] // published whole, never changed
+
+	requests, held, dropped atomic.Int64
+
+	// Owned by the goroutine of Run.
+	cells     map[uint64]*cell
+	listeners []net.Listener
+	accepting sync.WaitGroup
+	ending    bool
+}
+
+// table is the routes in force at one moment.
+type table struct {
+	mux      *http.ServeMux
+	replaced chan struct{} // closed when a newer table is in force
+}
+
+// Run serves the supervisor at the other end of lc until it says to end, or
+// is gone.
+func Run(lc *link.Conn) error {
+	g := &Gate{link: lc, cells: make(map[uint64]*cell)}
+	g.table.Store(&table{http.NewServeMux(), make(chan struct{})})
+	for {
+		m, err := lc.Recv()
+		if err != nil && g.ending {
+			select {} // end ends the process
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch m.Kind {
+		case link.Open:
+			g.open(m.Limits)
+		case link.Listen:
+			g.listen(m.FDs)
+		case link.Join:
+			g.join(m)
+		case link.Table:
+			g.apply(m.Routes)
+			lc.Send(link.Message{Kind: link.Ack, Version: m.Version})
+		case link.Ping:
+			lc.Send(link.Message{Kind: link.Pong, Seq: m.Seq, Stats: g.stats()})
+		case link.Quit:
+			if !g.ending {
+				g.ending = true
+				go g.end(m.Grace, g.listeners)
+			}
+		}
+	}
+}
+
+// open prepares to serve.
+func (g *Gate) open(lim link.Limits) {
+	g.hold = lim.Hold
+	g.server = handover.NewServer(context.Background(), g, handover.Limits{
+		IdleTimeout:    lim.IdleTimeout,
+		HeaderTimeout:  lim.HeaderTimeout,
+		MaxHeaderBytes: lim.MaxHeaderBytes,
+	}, log.New(logWriter{g}, "", 0))
+	go g.server.Run()
+}
+
+// listen starts to accept. The routes in force by then are the first that a
+// client can meet.
+func (g *Gate) listen(files []*os.File) {
+	for _, f := range files {
+		l, err := net.FileListener(f)
+		f.Close()
+		if err != nil {
+			g.record("error", fmt.Sprintf("listen: %v", err))
+			continue
+		}
+		if ul, ok := l.(*net.UnixListener); ok {
+			ul.SetUnlinkOnClose(false) // the supervisor's, or systemd's
+		}
+		g.listeners = append(g.listeners, l)
+		g.accepting.Add(1)
+		go func() {
+			defer g.accepting.Done()
+			if err := g.server.Accept(l); !errors.Is(err, net.ErrClosed) {
+				g.record("error", fmt.Sprintf("accept: %v", err))
+			}
+		}()
+	}
+	g.link.Send(link.Message{Kind: link.Ready})
+}
+
+// join takes the socket that leads to a cell; the next table routes to it.
+func (g *Gate) join(m link.Message) {
+	for _, f := range m.FDs {
+		p, err := handover.NewPeer(f)
+		if err != nil {
+			g.record("error", err.Error())
+			continue
+		}
+		c := &cell{name: m.Name, peer: p, idle: make(chan struct{})}
+		g.cells[m.Cell] = c
+		go func() {
+			// Connections that the cell gives back; its end is its death.
+			g.server.Receive(p)
+			c.died()
+		}()
+	}
+}
+
+// apply publishes a table. A cell that has no route in it gets no more
+// connections and is told so once those on their way have left.
+func (g *Gate) apply(rs []link.Route) {
+	handlers := make(map[string]http.Handler, len(rs))
+	routed := make(map[uint64]bool)
+	for _, r := range rs {
+		routed[r.Cell] = true
+		handlers[r.Pattern] = &route{g, g.cells[r.Cell]}
+	}
+	mux, err := routes.Mux(handlers)
+	if err != nil {
+		// The supervisor has built the same table already.
+		g.record("error", "route table refused: "+err.Error())
+		return
+	}
+	old := g.table.Swap(&table{mux, make(chan struct{})})
+	close(old.replaced)
+	for id, c := range g.cells {
+		if !routed[id] {
+			delete(g.cells, id)
+			c.leave()
+		}
+	}
+}
+
+func (g *Gate) stats() *link.Stats {
+	s := &link.Stats{Requests: g.requests.Load(), InFlight: g.held.Load(), Dropped: g.dropped.Load()}
+	if g.server != nil {
+		s.Conns = g.server.Conns()
+	}
+	return s
+}
+
+// end stops accepting, ends what began within grace, and the process. What
+// waits in the listening sockets' backlogs is left to whoever accepts next.
+func (g *Gate) end(grace time.Duration, listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
+	g.accepting.Wait()
+	if g.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), grace)
+		defer cancel()
+		g.server.Shutdown(ctx)
+	}
+	g.link.Send(link.Message{Kind: link.Done, Stats: g.stats()})
+	g.link.Close(time.Second)
+	os.Exit(0)
+}
+
+func (g *Gate) record(level, text string) {
+	if g.link.Send(link.Message{Kind: link.Log, Level: level, Text: text}) != nil {
+		g.dropped.Add(1)
+	}
+}
+
+// logWriter makes net/http's own complaints log records. They are about
+// single connections: malformed heads, clients that left.
+type logWriter struct{ g *Gate }
+
+func (l logWriter) Write(p []byte) (int, error) {
+	l.g.record("debug", string(p))
+	return len(p), nil
+}
