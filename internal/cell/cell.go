@@ -1,0 +1,289 @@
+// Package cell is the process that runs one handler: it loads one plugin,
+// proves it, serves the connections handed to it, and hands back each
+// connection whose next request is not its own. Nothing that the plugin does
+// can reach beyond the process; unloading the plugin is the process's end.
+//
+// It and all it imports use the standard library only, so that no plugin's
+// dependency can conflict with the cell's.
+package cell
+
+import (
+	"context"
+	"io"
+	"log"
+	"log/slog"
+	"maps"
+	"net/http"
+	"os"
+	"plugin"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/handover"
+	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/routes"
+)
+
+// OldestGo is the oldest Go release that builds a cell. This package and all
+// that it imports keep to its language and library.
+const OldestGo = "1.23.0"
+
+const (
+	// gateWait is how long a connection waits for a new gate when the old
+	// one has died.
+	gateWait = 5 * time.Second
+	// stopWait bounds the handler's Stop.
+	stopWait = 5 * time.Second
+	// cutWait is how long requests may take to notice that their context
+	// was cancelled when the time to end them is up.
+	cutWait = 2 * time.Second
+)
+
+// Cell is the one cell of this process.
+type Cell struct {
+	link   *link.Conn
+	server *handover.Server
+	mux    atomic.Pointer[http.ServeMux]
+	cancel context.CancelFunc // ends every request's context
+
+	requests, inFlight, dropped atomic.Int64
+	inbound                     sync.WaitGroup // the goroutines that receive connections
+
+	mu     sync.Mutex // guards peer and joined
+	peer   *handover.Peer
+	joined chan struct{} // closed and replaced when peer changes
+
+	id       uint64 // set by Open, like server and cancel
+	contract *contract
+	opened   chan struct{} // closed once contract is set, for good
+
+	ending bool // owned by the goroutine of Run
+}
+
+// Run serves the supervisor at the other end of lc until it says to end, or
+// is gone.
+func Run(lc *link.Conn) error {
+	c := &Cell{link: lc, joined: make(chan struct{}), opened: make(chan struct{})}
+	slog.SetDefault(slog.New(&logHandler{cell: c}))
+	for {
+		m, err := lc.Recv()
+		if err != nil && c.ending {
+			select {} // end ends the process
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+		switch m.Kind {
+		case link.Open:
+			c.listen(m)
+			go c.open(m.Path)
+		case link.Join:
+			c.join(m.FDs)
+		case link.Table:
+			<-c.opened // the supervisor sends a table only after Ready
+			c.apply(m.Routes)
+			lc.Send(link.Message{Kind: link.Ack, Version: m.Version})
+		case link.Ping:
+			lc.Send(link.Message{Kind: link.Pong, Seq: m.Seq, Stats: c.stats()})
+		case link.Retire, link.Quit:
+			if !c.ending {
+				c.ending = true
+				go c.end(m.Kind, m.Grace)
+			}
+		}
+	}
+}
+
+// listen prepares to serve. Until the table says more, the cell's own
+// patterns are all it knows.
+func (c *Cell) listen(m link.Message) {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.id, c.cancel = m.Cell, cancel
+	c.server = handover.NewServer(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mux.Load().ServeHTTP(w, r)
+	}), handover.Limits{
+		IdleTimeout:    m.Limits.IdleTimeout,
+		HeaderTimeout:  m.Limits.HeaderTimeout,
+		MaxHeaderBytes: m.Limits.MaxHeaderBytes,
+	}, slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug))
+	c.server.Back = func() *handover.Peer { return c.gate(context.Background()) }
+}
+
+// open loads the plugin and reports. A plugin may end or hang the process
+// here; the supervisor sees that for itself.
+func (c *Cell) open(path string) {
+	k, refused := c.load(path)
+	if refused != nil {
+		c.link.Send(link.Message{Kind: link.Refused, Refusal: refused})
+		return
+	}
+	c.contract = k
+	c.apply(nil)
+	close(c.opened)
+	go c.server.Run()
+	c.link.Send(link.Message{Kind: link.Ready, Patterns: slices.Sorted(maps.Keys(k.handlers))})
+}
+
+func (c *Cell) load(path string) (*contract, *refusal.Error) {
+	p, err := plugin.Open(path)
+	if err != nil {
+		return nil, refusal.Open(err)
+	}
+	k, refused := read(p)
+	if refused != nil {
+		return nil, refused
+	}
+	return k, k.prove(context.Background(), func(text string, stack []byte) {
+		c.record("error", text, map[string]string{"stack": string(stack)})
+	})
+}
+
+// apply puts a route table in force. A pattern of this cell that the table
+// gives to another is foreign; with no table yet, all of them are its own.
+func (c *Cell) apply(table []link.Route) {
+	handlers := map[string]http.Handler{"/": foreign{c}}
+	if table == nil {
+		for pattern, h := range c.contract.handlers {
+			handlers[pattern] = &own{c, h}
+		}
+	}
+	for _, r := range table {
+		if h, ok := c.contract.handlers[r.Pattern]; ok && r.Cell == c.id {
+			handlers[r.Pattern] = &own{c, h}
+		} else {
+			handlers[r.Pattern] = foreign{c}
+		}
+	}
+	mux, err := routes.Mux(handlers)
+	if err != nil {
+		// The supervisor has built the same table already.
+		c.record("error", "route table refused: "+err.Error(), nil)
+		return
+	}
+	c.mux.Store(mux)
+}
+
+// join takes a socket to the gate, from which connections come from now on and
+// to which they go back.
+func (c *Cell) join(files []*os.File) {
+	for _, f := range files {
+		p, err := handover.NewPeer(f)
+		if err != nil {
+			c.record("error", err.Error(), nil)
+			continue
+		}
+		c.mu.Lock()
+		c.peer = p
+		close(c.joined)
+		c.joined = make(chan struct{})
+		c.mu.Unlock()
+		c.inbound.Add(1)
+		go func() {
+			defer c.inbound.Done()
+			<-c.opened // before that the gate knows no route to this cell
+			c.server.Receive(p)
+		}()
+	}
+}
+
+// gate returns the gate, or nil if there is none for too long.
+func (c *Cell) gate(ctx context.Context) *handover.Peer {
+	t := time.NewTimer(gateWait)
+	defer t.Stop()
+	for {
+		c.mu.Lock()
+		p, joined := c.peer, c.joined
+		c.mu.Unlock()
+		if p != nil && !p.Dead() {
+			return p
+		}
+		select {
+		case <-joined:
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			return nil
+		}
+	}
+}
+
+func (c *Cell) stats() *link.Stats {
+	s := &link.Stats{Requests: c.requests.Load(), InFlight: c.inFlight.Load(), Dropped: c.dropped.Load()}
+	if c.server != nil {
+		s.Conns = c.server.Conns()
+	}
+	return s
+}
+
+// end retires the cell, or ends it with the whole service, and reports.
+func (c *Cell) end(kind link.Kind, grace time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	select {
+	case <-c.opened:
+		c.drain(ctx, kind)
+	default:
+	}
+	c.link.Send(link.Message{Kind: link.Done, Stats: c.stats()})
+	c.link.Close(time.Second)
+	os.Exit(0)
+}
+
+func (c *Cell) drain(ctx context.Context, kind link.Kind) {
+	var err error
+	if kind == link.Retire {
+		err = c.giveBack(ctx)
+	} else {
+		err = c.server.Shutdown(ctx)
+	}
+	if err != nil {
+		c.record("warning", "requests were still being served when the time to end them was up", map[string]string{
+			"connections": slog.IntValue(c.server.Conns()).String(),
+		})
+		c.cancel()
+		cut, cancel := context.WithTimeout(context.Background(), cutWait)
+		c.server.Drained(cut)
+		cancel()
+		c.server.Shutdown(cut)
+	}
+	c.stop()
+}
+
+// giveBack makes every connection leave, and waits until none is left and the
+// gate sends no more.
+func (c *Cell) giveBack(ctx context.Context) error {
+	c.server.Retire()
+	inbound := make(chan struct{})
+	go func() { c.inbound.Wait(); close(inbound) }()
+	select {
+	case <-inbound:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return c.server.Drained(ctx)
+}
+
+// stop runs the handler's Stop.
+func (c *Cell) stop() {
+	if c.contract.stop == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- c.contract.stop(ctx) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			log.Printf("Stop returned an error: %v", err)
+		}
+	case <-ctx.Done():
+		c.record("warning", "Stop did not return in time", nil)
+	}
+}
