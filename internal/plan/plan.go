@@ -1,0 +1,119 @@
+// Package plan decides what to do. Its functions are pure: what is wanted,
+// what there is and what has been go in, actions come out. They touch no
+// file, process or clock.
+package plan
+
+import (
+	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/routes"
+)
+
+// Handler is what the supervisor has under one name.
+type Handler struct {
+	Name string
+	// Tried is the state of the file that was tried last, or is being tried.
+	Tried handlerdir.ID
+}
+
+// Actions bring what there is to what is wanted.
+type Actions struct {
+	Admit  []handlerdir.File // settled and not tried yet
+	Refuse []handlerdir.File // refused in the directory, and not so reported yet
+	Remove []string          // handlers whose file is gone
+}
+
+// Next compares a snapshot with what there is. A file that is still being
+// written leaves its handler as it is.
+func Next(snap *handlerdir.Snapshot, have []Handler) Actions {
+	var a Actions
+	tried := make(map[string]handlerdir.ID, len(have))
+	for _, h := range have {
+		tried[h.Name] = h.Tried
+	}
+	for _, f := range snap.Files {
+		known, ok := tried[f.Name]
+		delete(tried, f.Name)
+		switch {
+		case ok && known == f.ID:
+		case f.Refusal != nil:
+			a.Refuse = append(a.Refuse, f)
+		case f.Settled:
+			a.Admit = append(a.Admit, f)
+		}
+	}
+	for _, h := range have {
+		if _, gone := tried[h.Name]; gone {
+			a.Remove = append(a.Remove, h.Name)
+		}
+	}
+	return a
+}
+
+// Claimant is a handler and the patterns it has, or had when it last served.
+type Claimant struct {
+	Name     string
+	Patterns []string
+	// Seniority is lower for a handler that went live earlier, 0 for one
+	// that never did.
+	Seniority int64
+	// Live says that the patterns are served. If not, it is still being
+	// tried, and its patterns are kept for it from those who came later.
+	Live bool
+}
+
+// Verdict is the answer to a claim.
+type Verdict int
+
+// The verdicts.
+const (
+	Granted Verdict = iota
+	Waits           // until a senior handler has been tried
+	Denied
+)
+
+// Claim decides whether a handler that was proved may have its patterns: the
+// incumbent keeps a contested one, and across a restart the senior does.
+func Claim(c Claimant, others []Claimant) (Verdict, *refusal.Error) {
+	verdict := Granted
+	for _, o := range others {
+		if o.Name == c.Name {
+			continue
+		}
+		mine, theirs, ok := contested(c.Patterns, o.Patterns)
+		switch {
+		case !ok:
+		case o.Live:
+			return Denied, refusal.Taken(mine, o.Name, theirs)
+		case o.Seniority > 0 && (c.Seniority == 0 || o.Seniority < c.Seniority):
+			verdict = Waits
+		}
+	}
+	return verdict, nil
+}
+
+// contested returns the first two patterns that cannot both be served.
+func contested(a, b []string) (string, string, bool) {
+	for _, p := range a {
+		for _, q := range b {
+			if routes.MayOverlap(p, q) && routes.Conflict(p, q) {
+				return p, q, true
+			}
+		}
+	}
+	return "", "", false
+}
+
+// Freed reports whether a pattern of old is not in current any more.
+func Freed(old, current []string) bool {
+	have := make(map[string]bool, len(current))
+	for _, p := range current {
+		have[p] = true
+	}
+	for _, p := range old {
+		if !have[p] {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,77 @@
+package plan
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/refusal"
+)
+
+func id(n int64) handlerdir.ID { return handlerdir.ID{Ino: 1, Size: n} }
+
+func TestNext(t *testing.T) {
+	settled := func(name string, n int64) handlerdir.File {
+		return handlerdir.File{Name: name, ID: id(n), Settled: true}
+	}
+	refused := handlerdir.File{Name: "a", ID: id(2), Refusal: &refusal.Error{Reason: "r"}}
+	unsettled := handlerdir.File{Name: "a", ID: id(2)}
+	for _, c := range []struct {
+		name  string
+		files []handlerdir.File
+		have  []Handler
+		want  Actions
+	}{
+		{"a new file", []handlerdir.File{settled("a", 1)}, nil, Actions{Admit: []handlerdir.File{settled("a", 1)}}},
+		{"a tried file", []handlerdir.File{settled("a", 1)}, []Handler{{"a", id(1)}}, Actions{}},
+		{"a changed file", []handlerdir.File{settled("a", 2)}, []Handler{{"a", id(1)}}, Actions{Admit: []handlerdir.File{settled("a", 2)}}},
+		{"a file being written", []handlerdir.File{unsettled}, []Handler{{"a", id(1)}}, Actions{}},
+		{"a refused file", []handlerdir.File{refused}, []Handler{{"a", id(1)}}, Actions{Refuse: []handlerdir.File{refused}}},
+		{"a file refused before", []handlerdir.File{refused}, []Handler{{"a", id(2)}}, Actions{}},
+		{"a file that is gone", []handlerdir.File{settled("b", 1)}, []Handler{{"a", id(1)}, {"b", id(1)}}, Actions{Remove: []string{"a"}}},
+		{"nothing", nil, nil, Actions{}},
+	} {
+		if got := Next(&handlerdir.Snapshot{Files: c.files}, c.have); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestClaim(t *testing.T) {
+	live := Claimant{Name: "old", Patterns: []string{"GET /a", "/b/{x}"}, Seniority: 1, Live: true}
+	tried := live
+	tried.Live = false
+	newcomer := tried
+	newcomer.Seniority = 0
+	for _, c := range []struct {
+		name    string
+		claim   Claimant
+		other   Claimant
+		verdict Verdict
+		reason  string
+	}{
+		{"free", Claimant{Name: "new", Patterns: []string{"/c"}}, live, Granted, ""},
+		{"more specific", Claimant{Name: "new", Patterns: []string{"/b/c"}}, live, Granted, ""},
+		{"taken", Claimant{Name: "new", Patterns: []string{"GET /a"}}, live, Denied, `pattern "GET /a" is taken by handler "old"`},
+		{"conflict", Claimant{Name: "new", Patterns: []string{"/b/{y}"}}, live, Denied, `pattern "/b/{y}" conflicts with "/b/{x}" of handler "old"`},
+		{"taken by a junior", Claimant{Name: "new", Patterns: []string{"GET /a"}, Seniority: -1}, live, Denied, "taken"},
+		{"own", Claimant{Name: "old", Patterns: []string{"GET /a"}}, live, Granted, ""},
+		{"a senior is being tried", Claimant{Name: "new", Patterns: []string{"GET /a"}}, tried, Waits, ""},
+		{"a senior is being tried by a junior", Claimant{Name: "new", Patterns: []string{"GET /a"}, Seniority: 2}, tried, Waits, ""},
+		{"a junior is being tried", Claimant{Name: "new", Patterns: []string{"GET /a"}, Seniority: 2}, Claimant{Name: "old", Patterns: []string{"GET /a"}, Seniority: 3}, Granted, ""},
+		{"a newcomer is being tried", Claimant{Name: "new", Patterns: []string{"GET /a"}}, newcomer, Granted, ""},
+		{"a senior with other patterns is being tried", Claimant{Name: "new", Patterns: []string{"/c"}}, tried, Granted, ""},
+	} {
+		verdict, refused := Claim(c.claim, []Claimant{c.other})
+		if verdict != c.verdict || (refused != nil) != (c.reason != "") || refused != nil && !strings.Contains(refused.Reason, c.reason) {
+			t.Errorf("%s: %v, %v; want %v, %q", c.name, verdict, refused, c.verdict, c.reason)
+		}
+	}
+}
+
+func TestFreed(t *testing.T) {
+	if !Freed([]string{"/a", "/b"}, []string{"/a"}) || Freed([]string{"/a"}, []string{"/b", "/a"}) {
+		t.Fatal("Freed is wrong")
+	}
+}
