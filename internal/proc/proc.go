@@ -1,0 +1,164 @@
+// Package proc runs one child process, once: it starts it, links to it, reads
+// what it prints, and reaps it. The only signal it relies on is SIGKILL.
+package proc
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/wire"
+)
+
+const (
+	// maxLine bounds a line of output, in bytes; a longer one is cut in pieces.
+	maxLine = 8 << 10
+	// maxTail bounds what Tail keeps.
+	maxTail = 4 << 10
+	// lingering bounds the wait for output after the exit: a grandchild may
+	// hold the pipes.
+	lingering = time.Second
+)
+
+// Spec says what to run.
+type Spec struct {
+	Path string
+	Args []string
+	Env  []string
+	// Output gets each line that the child prints, without its end. It is
+	// called from two goroutines, one for each stream.
+	Output func(stream, line string)
+}
+
+// Child is a running process. Its link is at descriptor link.ChildFD.
+type Child struct {
+	PID  int
+	Link *link.Conn
+
+	cmd    *exec.Cmd
+	exited chan struct{} // closed once the process is reaped and its output read
+	err    error         // set before exited closes
+
+	mu   sync.Mutex // guards tail
+	tail []string
+}
+
+// Start runs a child in a process group of its own, so that a terminal's
+// interrupt reaches the supervisor alone.
+func Start(spec Spec) (*Child, error) {
+	ours, theirs, err := wire.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	c := &Child{exited: make(chan struct{})}
+	c.cmd = exec.Command(spec.Path, spec.Args...)
+	c.cmd.Env = spec.Env
+	c.cmd.ExtraFiles = []*os.File{theirs}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var readers sync.WaitGroup
+	var pipes []*os.File
+	for _, stream := range []string{"stdout", "stderr"} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			ours.Close()
+			closeAll(pipes)
+			return nil, err
+		}
+		pipes = append(pipes, r)
+		defer w.Close()
+		if stream == "stdout" {
+			c.cmd.Stdout = w
+		} else {
+			c.cmd.Stderr = w
+		}
+		readers.Add(1)
+		go func() {
+			defer readers.Done()
+			c.read(r, stream, spec.Output)
+		}()
+	}
+	if err := c.cmd.Start(); err != nil {
+		ours.Close()
+		closeAll(pipes)
+		return nil, fmt.Errorf("start %q: %w", spec.Path, err)
+	}
+	c.PID = c.cmd.Process.Pid
+	if c.Link, err = link.New(ours); err != nil {
+		c.Kill()
+	}
+	go func() {
+		c.err = c.cmd.Wait()
+		late := time.AfterFunc(lingering, func() { closeAll(pipes) })
+		readers.Wait()
+		late.Stop()
+		closeAll(pipes)
+		close(c.exited)
+	}()
+	return c, err
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+func (c *Child) read(r io.Reader, stream string, output func(stream, line string)) {
+	br := bufio.NewReaderSize(r, maxLine)
+	for {
+		b, err := br.ReadSlice('\n')
+		if line := strings.TrimRight(string(b), "\r\n"); line != "" || len(b) > 0 {
+			c.remember(line)
+			output(stream, line)
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return
+		}
+	}
+}
+
+func (c *Child) remember(line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tail = append(c.tail, line)
+	size := 0
+	for _, l := range c.tail {
+		size += len(l) + 1
+	}
+	for len(c.tail) > 1 && size > maxTail {
+		size -= len(c.tail[0]) + 1
+		c.tail = c.tail[1:]
+	}
+}
+
+// Tail returns the last lines that the child printed, at most 4 KiB or one
+// line of them.
+func (c *Child) Tail() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]string(nil), c.tail...)
+}
+
+// Kill ends the child at once.
+func (c *Child) Kill() { c.cmd.Process.Kill() }
+
+// Exited is closed once the child is gone and its output was read.
+func (c *Child) Exited() <-chan struct{} { return c.exited }
+
+// Status says how the child ended: "exit status 2", "signal: killed". It may
+// be called once Exited is closed.
+func (c *Child) Status() string {
+	if c.err == nil {
+		return "exit status 0"
+	}
+	return c.err.Error()
+}
