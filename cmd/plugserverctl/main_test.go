@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/control"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"plugserverctl": main})
+}
+
+// daemon answers from canned values, at ages that hold while a test runs.
+type daemon struct {
+	status func(now time.Time) api.Status
+	reload api.Reload
+}
+
+func (d daemon) Status(context.Context) (api.Status, error) { return d.status(time.Now()), nil }
+func (d daemon) Reload(context.Context) (api.Reload, error) { return d.reload, nil }
+
+func header(now time.Time) api.Daemon {
+	return api.Daemon{Version: "0.1.0", PID: 123, GatePID: 124, Since: now.Add(-3*time.Hour - 30*time.Minute),
+		Handlers: "/var/lib/plugserver/handlers", Listeners: []string{":8080", "unix:/run/plugserver/http.sock"}}
+}
+
+var taken = api.Refusal{Reason: `pattern "/users" is taken by handler "users"`, Mend: "choose another pattern, or remove the other handler"}
+
+// daemons are what a script can start with "daemon NAME".
+var daemons = map[string]daemon{
+	"empty": {status: func(now time.Time) api.Status { return api.Status{Daemon: header(now)} }},
+	"well": {
+		status: func(now time.Time) api.Status {
+			return api.Status{Daemon: header(now), Handlers: []api.Handler{
+				{Name: "bye", State: api.StateLive, Version: "0123456789ab", Patterns: []string{"/bye"}, PID: 201,
+					Since: now.Add(-90 * time.Minute), Requests: 1234567, InFlight: 2, MemoryBytes: 4404019},
+				{Name: "users", State: api.StateLive, Version: "ba9876543210", PID: 40202, Since: now.Add(-50 * time.Hour),
+					Patterns: []string{"DELETE /users/{id}", "GET /users", "GET /users/{id}", "POST /users"}, MemoryBytes: 900},
+			}}
+		},
+		reload: api.Reload{Live: 2},
+	},
+	"ailing": {
+		status: func(now time.Time) api.Status {
+			d := header(now)
+			d.GatePID, d.Problem = 0, `read folder "/var/lib/plugserver/handlers": permission denied`
+			return api.Status{Daemon: d, Handlers: []api.Handler{
+				{Name: "late", State: api.StateSeen, Since: now.Add(-30 * time.Minute)},
+				{Name: "squatter", State: api.StateRefused, Since: now.Add(-30 * time.Minute), Refusal: &taken},
+				{Name: "users", State: api.StateLive, Version: "ba9876543210", PID: 202, Since: now.Add(-26 * time.Hour),
+					Patterns: []string{"/users"}, Requests: 7, MemoryBytes: 5 << 20, Refusal: &api.Refusal{
+						Reason: "built by go1.25.1, but the cells are built by go1.26.0",
+						Mend:   "build it again: GOTOOLCHAIN=go1.26.0 CGO_ENABLED=1 GOAMD64=v1 go build -buildmode=plugin -o users.so ./handlers/users"}},
+			}}
+		},
+		reload: api.Reload{Live: 1, Problem: "no inotify:\nonly the poll looks", Refused: map[string]api.Refusal{
+			"squatter": taken, "evil\x1b[2J\nrefused good": {Reason: "init() panicked: \x1b]0;owned\a"}}},
+	},
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata/script",
+		RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			// Not below the script's folder: a socket's path must be short.
+			dir, err := os.MkdirTemp("", "ctl")
+			if err != nil {
+				return err
+			}
+			env.Defer(func() { os.RemoveAll(dir) })
+			env.Setenv("PLUGSERVER_CONTROL", filepath.Join(dir, "s"))
+			env.Setenv("DIR", dir)
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// daemon NAME [PATH] serves one of daemons until the script ends.
+			"daemon": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) == 0 || len(args) > 2 {
+					ts.Fatalf("usage: daemon NAME [PATH]")
+				}
+				path := ts.Getenv("PLUGSERVER_CONTROL")
+				if len(args) == 2 {
+					path = args[1]
+				}
+				d, ok := daemons[args[0]]
+				if !ok {
+					ts.Fatalf("no daemon %q", args[0])
+				}
+				l, err := control.Listen(path, -1)
+				ts.Check(err)
+				ctx, cancel := context.WithCancel(context.Background())
+				done := make(chan error, 1)
+				go func() {
+					done <- control.Serve(ctx, l, d, api.Version{Version: "0.1.0", Go: "go1.26.0"})
+				}()
+				ts.Defer(func() {
+					cancel()
+					if err := <-done; err != nil {
+						ts.Logf("%v", err)
+					}
+				})
+			},
+		},
+	})
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/andrestc/go-plugserver/internal/api"
+)
+
+var now = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+
+func TestExitCodes(t *testing.T) {
+	t.Setenv("PLUGSERVER_CONTROL", t.TempDir()+"/none")
+	for _, tt := range []struct {
+		args []string
+		want int
+	}{
+		{[]string{"help"}, exitOK}, {[]string{"version"}, exitOK}, {[]string{"--help"}, exitOK},
+		{[]string{"status"}, exitError}, {[]string{"reload"}, exitError},
+		{nil, exitUsage}, {[]string{"restart"}, exitUsage}, {[]string{"--bogus"}, exitUsage}, {[]string{"help", "me"}, exitUsage},
+	} {
+		var out, errs bytes.Buffer
+		if got := run(t.Context(), tt.args, &out, &errs); got != tt.want {
+			t.Errorf("%q: exit %d, want %d", tt.args, got, tt.want)
+		}
+		if ok := tt.want == exitOK; ok != (out.Len() > 0) || !ok && errs.Len() == 0 {
+			t.Errorf("%q: stdout %q, stderr %q", tt.args, &out, &errs)
+		}
+	}
+	var errs bytes.Buffer
+	if got := run(t.Context(), []string{"help"}, full{}, &errs); got != exitError || !strings.Contains(errs.String(), "no space") {
+		t.Errorf("full disk: exit %d, %q", got, &errs)
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space") }
+
+// TestCrowded is the table where everything is as wide as it gets.
+func TestCrowded(t *testing.T) {
+	refusal := &api.Refusal{Reason: "r", Mend: "m"}
+	st := api.Status{Daemon: api.Daemon{Version: "0.1.0", PID: 123, GatePID: 124, Since: now, Handlers: "/h"}, Handlers: []api.Handler{
+		{Name: strings.Repeat("accounting-", 9), State: api.StateStarting, Version: "0123456789ab", PID: 4194304,
+			Since: now.AddDate(-300, 0, 0), Requests: math.MaxInt64, InFlight: math.MaxInt64, MemoryBytes: math.MaxInt64,
+			Patterns: []string{"GET example.com/accounting/{year}/{month}", "/b", "/c"}, Refusal: refusal},
+		{Name: "новости-за-сегодняшний-день", State: "surprising-state", Version: "0123456789abcdef", PID: math.MaxInt64,
+			Patterns: []string{"GET /新闻/今天的新闻"}, Requests: math.MinInt64, InFlight: -1, MemoryBytes: -1},
+		{Name: "new\nline\x1b[2J", State: api.StateRetiring, Patterns: []string{"/a", "/b", "/c", "/d"}, Requests: 99_999_999},
+	}}
+	var b bytes.Buffer
+	writeStatus(&b, st, now)
+	want := `
+plugserverd 0.1.0, pid 123, gate 124, up 0s, /h
+
+NAME           STATE      VERSION           PID    SINCE  REQUESTS  INFLIGHT  MEMORY  PATTERNS
+accounting-a…  starting*  0123456789ab  4194304  106751d      9.2E      9.2E    8.0E  GET e… +2 more
+новости-за-с…  surprisi…  0123456789a…  922337…        -         0         0       -  GET /新闻/今…
+new\nline\x1…  retiring   -                   -        -    100.0M         0       -  /a, /b, /c, /d
+
+* the newest file was refused; the version shown is an earlier one
+
+accounting-accounting-accounting-accounting-accounting-accounting-accounting-accounting-accounting-:
+  r
+  mend: m
+`
+	if got := "\n" + b.String(); got != want {
+		t.Errorf("got:%s\nwant:%s", got, want)
+	}
+}
+
+func FuzzStatus(f *testing.F) {
+	f.Add("users", "GET /users/{id}", "built by go1.25.1", "build it again with go1.26.0", int64(1000), 3)
+	f.Add("\x1b[2J\n", "/\u202e\u009b\xff", strings.Repeat("x", 300), strings.Repeat("新", 300), int64(math.MaxInt64), 100)
+	f.Fuzz(func(t *testing.T, name, pattern, reason, mend string, n int64, many int) {
+		patterns := make([]string, min(max(many, 0), 100))
+		for i := range patterns {
+			patterns[i] = pattern
+		}
+		st := api.Status{
+			Daemon: api.Daemon{Version: name, PID: int(n), Since: now.Add(time.Duration(n)), Handlers: reason, Problem: mend, Listeners: patterns},
+			Handlers: []api.Handler{
+				{Name: name, State: pattern, Version: reason, Patterns: patterns, PID: int(n), Since: now.Add(-time.Duration(n)),
+					Requests: n, InFlight: n, MemoryBytes: n, Refusal: &api.Refusal{Reason: reason, Mend: mend}},
+				{Name: "a", State: api.StateLive, Patterns: []string{"/a"}},
+			},
+		}
+		var b bytes.Buffer
+		writeStatus(&b, st, now)
+		for line := range strings.Lines(b.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			if width(line) > columns {
+				t.Errorf("%d columns: %q", width(line), line)
+			}
+			checkPlain(t, line)
+		}
+		raw, err := json.Marshal(st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		safe := escapeJSON(string(raw))
+		checkPlain(t, safe)
+		var was, is api.Status
+		if err := errors.Join(json.Unmarshal(raw, &was), json.Unmarshal([]byte(safe), &is)); err != nil {
+			t.Fatal(err)
+		}
+		if was.Handlers[0].Name != is.Handlers[0].Name || was.Daemon.Problem != is.Daemon.Problem {
+			t.Errorf("%q became %q, %q became %q", was.Handlers[0].Name, is.Handlers[0].Name, was.Daemon.Problem, is.Daemon.Problem)
+		}
+	})
+}
+
+// checkPlain fails the test if a terminal could take s for more than text.
+func checkPlain(t *testing.T, s string) {
+	t.Helper()
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool {
+		return r < ' ' || 0x7f <= r && r < 0xa0 || 0x200b <= r && r <= 0x200f || 0x2028 <= r && r <= 0x202e || 0x2066 <= r && r <= 0x2069
+	}) {
+		t.Errorf("a terminal may act on %q", s)
+	}
+}
+
+func TestEscape(t *testing.T) {
+	for s, want := range map[string]string{
+		"plain {id} é 新": "plain {id} é 新", "a\nb\tc\x1b[2J\x7f": `a\nb\tc\x1b[2J\x7f`, "\u009b\u202e": `\u009b\u202e`,
+		"\xef\xbfx\xff": `\xef\xbfx\xff`, "\ufffd": "\ufffd", "\U000e0001": `\U000e0001`, "it's": "it's",
+	} {
+		if got := escape(s); got != want {
+			t.Errorf("%q: got %q, want %q", s, got, want)
+		}
+	}
+	if got, want := escapeJSON("{\n\"\x7f\u009b\U000e0001\"}"), "{\n\"\\u007f\\u009b\\udb40\\udc01\"}"; got != want {
+		t.Errorf("JSON: got %q, want %q", got, want)
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	for _, tt := range []struct {
+		list  []string
+		limit int
+		want  string
+	}{
+		{nil, 20, "-"},
+		{[]string{"/a", "/b"}, 20, "/a, /b"},
+		{[]string{"/a", "/b", "/c"}, 10, "/a, /b, /c"},
+		{[]string{"/aaaa", "/bbbb", "/cccc"}, 16, "/aaaa +2 more"},
+		{[]string{"/aaaa", "/b", "/cccccccc"}, 16, "/aaaa +2 more"},
+		{[]string{"/aaaa", "/b", "/cccccccc"}, 17, "/aaaa, /b +1 more"},
+		{[]string{"/aaaaaaaaaaaa"}, 6, "/aaaa…"},
+		{[]string{"/aaaaaaaaaaaa", "/b"}, 12, "/aa… +1 more"},
+	} {
+		got := patterns(tt.list, tt.limit)
+		if got != tt.want || width(got) > tt.limit {
+			t.Errorf("%q in %d: got %q, want %q", tt.list, tt.limit, got, tt.want)
+		}
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	for _, tt := range []struct{ got, want string }{
+		{age(time.Time{}, now), "-"}, {age(now.Add(time.Hour), now), "0s"}, {age(now.Add(-59*time.Second), now), "59s"},
+		{age(now.Add(-60*time.Second), now), "1m"}, {age(now.Add(-119*time.Minute), now), "1h"}, {age(now.Add(-49*time.Hour), now), "2d"},
+		{count(-1), "0"}, {count(9_999_999), "9999999"}, {count(10_000_000), "10.0M"}, {count(999_960_000), "1.0G"}, {count(math.MaxInt64), "9.2E"},
+		{size(0), "-"}, {size(1023), "1023"}, {size(1024), "1.0k"}, {size(1023 << 10), "1023.0k"}, {size(1<<20 - 1), "1.0M"}, {size(math.MaxInt64), "8.0E"},
+		{pid(0), "-"}, {pid(7), "7"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("got %q, want %q", tt.got, tt.want)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for _, tt := range []struct{ first, s, want string }{
+		{"", "", "\n"},
+		{"mend: ", "", "mend:\n"},
+		{"", "one two three", "one two\n  three\n"},
+		{"mend: ", "one two", "mend: one\n  two\n"},
+		{"", "abcdefghijklmnopqrst uv", "abcdefghij\n  klmnopqr\n  st uv\n"},
+		{"", "a新新新新新b", "a新新新新\n  新b\n"},
+	} {
+		if got := wrap(tt.first, "  ", tt.s, 10); got != tt.want {
+			t.Errorf("%q%q: got %q, want %q", tt.first, tt.s, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// escape returns s with all that does not print (control characters, marks
+// that turn the direction of text, broken UTF-8) as Go escapes: \n, \x1b.
+func escape(s string) string {
+	var b strings.Builder
+	for s != "" {
+		r, size := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case strconv.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+		s = s[size:]
+	}
+	return b.String()
+}
+
+// escapeJSON does the same within JSON's own syntax. Outside of its strings
+// JSON holds nothing but ASCII, inside no control characters of ASCII's but DEL.
+func escapeJSON(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\n', strconv.IsPrint(r):
+			b.WriteRune(r)
+		case r <= 0xffff:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			hi, lo := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, hi, lo)
+		}
+	}
+	return b.String()
+}
+
+// wide are the characters that take two columns of a terminal (East Asian
+// Width W and F, Unicode Standard Annex 11), rounded up where ranges mix.
+var wide = [][2]rune{
+	{0x1100, 0x115f}, {0x231a, 0x23f3}, {0x25fd, 0x27bf}, {0x2b1b, 0x2b55}, {0x2e80, 0xa4cf}, {0xa960, 0xa97c},
+	{0xac00, 0xd7a3}, {0xf900, 0xfaff}, {0xfe10, 0xfe6f}, {0xff00, 0xff60}, {0xffe0, 0xffe6},
+	{0x16fe0, 0x18cff}, {0x1aff0, 0x1b2fb}, {0x1d300, 0x1d376}, {0x1f000, 0x1faff}, {0x20000, 0x3fffd},
+}
+
+func runeWidth(r rune) int {
+	if r < wide[0][0] {
+		return 1
+	}
+	for _, span := range wide {
+		if span[0] <= r && r <= span[1] {
+			return 2
+		}
+	}
+	return 1
+}
+
+// width returns how many columns s takes at most.
+func width(s string) int {
+	n := 0
+	for _, r := range s {
+		n += runeWidth(r)
+	}
+	return n
+}
+
+// cut splits s after as many columns as fit into limit.
+func cut(s string, limit int) (head, tail string) {
+	n := 0
+	for i, r := range s {
+		if n += runeWidth(r); n > limit {
+			return s[:i], s[i:]
+		}
+	}
+	return s, ""
+}
+
+// truncate returns s in at most limit columns, with … where it was cut.
+func truncate(s string, limit int) string {
+	if width(s) <= limit {
+		return s
+	}
+	head, _ := cut(s, limit-1)
+	return head + "…"
+}
+
+// pad returns s in exactly limit columns, cut or filled up with spaces.
+func pad(s string, limit int, right bool) string {
+	s = truncate(s, limit)
+	space := strings.Repeat(" ", limit-width(s))
+	if right {
+		return space + s
+	}
+	return s + space
+}
+
+// wrap returns first and s, escaped, in lines of at most columns; the lines
+// after the first are indented with rest. It breaks at spaces where it can.
+func wrap(first, rest, s string, columns int) string {
+	var b strings.Builder
+	line, empty := first, true
+	for word := range strings.FieldsSeq(escape(s)) {
+		for word != "" {
+			space := " "
+			if empty {
+				space = ""
+			}
+			room := columns - width(line) - width(space)
+			head, tail := cut(word, room) // not the width: a word may be huge
+			if tail == "" {
+				line, empty, word = line+space+word, false, ""
+				continue
+			}
+			if empty { // it fits on no line
+				line, word = line+head, tail
+			}
+			b.WriteString(line + "\n")
+			line, empty = rest, true
+		}
+	}
+	b.WriteString(strings.TrimRight(line, " ") + "\n")
+	return b.String()
+}
