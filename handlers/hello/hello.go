@@ -1,0 +1,18 @@
+// Hello answers every request for /hello with the same line of text.
+package main
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// Handler returns the pattern and the function that serves it.
+func Handler() (string, func(http.ResponseWriter, *http.Request)) {
+	return "/hello", hello
+}
+
+func hello(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprint(w, "Hello World!")
+}
+
+func main() {} // never run; go vet ./... and go build ./... ask for it
