@@ -1,0 +1,128 @@
+// Package handlerdir turns the handlers directory into facts. A Snapshot is
+// one look at the whole directory: it is never changed once returned, it is
+// never empty because something could not be read, and a file in it that is
+// Settled was complete and at rest when it was looked at.
+//
+// The package starts no goroutine and reads no clock; when to scan, and what
+// time it is, are the caller's to say.
+package handlerdir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/refusal"
+	"golang.org/x/sys/unix"
+)
+
+// ErrChanged is returned by Open for a file that is no longer in the state
+// that was scanned: the directory has to be scanned again.
+var ErrChanged = errors.New("file changed since it was scanned")
+
+// ID identifies one state of one file (stat(2)): writing to the file,
+// replacing it, and changing its owner or mode each give another ID.
+type ID struct {
+	Dev, Ino     uint64
+	Size         int64 // bytes
+	Mtime, Ctime int64 // nanoseconds since the epoch
+}
+
+// File is one candidate in the directory.
+type File struct {
+	// Name is the handler's name: the file's without ".so". A name that no
+	// handler may have stands there quoted, in printable ASCII.
+	Name string
+	Path string
+	ID   ID
+	// Settled says that the file is complete and at rest: it may be admitted.
+	Settled bool
+	// Refusal is why the file can be no handler, nil if it may be one. It is
+	// never set on a settled file. With neither, the file is being written.
+	Refusal *refusal.Error
+
+	final bool      // the verdict stands for as long as ID does
+	since time.Time // of the first scan that saw ID
+	gone  time.Time // of the first scan that missed the file, zero if none did
+}
+
+// Snapshot is one look at the directory.
+type Snapshot struct {
+	Dir   ID     // Dev and Ino tell whether it is still the same directory
+	Files []File // sorted by Name, which is unique
+	// LookAgain, if above 0, says that a file is not settled yet, and after
+	// how long a scan may find that it is.
+	LookAgain time.Duration
+}
+
+// Rules say which files may be handlers, and when.
+type Rules struct {
+	MaxSize int64         // bytes; a larger file is refused
+	Quiet   time.Duration // a file untouched for this long is at rest
+	Stalled time.Duration // an incomplete file untouched for this long is refused
+	// Gone is for how long a file must be missed before it is absent; until
+	// then it stays in the snapshot, unsettled. It bridges the moment between
+	// the unlink(2) and the creat(2) of install(1) or of go build -o. At 0 a
+	// missed file is absent at once.
+	Gone     time.Duration
+	UID, GID uint32 // the daemon's own
+	// Complete says whether the file of size bytes is whole, and if not, how
+	// many bytes it needs (0 if unknown). A *refusal.Error says that it can be
+	// no handler, any other error that it cannot be read.
+	Complete func(r io.ReaderAt, size int64) (complete bool, need int64, err error)
+}
+
+// Open opens a scanned file for reading. It neither follows a symbolic link
+// nor blocks. The error is ErrChanged if the file is not in the state that f
+// describes. The caller closes the file, and asks Unchanged after reading.
+func Open(f File) (*os.File, error) {
+	file, err := os.OpenFile(f.Path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENXIO):
+		return nil, fmt.Errorf("open handler file %q: %w", f.Path, ErrChanged)
+	case err != nil:
+		return nil, fmt.Errorf("open handler file: %w", err)
+	}
+	same, err := Unchanged(file, f.ID)
+	if err == nil && !same {
+		err = fmt.Errorf("open handler file %q: %w", f.Path, ErrChanged)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// Unchanged reports whether the open file is still in the state id. Asked
+// after a copy it tells whether the copy is of that state.
+func Unchanged(fd *os.File, id ID) (bool, error) {
+	var st unix.Stat_t
+	if err := retry(func() error { return unix.Fstat(int(fd.Fd()), &st) }); err != nil {
+		return false, fmt.Errorf("stat handler file %q: %w", fd.Name(), err)
+	}
+	return idOf(&st) == id, nil
+}
+
+func idOf(st *unix.Stat_t) ID {
+	return ID{
+		Dev:   uint64(st.Dev),
+		Ino:   st.Ino,
+		Size:  st.Size,
+		Mtime: st.Mtim.Nano(),
+		Ctime: st.Ctim.Nano(),
+	}
+}
+
+// retry repeats a call that a signal interrupted, as package os does
+// (golang.org/issue/38033: FUSE and NFS return EINTR in spite of SA_RESTART).
+func retry(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}
