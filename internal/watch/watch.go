@@ -1,0 +1,198 @@
+// Package watch merges inotify(7), a poll and explicit kicks into one nudge.
+// A nudge means "look again" and carries no facts; whatever happened to the
+// directory before a nudge is received, looking after it finds. The poll
+// alone keeps that promise: inotify only makes it quick.
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// gap is the least time between two nudges.
+const gap = 5 * time.Millisecond
+
+// Watcher nudges whoever receives from C when a directory may have changed.
+type Watcher struct {
+	dir    string // clean, as fsnotify names it
+	poll   time.Duration
+	report func(error)
+	nudges chan struct{} // capacity 1; never closed
+	kicks  chan struct{} // capacity 1; never closed
+	system system
+
+	// Run's own.
+	watch   *subscription    // nil while inotify is not at work
+	lost    bool             // and that has been reported
+	pending bool             // a nudge is due once rest fires
+	rest    <-chan time.Time // fires once gap has passed; nil if it has
+}
+
+// New returns a Watcher of dir, which may be missing for now. It nudges every
+// poll, which must be positive, whatever else happens. Run calls report when
+// inotify is lost, once until it has recovered. That dir is missing or closed
+// to the daemon is not a loss: who looks finds out.
+func New(dir string, poll time.Duration, report func(error)) *Watcher {
+	return &Watcher{
+		dir:    filepath.Clean(dir),
+		poll:   poll,
+		report: report,
+		nudges: make(chan struct{}, 1),
+		kicks:  make(chan struct{}, 1),
+		system: realSystem,
+	}
+}
+
+// C returns the channel of nudges. It holds one at most, and is never closed.
+func (w *Watcher) C() <-chan struct{} { return w.nudges }
+
+// Kick asks for a nudge as an event in the directory would. It never blocks.
+func (w *Watcher) Kick() {
+	select {
+	case w.kicks <- struct{}{}:
+	default: // one is on its way
+	}
+}
+
+// Run watches until ctx is done. The first nudge comes when the watch is set
+// up, or is known to fail; the first of a burst comes at once, the others at
+// most every 5 ms, and one follows the last event. Run is called once.
+func (w *Watcher) Run(ctx context.Context) {
+	ticker := time.NewTicker(w.poll)
+	defer ticker.Stop()
+	defer w.unsubscribe()
+
+	w.subscribe()
+	w.nudge()
+	for {
+		var events <-chan fsnotify.Event
+		var errs <-chan error
+		if w.watch != nil {
+			events, errs = w.watch.events, w.watch.errors
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.kicks:
+			w.nudge()
+		case e, ok := <-events:
+			w.event(e, ok)
+			w.nudge()
+		case err, ok := <-errs:
+			if !ok {
+				err = errEnded
+			}
+			w.failed(err)
+			w.nudge()
+		case <-ticker.C:
+			w.check()
+			w.nudge()
+		case <-w.rest:
+			w.rest = nil
+			if w.pending {
+				w.nudge()
+			}
+		}
+	}
+}
+
+// nudge sends a nudge, now or when the last one is gap ago.
+func (w *Watcher) nudge() {
+	if w.rest != nil {
+		w.pending = true
+		return
+	}
+	w.pending = false
+	w.rest = time.After(gap)
+	select {
+	case w.nudges <- struct{}{}:
+	default: // the one in there has not been followed yet
+	}
+}
+
+// event sees to the end of the watch. Of other events it is enough that they
+// happened.
+func (w *Watcher) event(e fsnotify.Event, ok bool) {
+	switch {
+	case !ok:
+		w.failed(errEnded)
+	case e.Name == w.dir && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)):
+		w.unsubscribe()
+		w.subscribe()
+	}
+}
+
+var errEnded = errors.New("inotify ended")
+
+// failed is told what inotify complains of.
+func (w *Watcher) failed(err error) {
+	switch {
+	case errors.Is(err, fsnotify.ErrEventOverflow):
+		// The watch goes on, and the nudge that follows makes up for it.
+		w.lose(fmt.Errorf("watch %q: %w; every file is looked at instead", w.dir, err))
+	case errors.Is(err, syscall.EINVAL):
+		// fsnotify ends the watch of a directory that was moved, but it has
+		// been removed since and its watch is gone (inotify_rm_watch(2)).
+		w.unsubscribe()
+		w.subscribe()
+	default:
+		w.unsubscribe()
+		w.lose(fmt.Errorf("watch %q: %w; the directory is looked at every %v instead", w.dir, err, w.poll))
+	}
+}
+
+// lose reports err unless a loss was reported and has not been made up for.
+func (w *Watcher) lose(err error) {
+	if !w.lost {
+		w.lost = true
+		w.report(err)
+	}
+}
+
+// check sets the watch up again if it is missing or on a directory that is no
+// longer at the path. The rest of the time all is well, again or still.
+func (w *Watcher) check() {
+	if w.watch != nil {
+		id, err := w.system.identify(w.dir)
+		if err == nil && id == w.watch.dir {
+			w.lost = false
+			return
+		}
+		w.unsubscribe()
+	}
+	w.subscribe()
+}
+
+func (w *Watcher) unsubscribe() {
+	if w.watch != nil {
+		w.watch.close()
+		w.watch = nil
+	}
+}
+
+// subscribe sets up a watch on what is at the path now. If it cannot, the next
+// poll tries again.
+func (w *Watcher) subscribe() {
+	watch, err := w.system.subscribe(w.dir)
+	if err == nil {
+		w.watch, w.lost = watch, false
+		return
+	}
+	if errors.Is(err, errDirectory) {
+		return
+	}
+	mend := ""
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		mend = "; raise fs.inotify.max_user_watches with sysctl"
+	case errors.Is(err, syscall.EMFILE):
+		mend = "; raise fs.inotify.max_user_instances with sysctl"
+	}
+	w.lose(fmt.Errorf("watch %q: %w; the directory is looked at every %v instead%s", w.dir, err, w.poll, mend))
+}
