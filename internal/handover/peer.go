@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -14,7 +15,10 @@ import (
 )
 
 // Peer is another process that takes connections and gives them.
-type Peer struct{ wire *wire.Conn }
+type Peer struct {
+	wire *wire.Conn
+	dead atomic.Bool // set for good by the first hand-over that failed
+}
 
 // NewPeer returns the peer at the other end of f's socket and closes f.
 func NewPeer(f *os.File) (*Peer, error) {
@@ -22,7 +26,7 @@ func NewPeer(f *os.File) (*Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Peer{wc}, nil
+	return &Peer{wire: wc}, nil
 }
 
 // CloseWrite tells the peer that no more connections come.
@@ -57,7 +61,10 @@ func (p *Peer) sendFD(sock syscall.Conn, m *message, replay []byte) error {
 	if err := sc.Control(func(fd uintptr) {
 		sendErr = p.wire.Send(kindConn, []int{int(fd)}, m.head(), replay)
 	}); err != nil {
-		return err
+		return err // the connection's own socket is gone
+	}
+	if sendErr != nil {
+		p.dead.Store(true)
 	}
 	return sendErr
 }
@@ -115,3 +122,6 @@ func (p *Peer) dial(r *http.Request) (net.Conn, error) {
 	}
 	return nc, nil
 }
+
+// Dead reports whether a connection could not be given to the peer.
+func (p *Peer) Dead() bool { return p.dead.Load() }

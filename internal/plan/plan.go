@@ -14,6 +14,9 @@ type Handler struct {
 	Name string
 	// Tried is the state of the file that was tried last, or is being tried.
 	Tried handlerdir.ID
+	// Unread says that the file was refused in the directory: it was never
+	// admitted, and may be once the directory says so.
+	Unread bool
 }
 
 // Actions bring what there is to what is wanted.
@@ -27,15 +30,15 @@ type Actions struct {
 // written leaves its handler as it is.
 func Next(snap *handlerdir.Snapshot, have []Handler) Actions {
 	var a Actions
-	tried := make(map[string]handlerdir.ID, len(have))
+	tried := make(map[string]Handler, len(have))
 	for _, h := range have {
-		tried[h.Name] = h.Tried
+		tried[h.Name] = h
 	}
 	for _, f := range snap.Files {
 		known, ok := tried[f.Name]
 		delete(tried, f.Name)
 		switch {
-		case ok && known == f.ID:
+		case ok && known.Tried == f.ID && !(known.Unread && f.Settled):
 		case f.Refusal != nil:
 			a.Refuse = append(a.Refuse, f)
 		case f.Settled:
