@@ -1,0 +1,337 @@
+package supervisor
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/proc"
+	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/routes"
+	"github.com/andrestc/go-plugserver/internal/store"
+	"github.com/andrestc/go-plugserver/internal/wire"
+	"github.com/sirupsen/logrus"
+)
+
+type state int
+
+const (
+	queued   state = iota // waits for a start slot
+	starting              // loads and proves its plugin
+	waiting               // proved; a senior handler may claim its patterns
+	live                  // has routes
+	retiring              // gives its connections back
+	dropped               // killed, whatever it says now
+)
+
+// cell is one process that runs one version of one handler.
+type cell struct {
+	id       uint64
+	name     string
+	version  store.Version
+	again    bool // it replaces one of the same version that died
+	state    state
+	child    *proc.Child // nil before it runs
+	gone     bool        // its process was reaped
+	began    time.Time
+	patterns []string
+	stats    link.Stats
+
+	overdue *time.Timer // kills it where it does not end in time
+	joined  *gate       // the gate it has a socket to
+	sent    []link.Route
+	wants   uint64 // the table it has to acknowledge
+	acked   uint64
+	pinged  uint64
+	ponged  uint64
+	owed    int // pings without an answer
+}
+
+func (c *cell) dead() bool { return c.gone }
+
+// send kills a cell that does not read what it is told.
+func (c *cell) send(m link.Message) {
+	if c.child == nil {
+		return
+	}
+	if err := c.child.Link.Send(m); err != nil {
+		c.child.Kill()
+	}
+}
+
+func (s *Supervisor) newCell(h *handler, v store.Version) *cell {
+	s.lastCell++
+	return &cell{id: s.lastCell, name: h.name, version: v, began: time.Now()}
+}
+
+// enqueue starts a cell as soon as there is a slot.
+func (s *Supervisor) enqueue(c *cell) {
+	s.cells[c.id] = c
+	s.queue = append(s.queue, c)
+	s.dequeue()
+}
+
+func (s *Supervisor) dequeue() {
+	busy := 0
+	for _, c := range s.cells {
+		if c.state == starting {
+			busy++
+		}
+	}
+	for len(s.queue) > 0 && busy < startSlots && !s.stopping {
+		c := s.queue[0]
+		s.queue = s.queue[1:]
+		if c.state != queued {
+			continue
+		}
+		busy++
+		s.start(c)
+	}
+}
+
+func (s *Supervisor) start(c *cell) {
+	c.state, c.began = starting, time.Now()
+	child, err := proc.Start(proc.Spec{
+		Path: s.cfg.Cell,
+		Env:  cleanEnv(os.Environ()),
+		Output: func(stream, line string) {
+			level := logrus.InfoLevel
+			if stream == "stderr" {
+				level = logrus.WarnLevel
+			}
+			s.log.WithFields(logrus.Fields{"handler": c.name, "stream": stream}).Log(level, line)
+		},
+	})
+	if err != nil {
+		delete(s.cells, c.id)
+		c.gone = true
+		s.failed(c, refusal.From(fmt.Errorf("start a cell: %w", err)))
+		return
+	}
+	c.child = child
+	c.send(link.Message{Kind: link.Open, Cell: c.id, Name: c.name, Path: c.version.Path, Limits: s.cfg.Limits})
+	c.overdue = time.AfterFunc(s.cfg.StartTimeout, func() {
+		s.post(func() {
+			if c.state == starting && !c.gone {
+				s.failed(c, refusal.Hung(s.cfg.StartTimeout, tail(c)))
+			}
+		})
+	})
+	go func() {
+		for {
+			m, err := child.Link.Recv()
+			if err != nil {
+				break
+			}
+			s.post(func() { s.heard(c, m) })
+		}
+		<-child.Exited()
+		s.post(func() { s.exited(c) })
+	}()
+}
+
+// cleanEnv is the environment of the children: the daemon's own, less what
+// systemd means for the daemon alone.
+func cleanEnv(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		for _, p := range []string{"NOTIFY_SOCKET=", "LISTEN_", "WATCHDOG_", "JOURNAL_STREAM=", "PLUGSERVER_"} {
+			if strings.HasPrefix(kv, p) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// heard handles what a cell says.
+func (s *Supervisor) heard(c *cell, m link.Message) {
+	switch m.Kind {
+	case link.Ready:
+		s.proved(c, m.Patterns)
+	case link.Refused:
+		if c.state == starting && m.Refusal != nil {
+			s.failed(c, m.Refusal)
+		}
+	case link.Ack:
+		c.acked = max(c.acked, min(m.Version, s.table))
+	case link.Pong:
+		c.owed = 0
+		c.ponged = m.Seq
+		if m.Stats != nil {
+			c.stats = *m.Stats
+		}
+	case link.Log:
+		s.record(c, m)
+	case link.Done:
+		s.log.WithFields(s.fields(c)).Debug("cell is done")
+	}
+}
+
+// proved is called when a cell reports its patterns. They are foreign input.
+func (s *Supervisor) proved(c *cell, patterns []string) {
+	if c.state != starting {
+		return
+	}
+	c.overdue.Stop()
+	for _, p := range patterns {
+		if err := routes.Valid(p); err != nil {
+			s.failed(c, refusal.Pattern(err))
+			return
+		}
+	}
+	slices.Sort(patterns)
+	c.patterns = slices.Compact(patterns)
+	c.state = waiting
+	s.claim(c)
+	s.dequeue()
+}
+
+// failed ends a cell that did not become live.
+func (s *Supervisor) failed(c *cell, r *refusal.Error) {
+	again := c.again
+	s.drop(c)
+	h := s.handlers[c.name]
+	if h == nil || h.next != c || s.stopping {
+		return
+	}
+	h.next = nil
+	if again {
+		s.log.WithFields(s.fields(c)).WithField("reason", r.Reason).Error("restart failed: " + c.name)
+		s.restartLater(h)
+		return
+	}
+	s.refuse(h, refusalOf{Error: r})
+}
+
+// drop kills a cell that is not wanted any more.
+func (s *Supervisor) drop(c *cell) {
+	if c == nil || c.state == dropped {
+		return
+	}
+	if c.overdue != nil {
+		c.overdue.Stop()
+	}
+	c.state = dropped
+	if c.child == nil {
+		delete(s.cells, c.id)
+	} else if !c.gone {
+		c.child.Kill()
+	}
+	s.dequeue()
+}
+
+// exited is called once a cell's process is gone and its output was read.
+func (s *Supervisor) exited(c *cell) {
+	c.gone = true
+	c.child.Link.Close(0)
+	c.overdue.Stop()
+	delete(s.cells, c.id)
+	s.garbage = true
+	switch c.state {
+	case starting, waiting:
+		s.failed(c, refusal.Died(c.child.Status(), tail(c)))
+	case live:
+		s.crashed(c)
+	case retiring:
+		s.log.WithFields(s.fields(c)).Debugf("cell of version %s is gone: %s", c.version.Short(), c.child.Status())
+	case queued, dropped:
+	}
+	s.dequeue()
+}
+
+// tail is the end of a cell's output, on one line.
+func tail(c *cell) string {
+	lines := c.child.Tail()
+	return strings.Join(lines[max(0, len(lines)-12):], " | ")
+}
+
+// crashed starts a live cell that died again. Its requests wait at the gate.
+func (s *Supervisor) crashed(c *cell) {
+	h := s.handlers[c.name]
+	if h == nil || h.live != c || s.stopping {
+		return
+	}
+	s.log.WithFields(s.fields(c)).WithFields(logrus.Fields{
+		"status": c.child.Status(), "output": tail(c),
+	}).Error("crashed: " + c.name)
+	if time.Since(c.began) > restartReset {
+		h.crashes = 0
+	}
+	h.since = time.Now()
+	if h.next == nil {
+		s.restartLater(h)
+	}
+}
+
+// restartLater starts the handler's live version again: at once the first
+// time, then after a pause that doubles.
+func (s *Supervisor) restartLater(h *handler) {
+	pause := time.Duration(0)
+	if h.crashes > 0 {
+		pause = min(restartMin<<min(h.crashes-1, 20), restartMax)
+	}
+	h.crashes++
+	h.restart = time.AfterFunc(pause, func() {
+		s.post(func() {
+			h.restart = nil
+			if s.handlers[h.name] != h || s.stopping || h.next != nil || !h.live.dead() {
+				return
+			}
+			h.next = s.newCell(h, h.live.version)
+			h.next.again = true
+			s.enqueue(h.next)
+		})
+	})
+}
+
+// retire makes a cell that has no route any more end.
+func (s *Supervisor) retire(c *cell) {
+	if c.gone || c.state == dropped {
+		return
+	}
+	c.state = retiring
+	c.send(link.Message{Kind: link.Retire, Grace: s.cfg.DrainTimeout})
+	c.overdue = time.AfterFunc(s.cfg.DrainTimeout+killWait, c.child.Kill)
+}
+
+// joinCell gives the gate and a cell a socket to each other.
+func (s *Supervisor) joinCell(c *cell) {
+	if c.joined == s.gate || c.child == nil || c.gone {
+		return
+	}
+	a, b, err := wire.Pair()
+	if err != nil {
+		s.log.WithError(err).Error("cell cannot be joined to the gate")
+		c.child.Kill()
+		return
+	}
+	c.joined = s.gate
+	c.send(link.Message{Kind: link.Join, FDs: []*os.File{a}})
+	s.gate.send(link.Message{Kind: link.Join, Cell: c.id, Name: c.name, FDs: []*os.File{b}})
+}
+
+// record logs what a cell has logged.
+func (s *Supervisor) record(c *cell, m link.Message) {
+	level, err := logrus.ParseLevel(m.Level)
+	if err != nil || level < logrus.ErrorLevel {
+		level = logrus.ErrorLevel // a handler's panic is not ours
+	}
+	fields := make(logrus.Fields, len(m.Fields)+1)
+	for k, v := range m.Fields {
+		fields[k] = v
+	}
+	maps.Copy(fields, logrus.Fields{"handler": c.name, "pid": c.child.PID})
+	s.log.WithFields(fields).Log(level, m.Text)
+}
+
+func (s *Supervisor) fields(c *cell) logrus.Fields {
+	f := logrus.Fields{"handler": c.name, "version": c.version.Short()}
+	if c.child != nil {
+		f["pid"] = c.child.PID
+	}
+	return f
+}

@@ -1,0 +1,259 @@
+package supervisor
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/proc"
+	"github.com/andrestc/go-plugserver/internal/routes"
+	"github.com/sirupsen/logrus"
+)
+
+// gate is the process that accepts.
+type gate struct {
+	child     *proc.Child
+	began     time.Time
+	listening bool // it was told to accept
+	accepting bool // it says that it does
+	acked     uint64
+	owed      int
+	pinged    uint64
+	ponged    uint64
+	stats     link.Stats
+}
+
+func (g *gate) send(m link.Message) {
+	if err := g.child.Link.Send(m); err != nil {
+		g.child.Kill()
+	}
+}
+
+// startGate starts a gate with the routes in force. A gate that does not
+// start is tried again.
+func (s *Supervisor) startGate() {
+	child, err := proc.Start(proc.Spec{
+		Path: s.cfg.Gate[0], Args: s.cfg.Gate[1:], Env: cleanEnv(os.Environ()),
+		Output: func(stream, line string) { s.log.WithField("stream", stream).Warn("gate: " + line) },
+	})
+	if err != nil {
+		s.log.WithError(err).Error("gate cannot be started")
+		time.AfterFunc(restartMin, func() {
+			s.post(func() {
+				if s.gate == nil && !s.stopping {
+					s.startGate()
+				}
+			})
+		})
+		return
+	}
+	g := &gate{child: child, began: time.Now()}
+	s.gate = g
+	g.send(link.Message{Kind: link.Open, Limits: s.cfg.Limits})
+	for _, c := range s.cells {
+		if c.state == live || c.state == retiring {
+			s.joinCell(c)
+		}
+	}
+	s.sendTable()
+	go func() {
+		for {
+			m, err := child.Link.Recv()
+			if err != nil {
+				break
+			}
+			s.post(func() { s.heardGate(g, m) })
+		}
+		<-child.Exited()
+		s.post(func() { s.gateExited(g) })
+	}()
+}
+
+// listen makes the gate accept.
+func (s *Supervisor) listen() {
+	if s.gate == nil || s.gate.listening || s.stopping {
+		return
+	}
+	var files []*os.File
+	for _, f := range s.cfg.Listeners {
+		fd, err := syscall.Dup(int(f.Fd()))
+		if err != nil {
+			s.log.WithError(err).Error("listening socket cannot be given to the gate")
+			continue
+		}
+		syscall.CloseOnExec(fd)
+		files = append(files, os.NewFile(uintptr(fd), f.Name()))
+	}
+	s.gate.listening = true
+	s.gate.send(link.Message{Kind: link.Listen, FDs: files})
+}
+
+func (s *Supervisor) heardGate(g *gate, m link.Message) {
+	switch m.Kind {
+	case link.Ready:
+		g.accepting = true
+	case link.Ack:
+		g.acked = max(g.acked, m.Version)
+		s.retireOld()
+	case link.Pong:
+		g.owed = 0
+		g.ponged = m.Seq
+		if m.Stats != nil {
+			g.stats = *m.Stats
+		}
+	case link.Log:
+		level, err := logrus.ParseLevel(m.Level)
+		if err != nil {
+			level = logrus.ErrorLevel
+		}
+		s.log.WithField("pid", g.child.PID).Log(level, "gate: "+strings.TrimSpace(m.Text))
+	}
+}
+
+// gateExited starts a new gate at once: connections that live in cells do not
+// notice, new ones wait in the sockets' backlogs.
+func (s *Supervisor) gateExited(g *gate) {
+	g.child.Link.Close(0)
+	s.gate = nil
+	if s.stopping {
+		s.stopCells()
+		return
+	}
+	s.log.WithField("status", g.child.Status()).Error("gate died: a new one takes over")
+	if time.Since(g.began) < restartMin {
+		time.AfterFunc(restartMin, func() {
+			s.post(func() {
+				if s.gate == nil && !s.stopping {
+					s.startGate()
+				}
+			})
+		})
+		return
+	}
+	s.startGate()
+}
+
+// news is a change of the routes that is on its way.
+type news struct {
+	text    string
+	handler string
+	cell    *cell
+	old     *cell // retires once the gate has the table; nil if there is none
+	live    bool
+	version uint64 // of the table
+	retired bool
+}
+
+// publish puts the routes of all live cells in force as a new table.
+func (s *Supervisor) publish(n news) {
+	s.table++
+	n.version = s.table
+	s.news = append(s.news, n)
+	if n.live {
+		s.joinCellToGate(n.cell)
+	}
+	s.sendTable()
+}
+
+func (s *Supervisor) joinCellToGate(c *cell) {
+	if s.gate != nil {
+		s.joinCell(c)
+	}
+}
+
+// sendTable sends the table in force to the gate and, where it differs from
+// what they have, to the cells. A cell gets only what can overlap with its own
+// patterns: all else it hands back in any case.
+func (s *Supervisor) sendTable() {
+	var table []link.Route
+	for _, h := range s.handlers {
+		if h.live != nil {
+			for _, p := range h.live.patterns {
+				table = append(table, link.Route{Pattern: p, Cell: h.live.id})
+			}
+		}
+	}
+	slices.SortFunc(table, func(a, b link.Route) int { return strings.Compare(a.Pattern, b.Pattern) })
+	for _, c := range s.cells {
+		if c.state != live {
+			continue
+		}
+		var part []link.Route
+		for _, r := range table {
+			if slices.ContainsFunc(c.patterns, func(p string) bool { return routes.MayOverlap(p, r.Pattern) }) {
+				part = append(part, r)
+			}
+		}
+		if c.wants == 0 || !slices.Equal(part, c.sent) {
+			c.sent, c.wants = part, s.table
+			c.send(link.Message{Kind: link.Table, Version: s.table, Routes: part})
+		}
+	}
+	if s.gate != nil {
+		s.gate.send(link.Message{Kind: link.Table, Version: s.table, Routes: table})
+	}
+}
+
+// retireOld retires the cells to which the gate sends no more.
+func (s *Supervisor) retireOld() {
+	for i := range s.news {
+		n := &s.news[i]
+		if n.old != nil && !n.retired && s.gate.acked >= n.version {
+			n.retired = true
+			s.retire(n.old)
+		}
+	}
+}
+
+// announce reports the changes that the gate and every cell have in force.
+func (s *Supervisor) announce() {
+	if s.gate == nil {
+		return
+	}
+	acked := s.gate.acked
+	for _, c := range s.cells {
+		if (c.state == live || c.state == retiring) && c.acked < c.wants {
+			acked = min(acked, c.wants-1)
+		}
+	}
+	for len(s.news) > 0 && s.news[0].version <= acked {
+		n := s.news[0]
+		s.news = s.news[1:]
+		e := s.log.WithFields(s.fields(n.cell)).WithField("patterns", strings.Join(n.cell.patterns, ", "))
+		if n.live {
+			e = e.WithField("took", time.Since(n.cell.began).Round(100*time.Microsecond))
+		}
+		e.Info(n.text)
+	}
+}
+
+// pingAll asks every child for a sign of life, and kills those that owe too
+// many. It counts answers, not time: where the supervisor itself was stopped,
+// nobody is blamed.
+func (s *Supervisor) pingAll() {
+	s.pingSeq++
+	for _, c := range s.cells {
+		if c.child == nil || c.state == dropped {
+			continue
+		}
+		if c.owed++; c.owed > pingsOwed {
+			s.log.WithFields(s.fields(c)).Error("cell does not answer: it is killed")
+			c.child.Kill()
+			continue
+		}
+		c.pinged = s.pingSeq
+		c.send(link.Message{Kind: link.Ping, Seq: s.pingSeq})
+	}
+	if g := s.gate; g != nil {
+		if g.owed++; g.owed > pingsOwed {
+			s.log.Error("gate does not answer: it is killed")
+			g.child.Kill()
+			return
+		}
+		g.pinged = s.pingSeq
+		g.send(link.Message{Kind: link.Ping, Seq: s.pingSeq})
+	}
+}

@@ -1,0 +1,295 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/plan"
+	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/store"
+	"github.com/sirupsen/logrus"
+)
+
+// refusalOf is why the newest file of a handler is not served.
+type refusalOf struct {
+	*refusal.Error
+	contested bool // it is tried again when a pattern becomes free
+	unread    bool // it was refused in the directory, before it was admitted
+}
+
+// scan looks at the whole directory, in a goroutine: the file system may be
+// slow, and the supervisor never is.
+func (s *Supervisor) scan() {
+	if s.scanning || s.stopping {
+		s.scanAgain = true
+		return
+	}
+	s.scanning, s.scanAgain = true, false
+	s.scans++
+	scan, prev := s.scans, s.snapshot
+	go func() {
+		snap, err := handlerdir.Scan(s.cfg.Handlers, s.rules, prev, time.Now())
+		s.post(func() { s.looked(scan, snap, err) })
+	}()
+}
+
+// looked applies what a scan saw. Where the directory cannot be read, all
+// stays as it is.
+func (s *Supervisor) looked(scan uint64, snap *handlerdir.Snapshot, err error) {
+	s.scanning, s.scanned, s.unsettled = false, scan, false
+	switch {
+	case s.stopping:
+		return
+	case err != nil:
+		if s.problem != err.Error() {
+			s.log.WithError(err).Error("handlers directory cannot be read: what is live stays live")
+		}
+		s.problem = err.Error()
+	default:
+		if s.problem != "" {
+			s.log.Info("handlers directory can be read again")
+		}
+		s.problem, s.snapshot = "", snap
+		if snap.LookAgain > 0 {
+			s.unsettled = true
+			time.AfterFunc(snap.LookAgain, func() { s.post(s.scan) })
+		}
+		s.reconcile()
+	}
+	if s.scanAgain {
+		s.scan()
+	}
+}
+
+// reconcile begins whatever the snapshot asks for.
+func (s *Supervisor) reconcile() {
+	if s.snapshot == nil || s.stopping {
+		return
+	}
+	have := make([]plan.Handler, 0, len(s.handlers))
+	for _, h := range s.handlers {
+		have = append(have, plan.Handler{Name: h.name, Tried: h.tried, Unread: h.refusal != nil && h.refusal.unread})
+	}
+	todo := plan.Next(s.snapshot, have)
+	for _, name := range todo.Remove {
+		s.remove(s.handlers[name])
+	}
+	for _, f := range todo.Refuse {
+		h := s.handler(f.Name)
+		h.tried = f.ID
+		s.refuse(h, refusalOf{Error: f.Refusal, unread: true})
+	}
+	for _, f := range todo.Admit {
+		h := s.handler(f.Name)
+		h.tried, h.admitting = f.ID, true
+		s.admitting++
+		go s.admit(h, f)
+	}
+}
+
+func (s *Supervisor) handler(name string) *handler {
+	h := s.handlers[name]
+	if h == nil {
+		h = &handler{name: name, since: time.Now()}
+		s.handlers[name] = h
+	}
+	return h
+}
+
+// admit is the goroutine that copies a file into the store and inspects the
+// copy.
+func (s *Supervisor) admit(h *handler, f handlerdir.File) {
+	s.admits <- struct{}{}
+	version, err := s.copyIn(f)
+	if err == nil {
+		err = s.inspect(version)
+	}
+	<-s.admits
+	s.post(func() { s.admitted(h, f, version, err) })
+}
+
+func (s *Supervisor) copyIn(f handlerdir.File) (store.Version, error) {
+	src, err := handlerdir.Open(f)
+	if err != nil {
+		return store.Version{}, err
+	}
+	defer src.Close()
+	version, err := s.store.Put(src, s.cfg.MaxSize)
+	if err != nil {
+		return version, err
+	}
+	if same, err := handlerdir.Unchanged(src, f.ID); err != nil || !same {
+		return version, errors.Join(handlerdir.ErrChanged, err)
+	}
+	return version, nil
+}
+
+func (s *Supervisor) inspect(v store.Version) error {
+	info, err := elfplug.InspectFile(v.Path)
+	if err != nil {
+		return err
+	}
+	if r := info.Contract(); r != nil {
+		return r
+	}
+	if r := elfplug.Compatible(info, s.cell); r != nil {
+		return r
+	}
+	return nil
+}
+
+// admitted begins to prove an admitted version.
+func (s *Supervisor) admitted(h *handler, f handlerdir.File, v store.Version, err error) {
+	s.admitting--
+	s.garbage = true
+	if s.handlers[h.name] != h || h.tried != f.ID || s.stopping {
+		return // the file has changed or gone meanwhile
+	}
+	h.admitting = false
+	switch {
+	case errors.Is(err, handlerdir.ErrChanged):
+		h.tried = handlerdir.ID{}
+		s.scan()
+	case err != nil:
+		s.refuse(h, refusalOf{Error: refusal.From(err)})
+	case h.live != nil && h.live.version.Sum == v.Sum:
+		// The live version again: touched, or copied back.
+		s.drop(h.next)
+		h.next, h.refusal = nil, nil
+		s.undecided(h)
+	default:
+		s.drop(h.next)
+		h.next = s.newCell(h, v)
+		s.enqueue(h.next)
+	}
+}
+
+// refuse records why a handler's newest file is not served; the version that
+// serves goes on.
+func (s *Supervisor) refuse(h *handler, r refusalOf) {
+	h.admitting = false
+	s.drop(h.next)
+	h.next = nil
+	h.refusal = &r
+	entry := s.log.WithFields(logrus.Fields{"handler": h.name, "reason": r.Reason, "mend": r.Mend})
+	if h.live != nil {
+		entry.Warnf("refused: %s.so; version %s goes on serving", h.name, h.live.version.Short())
+	} else {
+		h.since = time.Now()
+		entry.Warnf("refused: %s.so", h.name)
+	}
+	s.undecided(h)
+}
+
+// undecided is called when h was tried: juniors may wait for what it claims,
+// and a crashed cell may wait for the outcome to be started again.
+func (s *Supervisor) undecided(h *handler) {
+	if h.live != nil && h.live.dead() && h.next == nil && h.restart == nil {
+		s.restartLater(h)
+	}
+	for _, c := range s.cells {
+		if c.state == waiting {
+			s.claim(c)
+		}
+	}
+}
+
+// remove takes a handler's routes away. Its cell ends what it began.
+func (s *Supervisor) remove(h *handler) {
+	delete(s.handlers, h.name)
+	s.drop(h.next)
+	if h.restart != nil {
+		h.restart.Stop()
+	}
+	if _, ok := s.history[h.name]; ok {
+		delete(s.history, h.name)
+		s.changed()
+	}
+	if h.live == nil {
+		s.log.WithField("handler", h.name).Info("gone: " + h.name + ".so was removed")
+		s.undecided(h)
+		return
+	}
+	s.publish(news{
+		text:    fmt.Sprintf("retired: %s", h.name),
+		handler: h.name,
+		cell:    h.live,
+		old:     h.live,
+	})
+	s.freed()
+	s.undecided(h)
+}
+
+// freed tries again the handlers that were refused for a contested pattern.
+func (s *Supervisor) freed() {
+	for _, h := range s.handlers {
+		if h.refusal != nil && h.refusal.contested {
+			h.tried = handlerdir.ID{}
+		}
+	}
+	s.post(s.reconcile)
+}
+
+// claim decides whether a proved cell gets its patterns.
+func (s *Supervisor) claim(c *cell) {
+	h := s.handlers[c.name]
+	if h == nil || h.next != c {
+		return
+	}
+	var others []plan.Claimant
+	for _, o := range s.handlers {
+		record := s.history[o.name]
+		switch {
+		case o == h:
+		case o.live != nil:
+			others = append(others, plan.Claimant{Name: o.name, Patterns: o.live.patterns, Live: true})
+		case o.admitting || o.next != nil || o.tried == handlerdir.ID{}:
+			others = append(others, plan.Claimant{Name: o.name, Patterns: record.Patterns, Seniority: record.Seq})
+		}
+	}
+	mine := plan.Claimant{Name: h.name, Patterns: c.patterns, Seniority: s.history[h.name].Seq}
+	switch verdict, refused := plan.Claim(mine, others); verdict {
+	case plan.Granted:
+		s.promote(h, c)
+	case plan.Waits:
+		c.state = waiting
+	case plan.Denied:
+		s.refuse(h, refusalOf{Error: refused, contested: true})
+	}
+}
+
+// promote makes a proved cell the one that has the handler's routes.
+func (s *Supervisor) promote(h *handler, c *cell) {
+	old := h.live
+	h.live, h.next, h.refusal = c, nil, nil
+	if !c.again {
+		h.crashes = 0
+	}
+	h.since = time.Now()
+	c.state = live
+	text := "live: " + h.name
+	if c.again {
+		text = "live again: " + h.name
+	}
+	s.publish(news{text: text, handler: h.name, cell: c, old: old, live: true})
+
+	r := s.history[h.name]
+	if r.Seq == 0 {
+		s.lastSeq++
+		r.Seq = s.lastSeq
+	}
+	r.Patterns = c.patterns
+	if n := len(r.Versions); n == 0 || r.Versions[n-1].Sum != c.version.Sum {
+		r.Versions = append(r.Versions[:n:n], store.Served{Sum: c.version.Sum, Live: h.since})
+		r.Versions = r.Versions[max(0, len(r.Versions)-3):]
+	}
+	s.history[h.name] = r
+	s.changed()
+	if old != nil && plan.Freed(old.patterns, c.patterns) {
+		s.freed()
+	}
+	s.undecided(h)
+}

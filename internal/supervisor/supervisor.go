@@ -1,0 +1,344 @@
+// Package supervisor decides. One goroutine owns all of its state; everything
+// else sends it events. A nudge makes it look at the directory; what it sees
+// becomes actions (plan), the actions become cells, the cells that are proved
+// become routes, and the routes go to the gate and to the cells. It runs no
+// plugin's code and reads no client's bytes.
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/store"
+	"github.com/sirupsen/logrus"
+)
+
+// Config is what the supervisor is given.
+type Config struct {
+	Handlers     string        // the watched directory
+	Store        string        // the store's directory
+	Cell         string        // the cell's binary
+	Gate         []string      // the gate's command line
+	Listeners    []*os.File    // listening sockets; the caller keeps them open
+	Addresses    []string      // theirs, for status
+	Limits       link.Limits   // for every client
+	StartTimeout time.Duration // for a handler to become ready
+	DrainTimeout time.Duration // for requests to end when their cell does
+	MaxSize      int64         // of a handler's file, in bytes
+	Version      string
+	Log          *logrus.Logger
+}
+
+const (
+	quietTime   = 25 * time.Millisecond // a file at rest for so long is settled
+	stalledTime = 2 * time.Second       // a part of a file at rest for so long is refused
+	goneTime    = 50 * time.Millisecond // a file missed for so long is gone
+
+	// startSlots bounds the cells that start at the same time, so that a
+	// thousand handlers do not all miss their deadline together.
+	startSlots = 8
+	// killWait is what a cell gets beyond its grace before SIGKILL.
+	killWait = 8 * time.Second
+	// pingEvery is how often a child has to answer; it is killed when it
+	// owes pingsOwed answers.
+	pingEvery = 5 * time.Second
+	pingsOwed = 3
+	// restartMin and restartMax bound the pause before a cell that died is
+	// started again; the first restart comes at once. A cell that lived for
+	// restartReset starts the count anew.
+	restartMin   = 100 * time.Millisecond
+	restartMax   = 10 * time.Second
+	restartReset = time.Minute
+)
+
+// Supervisor is the one supervisor of a daemon.
+type Supervisor struct {
+	cfg   Config
+	log   *logrus.Logger
+	store *store.Store
+	rules handlerdir.Rules
+	cell  *elfplug.Info // what the cell's binary says of itself
+
+	events chan func()     // run by the goroutine of Run
+	nudges <-chan struct{} // "look again"
+	ready  chan struct{}   // closed once all that was there at start was tried
+	done   chan struct{}   // closed when Run returns
+	admits chan struct{}   // slots of the goroutines that admit files
+	save   chan store.History
+
+	// All below is owned by the goroutine of Run.
+
+	since    time.Time
+	handlers map[string]*handler
+	cells    map[uint64]*cell // every cell whose process has not been reaped
+	queue    []*cell          // cells that wait for a start slot
+	gate     *gate
+	lastCell uint64
+	history  store.History
+	lastSeq  int64
+
+	snapshot  *handlerdir.Snapshot
+	scanning  bool
+	scanAgain bool   // a nudge came while scanning
+	scans     uint64 // scans begun
+	scanned   uint64 // the last scan whose result was applied
+	unsettled bool   // the snapshot asks for another look
+	admitting int
+	garbage   bool // the store may hold copies that nobody needs
+	problem   string
+
+	table    uint64 // the version of the route table
+	news     []news // changes that are not in force everywhere yet
+	waiters  []func() bool
+	pingSeq  uint64
+	stopping bool
+}
+
+// handler is what stands, or is to stand, under one name.
+type handler struct {
+	name      string
+	tried     handlerdir.ID // of the file tried last, or being tried
+	admitting bool
+	live      *cell // has the routes; nil before the first
+	next      *cell // is being started or proved
+	refusal   *refusalOf
+	since     time.Time // of the state that status shows
+
+	crashes int // in a row
+	restart *time.Timer
+}
+
+// New prepares a supervisor. nudges tells it when to look at the directory.
+func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
+	st, err := store.Open(cfg.Store)
+	if err != nil {
+		return nil, err
+	}
+	info, err := elfplug.InspectCell(cfg.Cell)
+	if err != nil {
+		return nil, fmt.Errorf("inspect cell %q: %w", cfg.Cell, err)
+	}
+	// plugin.Open resolves links; the daemon may change its directory.
+	if cfg.Handlers, err = filepath.Abs(cfg.Handlers); err != nil {
+		return nil, err
+	}
+	s := &Supervisor{
+		cfg: cfg, log: cfg.Log, store: st, cell: info,
+		rules: handlerdir.Rules{
+			MaxSize: cfg.MaxSize, Quiet: quietTime, Stalled: stalledTime, Gone: goneTime,
+			UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Complete: elfplug.Complete,
+		},
+		events:   make(chan func(), 64),
+		nudges:   nudges,
+		ready:    make(chan struct{}),
+		done:     make(chan struct{}),
+		admits:   make(chan struct{}, 2),
+		save:     make(chan store.History, 1),
+		since:    time.Now(),
+		handlers: make(map[string]*handler),
+		cells:    make(map[uint64]*cell),
+	}
+	if s.history, err = st.LoadHistory(); err != nil {
+		s.log.WithError(err).Error("history cannot be read: handlers lose their seniority")
+	}
+	for _, r := range s.history {
+		s.lastSeq = max(s.lastSeq, r.Seq)
+	}
+	return s, nil
+}
+
+// Ready is closed once every handler present at the start was tried and the
+// gate accepts.
+func (s *Supervisor) Ready() <-chan struct{} { return s.ready }
+
+// Run supervises until ctx is done; then it drains and returns.
+func (s *Supervisor) Run(ctx context.Context) error {
+	defer close(s.done)
+	saved := make(chan struct{})
+	go s.saveHistory(saved)
+	defer func() { close(s.save); <-saved }()
+
+	ping := time.NewTicker(pingEvery)
+	defer ping.Stop()
+	s.startGate()
+	s.scan()
+	var killed <-chan time.Time
+	stop := ctx.Done()
+	for {
+		select {
+		case f := <-s.events:
+			f()
+		case <-s.nudges:
+			s.scan()
+		case <-ping.C:
+			s.pingAll()
+		case <-stop:
+			stop = nil
+			killed = time.After(s.cfg.DrainTimeout + killWait)
+			s.stop()
+		case <-killed:
+			return s.killAll()
+		}
+		if s.stopping && s.gate == nil && len(s.cells) == 0 {
+			s.log.Info("stopped")
+			return nil
+		}
+		s.settle()
+	}
+}
+
+// post sends an event to the owner of the state. It gives up once Run has
+// returned.
+func (s *Supervisor) post(f func()) {
+	select {
+	case s.events <- f:
+	case <-s.done:
+	}
+}
+
+// settle does what becomes possible once nothing is under way.
+func (s *Supervisor) settle() {
+	s.announce()
+	s.collectGarbage()
+	if s.quiet() {
+		s.listen()
+	}
+	if s.reconciled() {
+		select {
+		case <-s.ready:
+		default:
+			close(s.ready)
+		}
+	}
+	kept := s.waiters[:0]
+	for _, done := range s.waiters {
+		if !done() {
+			kept = append(kept, done)
+		}
+	}
+	s.waiters = kept
+}
+
+// quiet reports whether everything in the directory has been tried.
+func (s *Supervisor) quiet() bool {
+	if s.scanned == 0 || s.scanning || s.unsettled || s.admitting > 0 {
+		return false
+	}
+	for _, h := range s.handlers {
+		if h.next != nil && !h.next.again {
+			return false
+		}
+	}
+	return true
+}
+
+// reconciled reports whether, besides, what came of it is in force everywhere.
+func (s *Supervisor) reconciled() bool {
+	return s.quiet() && s.gate != nil && s.gate.accepting && len(s.news) == 0 && s.gate.acked == s.table
+}
+
+// stop ends the service: first the gate, so that nothing new begins, then the
+// cells.
+func (s *Supervisor) stop() {
+	s.stopping = true
+	s.log.Info("stopping: requests under way finish first")
+	for _, h := range s.handlers {
+		if h.restart != nil {
+			h.restart.Stop()
+		}
+	}
+	s.queue = nil
+	if s.gate != nil {
+		s.gate.send(link.Message{Kind: link.Quit, Grace: s.cfg.DrainTimeout})
+	} else {
+		s.stopCells()
+	}
+}
+
+// stopCells is called once the gate is gone.
+func (s *Supervisor) stopCells() {
+	for _, c := range s.cells {
+		if c.child == nil {
+			delete(s.cells, c.id) // it was never started
+			continue
+		}
+		c.send(link.Message{Kind: link.Quit, Grace: s.cfg.DrainTimeout})
+	}
+}
+
+// killAll ends what did not end in time.
+func (s *Supervisor) killAll() error {
+	n := 0
+	if s.gate != nil {
+		s.gate.child.Kill()
+		n++
+	}
+	for _, c := range s.cells {
+		if c.child != nil {
+			c.child.Kill()
+			n++
+		}
+	}
+	return fmt.Errorf("stop: %d processes did not end in time and were killed", n)
+}
+
+// saveHistory is the goroutine that writes the newest history to disk.
+func (s *Supervisor) saveHistory(done chan<- struct{}) {
+	defer close(done)
+	for h := range s.save {
+		if err := s.store.SaveHistory(h); err != nil {
+			s.log.WithError(err).Error("history cannot be saved")
+		}
+	}
+}
+
+// changed publishes the history to the goroutine that saves it; only the
+// newest counts.
+func (s *Supervisor) changed() {
+	s.garbage = true
+	copied := make(store.History, len(s.history))
+	for name, r := range s.history {
+		copied[name] = r
+	}
+	select {
+	case <-s.save:
+	default:
+	}
+	s.save <- copied
+}
+
+// collectGarbage deletes the copies that no cell has and no history names.
+func (s *Supervisor) collectGarbage() {
+	if !s.garbage || s.admitting > 0 {
+		return
+	}
+	s.garbage = false
+	keep := make(map[string]bool)
+	for _, c := range s.cells {
+		keep[c.version.Sum] = true
+	}
+	for _, h := range s.handlers {
+		for _, c := range []*cell{h.live, h.next} {
+			if c != nil {
+				keep[c.version.Sum] = true
+			}
+		}
+	}
+	for _, r := range s.history {
+		for _, v := range r.Versions {
+			keep[v.Sum] = true
+		}
+	}
+	if err := s.store.Keep(keep); err != nil {
+		s.log.WithError(err).Warn("store cannot be cleaned")
+	}
+}
+
+var errStopped = errors.New("plugserverd is stopping")
