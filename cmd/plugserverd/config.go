@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/control"
+	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/sirupsen/logrus"
+)
+
+var errUsage = errors.New("bad usage")
+
+// config is what the flags and the environment say.
+type config struct {
+	listen       listFlag
+	handlers     string
+	state        string
+	control      string
+	cell         string
+	poll         time.Duration
+	startTimeout time.Duration
+	drainTimeout time.Duration
+	limits       link.Limits
+	maxSize      int64
+	logLevel     string
+	logFormat    string
+	version      bool
+}
+
+// store is the folder that the daemon alone writes.
+func (c *config) store() string { return filepath.Join(c.state, "store") }
+
+// listFlag is a flag that may be given several times; once, with commas, does
+// as well.
+type listFlag []string
+
+func (l *listFlag) String() string { return strings.Join(*l, ",") }
+
+func (l *listFlag) Set(s string) error {
+	for _, v := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
+		*l = append(*l, v)
+	}
+	return nil
+}
+
+// defaultCell is the cell beside this binary, where there is one.
+func defaultCell() string {
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), "plugserver-cell")
+		if _, err := os.Stat(beside); err == nil {
+			return beside
+		}
+	}
+	return "/usr/lib/plugserver/plugserver-cell"
+}
+
+// parse reads the flags, and for those not given the environment.
+func parse(args, env []string, help io.Writer) (*config, error) {
+	c := &config{}
+	fs := flag.NewFlagSet("plugserverd", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Var(&c.listen, "listen", "`address` to listen on, such as :8080, 127.0.0.1:0 or unix:/path; may be repeated (default :8080)")
+	fs.StringVar(&c.handlers, "handlers", "/var/lib/plugserver/handlers", "`directory` of the handlers")
+	fs.StringVar(&c.state, "state", "/var/lib/plugserver", "`directory` whose folder store is the daemon's own")
+	fs.StringVar(&c.control, "control", control.DefaultPath, "`path` of the control socket")
+	fs.StringVar(&c.cell, "cell", defaultCell(), "`path` of the cell's binary")
+	fs.DurationVar(&c.poll, "poll", 5*time.Second, "look at the directory at least this often")
+	fs.DurationVar(&c.startTimeout, "start-timeout", 10*time.Second, "how long a handler may take to become ready")
+	fs.DurationVar(&c.drainTimeout, "drain-timeout", 30*time.Second, "how long requests may take to end when their handler is replaced or the daemon stops")
+	fs.DurationVar(&c.limits.IdleTimeout, "idle-timeout", 2*time.Minute, "how long a connection may wait between two requests")
+	fs.DurationVar(&c.limits.HeaderTimeout, "header-timeout", 10*time.Second, "how long a request's head may take to arrive")
+	fs.IntVar(&c.limits.MaxHeaderBytes, "max-header-bytes", 1<<20, "largest head of a request, in `bytes`")
+	fs.DurationVar(&c.limits.Hold, "hold", 2*time.Second, "how long a request waits for a handler that is being restarted before it is answered 503")
+	fs.Int64Var(&c.maxSize, "max-file-bytes", 512<<20, "largest handler file, in `bytes`")
+	fs.StringVar(&c.logLevel, "log-level", "info", "error, warning, info or debug")
+	fs.StringVar(&c.logFormat, "log-format", "auto", "auto, text or json")
+	fs.BoolVar(&c.version, "version", false, "print the version and exit")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprint(help, "Usage: plugserverd [flags]\n\nServes HTTP from the Go plugins in a directory. Each flag can also be set in the\nenvironment, as PLUGSERVER_<NAME>: PLUGSERVER_DRAIN_TIMEOUT=10s.\n\n")
+			fs.SetOutput(help)
+			fs.PrintDefaults()
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w; see plugserverd --help", errUsage, err)
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("%w: unexpected argument %q; see plugserverd --help", errUsage, fs.Arg(0))
+	}
+	if err := fromEnv(fs, env); err != nil {
+		return nil, err
+	}
+	if len(c.listen) == 0 {
+		c.listen = listFlag{":8080"}
+	}
+	return c, c.check()
+}
+
+// fromEnv sets the flags that were not given from PLUGSERVER_<NAME>.
+func fromEnv(fs *flag.FlagSet, env []string) error {
+	vars := make(map[string]string)
+	for _, kv := range env {
+		if k, v, ok := strings.Cut(kv, "="); ok && v != "" {
+			vars[k] = v
+		}
+	}
+	given := make(map[string]bool)
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	var err error
+	fs.VisitAll(func(f *flag.Flag) {
+		key := "PLUGSERVER_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if v, ok := vars[key]; ok && !given[f.Name] && err == nil && f.Name != "version" {
+			if e := fs.Set(f.Name, v); e != nil {
+				err = fmt.Errorf("%w: environment %s=%q: %w", errUsage, key, v, e)
+			}
+		}
+	})
+	return err
+}
+
+func (c *config) check() error {
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+		min   time.Duration
+	}{
+		{"poll", c.poll, 10 * time.Millisecond},
+		{"start-timeout", c.startTimeout, time.Millisecond},
+		{"drain-timeout", c.drainTimeout, 0},
+		{"idle-timeout", c.limits.IdleTimeout, 0},
+		{"header-timeout", c.limits.HeaderTimeout, 0},
+		{"hold", c.limits.Hold, 0},
+	} {
+		if d.value < d.min {
+			return fmt.Errorf("%w: --%s is %v, the least is %v", errUsage, d.name, d.value, d.min)
+		}
+	}
+	if c.limits.MaxHeaderBytes < 1<<10 || c.limits.MaxHeaderBytes > 8<<20 {
+		return fmt.Errorf("%w: --max-header-bytes is %d, from 1024 to %d are possible", errUsage, c.limits.MaxHeaderBytes, 8<<20)
+	}
+	if c.maxSize < 1 {
+		return fmt.Errorf("%w: --max-file-bytes is %d, the least is 1", errUsage, c.maxSize)
+	}
+	if _, err := logrus.ParseLevel(c.logLevel); err != nil {
+		return fmt.Errorf("%w: --log-level is %q, possible are error, warning, info, debug", errUsage, c.logLevel)
+	}
+	switch c.logFormat {
+	case "auto", "text", "json":
+	default:
+		return fmt.Errorf("%w: --log-format is %q, possible are auto, text, json", errUsage, c.logFormat)
+	}
+	return nil
+}
+
+func newLogger(c *config, w io.Writer) *logrus.Logger {
+	log := logrus.New()
+	log.SetOutput(w)
+	level, _ := logrus.ParseLevel(c.logLevel) // checked
+	log.SetLevel(level)
+	if c.logFormat == "json" {
+		log.SetFormatter(&logrus.JSONFormatter{})
+	} else {
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	}
+	return log
+}

@@ -1,0 +1,148 @@
+// Plugserverd serves HTTP from handlers dropped into a directory as compiled
+// Go plugins. See plugserverd(8) and the README.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/control"
+	"github.com/andrestc/go-plugserver/internal/gate"
+	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/supervisor"
+	"github.com/andrestc/go-plugserver/internal/watch"
+)
+
+// version is set by the build (-ldflags -X main.version=…).
+var version = "dev"
+
+func main() {
+	if len(os.Args) == 2 && os.Args[1] == "gate" {
+		exit(runGate())
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	hup := make(chan struct{}, 1)
+	go func() {
+		for s := range signals {
+			switch {
+			case s == syscall.SIGHUP:
+				select {
+				case hup <- struct{}{}:
+				default:
+				}
+			case ctx.Err() != nil:
+				// The second one. The children end with their links.
+				fmt.Fprintln(os.Stderr, "plugserverd: ended at once by a second signal")
+				os.Exit(1)
+			default:
+				stop()
+			}
+		}
+	}()
+	exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, hup))
+}
+
+func exit(err error) {
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+		os.Exit(0)
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, "plugserverd:", err)
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "plugserverd:", err)
+		os.Exit(1)
+	}
+}
+
+// runGate is the gate's role; the supervisor starts it.
+func runGate() error {
+	lc, err := link.New(os.NewFile(link.ChildFD, "link"))
+	if err != nil {
+		return fmt.Errorf("%w; the gate is started by plugserverd", err)
+	}
+	return gate.Run(lc)
+}
+
+// run is the supervisor's role. It returns once ctx is done and all is drained.
+func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup <-chan struct{}) error {
+	cfg, err := parse(args, env, stdout)
+	if err != nil {
+		return err
+	}
+	if cfg.version {
+		fmt.Fprintf(stdout, "plugserverd %s (%s)\n", version, runtime.Version())
+		return nil
+	}
+	log := newLogger(cfg, stderr)
+	files, addresses, err := listen(cfg.listen)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	lost := func(err error) {
+		log.WithError(err).Warnf("inotify is lost: the directory is polled every %v", cfg.poll)
+	}
+	watcher := watch.New(cfg.handlers, cfg.poll, lost)
+	s, err := supervisor.New(supervisor.Config{
+		Handlers: cfg.handlers, Store: cfg.store(), Cell: cfg.cell, Gate: []string{self, "gate"},
+		Listeners: files, Addresses: addresses, Limits: cfg.limits,
+		StartTimeout: cfg.startTimeout, DrainTimeout: cfg.drainTimeout, MaxSize: cfg.maxSize,
+		Version: version, Log: log,
+	}, watcher.C())
+	if err != nil {
+		return err
+	}
+	cl, err := control.Listen(cfg.control, -1)
+	if err != nil {
+		return err
+	}
+
+	// The control socket serves until the supervisor has drained; the
+	// watcher stops first, so that nothing new begins.
+	watchCtx, stopWatch := context.WithCancel(ctx)
+	defer stopWatch()
+	controlCtx, stopControl := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	watched := make(chan struct{})
+	go func() { defer close(watched); watcher.Run(watchCtx) }()
+	go func() {
+		served <- control.Serve(controlCtx, cl, s, api.Version{Version: version, Go: runtime.Version()})
+	}()
+	go func() {
+		for {
+			select {
+			case <-hup:
+				log.Info("SIGHUP: looking at the directory again")
+				watcher.Kick()
+			case <-watchCtx.Done():
+				return
+			}
+		}
+	}()
+	go func() {
+		select {
+		case <-s.Ready():
+			log.WithField("listen", addresses).Info("ready")
+		case <-watchCtx.Done():
+		}
+	}()
+	err = s.Run(ctx)
+	stopWatch()
+	stopControl()
+	<-watched
+	return errors.Join(err, <-served)
+}
