@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"strings"
 	"syscall"
+	"unicode"
 )
 
 // HalfCopied refuses a file of size bytes that stopped growing before the
@@ -146,17 +146,23 @@ func (c *caused) Unwrap() []error { return []error{c.refusal, c.cause} }
 
 // errnoText spares the reader the call and the path that wrap a system error.
 func errnoText(err error) string {
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
 		return errno.Error()
 	}
 	return err.Error()
 }
 
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%_+=:,./-]+$`)
+// isPlain reports whether a shell takes s as one word as it stands.
+func isPlain(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("@%_+=:,./-", r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
+	})
+}
 
 // shellWord quotes s so that a mend can be pasted into a shell.
 func shellWord(s string) string {
-	if plainWord.MatchString(s) {
+	if isPlain(s) {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"

@@ -38,7 +38,7 @@ func (b Build) line() string {
 	words = append(words, "-o NAME.so")
 	if p := b.Package; p != "" {
 		// The name comes out of the file: one that needs quoting is no import path.
-		if !plainWord.MatchString(p) || strings.HasPrefix(p, "-") || len(p) > 200 {
+		if !isPlain(p) || strings.HasPrefix(p, "-") || len(p) > 200 {
 			p = "."
 		}
 		words = append(words, p)
