@@ -70,9 +70,6 @@ func Run(lc *link.Conn) error {
 	slog.SetDefault(slog.New(&logHandler{cell: c}))
 	for {
 		m, err := lc.Recv()
-		if err != nil && c.ending {
-			select {} // end ends the process
-		}
 		if err != nil {
 			if err == io.EOF {
 				return nil
@@ -231,7 +228,7 @@ func (c *Cell) end(kind link.Kind, grace time.Duration) {
 	default:
 	}
 	c.link.Send(link.Message{Kind: link.Done, Stats: c.stats()})
-	c.link.Close(time.Second)
+	c.link.Finish(time.Second)
 	os.Exit(0)
 }
 

@@ -22,10 +22,13 @@ import (
 	"github.com/andrestc/go-plugserver/internal/routes"
 )
 
+// probeWait bounds the gate's own request.
+const probeWait = 10 * time.Second
+
 // Gate is the one gate of this process.
 type Gate struct {
 	link   *link.Conn
-	server *handover.Server
+	server *handover.Server // set by Open, the first message, like hold
 	hold   time.Duration
 	table  atomic.Pointer[table] // published whole, never changed
 
@@ -51,9 +54,6 @@ func Run(lc *link.Conn) error {
 	g.table.Store(&table{http.NewServeMux(), make(chan struct{})})
 	for {
 		m, err := lc.Recv()
-		if err != nil && g.ending {
-			select {} // end ends the process
-		}
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -71,7 +71,7 @@ func Run(lc *link.Conn) error {
 			g.apply(m.Routes)
 			lc.Send(link.Message{Kind: link.Ack, Version: m.Version})
 		case link.Ping:
-			lc.Send(link.Message{Kind: link.Pong, Seq: m.Seq, Stats: g.stats()})
+			go g.answer(m.Seq)
 		case link.Quit:
 			if !g.ending {
 				g.ending = true
@@ -160,12 +160,22 @@ func (g *Gate) apply(rs []link.Route) {
 	}
 }
 
-func (g *Gate) stats() *link.Stats {
-	s := &link.Stats{Requests: g.requests.Load(), InFlight: g.held.Load(), Dropped: g.dropped.Load()}
-	if g.server != nil {
-		s.Conns = g.server.Conns()
+// answer tells the supervisor that this process serves: not before it has
+// answered a request of its own.
+func (g *Gate) answer(seq uint64) {
+	ctx, cancel := context.WithTimeout(context.Background(), probeWait)
+	defer cancel()
+	if err := g.server.Probe(ctx); err != nil {
+		g.record("error", fmt.Sprintf("gate does not answer its own request: %v", err))
+		return
 	}
-	return s
+	g.link.Send(link.Message{Kind: link.Pong, Seq: seq, Stats: g.stats()})
+}
+
+func (g *Gate) stats() *link.Stats {
+	return &link.Stats{
+		Requests: g.requests.Load(), InFlight: g.held.Load(), Dropped: g.dropped.Load(), Conns: g.server.Conns(),
+	}
 }
 
 // end stops accepting, ends what began within grace, and the process. What
@@ -175,13 +185,11 @@ func (g *Gate) end(grace time.Duration, listeners []net.Listener) {
 		l.Close()
 	}
 	g.accepting.Wait()
-	if g.server != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), grace)
-		defer cancel()
-		g.server.Shutdown(ctx)
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	g.server.Shutdown(ctx)
 	g.link.Send(link.Message{Kind: link.Done, Stats: g.stats()})
-	g.link.Close(time.Second)
+	g.link.Finish(time.Second)
 	os.Exit(0)
 }
 

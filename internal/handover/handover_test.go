@@ -381,6 +381,22 @@ func TestPeerIsGone(t *testing.T) {
 	}
 }
 
+func TestProbe(t *testing.T) {
+	a, _, _ := newSides(t, Limits{})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := a.srv.Probe(ctx); err != nil {
+		t.Fatal(err)
+	}
+	stuck := NewServer(ctx, a, Limits{}, log.New(testLog{t}, "", 0)) // it never runs
+	short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancel()
+	if err := stuck.Probe(short); err == nil {
+		t.Fatal("a server that does not run has answered")
+	}
+	stuck.Shutdown(ctx)
+}
+
 // pinned records how net/http's server reads a connection.
 type pinned struct {
 	net.Conn

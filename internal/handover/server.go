@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -255,6 +256,27 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		c.Close()
 	}
 	return err
+}
+
+// Probe asks s for an answer as a client would, and returns an error if there
+// is none by the time that ctx is done. No handler gets to see the request.
+func (s *Server) Probe(ctx context.Context) error {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		ours.SetDeadline(deadline)
+	}
+	c := &Conn{raw: theirs, server: s, waits: fresh}
+	s.track(c)
+	go s.feed.put(c)
+	if _, err := io.WriteString(ours, "OPTIONS * HTTP/1.0\r\n\r\n"); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(ours), nil)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
 }
 
 func (s *Server) connState(nc net.Conn, state http.ConnState) {

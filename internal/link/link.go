@@ -208,8 +208,9 @@ func decode(body []byte) (m Message, err error) {
 	return m, nil
 }
 
-// Close ends the link once what is queued was written, or after wait.
-func (c *Conn) Close(wait time.Duration) {
+// Finish waits, at most for wait, until what is queued was written, and tells
+// the other side that nothing follows. Recv goes on.
+func (c *Conn) Finish(wait time.Duration) {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
@@ -221,6 +222,11 @@ func (c *Conn) Close(wait time.Duration) {
 	case <-c.done:
 	case <-time.After(wait):
 	}
+}
+
+// Close ends the link at once; Recv returns an error.
+func (c *Conn) Close() {
+	c.Finish(0)
 	c.wire.Close()
 }
 

@@ -25,7 +25,7 @@ func pair(t *testing.T) (a, b *Conn) {
 	if b, err = New(fb); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { a.Close(0); b.Close(0) })
+	t.Cleanup(func() { a.Close(); b.Close() })
 	return a, b
 }
 
@@ -48,7 +48,7 @@ func TestMessagesArriveInOrderWithTheirFiles(t *testing.T) {
 		}
 	}
 	a.Send(Message{Kind: Join, FDs: []*os.File{r}})
-	go a.Close(time.Second)
+	go a.Finish(time.Second)
 	for _, want := range sent {
 		got, err := b.Recv()
 		if err != nil || !reflect.DeepEqual(got, want) {

@@ -5,7 +5,9 @@ package routes
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -44,6 +46,21 @@ func Conflict(a, b string) bool {
 	return add(mux, a, http.NotFoundHandler()) == nil && add(mux, b, http.NotFoundHandler()) != nil
 }
 
+// Beside returns those of more that ServeMux would serve beside all of base,
+// and beside each other, the earlier first.
+func Beside(base, more []string) (served []string) {
+	mux := http.NewServeMux()
+	for _, p := range base {
+		add(mux, p, http.NotFoundHandler())
+	}
+	for _, p := range more {
+		if add(mux, p, http.NotFoundHandler()) == nil {
+			served = append(served, p)
+		}
+	}
+	return served
+}
+
 // MayOverlap reports whether some request could match both patterns. It errs
 // on the side of true: it compares hosts and first path segments alone.
 func MayOverlap(a, b string) bool {
@@ -53,6 +70,47 @@ func MayOverlap(a, b string) bool {
 		return false
 	}
 	return sa == "" || sb == "" || sa == sb
+}
+
+// Index finds the items whose patterns may overlap with given ones, without
+// comparing each with each.
+type Index[T any] struct {
+	items   []T
+	pattern func(T) string
+	segment map[string][]int // ascending, by first path segment
+}
+
+// NewIndex returns an index of items, in whose order it answers.
+func NewIndex[T any](items []T, pattern func(T) string) *Index[T] {
+	x := &Index[T]{items, pattern, make(map[string][]int)}
+	for i, item := range items {
+		_, segment := parse(pattern(item))
+		x.segment[segment] = append(x.segment[segment], i)
+	}
+	return x
+}
+
+// Overlapping returns the items that MayOverlap with one of the patterns.
+func (x *Index[T]) Overlapping(patterns []string) (found []T) {
+	seen := make(map[int]bool)
+	for _, p := range patterns {
+		_, segment := parse(p)
+		if segment == "" {
+			for i, item := range x.items {
+				seen[i] = seen[i] || MayOverlap(p, x.pattern(item))
+			}
+			continue
+		}
+		for _, i := range slices.Concat(x.segment[segment], x.segment[""]) {
+			seen[i] = seen[i] || MayOverlap(p, x.pattern(x.items[i]))
+		}
+	}
+	for _, i := range slices.Sorted(maps.Keys(seen)) {
+		if seen[i] {
+			found = append(found, x.items[i])
+		}
+	}
+	return found
 }
 
 // parse returns the pattern's host and its path's first segment, which is

@@ -3,6 +3,7 @@ package routes
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -48,6 +49,29 @@ func TestConflictAndOverlap(t *testing.T) {
 			}
 			c.a, c.b = c.b, c.a
 		}
+	}
+}
+
+func TestIndexFindsWhatMayOverlap(t *testing.T) {
+	all := []string{"/", "/a", "/a/{x}", "/b", "GET /b/c", "h.example/a", "h.example/{x}", "/{x}/y", "POST /c"}
+	index := NewIndex(all, func(p string) string { return p })
+	for _, own := range [][]string{{"/a"}, {"/b", "/c"}, {"/{z}"}, {"other.example/a"}, {"/none"}, nil} {
+		var want []string
+		for _, p := range all {
+			if slices.ContainsFunc(own, func(o string) bool { return MayOverlap(o, p) }) {
+				want = append(want, p)
+			}
+		}
+		if got := index.Overlapping(own); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", own, got, want)
+		}
+	}
+}
+
+func TestBeside(t *testing.T) {
+	got := Beside([]string{"/a", "/b/{x}"}, []string{"/a", "/c", "/b/{y}", "/b/c", "/c", "{"})
+	if want := []string{"/c", "/b/c"}; !slices.Equal(got, want) {
+		t.Fatalf("%q, want %q", got, want)
 	}
 }
 

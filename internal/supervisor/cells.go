@@ -227,7 +227,7 @@ func (s *Supervisor) drop(c *cell) {
 // exited is called once a cell's process is gone and its output was read.
 func (s *Supervisor) exited(c *cell) {
 	c.gone = true
-	c.child.Link.Close(0)
+	c.child.Link.Close()
 	c.overdue.Stop()
 	delete(s.cells, c.id)
 	s.garbage = true
@@ -256,7 +256,7 @@ func (s *Supervisor) crashed(c *cell) {
 		return
 	}
 	s.log.WithFields(s.fields(c)).WithFields(logrus.Fields{
-		"status": c.child.Status(), "output": tail(c),
+		"event": "crashed", "status": c.child.Status(), "output": tail(c),
 	}).Error("crashed: " + c.name)
 	if time.Since(c.began) > restartReset {
 		h.crashes = 0

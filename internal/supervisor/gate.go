@@ -54,8 +54,8 @@ func (s *Supervisor) startGate() {
 	s.gate = g
 	g.send(link.Message{Kind: link.Open, Limits: s.cfg.Limits})
 	for _, c := range s.cells {
-		if c.state == live || c.state == retiring {
-			s.joinCell(c)
+		if c.state == retiring {
+			s.joinCell(c) // it has connections to give back
 		}
 	}
 	s.sendTable()
@@ -116,13 +116,13 @@ func (s *Supervisor) heardGate(g *gate, m link.Message) {
 // gateExited starts a new gate at once: connections that live in cells do not
 // notice, new ones wait in the sockets' backlogs.
 func (s *Supervisor) gateExited(g *gate) {
-	g.child.Link.Close(0)
+	g.child.Link.Close()
 	s.gate = nil
 	if s.stopping {
 		s.stopCells()
 		return
 	}
-	s.log.WithField("status", g.child.Status()).Error("gate died: a new one takes over")
+	s.log.WithFields(logrus.Fields{"event": "gate_died", "status": g.child.Status()}).Error("gate died: a new one takes over")
 	if time.Since(g.began) < restartMin {
 		time.AfterFunc(restartMin, func() {
 			s.post(func() {
@@ -138,37 +138,28 @@ func (s *Supervisor) gateExited(g *gate) {
 
 // news is a change of the routes that is on its way.
 type news struct {
+	event   string // live or retired
 	text    string
-	handler string
 	cell    *cell
-	old     *cell // retires once the gate has the table; nil if there is none
-	live    bool
+	old     *cell  // retires once the gate has the table; nil if there is none
 	version uint64 // of the table
 	retired bool
 }
 
 // publish puts the routes of all live cells in force as a new table.
 func (s *Supervisor) publish(n news) {
-	s.table++
+	if !s.unsent {
+		s.table++
+		s.unsent = true
+	}
 	n.version = s.table
 	s.news = append(s.news, n)
-	if n.live {
-		s.joinCellToGate(n.cell)
-	}
-	s.sendTable()
 }
 
-func (s *Supervisor) joinCellToGate(c *cell) {
-	if s.gate != nil {
-		s.joinCell(c)
-	}
-}
-
-// sendTable sends the table in force to the gate and, where it differs from
-// what they have, to the cells. A cell gets only what can overlap with its own
-// patterns: all else it hands back in any case.
-func (s *Supervisor) sendTable() {
-	var table []link.Route
+// routes returns the table in force. A pattern of a handler that has not been
+// tried yet leads nowhere for now: its requests wait, and are not told that
+// there is no such page.
+func (s *Supervisor) routes() (table []link.Route) {
 	for _, h := range s.handlers {
 		if h.live != nil {
 			for _, p := range h.live.patterns {
@@ -176,17 +167,37 @@ func (s *Supervisor) sendTable() {
 			}
 		}
 	}
+	var served, claimed []string
+	for _, r := range table {
+		served = append(served, r.Pattern)
+	}
+	for _, c := range s.undecidedClaims() {
+		claimed = append(claimed, c.Patterns...)
+	}
+	if len(claimed) > 0 {
+		for _, p := range routes.Beside(served, claimed) {
+			table = append(table, link.Route{Pattern: p})
+		}
+	}
 	slices.SortFunc(table, func(a, b link.Route) int { return strings.Compare(a.Pattern, b.Pattern) })
+	return table
+}
+
+// sendTable sends the table in force to the gate and, where it differs from
+// what they have, to the cells. A cell gets only what can overlap with its own
+// patterns: all else it hands back in any case.
+func (s *Supervisor) sendTable() {
+	s.unsent = false
+	table := s.routes()
+	index := routes.NewIndex(table, func(r link.Route) string { return r.Pattern })
 	for _, c := range s.cells {
 		if c.state != live {
 			continue
 		}
-		var part []link.Route
-		for _, r := range table {
-			if slices.ContainsFunc(c.patterns, func(p string) bool { return routes.MayOverlap(p, r.Pattern) }) {
-				part = append(part, r)
-			}
+		if s.gate != nil {
+			s.joinCell(c)
 		}
+		part := index.Overlapping(c.patterns)
 		if c.wants == 0 || !slices.Equal(part, c.sent) {
 			c.sent, c.wants = part, s.table
 			c.send(link.Message{Kind: link.Table, Version: s.table, Routes: part})
@@ -210,7 +221,7 @@ func (s *Supervisor) retireOld() {
 
 // announce reports the changes that the gate and every cell have in force.
 func (s *Supervisor) announce() {
-	if s.gate == nil {
+	if s.gate == nil || len(s.news) == 0 {
 		return
 	}
 	acked := s.gate.acked
@@ -222,8 +233,10 @@ func (s *Supervisor) announce() {
 	for len(s.news) > 0 && s.news[0].version <= acked {
 		n := s.news[0]
 		s.news = s.news[1:]
-		e := s.log.WithFields(s.fields(n.cell)).WithField("patterns", strings.Join(n.cell.patterns, ", "))
-		if n.live {
+		e := s.log.WithFields(s.fields(n.cell)).WithFields(logrus.Fields{
+			"event": n.event, "patterns": strings.Join(n.cell.patterns, ", "),
+		})
+		if n.event == "live" {
 			e = e.WithField("took", time.Since(n.cell.began).Round(100*time.Microsecond))
 		}
 		e.Info(n.text)

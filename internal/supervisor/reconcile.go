@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/elfplug"
@@ -45,7 +44,7 @@ func (s *Supervisor) looked(scan uint64, snap *handlerdir.Snapshot, err error) {
 		return
 	case err != nil:
 		if s.problem != err.Error() {
-			s.log.WithError(err).Error("handlers directory cannot be read: what is live stays live")
+			s.log.WithError(err).WithField("event", "directory_lost").Error("handlers directory cannot be read: what is live stays live")
 		}
 		s.problem = err.Error()
 	default:
@@ -88,6 +87,7 @@ func (s *Supervisor) reconcile() {
 		s.admitting++
 		go s.admit(h, f)
 	}
+	s.reclaim()
 }
 
 func (s *Supervisor) handler(name string) *handler {
@@ -174,7 +174,9 @@ func (s *Supervisor) refuse(h *handler, r refusalOf) {
 	s.drop(h.next)
 	h.next = nil
 	h.refusal = &r
-	entry := s.log.WithFields(logrus.Fields{"handler": h.name, "reason": r.Reason, "mend": r.Mend})
+	entry := s.log.WithFields(logrus.Fields{
+		"event": "refused", "handler": h.name, "reason": r.Reason, "mend": r.Mend,
+	})
 	if h.live != nil {
 		entry.Warnf("refused: %s.so; version %s goes on serving", h.name, h.live.version.Short())
 	} else {
@@ -190,6 +192,11 @@ func (s *Supervisor) undecided(h *handler) {
 	if h.live != nil && h.live.dead() && h.next == nil && h.restart == nil {
 		s.restartLater(h)
 	}
+	s.reclaim()
+}
+
+// reclaim decides anew on the cells that wait for a senior handler.
+func (s *Supervisor) reclaim() {
 	for _, c := range s.cells {
 		if c.state == waiting {
 			s.claim(c)
@@ -214,10 +221,10 @@ func (s *Supervisor) remove(h *handler) {
 		return
 	}
 	s.publish(news{
-		text:    fmt.Sprintf("retired: %s", h.name),
-		handler: h.name,
-		cell:    h.live,
-		old:     h.live,
+		event: "retired",
+		text:  "retired: " + h.name,
+		cell:  h.live,
+		old:   h.live,
 	})
 	s.freed()
 	s.undecided(h)
@@ -228,9 +235,9 @@ func (s *Supervisor) freed() {
 	for _, h := range s.handlers {
 		if h.refusal != nil && h.refusal.contested {
 			h.tried = handlerdir.ID{}
+			s.retry = true
 		}
 	}
-	s.post(s.reconcile)
 }
 
 // claim decides whether a proved cell gets its patterns.
@@ -239,15 +246,10 @@ func (s *Supervisor) claim(c *cell) {
 	if h == nil || h.next != c {
 		return
 	}
-	var others []plan.Claimant
+	others := s.undecidedClaims()
 	for _, o := range s.handlers {
-		record := s.history[o.name]
-		switch {
-		case o == h:
-		case o.live != nil:
+		if o.live != nil {
 			others = append(others, plan.Claimant{Name: o.name, Patterns: o.live.patterns, Live: true})
-		case o.admitting || o.next != nil || o.tried == handlerdir.ID{}:
-			others = append(others, plan.Claimant{Name: o.name, Patterns: record.Patterns, Seniority: record.Seq})
 		}
 	}
 	mine := plan.Claimant{Name: h.name, Patterns: c.patterns, Seniority: s.history[h.name].Seq}
@@ -261,12 +263,29 @@ func (s *Supervisor) claim(c *cell) {
 	}
 }
 
+// undecidedClaims are the patterns that handlers had when they last served,
+// and may have again once they have been tried.
+func (s *Supervisor) undecidedClaims() (claims []plan.Claimant) {
+	if s.snapshot == nil {
+		return nil
+	}
+	for _, f := range s.snapshot.Files {
+		record, ok := s.history[f.Name]
+		h := s.handlers[f.Name]
+		if !ok || h == nil && f.Refusal != nil || h != nil && (h.live != nil || !h.undecided()) {
+			continue
+		}
+		claims = append(claims, plan.Claimant{Name: f.Name, Patterns: record.Patterns, Seniority: record.Seq})
+	}
+	return claims
+}
+
 // promote makes a proved cell the one that has the handler's routes.
 func (s *Supervisor) promote(h *handler, c *cell) {
 	old := h.live
-	h.live, h.next, h.refusal = c, nil, nil
+	h.live, h.next = c, nil
 	if !c.again {
-		h.crashes = 0
+		h.refusal, h.crashes = nil, 0
 	}
 	h.since = time.Now()
 	c.state = live
@@ -274,7 +293,7 @@ func (s *Supervisor) promote(h *handler, c *cell) {
 	if c.again {
 		text = "live again: " + h.name
 	}
-	s.publish(news{text: text, handler: h.name, cell: c, old: old, live: true})
+	s.publish(news{event: "live", text: text, cell: c, old: old})
 
 	r := s.history[h.name]
 	if r.Seq == 0 {

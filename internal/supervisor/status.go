@@ -82,6 +82,33 @@ func (s *Supervisor) Reload(ctx context.Context) (api.Reload, error) {
 	return re, err
 }
 
+// Alive returns nil once the goroutine that owns the state has turned and the
+// gate has answered a request of its own.
+func (s *Supervisor) Alive(ctx context.Context) error {
+	done := make(chan struct{})
+	return s.ask(ctx, func() {
+		s.pingSeq++
+		seq := s.pingSeq
+		asked := (*gate)(nil)
+		s.waiters = append(s.waiters, func() bool {
+			switch {
+			case ctx.Err() != nil:
+				return true
+			case s.gate == nil:
+				return false // a new one is about to start
+			case s.gate != asked:
+				asked = s.gate
+				asked.send(link.Message{Kind: link.Ping, Seq: seq})
+				return false
+			case asked.ponged < seq:
+				return false
+			}
+			close(done)
+			return true
+		})
+	}, done)
+}
+
 // ask sends an event and waits for what it leads to.
 func (s *Supervisor) ask(ctx context.Context, event func(), done <-chan struct{}) error {
 	s.post(event)

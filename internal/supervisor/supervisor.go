@@ -34,6 +34,38 @@ type Config struct {
 	MaxSize      int64         // of a handler's file, in bytes
 	Version      string
 	Log          *logrus.Logger
+	// Report is called with every change of what there is to report, by the
+	// goroutine of Run: it must not block.
+	Report func(Report)
+}
+
+// Report says in numbers how the service stands.
+type Report struct {
+	Live, Refused, Crashed int
+	Trying                 int // handlers whose newest file is being tried
+	Ending                 int // processes that end what they began
+	Problem                string
+}
+
+// String is a line for systemctl status.
+func (r Report) String() string {
+	plural := "handlers"
+	if r.Live == 1 {
+		plural = "handler"
+	}
+	text := fmt.Sprintf("%d %s live", r.Live, plural)
+	for _, more := range []struct {
+		n    int
+		what string
+	}{{r.Refused, "refused"}, {r.Crashed, "crashed"}, {r.Trying, "being tried"}, {r.Ending, "ending"}} {
+		if more.n > 0 {
+			text += fmt.Sprintf(", %d %s", more.n, more.what)
+		}
+	}
+	if r.Problem != "" {
+		text += "; " + r.Problem
+	}
+	return text
 }
 
 const (
@@ -56,6 +88,9 @@ const (
 	restartMin   = 100 * time.Millisecond
 	restartMax   = 10 * time.Second
 	restartReset = time.Minute
+	// acceptWait bounds how long the gate waits, at the start, for the
+	// handlers to be tried before it accepts.
+	acceptWait = 2 * time.Second
 )
 
 // Supervisor is the one supervisor of a daemon.
@@ -92,13 +127,16 @@ type Supervisor struct {
 	unsettled bool   // the snapshot asks for another look
 	admitting int
 	garbage   bool // the store may hold copies that nobody needs
+	retry     bool // the snapshot has to be compared again
 	problem   string
 
 	table    uint64 // the version of the route table
+	unsent   bool   // the table has changed since it was sent
 	news     []news // changes that are not in force everywhere yet
 	waiters  []func() bool
 	pingSeq  uint64
 	stopping bool
+	reported Report
 }
 
 // handler is what stands, or is to stand, under one name.
@@ -113,6 +151,11 @@ type handler struct {
 
 	crashes int // in a row
 	restart *time.Timer
+}
+
+// undecided reports whether the handler's newest file is still being tried.
+func (h *handler) undecided() bool {
+	return h.admitting || h.next != nil || h.tried == handlerdir.ID{}
 }
 
 // New prepares a supervisor. nudges tells it when to look at the directory.
@@ -169,6 +212,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	defer ping.Stop()
 	s.startGate()
 	s.scan()
+	time.AfterFunc(acceptWait+time.Millisecond, func() { s.post(func() {}) })
 	var killed <-chan time.Time
 	stop := ctx.Done()
 	for {
@@ -205,9 +249,16 @@ func (s *Supervisor) post(f func()) {
 
 // settle does what becomes possible once nothing is under way.
 func (s *Supervisor) settle() {
+	if s.retry {
+		s.retry = false
+		s.reconcile()
+	}
+	if s.unsent && len(s.events) == 0 { // a burst of changes becomes one table
+		s.sendTable()
+	}
 	s.announce()
 	s.collectGarbage()
-	if s.quiet() {
+	if s.quiet() || time.Since(s.since) > acceptWait {
 		s.listen()
 	}
 	if s.reconciled() {
@@ -217,6 +268,7 @@ func (s *Supervisor) settle() {
 			close(s.ready)
 		}
 	}
+	s.report()
 	kept := s.waiters[:0]
 	for _, done := range s.waiters {
 		if !done() {
@@ -226,9 +278,36 @@ func (s *Supervisor) settle() {
 	s.waiters = kept
 }
 
+func (s *Supervisor) report() {
+	r := Report{Problem: s.problem}
+	for _, h := range s.handlers {
+		switch {
+		case h.live != nil && h.live.dead():
+			r.Crashed++
+		case h.live != nil:
+			r.Live++
+		}
+		if h.refusal != nil {
+			r.Refused++
+		}
+		if h.undecided() && (h.next == nil || !h.next.again) {
+			r.Trying++
+		}
+	}
+	for _, c := range s.cells {
+		if c.state == retiring || s.stopping {
+			r.Ending++
+		}
+	}
+	if r != s.reported && s.cfg.Report != nil {
+		s.reported = r
+		s.cfg.Report(r)
+	}
+}
+
 // quiet reports whether everything in the directory has been tried.
 func (s *Supervisor) quiet() bool {
-	if s.scanned == 0 || s.scanning || s.unsettled || s.admitting > 0 {
+	if s.scanned == 0 || s.scanning || s.unsettled || s.admitting > 0 || s.retry {
 		return false
 	}
 	for _, h := range s.handlers {
@@ -241,7 +320,7 @@ func (s *Supervisor) quiet() bool {
 
 // reconciled reports whether, besides, what came of it is in force everywhere.
 func (s *Supervisor) reconciled() bool {
-	return s.quiet() && s.gate != nil && s.gate.accepting && len(s.news) == 0 && s.gate.acked == s.table
+	return s.quiet() && s.gate != nil && s.gate.accepting && len(s.news) == 0 && !s.unsent && s.gate.acked == s.table
 }
 
 // stop ends the service: first the gate, so that nothing new begins, then the
