@@ -89,6 +89,7 @@ func (g *Gate) open(lim link.Limits) {
 		HeaderTimeout:  lim.HeaderTimeout,
 		MaxHeaderBytes: lim.MaxHeaderBytes,
 	}, log.New(logWriter{g}, "", 0))
+	g.server.Route = g.route
 	go g.server.Run()
 }
 

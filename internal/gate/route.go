@@ -9,6 +9,18 @@ import (
 	"github.com/andrestc/go-plugserver/internal/handover"
 )
 
+// route returns the peer that serves a request, where there is one that takes
+// it now. It is the short way of ServeHTTP.
+func (g *Gate) route(r *http.Request) (*handover.Peer, func()) {
+	h, _ := g.table.Load().mux.Handler(r)
+	rt, ok := h.(*route)
+	if !ok || rt.cell == nil || !rt.cell.enter() {
+		return nil, nil
+	}
+	g.requests.Add(1)
+	return rt.cell.peer, rt.cell.exit
+}
+
 // ServeHTTP finds the route of a request and hands its connection on.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.requests.Add(1)

@@ -2,6 +2,7 @@ package handover
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,12 @@ type Server struct {
 	// server, waiting for it if need be, or nil if there is none. Set it
 	// before Run.
 	Back func() *Peer
+
+	// Route, if set before Run, may hand over a request whose head arrived
+	// in one piece without net/http's server having to serve it first. It
+	// returns the peer, or nil where the server should see to it, and a
+	// function that is called when the connection has been given.
+	Route func(r *http.Request) (p *Peer, given func())
 
 	http *http.Server
 	feed feed
@@ -71,18 +78,19 @@ func (s *Server) Run() error {
 	return nil
 }
 
-// Accept takes connections from l until it is closed. The listener stays the
-// caller's.
+// Accept takes connections from l until it is closed, and then returns
+// net.ErrClosed. The listener stays the caller's.
 func (s *Server) Accept(l net.Listener) error {
 	var pause time.Duration
 	for {
 		nc, err := l.Accept()
 		if err != nil {
-			if ne, ok := err.(net.Error); !ok || !ne.Temporary() {
+			if errors.Is(err, net.ErrClosed) {
 				return err
 			}
 			// Out of descriptors or memory: the backlog holds the clients
-			// while connections end, as net/http does it.
+			// while connections end.
+			s.http.ErrorLog.Printf("accept: %v", err)
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			select {
 			case <-time.After(pause):
@@ -94,23 +102,91 @@ func (s *Server) Accept(l net.Listener) error {
 		pause = 0
 		c := &Conn{raw: nc, server: s, waits: fresh}
 		s.track(c)
-		s.feed.put(c)
+		if s.Route == nil {
+			s.feed.put(c)
+			continue
+		}
+		go s.first(c)
 	}
 }
+
+// first reads a new connection once: most often that is a request's whole head.
+func (s *Server) first(c *Conn) {
+	if d := s.http.ReadHeaderTimeout; d > 0 {
+		c.raw.SetReadDeadline(time.Now().Add(d))
+	}
+	buf := buffers.Get().(*[4 << 10]byte)
+	n, err := c.raw.Read(buf[:])
+	c.rec = append(c.rec, buf[:n]...)
+	buffers.Put(buf)
+	if n == 0 && err != nil {
+		c.Close()
+		return
+	}
+	s.dispatch(c)
+}
+
+// dispatch gives a connection to the peer that its first request is for, and
+// where that cannot be told yet, or there is none, to net/http's server.
+func (s *Server) dispatch(c *Conn) {
+	if s.Route != nil && len(c.rec) > 0 {
+		br := readers.Get().(*bufio.Reader)
+		br.Reset(bytes.NewReader(c.rec))
+		r, err := http.ReadRequest(br)
+		br.Reset(nil)
+		readers.Put(br)
+		if err == nil {
+			if p, given := s.Route(r); p != nil {
+				err := p.send(c, false)
+				given()
+				if err == nil {
+					c.Close()
+					return
+				}
+			}
+		}
+	}
+	s.feed.put(c)
+}
+
+var (
+	buffers = sync.Pool{New: func() any { return new([4 << 10]byte) }}
+	readers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+)
 
 // Receive takes the connections that p hands over, until p hands over no
 // more (nil) or fails.
 func (s *Server) Receive(p *Peer) error {
+	if s.Route == nil {
+		// net/http's server takes them from here: one goroutine less to wake.
+		err := s.http.Serve(&receiver{s, p})
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
+	}
+	for {
+		c, err := s.receive(p)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		go s.dispatch(c)
+	}
+}
+
+// receive returns the next connection that has a request.
+func (s *Server) receive(p *Peer) (*Conn, error) {
 	for {
 		f, err := p.wire.Recv()
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case errors.Is(err, wire.ErrFDsLost):
+		if errors.Is(err, wire.ErrFDsLost) {
 			s.http.ErrorLog.Printf("connection lost while it was handed over: %v", err)
 			continue
-		case err != nil:
-			return err
+		}
+		if err != nil {
+			return nil, err
 		}
 		c, m, err := s.conn(f)
 		if err != nil {
@@ -120,11 +196,27 @@ func (s *Server) Receive(p *Peer) error {
 		s.track(c)
 		if m.idle && len(c.rec) == 0 {
 			go s.await(c, m.wait)
-		} else {
-			s.feed.put(c)
+			continue
 		}
+		return c, nil
 	}
 }
+
+// receiver is a peer as a listener.
+type receiver struct {
+	server *Server
+	peer   *Peer
+}
+
+// Accept implements net.Listener.
+func (r *receiver) Accept() (net.Conn, error) { return r.server.receive(r.peer) }
+
+// Close implements net.Listener. The peer learns that nothing is taken here
+// any more.
+func (r *receiver) Close() error { return r.peer.wire.CloseRead() }
+
+// Addr implements net.Listener.
+func (r *receiver) Addr() net.Addr { return addr{"unix", "hand-over"} }
 
 // await feeds c once its next request begins, so that the time limit on a
 // request's head does not run while there is none.
@@ -136,7 +228,7 @@ func (s *Server) await(c *Conn, wait time.Duration) {
 		c.Close()
 		return
 	}
-	s.feed.put(c)
+	s.dispatch(c)
 }
 
 // conn makes a connection of a frame that handed one over.

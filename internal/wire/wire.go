@@ -240,6 +240,10 @@ func closeAll(fds []int) {
 // CloseWrite tells the peer that no frame follows: its Recv returns io.EOF.
 func (c *Conn) CloseWrite() error { return c.uc.CloseWrite() }
 
+// CloseRead ends Recv, also one that is blocked, as if no frame followed; the
+// other side's Send fails.
+func (c *Conn) CloseRead() error { return c.uc.CloseRead() }
+
 // Close closes this end; a blocked Send or Recv returns an error. Descriptors
 // that arrived and were not returned by Recv are closed by the kernel with it.
 func (c *Conn) Close() error { return c.uc.Close() }
