@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -249,6 +248,14 @@ func tail(c *cell) string {
 	return strings.Join(lines[max(0, len(lines)-12):], " | ")
 }
 
+// died says how a cell ended, and what it printed last.
+func died(c *cell) string {
+	if t := tail(c); t != "" {
+		return c.child.Status() + "; it printed: " + t
+	}
+	return c.child.Status()
+}
+
 // crashed starts a live cell that died again. Its requests wait at the gate.
 func (s *Supervisor) crashed(c *cell) {
 	h := s.handlers[c.name]
@@ -256,7 +263,7 @@ func (s *Supervisor) crashed(c *cell) {
 		return
 	}
 	s.log.WithFields(s.fields(c)).WithFields(logrus.Fields{
-		"event": "crashed", "status": c.child.Status(), "output": tail(c),
+		"event": "crashed", "status": c.child.Status(), "reason": died(c),
 	}).Error("crashed: " + c.name)
 	if time.Since(c.began) > restartReset {
 		h.crashes = 0
@@ -320,13 +327,18 @@ func (s *Supervisor) record(c *cell, m link.Message) {
 	if err != nil || level < logrus.ErrorLevel {
 		level = logrus.ErrorLevel // a handler's panic is not ours
 	}
-	fields := make(logrus.Fields, len(m.Fields)+1)
+	fields := s.fields(c)
 	for k, v := range m.Fields {
+		if _, ours := fields[k]; ours || reserved[k] {
+			k = "attr_" + k // a handler does not speak for the supervisor
+		}
 		fields[k] = v
 	}
-	maps.Copy(fields, logrus.Fields{"handler": c.name, "pid": c.child.PID})
 	s.log.WithFields(fields).Log(level, m.Text)
 }
+
+// reserved are the fields by which an operator knows an event.
+var reserved = map[string]bool{"event": true, "reason": true, "mend": true, "patterns": true, "error": true}
 
 func (s *Supervisor) fields(c *cell) logrus.Fields {
 	f := logrus.Fields{"handler": c.name, "version": c.version.Short()}
