@@ -12,6 +12,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/control"
 	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/sd"
 	"github.com/sirupsen/logrus"
 )
 
@@ -159,15 +160,22 @@ func (c *config) check() error {
 	return nil
 }
 
-func newLogger(c *config, w io.Writer) *logrus.Logger {
-	log := logrus.New()
+// newLogger returns the logger, and what ends it. Where stderr is the journal
+// and no format was asked for, records go there natively.
+func newLogger(c *config, w io.Writer) (log *logrus.Logger, flush func()) {
+	log = logrus.New()
 	log.SetOutput(w)
 	level, _ := logrus.ParseLevel(c.logLevel) // checked
 	log.SetLevel(level)
-	if c.logFormat == "json" {
+	log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	switch {
+	case c.logFormat == "json":
 		log.SetFormatter(&logrus.JSONFormatter{})
-	} else {
-		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	case c.logFormat == "auto" && sd.OnJournal():
+		hook := sd.NewJournalHook()
+		log.AddHook(hook)
+		log.SetOutput(io.Discard)
+		return log, func() { hook.Close(time.Second) }
 	}
-	return log
+	return log, func() {}
 }

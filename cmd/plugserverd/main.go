@@ -11,12 +11,14 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"sync"
 	"syscall"
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/control"
 	"github.com/andrestc/go-plugserver/internal/gate"
 	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/sd"
 	"github.com/andrestc/go-plugserver/internal/supervisor"
 	"github.com/andrestc/go-plugserver/internal/watch"
 )
@@ -84,8 +86,9 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup 
 		fmt.Fprintf(stdout, "plugserverd %s (%s)\n", version, runtime.Version())
 		return nil
 	}
-	log := newLogger(cfg, stderr)
-	files, addresses, err := listen(cfg.listen)
+	log, flush := newLogger(cfg, stderr)
+	defer flush()
+	files, addresses, err := sockets(cfg)
 	if err != nil {
 		return err
 	}
@@ -93,15 +96,15 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup 
 	if err != nil {
 		return err
 	}
-	lost := func(err error) {
-		log.WithError(err).Warnf("inotify is lost: the directory is polled every %v", cfg.poll)
-	}
-	watcher := watch.New(cfg.handlers, cfg.poll, lost)
+	watcher := watch.New(cfg.handlers, cfg.poll, func(err error) {
+		log.WithError(err).WithField("event", "inotify_lost").Warnf("inotify is lost: the directory is looked at every %v", cfg.poll)
+	})
+	tell := newTeller(log)
 	s, err := supervisor.New(supervisor.Config{
 		Handlers: cfg.handlers, Store: cfg.store(), Cell: cfg.cell, Gate: []string{self, "gate"},
 		Listeners: files, Addresses: addresses, Limits: cfg.limits,
 		StartTimeout: cfg.startTimeout, DrainTimeout: cfg.drainTimeout, MaxSize: cfg.maxSize,
-		Version: version, Log: log,
+		Version: version, Log: log, Report: tell.report,
 	}, watcher.C())
 	if err != nil {
 		return err
@@ -111,38 +114,51 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup 
 		return err
 	}
 
-	// The control socket serves until the supervisor has drained; the
-	// watcher stops first, so that nothing new begins.
-	watchCtx, stopWatch := context.WithCancel(ctx)
-	defer stopWatch()
-	controlCtx, stopControl := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	watched := make(chan struct{})
-	go func() { defer close(watched); watcher.Run(watchCtx) }()
-	go func() {
-		served <- control.Serve(controlCtx, cl, s, api.Version{Version: version, Go: runtime.Version()})
-	}()
-	go func() {
+	// What runs beside the supervisor ends after it: the control socket
+	// answers while requests drain.
+	beside, stop := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	var served error
+	all.Go(func() { watcher.Run(beside) })
+	all.Go(func() {
+		served = control.Serve(beside, cl, &backend{s, tell}, api.Version{Version: version, Go: runtime.Version()}, os.Getgid())
+	})
+	all.Go(func() { tell.watchdog(beside, s) })
+	all.Go(func() {
+		select {
+		case <-s.Ready():
+			log.WithField("listen", addresses).Info("ready")
+			tell.ready()
+		case <-beside.Done():
+		}
+	})
+	all.Go(func() {
 		for {
 			select {
 			case <-hup:
 				log.Info("SIGHUP: looking at the directory again")
-				watcher.Kick()
-			case <-watchCtx.Done():
+				(&backend{s, tell}).Reload(beside)
+			case <-beside.Done():
 				return
 			}
 		}
-	}()
+	})
 	go func() {
-		select {
-		case <-s.Ready():
-			log.WithField("listen", addresses).Info("ready")
-		case <-watchCtx.Done():
-		}
+		<-ctx.Done()
+		tell.stopping()
 	}()
 	err = s.Run(ctx)
-	stopWatch()
-	stopControl()
-	<-watched
-	return errors.Join(err, <-served)
+	stop()
+	all.Wait()
+	return errors.Join(err, served)
+}
+
+// sockets returns the listening sockets: systemd's where it passes some, else
+// those of --listen.
+func sockets(cfg *config) (files []*os.File, addresses []string, err error) {
+	files, addresses, err = sd.Listeners()
+	if err != nil || len(files) > 0 {
+		return files, addresses, err
+	}
+	return listen(cfg.listen)
 }

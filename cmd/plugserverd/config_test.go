@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParse(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		args  []string
+		env   []string
+		check func(*config) bool
+	}{
+		{"defaults", nil, nil, func(c *config) bool {
+			return slices.Equal(c.listen, []string{":8080"}) && c.handlers == "/var/lib/plugserver/handlers" &&
+				c.store() == "/var/lib/plugserver/store" && c.control == "/run/plugserver/control.sock" &&
+				c.poll == 5*time.Second && c.drainTimeout == 30*time.Second
+		}},
+		{"repeated", []string{"--listen", ":1", "--listen", "unix:/x"}, nil, func(c *config) bool {
+			return slices.Equal(c.listen, []string{":1", "unix:/x"})
+		}},
+		{"environment", nil, []string{"PLUGSERVER_DRAIN_TIMEOUT=3s", "PLUGSERVER_LISTEN=:1 :2,:3"}, func(c *config) bool {
+			return c.drainTimeout == 3*time.Second && slices.Equal(c.listen, []string{":1", ":2", ":3"})
+		}},
+		{"a flag beats the environment", []string{"--poll=1s"}, []string{"PLUGSERVER_POLL=9s"}, func(c *config) bool { return c.poll == time.Second }},
+		{"an empty variable says nothing", nil, []string{"PLUGSERVER_POLL="}, func(c *config) bool { return c.poll == 5*time.Second }},
+	} {
+		got, err := parse(c.args, c.env, nil)
+		if err != nil || !c.check(got) {
+			t.Errorf("%s: %+v, %v", c.name, got, err)
+		}
+	}
+}
+
+func TestBadUsageIsNamed(t *testing.T) {
+	for _, c := range []struct {
+		args, env []string
+		named     string
+	}{
+		{[]string{"--nope"}, nil, "nope"},
+		{[]string{"handlers"}, nil, `"handlers"`},
+		{[]string{"--poll", "often"}, nil, "often"},
+		{[]string{"--poll", "0s"}, nil, "--poll"},
+		{[]string{"--drain-timeout=-1s"}, nil, "--drain-timeout"},
+		{[]string{"--log-level", "loud"}, nil, `"loud"`},
+		{[]string{"--log-format", "xml"}, nil, `"xml"`},
+		{[]string{"--max-header-bytes", "12"}, nil, "--max-header-bytes"},
+		{[]string{"--max-file-bytes", "0"}, nil, "--max-file-bytes"},
+		{nil, []string{"PLUGSERVER_POLL=often"}, "PLUGSERVER_POLL"},
+	} {
+		_, err := parse(c.args, c.env, nil)
+		if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), c.named) {
+			t.Errorf("%q %q: %v, want it to name %s", c.args, c.env, err, c.named)
+		}
+	}
+}
+
+// Every flag of the daemon is in its help.
+func TestHelp(t *testing.T) {
+	var help bytes.Buffer
+	if _, err := parse([]string{"--help"}, nil, &help); !errors.Is(err, flag.ErrHelp) {
+		t.Fatal(err)
+	}
+	for _, f := range []string{"listen", "handlers", "state", "control", "cell", "poll", "drain-timeout", "idle-timeout",
+		"header-timeout", "max-header-bytes", "log-level", "log-format", "version", "hold", "PLUGSERVER_"} {
+		if !strings.Contains(help.String(), f) {
+			t.Errorf("--help does not know %s", f)
+		}
+	}
+}
+
+func TestListen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	for range 2 { // the second finds a socket that nobody listens on
+		files, names, err := listen([]string{"127.0.0.1:0", "unix:" + path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(names[0], "127.0.0.1:") || strings.HasSuffix(names[0], ":0") || names[1] != "unix:"+path {
+			t.Errorf("listening on %q", names)
+		}
+		for _, network := range []string{"tcp", "unix"} {
+			c, err := net.Dial(network, map[string]string{"tcp": names[0], "unix": path}[network])
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+		}
+		if _, _, err := listen([]string{"unix:" + path}); err == nil {
+			t.Error("took a socket over on which somebody listens")
+		}
+		if _, _, err := listen([]string{names[0]}); err == nil || !strings.Contains(err.Error(), "--listen") {
+			t.Errorf("a port in use: %v", err)
+		}
+		for _, f := range files {
+			f.Close()
+		}
+	}
+}
