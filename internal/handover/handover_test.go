@@ -59,7 +59,8 @@ type testLog struct{ t testing.TB }
 func (l testLog) Write(p []byte) (int, error) { l.t.Logf("%s", p); return len(p), nil }
 
 // newSides returns two connected sides; a accepts from the returned address.
-func newSides(t testing.TB, lim Limits) (a, b *side, address string) {
+// change may alter a server before it runs.
+func newSides(t testing.TB, lim Limits, change ...func(*side)) (a, b *side, address string) {
 	t.Helper()
 	fa, fb, err := wire.Pair()
 	if err != nil {
@@ -82,6 +83,9 @@ func newSides(t testing.TB, lim Limits) (a, b *side, address string) {
 		s.srv.Back = func() *Peer { return s.other }
 		if s == a {
 			s.srv.Route = s.route // a is the gate
+		}
+		for _, f := range change {
+			f(s)
 		}
 		wg.Add(2)
 		go func() { defer wg.Done(); s.srv.Run() }()
@@ -369,7 +373,6 @@ func TestTimeLimitsTravel(t *testing.T) {
 
 // A connection whose peer is gone is served again, not lost.
 func TestPeerIsGone(t *testing.T) {
-	a, b, address := newSides(t, Limits{})
 	fa, fb, err := wire.Pair()
 	if err != nil {
 		t.Fatal(err)
@@ -379,15 +382,19 @@ func TestPeerIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	fb.Close()
-	alive := a.other
 	var short, tries atomic.Int64
-	a.srv.Route = func(*http.Request) (*Peer, func()) { return dead, func() { short.Add(1) } }
-	a.srv.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if tries.Add(1) == 1 {
-			a.srv.HandOver(w, r, dead)
+	_, b, address := newSides(t, Limits{}, func(s *side) {
+		if s.name != "a" {
 			return
 		}
-		a.srv.HandOver(w, r, alive)
+		s.srv.Route = func(*http.Request) (*Peer, func()) { return dead, func() { short.Add(1) } }
+		s.srv.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if tries.Add(1) == 1 {
+				s.srv.HandOver(w, r, dead)
+				return
+			}
+			s.srv.HandOver(w, r, s.other)
+		})
 	})
 	c := dial(t, address)
 	c.write("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
