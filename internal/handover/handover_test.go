@@ -340,9 +340,7 @@ func TestEvictionUnderLoad(t *testing.T) {
 	}
 	for range 2000 {
 		b.srv.Retire()
-		b.srv.mu.Lock()
-		b.srv.retired = false
-		b.srv.mu.Unlock()
+		b.srv.retired.Store(false)
 		time.Sleep(200 * time.Microsecond)
 	}
 	close(stop)

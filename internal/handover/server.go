@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -40,13 +41,13 @@ type Server struct {
 	// function that is called when the connection has been given.
 	Route func(r *http.Request) (p *Peer, given func())
 
-	http *http.Server
-	feed feed
+	http    *http.Server
+	feed    feed
+	retired atomic.Bool
 
 	mu      sync.Mutex
 	conns   map[*Conn]struct{} // all that this process owns
-	retired bool
-	changed chan struct{} // closed and replaced whenever conns shrinks
+	changed chan struct{}      // closed and replaced whenever conns shrinks
 }
 
 // NewServer returns a server of h. Errors of single connections go to errs.
@@ -290,7 +291,7 @@ func (s *Server) again(c *Conn) {
 func (s *Server) Retire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.retired = true
+	s.retired.Store(true)
 	for c := range s.conns {
 		c.evict()
 	}
@@ -374,10 +375,7 @@ func (s *Server) Probe(ctx context.Context) error {
 func (s *Server) connState(nc net.Conn, state http.ConnState) {
 	if c, ok := nc.(*Conn); ok && state == http.StateIdle {
 		c.boundary()
-		s.mu.Lock()
-		retired := s.retired
-		s.mu.Unlock()
-		if retired {
+		if s.retired.Load() {
 			c.evict()
 		}
 	}
