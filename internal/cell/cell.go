@@ -97,8 +97,7 @@ func Run(lc *link.Conn) error {
 	}
 }
 
-// listen prepares to serve. Until the table says more, the cell's own
-// patterns are all it knows.
+// listen prepares to serve.
 func (c *Cell) listen(m link.Message) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.id, c.cancel = m.Cell, cancel
@@ -121,10 +120,15 @@ func (c *Cell) open(path string) {
 		return
 	}
 	c.contract = k
-	c.apply(nil)
+	patterns := slices.Sorted(maps.Keys(k.handlers))
+	var own []link.Route // all there is, until the first table comes
+	for _, p := range patterns {
+		own = append(own, link.Route{Pattern: p, Cell: c.id})
+	}
+	c.apply(own)
 	close(c.opened)
 	go c.server.Run()
-	c.link.Send(link.Message{Kind: link.Ready, Patterns: slices.Sorted(maps.Keys(k.handlers))})
+	c.link.Send(link.Message{Kind: link.Ready, Patterns: patterns})
 }
 
 func (c *Cell) load(path string) (*contract, *refusal.Error) {
@@ -141,15 +145,10 @@ func (c *Cell) load(path string) (*contract, *refusal.Error) {
 	})
 }
 
-// apply puts a route table in force. A pattern of this cell that the table
-// gives to another is foreign; with no table yet, all of them are its own.
+// apply puts a route table in force. What it does not give to this cell is
+// foreign.
 func (c *Cell) apply(table []link.Route) {
 	handlers := map[string]http.Handler{"/": foreign{c}}
-	if table == nil {
-		for pattern, h := range c.contract.handlers {
-			handlers[pattern] = &own{c, h}
-		}
-	}
 	for _, r := range table {
 		if h, ok := c.contract.handlers[r.Pattern]; ok && r.Cell == c.id {
 			handlers[r.Pattern] = &own{c, h}

@@ -34,6 +34,10 @@ type Gate struct {
 
 	requests, held, dropped atomic.Int64
 
+	// tabled is closed once the first table is in force. Until then nothing
+	// that a cell gives back could be routed.
+	tabled chan struct{}
+
 	// Owned by the goroutine of Run.
 	cells     map[uint64]*cell
 	listeners []net.Listener
@@ -50,7 +54,7 @@ type table struct {
 // Run serves the supervisor at the other end of lc until it says to end, or
 // is gone.
 func Run(lc *link.Conn) error {
-	g := &Gate{link: lc, cells: make(map[uint64]*cell)}
+	g := &Gate{link: lc, cells: make(map[uint64]*cell), tabled: make(chan struct{})}
 	g.table.Store(&table{http.NewServeMux(), make(chan struct{})})
 	for {
 		m, err := lc.Recv()
@@ -129,6 +133,7 @@ func (g *Gate) join(m link.Message) {
 		c := &cell{name: m.Name, peer: p, idle: make(chan struct{})}
 		g.cells[m.Cell] = c
 		go func() {
+			<-g.tabled
 			// Connections that the cell gives back; its end is its death.
 			g.server.Receive(p)
 			c.died()
@@ -153,6 +158,11 @@ func (g *Gate) apply(rs []link.Route) {
 	}
 	old := g.table.Swap(&table{mux, make(chan struct{})})
 	close(old.replaced)
+	select {
+	case <-g.tabled:
+	default:
+		close(g.tabled)
+	}
 	for id, c := range g.cells {
 		if !routed[id] {
 			delete(g.cells, id)

@@ -93,16 +93,29 @@ func (c *Conn) Read(p []byte) (int, error) {
 			c.start = aligned
 		}
 	}
+	room := len(p)
+	if c.start != aligned && c.server.retired.Load() {
+		// The client pipelines. Byte by byte, nothing of the next request
+		// gets into the buffer, and with it the connection can leave.
+		p = p[:1]
+		if c.pos == len(c.rec) {
+			c.mu.Unlock()
+			if err := c.refill(room); err != nil {
+				return 0, err
+			}
+			c.mu.Lock()
+		}
+	}
 	if c.pos < len(c.rec) {
 		n := copy(p, c.rec[c.pos:])
 		c.pos += n
-		c.noteAhead(p[:n], len(p))
+		c.noteAhead(p[:n], room)
 		c.mu.Unlock()
 		return n, nil
 	}
 	c.mu.Unlock()
 
-	n, err := c.readRaw(p)
+	n, err := c.readRaw(p, room)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,10 +124,26 @@ func (c *Conn) Read(p []byte) (int, error) {
 		c.rec = append(c.rec, p[:n]...)
 		c.pos += n
 	case served:
-		c.noteAhead(p[:n], len(p))
+		c.noteAhead(p[:n], room)
 	case moved:
 	}
 	return n, err
+}
+
+// refill reads what there is into rec, all of which was delivered.
+func (c *Conn) refill(room int) error {
+	var more [4 << 10]byte
+	n, err := c.readRaw(more[:], room)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase == served {
+		c.rec, c.pos = c.rec[:0], 0
+	}
+	c.rec = append(c.rec, more[:n]...)
+	if n > 0 {
+		return nil
+	}
+	return err
 }
 
 // noteAhead remembers the byte that the server may have read ahead.
@@ -129,9 +158,9 @@ func (c *Conn) noteAhead(got []byte, room int) {
 	}
 }
 
-// readRaw reads from the socket. An eviction that interrupts it hands the
-// connection over, unless a request is under way.
-func (c *Conn) readRaw(p []byte) (int, error) {
+// readRaw reads from the socket for a Read of room bytes. An eviction that
+// interrupts it hands the connection over, unless a request is under way.
+func (c *Conn) readRaw(p []byte, room int) (int, error) {
 	for {
 		n, err := c.raw.Read(p)
 		if n > 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -145,7 +174,7 @@ func (c *Conn) readRaw(p []byte) (int, error) {
 		case !c.evicting || c.expired():
 			c.mu.Unlock()
 			return 0, err
-		case c.phase == head && c.start == aligned && len(p) > 1:
+		case c.phase == head && c.start == aligned && room > 1:
 			// Not the look-ahead of one byte: no request is under way.
 			c.phase = moved
 			c.mu.Unlock()
@@ -240,7 +269,7 @@ func (c *Conn) await(d time.Duration) error {
 	c.start = aligned
 	c.mu.Unlock()
 	first := make([]byte, 4<<10)
-	n, err := c.readRaw(first)
+	n, err := c.readRaw(first, len(first))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rec = append(c.rec, first[:n]...)

@@ -23,6 +23,8 @@ const (
 	maxLine = 8 << 10
 	// maxTail bounds what Tail keeps.
 	maxTail = 4 << 10
+	// maxCrash bounds what Crash keeps, in lines.
+	maxCrash = 12
 	// lingering bounds the wait for output after the exit: a grandchild may
 	// hold the pipes.
 	lingering = time.Second
@@ -47,8 +49,9 @@ type Child struct {
 	exited chan struct{} // closed once the process is reaped and its output read
 	err    error         // set before exited closes
 
-	mu   sync.Mutex // guards tail
-	tail []string
+	mu    sync.Mutex // guards the rest
+	tail  []string
+	crash []string
 }
 
 // Start runs a child in a process group of its own, so that a terminal's
@@ -129,6 +132,9 @@ func (c *Child) read(r io.Reader, stream string, output func(stream, line string
 func (c *Child) remember(line string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if n := len(c.crash); n > 0 && n < maxCrash || n == 0 && beginsCrash(line) {
+		c.crash = append(c.crash, line)
+	}
 	c.tail = append(c.tail, line)
 	size := 0
 	for _, l := range c.tail {
@@ -138,6 +144,25 @@ func (c *Child) remember(line string) {
 		size -= len(c.tail[0]) + 1
 		c.tail = c.tail[1:]
 	}
+}
+
+// beginsCrash recognises the first line of what the Go runtime prints when it
+// ends a process.
+func beginsCrash(line string) bool {
+	for _, p := range []string{"panic: ", "fatal error: ", "unexpected fault address ", "SIGSEGV: ", "SIGABRT: ", "runtime: goroutine stack exceeds "} {
+		if strings.HasPrefix(line, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// Crash returns the first lines of what the Go runtime printed when it ended
+// the child, at most 12; none where it did not.
+func (c *Child) Crash() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]string(nil), c.crash...)
 }
 
 // Tail returns the last lines that the child printed, at most 4 KiB or one

@@ -242,8 +242,12 @@ func (s *Supervisor) exited(c *cell) {
 	s.dequeue()
 }
 
-// tail is the end of a cell's output, on one line.
+// tail is the end of a cell's output, on one line: of a crash its first
+// lines, which say what happened, for the last are the stack's far end.
 func tail(c *cell) string {
+	if lines := c.child.Crash(); len(lines) > 0 {
+		return strings.Join(lines, " | ")
+	}
 	lines := c.child.Tail()
 	return strings.Join(lines[max(0, len(lines)-12):], " | ")
 }
