@@ -1,0 +1,216 @@
+package e2e
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Client is one connection. It never retries, dials again or waits.
+type Client struct {
+	net.Conn
+	R *bufio.Reader
+}
+
+// Dial opens a connection.
+func Dial(network, addr string) (*Client, error) {
+	nc, err := net.DialTimeout(network, addr, 10*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{nc, bufio.NewReader(nc)}, nil
+}
+
+// Answer is a whole response.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+	Close  bool // the server says that it closes the connection
+	Began  time.Time
+	Ended  time.Time
+}
+
+// answerWait bounds the wait for one answer.
+const answerWait = 20 * time.Second
+
+// Send writes a request's bytes.
+func (c *Client) Send(raw string) error {
+	c.SetDeadline(time.Now().Add(answerWait))
+	_, err := io.WriteString(c.Conn, raw)
+	return err
+}
+
+// Receive reads the answer to a request of the method.
+func (c *Client) Receive(method string) (Answer, error) {
+	c.SetDeadline(time.Now().Add(answerWait))
+	resp, err := http.ReadResponse(c.R, &http.Request{Method: method})
+	if err != nil {
+		return Answer{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: body, Close: resp.Close, Ended: time.Now()}, err
+}
+
+// Do sends a request's bytes and reads its answer.
+func (c *Client) Do(raw string) (Answer, error) {
+	began := time.Now()
+	if err := c.Send(raw); err != nil {
+		return Answer{}, err
+	}
+	method, _, _ := strings.Cut(raw, " ")
+	a, err := c.Receive(method)
+	a.Began = began
+	return a, err
+}
+
+// Get asks for a path.
+func (c *Client) Get(path string) (Answer, error) {
+	return c.Do("GET " + path + " HTTP/1.1\r\nHost: e2e.example\r\n\r\n")
+}
+
+// Post posts a body to a path.
+func (c *Client) Post(path, body string) (Answer, error) {
+	return c.Do(post(path, body))
+}
+
+func post(path, body string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: e2e.example\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+}
+
+// Load is clients that post without pause, each over one connection.
+type Load struct {
+	Requests atomic.Int64 // that were begun
+	Failed   atomic.Int64 // without an answer, or with one that was not wanted
+	Closed   atomic.Int64 // connections that the server closed
+	Goodbyes atomic.Int64 // answers that announce it
+
+	stop     atomic.Bool
+	done     sync.WaitGroup
+	progress chan struct{} // capacity 1: a request has begun
+	mu       sync.Mutex    // guards errs
+	errs     []error
+}
+
+// Plan is what the clients of a Load do.
+type Plan struct {
+	Addr    string
+	Clients int
+	Paths   []string                          // asked for in turn
+	Pause   func(client int) time.Duration    // to think between an answer and the next request; nil for none
+	Check   func(path string, a Answer) error // nil for: 200
+}
+
+// Run starts the clients.
+func (p Plan) Run(tb TB) *Load {
+	tb.Helper()
+	l := &Load{progress: make(chan struct{}, 1)}
+	if p.Check == nil {
+		p.Check = func(path string, a Answer) error {
+			if a.Status != http.StatusOK {
+				return fmt.Errorf("POST %s: %d %q", path, a.Status, a.Body)
+			}
+			return nil
+		}
+	}
+	for i := range p.Clients {
+		c, err := Dial("tcp", p.Addr)
+		if err != nil {
+			tb.Fatalf("%v", err)
+		}
+		l.done.Add(1)
+		go func() {
+			defer l.done.Done()
+			l.client(p, i, c)
+		}()
+	}
+	tb.Cleanup(func() { l.End() })
+	return l
+}
+
+func (l *Load) client(p Plan, i int, c *Client) {
+	for n := i; !l.stop.Load(); n++ {
+		path := p.Paths[n%len(p.Paths)]
+		l.Requests.Add(1)
+		select {
+		case l.progress <- struct{}{}:
+		default:
+		}
+		a, err := c.Post(path, "some bytes")
+		if err == nil {
+			if a.Close {
+				l.Goodbyes.Add(1)
+			}
+			err = p.Check(path, a)
+			if err != nil {
+				l.fail(err)
+			}
+		} else {
+			l.fail(fmt.Errorf("POST %s: %w", path, err))
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				l.Closed.Add(1)
+			}
+			c.Close()
+			if c, err = Dial("tcp", p.Addr); err != nil {
+				l.fail(err)
+				return
+			}
+		}
+		if p.Pause != nil {
+			time.Sleep(p.Pause(i))
+		}
+	}
+	c.Close()
+}
+
+func (l *Load) fail(err error) {
+	l.Failed.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.errs) < 10 {
+		l.errs = append(l.errs, err)
+	}
+}
+
+// End ends the clients after the request that they are at.
+func (l *Load) End() {
+	l.stop.Store(true)
+	l.done.Wait()
+}
+
+// Unharmed ends the clients and checks that none has noticed a thing.
+func (l *Load) Unharmed(tb TB) {
+	tb.Helper()
+	l.End()
+	tb.Logf("%d requests, %d failed, %d connections closed", l.Requests.Load(), l.Failed.Load(), l.Closed.Load())
+	if l.Requests.Load() == 0 {
+		tb.Errorf("the clients asked for nothing")
+	}
+	if l.Failed.Load()+l.Closed.Load()+l.Goodbyes.Load() > 0 {
+		tb.Errorf("the clients have noticed: %d failed, %d closed, %d announced to be closed, of %d: %v",
+			l.Failed.Load(), l.Closed.Load(), l.Goodbyes.Load(), l.Requests.Load(), errors.Join(l.errs...))
+	}
+}
+
+// Await returns once the clients have begun n more requests.
+func (l *Load) Await(tb TB, n int64) {
+	tb.Helper()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	for n += l.Requests.Load(); l.Requests.Load() < n; {
+		select {
+		case <-l.progress:
+		case <-timeout.C:
+			tb.Fatalf("the clients are stuck")
+		}
+	}
+}

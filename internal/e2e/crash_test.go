@@ -1,0 +1,228 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// mortalSource can be made to die in a way that nothing in its process can
+// recover from.
+const mortalSource = `package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"syscall"
+)
+
+func Handlers() map[string]http.Handler {
+	return map[string]http.Handler{
+		"/mortal": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "pid %d", os.Getpid()) }),
+		"/mortal/panics": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			go panic("beyond help")
+			select {}
+		}),
+		"/mortal/exits": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { os.Exit(7) }),
+		"/mortal/stops": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} }),
+	}
+}
+`
+
+// A cell that dies is started again. Requests that come meanwhile wait for it,
+// and other handlers' clients see nothing.
+func TestCellDies(t *testing.T) {
+	d := Start(t, Allow("crashed: mortal"))
+	d.Put("calm", plain(t, "/calm", "calm"))
+	d.Put("mortal", Go(mortalSource).Build(t))
+	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
+	gate := d.Status().Daemon.GatePID
+	wanderer := d.Dial() // its connection is with the other handler
+	defer wanderer.Close()
+	if a, err := wanderer.Get("/calm"); err != nil || a.Status != 200 {
+		t.Fatalf("%d %v", a.Status, err)
+	}
+	pids := make(map[int]bool)
+	for i, path := range []string{"kill", "/mortal/panics", "/mortal/exits", "/mortal/stops"} {
+		h, _ := d.Handler("mortal")
+		if h.PID == 0 || pids[h.PID] {
+			t.Fatalf("%s: status %+v", path, h)
+		}
+		pids[h.PID] = true
+		mark := d.Log.Len()
+		if path == "kill" {
+			if err := syscall.Kill(h.PID, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			c := d.Dial()
+			if a, err := c.Get(path); err == nil {
+				t.Errorf("%s: got %d %q from the dead", path, a.Status, a.Body)
+			}
+			c.Close()
+		}
+		if err := AwaitDeath(h.PID, patience); err != nil {
+			t.Fatal(err)
+		}
+		// Held until it is back; the pause before that doubles.
+		for range 3 {
+			if s, b := d.Get("/mortal"); s != 200 || b == fmt.Sprintf("pid %d", h.PID) {
+				t.Errorf("%s: got %d %q", path, s, b)
+			}
+		}
+		if a, err := wanderer.Get("/mortal"); err != nil || a.Status != 200 {
+			t.Errorf("%s: keep-alive: got %d %v", path, a.Status, err)
+		}
+		if a, err := wanderer.Get("/calm"); err != nil || a.Status != 200 {
+			t.Errorf("%s: keep-alive: got %d %v", path, a.Status, err)
+		}
+		e := d.WaitLogFrom(mark, "the crash", Says("mortal", "crashed: mortal"))
+		if path == "/mortal/panics" && !strings.Contains(e.Raw, "panic: beyond help") {
+			t.Errorf("%s: the log does not tell why: %s", path, e.Raw)
+		}
+		d.WaitLogFrom(mark, "the new life", Says("mortal", "live again: mortal"))
+		if i == 1 {
+			// What a crash costs is forgotten with a new version.
+			d.Put("mortal", Go(mortalSource+"\n// newer\n\nvar Newer = 1\n").Build(t))
+		}
+	}
+	if st := d.Status(); st.Daemon.GatePID != gate {
+		t.Errorf("the gate has changed")
+	}
+	load.Unharmed(t)
+}
+
+// A handler that does not come back in time is answered for with 503.
+func TestCellStaysDead(t *testing.T) {
+	d := Start(t, Flags("--hold", "100ms", "--start-timeout", "20s"), Allow("crashed: dying"))
+	const source = `package main
+
+import (
+	"net/http"
+	"os"
+)
+
+func Handler() (string, func(http.ResponseWriter, *http.Request)) {
+	if _, err := os.Stat(%q); err == nil {
+		select {}
+	}
+	return "/dying", func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("alive")) }
+}
+`
+	flag := d.Dir + "/stay-dead"
+	// The path differs from run to run, so that this is one build more.
+	d.Put("dying", Go(fmt.Sprintf(source, flag)).Build(t))
+	d.Want("/dying", 200, "alive")
+	touch(t, flag)
+	h, _ := d.Handler("dying")
+	if err := syscall.Kill(h.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := AwaitDeath(h.PID, patience); err != nil {
+		t.Fatal(err)
+	}
+	c := d.Dial()
+	defer c.Close()
+	a, err := c.Get("/dying")
+	if err != nil || a.Status != 503 || a.Header.Get("Retry-After") == "" || a.Close {
+		t.Errorf("got %d %v, %v", a.Status, err, a.Header)
+	}
+	if took := a.Ended.Sub(a.Began); took < 90*time.Millisecond {
+		t.Errorf("503 after %v already", took)
+	}
+	if h, _ := d.Handler("dying"); h.State != "crashed" {
+		t.Errorf("status: %+v", h)
+	}
+	// A newer file helps.
+	d.Put("dying", plain(t, "/dying", "mended"))
+	if a, err := c.Get("/dying"); err != nil || string(a.Body) != "mended" {
+		t.Errorf("got %d %q %v", a.Status, a.Body, err)
+	}
+}
+
+// The gate dies: connections that live in cells do not notice, and new ones
+// wait instead of being refused.
+func TestGateDies(t *testing.T) {
+	d := Start(t, Allow("gate died"))
+	d.Put("calm", plain(t, "/calm", "calm"))
+	d.Put("other", plain(t, "/other", "other"))
+	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
+	load.Await(t, 50) // each is with its cell by now
+	pids := map[int]bool{}
+	for range 3 {
+		wanderer := d.Dial()
+		defer wanderer.Close()
+		if a, err := wanderer.Get("/calm"); err != nil || a.Status != 200 {
+			t.Fatalf("%d %v", a.Status, err)
+		}
+		gate := d.Status().Daemon.GatePID
+		if gate == 0 || pids[gate] {
+			t.Fatalf("the gate is %d", gate)
+		}
+		pids[gate] = true
+		if err := syscall.Kill(gate, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if err := AwaitDeath(gate, patience); err != nil {
+			t.Fatal(err)
+		}
+		// Its way leads over the new gate.
+		if a, err := wanderer.Get("/other"); err != nil || string(a.Body) != "other" {
+			t.Errorf("keep-alive: got %d %q %v", a.Status, a.Body, err)
+		}
+		for range 5 {
+			d.Want("/other", 200, "other")
+			d.Want("/none", 404, "")
+		}
+		load.Await(t, 50)
+		// The new gate follows changes.
+		d.Put("third", plain(t, "/third", fmt.Sprint(gate)))
+		d.Want("/third", 200, fmt.Sprint(gate))
+	}
+	load.Unharmed(t)
+}
+
+// The supervisor is not on the path of any request: while it is stopped,
+// traffic flows on, and nobody is blamed for it afterwards.
+func TestSupervisorStopped(t *testing.T) {
+	d := Start(t)
+	d.Put("calm", plain(t, "/calm", "calm"))
+	d.Put("other", plain(t, "/other", "other"))
+	before := d.Status()
+	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm", "/other", "/calm"}}.Run(t)
+	d.Signal(syscall.SIGSTOP)
+	defer d.Signal(syscall.SIGCONT)
+	load.Await(t, 1000)
+	for range 20 {
+		d.Want("/calm", 200, "calm")
+		d.Want("/none", 404, "")
+	}
+	d.Drop("third", plain(t, "/third", "third"))
+	load.Await(t, 1000)
+	mark := d.Log.Len()
+	d.Signal(syscall.SIGCONT)
+	d.WaitLive(mark, "third", plain(t, "/third", "third"))
+	d.Want("/third", 200, "third")
+	after := d.Status()
+	if before.Daemon.GatePID != after.Daemon.GatePID || before.Handlers[0].PID != after.Handlers[0].PID {
+		t.Errorf("%+v became %+v", before, after)
+	}
+	load.Unharmed(t)
+}
+
+// The supervisor dies: all end with it, for whoever starts it again.
+func TestSupervisorDies(t *testing.T) {
+	d := Start(t)
+	d.Put("calm", plain(t, "/calm", "calm"))
+	d.Want("/calm", 200, "calm")
+	d.Signal(syscall.SIGKILL)
+	if err := d.ExitError(); err == nil {
+		t.Errorf("it has survived SIGKILL")
+	}
+	d.Ended(patience)
+	d = Start(t, In(d.Dir))
+	d.Want("/calm", 200, "calm")
+}

@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// figures are what a daemon's tree costs.
+type figures struct {
+	processes, supervisorFDs, gateFDs, stored int
+	supervisorRSS, gateRSS, treeRSS           int64
+}
+
+func (d *Daemon) figures(t *testing.T) figures {
+	t.Helper()
+	var f figures
+	gate := d.Status().Daemon.GatePID
+	for _, p := range d.Processes() {
+		f.processes++
+		f.treeRSS += p.RSS
+		switch p.PID {
+		case d.PID():
+			f.supervisorFDs, f.supervisorRSS = p.FDs, p.RSS
+		case gate:
+			f.gateFDs, f.gateRSS = p.FDs, p.RSS
+		}
+	}
+	stored, err := filepath.Glob(filepath.Join(d.State, "store", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.stored = len(stored)
+	return f
+}
+
+// settled waits until every cell that has retired is gone.
+func (d *Daemon) settled(t *testing.T) {
+	t.Helper()
+	live := map[int]bool{d.PID(): true}
+	st := d.Status()
+	live[st.Daemon.GatePID] = true
+	for _, h := range st.Handlers {
+		live[h.PID] = true
+	}
+	for _, p := range d.Processes() {
+		if !live[p.PID] {
+			if err := AwaitDeath(p.PID, patience); err != nil {
+				t.Fatalf("%v: %s", err, p.Args)
+			}
+		}
+	}
+	// The supervisor is told of a death a moment after it: a round trip
+	// through it, and its cleaning of the store, come after that.
+	if errs, code := d.Reload(); code != 0 {
+		t.Fatalf("reload: %s", errs)
+	}
+}
+
+// A handler is replaced a thousand times in a row. After the last time the
+// tree of processes has the size that it had after the first few.
+func TestReplacedAThousandTimes(t *testing.T) {
+	times := 1000
+	if testing.Short() || Race {
+		times = 100
+	}
+	d := Start(t, Flags("--poll", "1h"))
+	d.Put("calm", plain(t, "/calm", "calm")) // and the build is done
+	c := d.Dial()
+	defer c.Close()
+	var first figures
+	made := make(chan Plugin) // the next one is made while the last one starts
+	go func() {
+		defer close(made)
+		for n := range times {
+			select {
+			case made <- plain(t, "/many", number(n)):
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	began := time.Now()
+	for n := range times {
+		p := <-made
+		mark := d.Log.Len()
+		d.DropOld("many", p)
+		d.WaitLive(mark, "many", p)
+		// The connection that has been with the version before is answered
+		// by this one.
+		if a, err := c.Get("/many"); err != nil || string(a.Body) != number(n) {
+			t.Fatalf("after version %d was live: got %d %q %v", n, a.Status, a.Body, err)
+		}
+		if n == 9 {
+			d.settled(t)
+			first = d.figures(t)
+		}
+	}
+	took := time.Since(began)
+	d.settled(t)
+	last := d.figures(t)
+	t.Logf("%d replacements in %v", times, took.Round(time.Millisecond))
+	t.Logf("after the 10th: %+v", first)
+	t.Logf("after the last: %+v", last)
+	if last.processes != first.processes || last.supervisorFDs != first.supervisorFDs ||
+		last.gateFDs != first.gateFDs || last.stored != first.stored {
+		t.Errorf("the tree has changed: %+v became %+v", first, last)
+	}
+	if want := 4; last.processes != want {
+		t.Errorf("%d processes, want %d: the supervisor, the gate and two cells", last.processes, want)
+	}
+	const grown = 32 << 20
+	if last.supervisorRSS-first.supervisorRSS > grown || last.gateRSS-first.gateRSS > grown || last.treeRSS-first.treeRSS > 2*grown {
+		t.Errorf("memory has grown: %+v became %+v", first, last)
+	}
+	if _, err := os.Stat(d.Path("many")); err != nil {
+		t.Error(err)
+	}
+}
