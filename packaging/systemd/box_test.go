@@ -1,0 +1,225 @@
+//go:build systemd
+
+package systemd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// packages are what a root holds beyond Debian's essential packages.
+const packages = "systemd,systemd-sysv,dbus,curl"
+
+// box is a booted Debian: a throw-away layer over a cached root, with a PID 1,
+// a network and a journal of its own.
+type box struct {
+	t      *testing.T
+	suite  string
+	root   string // as the host sees it
+	leader int    // its PID 1, as the host sees it
+	nspawn *exec.Cmd
+}
+
+// root returns a cached Debian, which nobody may write to.
+func root(t *testing.T, suite string) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(cache, "plugserver", "roots", suite+"+"+strings.ReplaceAll(packages, ",", "+"))
+	if _, err := os.Stat(dir); err == nil {
+		return dir
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(dir), ".new-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(temp)
+	t.Logf("making a root of %s; the next run finds it in %s", suite, dir)
+	host(t, "mmdebstrap", "--variant=minbase", "--include="+packages, suite, temp)
+	if err := errors.Join(os.Chmod(temp, 0o755), os.Rename(temp, dir)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// host runs a command on the host.
+func host(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// boot returns once the box has booted. It ends with the test.
+func boot(t *testing.T, suite string) *box {
+	t.Helper()
+	lower := root(t, suite)
+	work, err := os.MkdirTemp("", "plugserver-"+suite+"-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &box{t: t, suite: suite, root: filepath.Join(work, "root")}
+	t.Cleanup(func() { os.RemoveAll(work) })
+	for _, dir := range []string{"root", "upper", "work"} {
+		if err := os.Mkdir(filepath.Join(work, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mount("overlay", b.root, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower, work, work)); err != nil {
+		t.Fatalf("mount the box: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(b.root, 0); err != nil {
+			t.Errorf("unmount the box: %v", err)
+		}
+	})
+
+	var console bytes.Buffer
+	b.nspawn = exec.Command("systemd-nspawn", "--quiet", "--directory="+b.root, "--register=no", "--keep-unit",
+		"--private-network", "--console=pipe", "--machine="+filepath.Base(work), "--boot")
+	b.nspawn.Env = append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
+	b.nspawn.Stdout, b.nspawn.Stderr = &console, &console
+	if err := b.nspawn.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	go func() { b.nspawn.Wait(); close(exited) }()
+	t.Cleanup(func() {
+		// The end of its PID 1 is the end of all that runs in the box.
+		if b.leader > 0 {
+			syscall.Kill(b.leader, syscall.SIGKILL)
+		} else {
+			b.nspawn.Process.Kill()
+		}
+		<-exited
+	})
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		select {
+		case <-exited:
+			t.Fatalf("the box did not boot:\n%s", &console)
+		default:
+		}
+		if b.leader = child(b.nspawn.Process.Pid); b.leader > 0 {
+			out, _ := b.try("systemctl", "is-system-running", "--wait")
+			if state := strings.TrimSpace(out); state == "running" || state == "degraded" {
+				return b
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the box did not boot within a minute")
+		}
+	}
+}
+
+// child is the PID of the process that is PID 1 of a namespace below pid.
+func child(pid int) int {
+	out, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return 0
+	}
+	for _, f := range strings.Fields(string(out)) {
+		n, _ := strconv.Atoi(f)
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", n))
+		for line := range strings.Lines(string(status)) {
+			if ids, ok := strings.CutPrefix(line, "NSpid:"); ok && strings.HasSuffix(strings.TrimSpace(ids), "\t1") {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+// command is a command that will run in the box, as root.
+func (b *box) command(ctx context.Context, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, "nsenter", append([]string{"--target", strconv.Itoa(b.leader), "--all", "--",
+		"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+		"LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "SYSTEMD_PAGER=cat"}, args...)...)
+	c.Dir = "/"
+	return c
+}
+
+// try runs a command in the box.
+func (b *box) try(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	out, err := b.command(ctx, args...).CombinedOutput()
+	return string(out), err
+}
+
+// run runs a command that has to succeed.
+func (b *box) run(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := b.try(args...)
+	if err != nil {
+		journal, _ := b.try("journalctl", "--no-pager", "-n", "40")
+		t.Fatalf("%q: %v\n%s\n%s", args, err, out, journal)
+	}
+	return strings.TrimSpace(out)
+}
+
+// fail runs a command that has to fail.
+func (b *box) fail(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := b.try(args...)
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() < 1 {
+		t.Fatalf("%q: got %v, want an exit code\n%s", args, err, out)
+	}
+	return strings.TrimSpace(out)
+}
+
+// property is what systemctl show says.
+func (b *box) property(t *testing.T, unit, name string) string {
+	t.Helper()
+	return b.run(t, "systemctl", "show", "-P", name, unit)
+}
+
+// active fails the test unless the unit is in that state.
+func (b *box) active(t *testing.T, unit, want string) {
+	t.Helper()
+	if got := b.property(t, unit, "ActiveState"); got != want {
+		t.Fatalf("%s is %s, want %s\n%s", unit, got, want, b.run(t, "journalctl", "--no-pager", "-n", "40"))
+	}
+}
+
+// kill sends a signal; a minimal Debian has no kill(1).
+func (b *box) kill(t *testing.T, signal string, pid int) {
+	t.Helper()
+	b.run(t, "sh", "-c", fmt.Sprintf("kill -%s %d", signal, pid))
+}
+
+// put copies a file of the host into the box's /root.
+func (b *box) put(t *testing.T, from, name string) string {
+	t.Helper()
+	host(t, "cp", from, filepath.Join(b.root, "root", name))
+	return "/root/" + name
+}
+
+// eventually waits until ok; nothing announces what it is used for.
+func eventually(t *testing.T, what string, ok func() bool) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for !ok() {
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("not within 30s: %s", what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return time.Since(began)
+}

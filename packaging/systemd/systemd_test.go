@@ -1,0 +1,570 @@
+//go:build systemd
+
+// Package systemd tests the Debian package under a real systemd, booted: what
+// its units promise is read from the machine, not from the units.
+//
+//	go test -tags systemd -v ./packaging/systemd
+//
+// It takes root, Debian's archive (for the first run) and port 8080 of a network
+// of its own. PLUGSERVER_DEB names a package to test instead of a new one.
+package systemd
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/api"
+)
+
+const (
+	handlers = "/var/lib/plugserver/handlers"
+	service  = "plugserverd.service"
+	socket   = "plugserverd.socket"
+	dropIns  = "/etc/systemd/system/plugserverd.service.d"
+)
+
+// artefacts are made once, on the host.
+type artefacts struct {
+	deb, next string   // the package, and a later version of it
+	greet     []string // two versions of one handler
+	squat     string   // wants the pattern of greet
+}
+
+func TestDebian(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can boot a Debian")
+	}
+	install(t, map[string]string{"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "lintian": "lintian"})
+	a := build(t)
+	for _, suite := range []string{"bookworm", "trixie"} {
+		t.Run(suite, func(t *testing.T) {
+			b := boot(t, suite)
+			t.Log(b.run(t, "systemctl", "--version"))
+			day(t, b, a)
+		})
+	}
+}
+
+// install installs the Debian packages of the commands that are missing.
+func install(t *testing.T, packages map[string]string) {
+	var missing []string
+	for command, pkg := range packages {
+		if _, err := exec.LookPath(command); err != nil {
+			missing = append(missing, pkg)
+		}
+	}
+	if len(missing) > 0 {
+		host(t, "apt-get", "update", "-q")
+		host(t, append([]string{"apt-get", "install", "-q", "-y", "--no-install-recommends"}, missing...)...)
+	}
+}
+
+// build makes what the boxes are given.
+func build(t *testing.T) artefacts {
+	dir := t.TempDir()
+	a := artefacts{deb: os.Getenv("PLUGSERVER_DEB"), next: filepath.Join(dir, "next.deb")}
+	if a.deb == "" {
+		a.deb = reproducible(t, dir)
+	}
+	t.Log(host(t, "lintian", "--pedantic", "--display-info", "--fail-on", "error,warning", "--allow-root", a.deb))
+
+	// The same programs under a later version: an upgrade as dpkg sees it.
+	tree := filepath.Join(dir, "tree")
+	host(t, "dpkg-deb", "--raw-extract", a.deb, tree)
+	host(t, "sed", "-i", `s/^Version: .*/&+next1/`, tree+"/DEBIAN/control")
+	host(t, "dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, a.next)
+
+	plugin := func(name, text, pattern string) string {
+		src := filepath.Join(dir, "src-"+name)
+		code := fmt.Sprintf(`package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+)
+
+func Handlers() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		%[2]q: func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, %[1]q) },
+		%[2]q + "/slow": func(w http.ResponseWriter, r *http.Request) {
+			fmt.Println("slowly")
+			time.Sleep(1500 * time.Millisecond)
+			fmt.Fprint(w, %[1]q)
+		},
+		%[2]q + "/write": func(w http.ResponseWriter, r *http.Request) {
+			err := os.WriteFile(r.URL.Query().Get("path"), []byte("x"), 0o600)
+			fmt.Fprint(w, err)
+		},
+	}
+}
+
+func main() {}
+`, text, pattern)
+		mod := fmt.Sprintf("module example.org/%s\n\ngo 1.24\n", name)
+		for file, content := range map[string]string{"main.go": code, "go.mod": mod} {
+			if err := os.MkdirAll(src, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(src, file), []byte(content), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		so := filepath.Join(dir, name+".so")
+		cmd := exec.Command("go", "build", "-buildmode=plugin", "-o", so, ".")
+		cmd.Dir = src
+		cmd.Env = append(os.Environ(), "GOFLAGS=", "CGO_ENABLED=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("build %s: %v\n%s", name, err, out)
+		}
+		return so
+	}
+	a.greet = []string{plugin("greet1", "one", "/greet"), plugin("greet2", "two", "/greet")}
+	a.squat = plugin("squat", "mine", "/greet")
+	return a
+}
+
+// reproducible builds the package twice, the second time in another place, and
+// returns it if the bytes are the same.
+func reproducible(t *testing.T, dir string) string {
+	t.Helper()
+	pack := func(script, name string) (string, []byte) {
+		out := strings.Fields(host(t, script, filepath.Join(dir, name)))
+		deb := out[slices.IndexFunc(out, func(s string) bool { return strings.HasSuffix(s, ".deb") })]
+		content, err := os.ReadFile(deb)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return deb, content
+	}
+	elsewhere := filepath.Join(dir, "elsewhere")
+	host(t, "sh", "-c", "umask 027 && mkdir "+elsewhere+" && cd ../.. && tar --exclude=./bin --exclude=./run --exclude=./.git -cf - . | tar -xmf - -C "+elsewhere)
+	deb, one := pack("../deb/build.sh", "one")
+	_, two := pack(filepath.Join(elsewhere, "packaging/deb/build.sh"), "two")
+	if !bytes.Equal(one, two) {
+		t.Error("two builds give different bytes")
+	}
+	t.Logf("%s: %d bytes, SHA-256 %x", filepath.Base(deb), len(one), sha256.Sum256(one))
+	return deb
+}
+
+// status is what plugserverctl status says.
+func (b *box) status(t *testing.T) api.Status {
+	t.Helper()
+	var st api.Status
+	if err := json.Unmarshal([]byte(b.run(t, "plugserverctl", "status", "--json")), &st); err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// handler is one handler's status; PIDs are the box's.
+func (b *box) handler(t *testing.T, name string) api.Handler {
+	t.Helper()
+	for _, h := range b.status(t).Handlers {
+		if h.Name == name {
+			return h
+		}
+	}
+	t.Fatalf("no handler %q\n%s", name, b.run(t, "plugserverctl", "status"))
+	return api.Handler{}
+}
+
+// cell is the PID of a live handler's cell.
+func (b *box) cell(t *testing.T, name string) int {
+	t.Helper()
+	h := b.handler(t, name)
+	if h.State != api.StateLive || h.PID == 0 {
+		t.Fatalf("handler %q is %s with PID %d, want it live", name, h.State, h.PID)
+	}
+	return h.PID
+}
+
+// day is a user's day with the package, in order: each step builds on those
+// before it.
+func day(t *testing.T, b *box, a artefacts) {
+	greet := []string{b.put(t, a.greet[0], "greet1.so"), b.put(t, a.greet[1], "greet2.so")}
+	squat := b.put(t, a.squat, "squat.so")
+	deb, next := b.put(t, a.deb, "plugserver.deb"), b.put(t, a.next, "next.deb")
+	main := func(t *testing.T) int {
+		t.Helper()
+		pid, err := strconv.Atoi(b.property(t, service, "MainPID"))
+		if err != nil || pid == 0 {
+			t.Fatalf("MainPID: %d, %v", pid, err)
+		}
+		return pid
+	}
+	// never fails the test if a connection was refused, or if more than most
+	// requests failed.
+	never := func(t *testing.T, c counts, most int) {
+		t.Helper()
+		if c.Refused > 0 || c.failed() > most {
+			t.Errorf("%d connections refused, want 0; %d requests failed, want at most %d", c.Refused, c.failed(), most)
+		}
+	}
+	// A step that could not be walked to its end ends the day.
+	walked := true
+	step := func(name string, f func(t *testing.T)) {
+		if !walked {
+			return
+		}
+		walked = false
+		t.Run(name, func(t *testing.T) { f(t); walked = true })
+	}
+
+	step("install", func(t *testing.T) {
+		b.run(t, "apt-get", "install", "-y", deb)
+		b.active(t, socket, "active")
+		b.active(t, service, "active")
+		b.want(t, "/", 404, "")
+		if got, want := b.run(t, "stat", "-c", "%U:%G %a", handlers, "/var/lib/plugserver/store", "/run/plugserver", "/run/plugserver/control.sock"),
+			"root:plugserver 750\nplugserver:plugserver 700\nplugserver:plugserver 750\nplugserver:plugserver 660"; got != want {
+			t.Errorf("owners and modes: got %q, want %q", got, want)
+		}
+		if out := b.run(t, "systemd-analyze", "verify", "--man=no", socket, service); out != "" {
+			t.Errorf("systemd-analyze verify: %s", out)
+		}
+		man, err := os.ReadFile("../deb/man/plugserverd.8")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllStringSubmatch(b.run(t, "plugserverd", "--help"), -1) {
+			if !strings.Contains(string(man), "\n.It Fl -"+m[1]) {
+				t.Errorf("plugserverd(8) does not tell of --%s", m[1])
+			}
+		}
+	})
+	step("start by socket", func(t *testing.T) {
+		b.run(t, "systemctl", "stop", socket)
+		b.active(t, service, "inactive")
+		b.run(t, "systemctl", "start", socket)
+		b.active(t, service, "inactive")
+		b.want(t, "/", 404, "")
+		b.active(t, service, "active")
+
+		b.run(t, "systemctl", "stop", socket)
+		b.run(t, "systemctl", "start", service)
+		b.active(t, socket, "active")
+	})
+	step("drop", func(t *testing.T) {
+		b.run(t, "cp", greet[0], handlers+"/greet.so")
+		took := eventually(t, "GET /greet is answered", func() bool { s, body := b.get("/greet"); return s == 200 && body == "one" })
+		t.Logf("live %v after cp", took.Round(time.Millisecond))
+		b.run(t, "systemctl", "reload", "plugserverd")
+		if text := b.property(t, service, "StatusText"); !strings.Contains(text, "1 handler") {
+			t.Errorf("status text: %q", text)
+		}
+	})
+	step("sandbox", func(t *testing.T) { sandbox(t, b, b.cell(t, "greet")) })
+	step("group", func(t *testing.T) {
+		b.run(t, "useradd", "alice")
+		as := func(who string) []string {
+			return []string{"setpriv", "--reuid=" + who, "--regid=" + who, "--init-groups", "plugserverctl", "status"}
+		}
+		b.fail(t, as("alice")...)
+		b.run(t, "usermod", "-a", "-G", "plugserver", "alice")
+		b.run(t, as("alice")...)
+	})
+	step("replace under load", func(t *testing.T) {
+		never(t, b.load(t, "/greet", func() {
+			for i := range 10 {
+				b.run(t, "cp", greet[(i+1)%2], handlers+"/.new")
+				b.run(t, "mv", handlers+"/.new", handlers+"/greet.so")
+				b.run(t, "systemctl", "reload", "plugserverd")
+				b.want(t, "/greet", 200, []string{"two", "one"}[i%2])
+			}
+		}), 0)
+	})
+	step("reload by SIGHUP", func(t *testing.T) {
+		b.run(t, "cp", greet[1], handlers+"/greet.so")
+		b.kill(t, "HUP", main(t))
+		eventually(t, "the second version answers", func() bool { _, body := b.get("/greet"); return body == "two" })
+	})
+	step("refuse", func(t *testing.T) {
+		b.run(t, "cp", squat, handlers+"/squat.so")
+		b.fail(t, "systemctl", "reload", "plugserverd")
+		b.run(t, "journalctl", "--sync")
+		log := b.run(t, "journalctl", "--no-pager", "-x", "-u", "plugserverd", "PLUGSERVER_HANDLER=squat")
+		t.Log(log)
+		for _, want := range []string{`pattern "/greet" is taken by handler "greet"`, "Subject: Handler squat: its file is refused", "plugserverctl status"} {
+			if !strings.Contains(log, want) {
+				t.Errorf("journalctl -x does not say %q", want)
+			}
+		}
+		if log := b.run(t, "journalctl", "--no-pager", "-u", "plugserverd", "-t", "plugserverctl", "-n", "3"); !strings.Contains(log, "refused squat: ") {
+			t.Errorf("the reload does not name the file:\n%s", log)
+		}
+		if got := b.run(t, "journalctl", "--no-pager", "-o", "verbose", "-n", "1", "-u", "plugserverd", "PLUGSERVER_HANDLER=squat"); !strings.Contains(got, "PRIORITY=4") || !strings.Contains(got, "MESSAGE_ID=") {
+			t.Errorf("record of the refusal:\n%s", got)
+		}
+		b.want(t, "/greet", 200, "two")
+		b.run(t, "rm", handlers+"/squat.so")
+		b.run(t, "systemctl", "reload", "plugserverd")
+	})
+	step("one handler's log", func(t *testing.T) {
+		b.want(t, "/greet/slow", 200, "two")
+		b.run(t, "journalctl", "--sync")
+		if log := b.run(t, "journalctl", "--no-pager", "-u", "plugserverd", "PLUGSERVER_HANDLER=greet"); !strings.Contains(log, "slowly") {
+			t.Errorf("what the handler printed is not in its log:\n%s", log)
+		}
+	})
+	step("SIGKILL of a cell", func(t *testing.T) {
+		never(t, b.load(t, "/greet", func() {
+			b.kill(t, "KILL", b.cell(t, "greet"))
+			eventually(t, "the cell is started again", func() bool { s, _ := b.get("/greet"); return s == 200 })
+		}), 2*clients) // what is in flight, and what is on its way to the cell while it dies
+	})
+	step("SIGKILL of the gate", func(t *testing.T) {
+		never(t, b.load(t, "/greet", func() {
+			gate := b.status(t).Daemon.GatePID
+			b.kill(t, "KILL", gate)
+			eventually(t, "there is another gate", func() bool { pid := b.status(t).Daemon.GatePID; return pid != 0 && pid != gate })
+			b.want(t, "/greet", 200, "")
+		}), clients)
+	})
+	step("SIGKILL of the supervisor", func(t *testing.T) {
+		// What is in flight is lost, and what reaches the gate before it is gone, too.
+		const times = 20
+		never(t, b.load(t, "/greet", func() {
+			for range times {
+				pid := main(t)
+				b.kill(t, "KILL", pid)
+				eventually(t, "another one serves", func() bool {
+					now := b.property(t, service, "MainPID")
+					s, body := b.get("/greet")
+					return now != "0" && now != fmt.Sprint(pid) && s == 200 && body == "two"
+				})
+			}
+		}), 2*times*clients)
+		b.active(t, socket, "active")
+	})
+	step("a failing start", func(t *testing.T) {
+		// The sockets outlive it, and who connects meanwhile waits.
+		b.run(t, "sh", "-c", "echo PLUGSERVER_POLL=nonsense >>/etc/default/plugserverd")
+		never(t, b.load(t, "/greet", func() {
+			b.fail(t, "systemctl", "restart", service)
+			time.Sleep(2 * time.Second) // ten starts
+			b.active(t, socket, "active")
+			b.run(t, "sed", "-i", "/nonsense/d", "/etc/default/plugserverd")
+			b.want(t, "/greet", 200, "two")
+		}), clients)
+	})
+	step("watchdog", func(t *testing.T) {
+		b.run(t, "mkdir", "-p", dropIns)
+		b.run(t, "sh", "-c", "printf '[Service]\nWatchdogSec=2s\n' >"+dropIns+"/watchdog.conf")
+		b.run(t, "systemctl", "daemon-reload")
+		b.run(t, "systemctl", "restart", service)
+		c := b.load(t, "/greet", func() {
+			pid := main(t)
+			b.kill(t, "STOP", pid)
+			took := eventually(t, "systemd replaces the stopped supervisor", func() bool { p := b.property(t, service, "MainPID"); return p != "0" && p != fmt.Sprint(pid) })
+			t.Logf("replaced after %v", took.Round(time.Millisecond))
+			b.want(t, "/greet", 200, "two")
+		})
+		never(t, c, 2*clients) // as above
+		b.run(t, "rm", dropIns+"/watchdog.conf")
+		b.run(t, "systemctl", "daemon-reload")
+	})
+	// A client that keeps its connection finds it closed once; no other sees a thing.
+	step("restart under load", func(t *testing.T) {
+		const times = 10
+		slow := make(chan string, 1)
+		c := b.load(t, "/greet", func() {
+			go func() { _, body := b.get("/greet/slow"); slow <- body }()
+			eventually(t, "the slow request is under way", func() bool { return b.handler(t, "greet").InFlight > 0 })
+			for range times {
+				b.run(t, "systemctl", "restart", "plugserverd")
+			}
+		})
+		never(t, c, times*keepers)
+		if c.Fresh > 0 {
+			t.Errorf("%d requests on fresh connections failed", c.Fresh)
+		}
+		if got := <-slow; got != "two" {
+			t.Errorf("the request under way: got %q, want two", got)
+		}
+	})
+	step("upgrade under load", func(t *testing.T) {
+		since, pid := b.property(t, socket, "ActiveEnterTimestampMonotonic"), main(t)
+		c := b.load(t, "/greet", func() { b.run(t, "apt-get", "install", "-y", next) })
+		never(t, c, keepers)
+		if c.Fresh > 0 {
+			t.Errorf("%d requests on fresh connections failed", c.Fresh)
+		}
+		if got := b.run(t, "dpkg-query", "-W", "-f", "${Version}", "plugserver"); !strings.HasSuffix(got, "+next1") {
+			t.Fatalf("version %s is installed", got)
+		}
+		if b.property(t, socket, "ActiveEnterTimestampMonotonic") != since {
+			t.Error("the upgrade restarted the sockets")
+		}
+		if main(t) == pid {
+			t.Error("the upgrade did not restart the service")
+		}
+		b.want(t, "/greet", 200, "two")
+	})
+	step("between unpack and configure", func(t *testing.T) {
+		// The running daemon's mounts must survive that its files are replaced.
+		b.run(t, "dpkg", "--unpack", next)
+		cell, gate := b.cell(t, "greet"), b.status(t).Daemon.GatePID
+		b.kill(t, "KILL", cell)
+		b.kill(t, "KILL", gate)
+		eventually(t, "both are started again", func() bool { s, body := b.get("/greet"); return s == 200 && body == "two" })
+		b.run(t, "dpkg", "--configure", "plugserver")
+	})
+	step("no network", func(t *testing.T) {
+		score := func(what string, most float64) {
+			t.Helper()
+			out := b.run(t, "systemd-analyze", "security", service)
+			m := regexp.MustCompile(`exposure level for plugserverd.service: ([0-9.]+)`).FindStringSubmatch(out)
+			if m == nil {
+				t.Fatal(out)
+			}
+			t.Logf("systemd-analyze security %s: %s", what, m[1])
+			if got, err := strconv.ParseFloat(m[1], 64); err != nil || got > most {
+				t.Errorf("security %s: %v, want at most %v", what, got, most)
+			}
+		}
+		score("as shipped", 1.1)
+		b.run(t, "mkdir", "-p", dropIns)
+		b.run(t, "cp", "/usr/share/doc/plugserver/examples/no-network.conf", dropIns)
+		b.run(t, "systemctl", "daemon-reload")
+		b.run(t, "systemctl", "restart", "plugserverd")
+		score("with no-network.conf", 0.2)
+		b.want(t, "/greet", 200, "two")
+		if cell := b.cell(t, "greet"); b.run(t, "readlink", fmt.Sprintf("/proc/%d/ns/net", cell)) == b.run(t, "readlink", "/proc/1/ns/net") {
+			t.Error("the cell has the machine's network")
+		}
+		b.run(t, "rm", "-r", dropIns)
+		b.run(t, "systemctl", "daemon-reload")
+		b.run(t, "systemctl", "restart", "plugserverd")
+	})
+	step("autopkgtest", func(t *testing.T) {
+		t.Log(b.run(t, b.put(t, "../deb/debian/tests/smoke", "smoke")))
+	})
+	step("stop", func(t *testing.T) {
+		b.run(t, "systemctl", "stop", socket)
+		b.active(t, service, "inactive")
+		if s, _ := b.get("/greet"); s != 0 {
+			t.Errorf("answered %d after the stop", s)
+		}
+		if out, err := b.try("test", "-e", "/run/plugserver"); err == nil {
+			t.Errorf("/run/plugserver is still there: %s", out)
+		}
+		b.run(t, "systemctl", "start", service)
+	})
+	step("remove", func(t *testing.T) {
+		b.run(t, "apt-get", "remove", "-y", "plugserver")
+		if s, _ := b.get("/greet"); s != 0 {
+			t.Errorf("answered %d after the removal", s)
+		}
+		b.run(t, "test", "-e", handlers+"/greet.so", "-a", "-e", "/etc/default/plugserverd")
+		b.run(t, "apt-get", "install", "-y", deb)
+		b.want(t, "/greet", 200, "two")
+	})
+	step("purge", func(t *testing.T) {
+		b.run(t, "apt-get", "purge", "-y", "plugserver")
+		b.run(t, "test", "-e", handlers+"/greet.so")
+		for _, path := range []string{"/var/lib/plugserver/store", "/etc/default/plugserverd", "/run/plugserver", "/lib/systemd/system/" + service} {
+			b.fail(t, "test", "-e", path)
+		}
+		if units := b.run(t, "systemctl", "list-units", "--all", "--no-legend", "plugserverd.*"); units != "" {
+			t.Errorf("units are left: %s", units)
+		}
+		// Without handlers of the user's, nothing is left.
+		b.run(t, "rm", handlers+"/greet.so")
+		b.run(t, "apt-get", "install", "-y", deb)
+		b.run(t, "apt-get", "purge", "-y", "plugserver")
+		b.fail(t, "test", "-e", "/var/lib/plugserver")
+	})
+}
+
+// sandbox reads what a cell really got. See proc_pid_mountinfo(5) and
+// proc_pid_status(5).
+func sandbox(t *testing.T, b *box, cell int) {
+	flags := map[string][]string{} // by mount point; the last one counts
+	for line := range strings.Lines(b.run(t, "cat", fmt.Sprintf("/proc/%d/mountinfo", cell))) {
+		f := strings.Fields(line)
+		flags[f[4]] = strings.Split(f[5], ",")
+	}
+	for point, has := range flags {
+		if strings.HasPrefix(point, "/run/host") {
+			continue // systemd-nspawn's
+		}
+		writable, executable := !slices.Contains(has, "ro"), !slices.Contains(has, "noexec")
+		if writable && executable != (point == "/var/lib/plugserver/store") {
+			t.Errorf("%s is mounted %v", point, has)
+		}
+		if !slices.Contains(has, "nosuid") {
+			t.Errorf("%s is mounted %v, without nosuid", point, has)
+		}
+	}
+	for point, want := range map[string]string{"/": "ro noexec", "/usr/lib/plugserver": "ro", "/tmp": "noexec", "/var/tmp": "noexec", "/dev/shm": "noexec", "/home": "ro", "/root": "ro"} {
+		for _, w := range strings.Fields(want) {
+			if !slices.Contains(flags[point], w) {
+				t.Errorf("%s is mounted %v, not %s", point, flags[point], w)
+			}
+		}
+	}
+
+	status := map[string]string{}
+	for line := range strings.Lines(b.run(t, "cat", fmt.Sprintf("/proc/%d/status", cell))) {
+		k, v, _ := strings.Cut(line, ":")
+		status[k] = strings.TrimSpace(v)
+	}
+	for _, k := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
+		if strings.Trim(status[k], "0") != "" {
+			t.Errorf("%s is %s", k, status[k])
+		}
+	}
+	uid := b.run(t, "id", "-u", "plugserver")
+	for k, want := range map[string]string{"NoNewPrivs": "1", "Seccomp": "2", "Umask": "0077", "Uid": strings.Join([]string{uid, uid, uid, uid}, "\t")} {
+		if status[k] != want {
+			t.Errorf("%s is %q, want %q", k, status[k], want)
+		}
+	}
+	files := func(pid int) int {
+		n, err := strconv.Atoi(b.run(t, "awk", "/open files/ { print $5 }", fmt.Sprintf("/proc/%d/limits", pid)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	// A machine may have less to give.
+	if got, want := files(cell), min(524288, files(1)); got != want {
+		t.Errorf("open files: got %d, want %d", got, want)
+	}
+	for _, ns := range []string{"user", "mnt"} {
+		if b.run(t, "readlink", fmt.Sprintf("/proc/%d/ns/%s", cell, ns)) == b.run(t, "readlink", "/proc/1/ns/"+ns) {
+			t.Errorf("the cell has the machine's %s namespace", ns)
+		}
+	}
+	for entry := range strings.SplitSeq(b.run(t, "sh", "-c", fmt.Sprintf("tr '\\0' '\\n' </proc/%d/environ", cell)), "\n") {
+		for _, prefix := range []string{"NOTIFY_SOCKET", "LISTEN_", "WATCHDOG_"} {
+			if strings.HasPrefix(entry, prefix) {
+				t.Errorf("the cell's environment has %s", entry)
+			}
+		}
+	}
+	for path, want := range map[string]string{
+		"/tmp/x":                "<nil>",
+		"/usr/lib/plugserver/x": "read-only file system",
+		"/var/lib/plugserver/x": "read-only file system",
+		"/etc/x":                "read-only file system",
+	} {
+		if _, got := b.get("/greet/write?path=" + path); !strings.HasSuffix(got, want) {
+			t.Errorf("write to %s: got %q, want %q", path, got, want)
+		}
+	}
+}
