@@ -1,0 +1,84 @@
+# plugserver. `make help` lists the targets.
+
+VERSION  := $(shell sed -n '1s/.*(\([^-)]*\).*/\1/p' packaging/deb/debian/changelog 2>/dev/null || echo dev)
+LDFLAGS  := -X main.version=$(or $(VERSION),dev)
+SAMPLES  := bye clock hello static users
+# The modules of the repository: the main one, and the samples with dependencies.
+MODULES  := . handlers/echo
+FUZZTIME ?= 20s
+LISTEN   ?= :8080
+export GOFLAGS ?= -buildvcs=false
+
+.PHONY: all
+all: build handlers
+
+.PHONY: build
+build: ## build plugserverd, plugserver-cell and plugserverctl into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/plugserverd ./cmd/plugserverctl
+	CGO_ENABLED=1 go build -o bin/ ./cmd/plugserver-cell # plainly, as users build their plugins
+
+.PHONY: handlers
+handlers: ## build the sample handlers into bin/handlers/
+	mkdir -p bin/handlers
+	for h in $(SAMPLES); do go build -buildmode=plugin -o bin/handlers/$$h.so ./handlers/$$h || exit; done
+	cd handlers/echo && go build -buildmode=plugin -o ../../bin/handlers/echo.so .
+
+.PHONY: run
+run: build handlers ## serve the sample handlers on :8080 from run/handlers, until Ctrl-C
+	mkdir -p run/handlers
+	for h in bin/handlers/*.so; do install -m 0644 $$h run/handlers/.new && mv run/handlers/.new run/handlers/$${h##*/} || exit; done
+	@echo "handlers directory: $(CURDIR)/run/handlers; status: bin/plugserverctl --control run/control.sock status"
+	exec bin/plugserverd --listen $(LISTEN) --handlers run/handlers --state run --control run/control.sock
+
+# The Debian packages that the tests need are installed where this user may:
+# gcc here, the others by what needs them (packaging/).
+.PHONY: deps
+deps:
+	@command -v gcc >/dev/null || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -q -y --no-install-recommends gcc libc6-dev; }
+
+.PHONY: test
+test: deps ## run every test, test-systemd too where root runs it
+	for m in $(MODULES); do (cd $$m && go test -timeout 15m ./...) || exit; done
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) test-systemd; \
+	else echo; echo 'NOT RUN: make test-systemd, which boots containers and needs root'; fi
+
+.PHONY: test-systemd
+test-systemd: deps ## install the package in a booted Debian 12 and 13, and walk a user's day there
+	go test -tags systemd -v -timeout 15m ./packaging/systemd
+
+.PHONY: deb
+deb: deps ## build the Debian package into bin/
+	packaging/deb/build.sh bin
+
+.PHONY: race
+race: deps ## run every test under the race detector, daemon, cells and plugins included
+	for m in $(MODULES); do (cd $$m && go test -race -short -timeout 20m ./...) || exit; done
+
+.PHONY: fuzz
+fuzz: ## fuzz every decoder of foreign bytes, each for FUZZTIME (20s)
+	@for p in $$(go list -f '{{if .TestGoFiles}}{{.Dir}}{{end}}' ./...); do \
+		for f in $$(grep -ho '^func Fuzz[A-Za-z]*' $$p/*_test.go | cut -c6-); do \
+			echo "$${p#$(CURDIR)/} $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$p || exit; \
+		done; \
+	done
+
+.PHONY: lint
+lint: ## gofmt, go vet and staticcheck (pinned in go.mod)
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "gofmt: $$files"; exit 1; }
+	go vet -tags systemd ./...
+	go build -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	for m in $(MODULES); do (cd $$m && go vet ./... && $(CURDIR)/bin/staticcheck -tags systemd ./...) || exit; done
+	go mod tidy -diff
+	go mod verify
+
+.PHONY: bench
+bench: ## measure: drop to first answer, requests per second and CPU beside net/http, memory
+	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./internal/e2e
+
+.PHONY: clean
+clean: ## remove what was built and the folder of make run
+	rm -rf bin run
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '%-12s %s\n' "$$t" "$$d"; done
