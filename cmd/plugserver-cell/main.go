@@ -22,5 +22,6 @@ func run() error {
 	if err != nil {
 		return fmt.Errorf("%w; cells are started by plugserverd", err)
 	}
-	return cell.Run(lc)
+	cell.Run(lc)
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/control"
@@ -34,6 +35,7 @@ func main() {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	hup := make(chan struct{}, 1)
+	now := make(chan struct{})
 	go func() {
 		for s := range signals {
 			switch {
@@ -43,15 +45,15 @@ func main() {
 				default:
 				}
 			case ctx.Err() != nil:
-				// The second one. The children end with their links.
-				fmt.Fprintln(os.Stderr, "plugserverd: ended at once by a second signal")
+				close(now)
+				time.Sleep(time.Second) // the supervisor needs milliseconds
 				os.Exit(1)
 			default:
 				stop()
 			}
 		}
 	}()
-	exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, hup))
+	exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, hup, now))
 }
 
 func exit(err error) {
@@ -73,11 +75,13 @@ func runGate() error {
 	if err != nil {
 		return fmt.Errorf("%w; the gate is started by plugserverd", err)
 	}
-	return gate.Run(lc)
+	gate.Run(lc)
+	return nil
 }
 
-// run is the supervisor's role. It returns once ctx is done and all is drained.
-func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup <-chan struct{}) error {
+// run is the supervisor's role. It returns once ctx is done and all is
+// drained, or now is closed and all is killed. Each value of hup is a nudge.
+func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup, now <-chan struct{}) error {
 	cfg, err := parse(args, env, stdout)
 	if err != nil {
 		return err
@@ -104,7 +108,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup 
 		Handlers: cfg.handlers, Store: cfg.store(), Cell: cfg.cell, Gate: []string{self, "gate"},
 		Listeners: files, Addresses: addresses, Limits: cfg.limits,
 		StartTimeout: cfg.startTimeout, DrainTimeout: cfg.drainTimeout, MaxSize: cfg.maxSize,
-		Version: version, Log: log, Report: tell.report,
+		Version: version, Log: log, Report: tell.report, Now: now,
 	}, watcher.C())
 	if err != nil {
 		return err

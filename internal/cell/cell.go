@@ -9,7 +9,6 @@ package cell
 
 import (
 	"context"
-	"io"
 	"log"
 	"log/slog"
 	"maps"
@@ -37,6 +36,10 @@ const (
 	gateWait = 5 * time.Second
 	// stopWait bounds the handler's Stop.
 	stopWait = 5 * time.Second
+	// orphanWait bounds the end of what was begun when the supervisor is gone.
+	orphanWait = 5 * time.Second
+	// inboundWait bounds the wait for the gate's last connections.
+	inboundWait = time.Second
 	// cutWait is how long requests may take to notice that their context
 	// was cancelled when the time to end them is up.
 	cutWait = 2 * time.Second
@@ -64,17 +67,18 @@ type Cell struct {
 }
 
 // Run serves the supervisor at the other end of lc until it says to end, or
-// is gone.
-func Run(lc *link.Conn) error {
+// is gone. Then the process ends.
+func Run(lc *link.Conn) {
 	c := &Cell{link: lc, joined: make(chan struct{}), opened: make(chan struct{})}
 	slog.SetDefault(slog.New(&logHandler{cell: c}))
 	for {
 		m, err := lc.Recv()
 		if err != nil {
-			if err == io.EOF {
-				return nil
+			// The supervisor is gone. What was begun ends.
+			if !c.ending {
+				c.end(link.Quit, orphanWait)
 			}
-			return err
+			select {} // end ends the process
 		}
 		switch m.Kind {
 		case link.Open:
@@ -236,6 +240,9 @@ func (c *Cell) drain(ctx context.Context, kind link.Kind) {
 	if kind == link.Retire {
 		err = c.giveBack(ctx)
 	} else {
+		last, cancel := context.WithTimeout(ctx, inboundWait)
+		c.awaitInbound(last)
+		cancel()
 		err = c.server.Shutdown(ctx)
 	}
 	if err != nil {
@@ -255,14 +262,22 @@ func (c *Cell) drain(ctx context.Context, kind link.Kind) {
 // gate sends no more.
 func (c *Cell) giveBack(ctx context.Context) error {
 	c.server.Retire()
-	inbound := make(chan struct{})
-	go func() { c.inbound.Wait(); close(inbound) }()
+	if err := c.awaitInbound(ctx); err != nil {
+		return err
+	}
+	return c.server.Drained(ctx)
+}
+
+// awaitInbound waits until the gate sends no more connections.
+func (c *Cell) awaitInbound(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { c.inbound.Wait(); close(done) }()
 	select {
-	case <-inbound:
+	case <-done:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return c.server.Drained(ctx)
 }
 
 // stop runs the handler's Stop.

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log"
 	"net"
 	"net/http"
@@ -22,8 +21,12 @@ import (
 	"github.com/andrestc/go-plugserver/internal/routes"
 )
 
-// probeWait bounds the gate's own request.
-const probeWait = 10 * time.Second
+const (
+	// probeWait bounds the gate's own request.
+	probeWait = 10 * time.Second
+	// orphanWait bounds the end of what was begun when the supervisor is gone.
+	orphanWait = 5 * time.Second
+)
 
 // Gate is the one gate of this process.
 type Gate struct {
@@ -52,17 +55,18 @@ type table struct {
 }
 
 // Run serves the supervisor at the other end of lc until it says to end, or
-// is gone.
-func Run(lc *link.Conn) error {
+// is gone. Then the process ends.
+func Run(lc *link.Conn) {
 	g := &Gate{link: lc, cells: make(map[uint64]*cell), tabled: make(chan struct{})}
 	g.table.Store(&table{http.NewServeMux(), make(chan struct{})})
 	for {
 		m, err := lc.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
 		if err != nil {
-			return err
+			// The supervisor is gone: the cells end once this gate has.
+			if !g.ending {
+				g.end(orphanWait, g.listeners)
+			}
+			select {} // end ends the process
 		}
 		switch m.Kind {
 		case link.Open:
@@ -196,9 +200,11 @@ func (g *Gate) end(grace time.Duration, listeners []net.Listener) {
 		l.Close()
 	}
 	g.accepting.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
-	g.server.Shutdown(ctx)
+	if g.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), grace)
+		defer cancel()
+		g.server.Shutdown(ctx)
+	}
 	g.link.Send(link.Message{Kind: link.Done, Stats: g.stats()})
 	g.link.Finish(time.Second)
 	os.Exit(0)

@@ -159,6 +159,9 @@ func (s *scan) settle(f File) (File, error) {
 		s.lookAgain(s.rules.Quiet)
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		return f, err
+	case err != nil && !errors.As(err, &refused) && age < s.rules.Stalled:
+		// install(1) sets the mode once the content is written.
+		s.lookAgain(min(max(age, s.rules.Quiet), s.rules.Stalled-age))
 	case err != nil && !errors.As(err, &refused):
 		// Not final: what mends this need not touch the file.
 		f.Refusal = refusal.Unreadable(f.Path, groupName(s.rules.GID), err)

@@ -42,6 +42,7 @@ type Server struct {
 	Route func(r *http.Request) (p *Peer, given func())
 
 	http    *http.Server
+	closing atomic.Bool // answers say that the connection is to be closed
 	feed    feed
 	retired atomic.Bool
 
@@ -59,7 +60,12 @@ func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logge
 		changed: make(chan struct{}),
 	}
 	s.http = &http.Server{
-		Handler:           h,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if s.closing.Load() {
+				w.Header().Set("Connection", "close")
+			}
+			h.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: lim.HeaderTimeout,
 		IdleTimeout:       lim.IdleTimeout,
 		MaxHeaderBytes:    lim.MaxHeaderBytes,
@@ -331,9 +337,18 @@ func (s *Server) Conns() int {
 	return len(s.conns)
 }
 
-// Shutdown ends s gracefully: idle connections are closed, requests under way
+// lingering is how long a server that shuts down still waits for connections
+// to get their next answer, which tells the client to open a new one.
+const lingering = 200 * time.Millisecond
+
+// Shutdown ends s gracefully. For a moment requests are answered with
+// "Connection: close"; then idle connections are closed, and requests under way
 // finish until ctx is done. Then what is left is closed.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.closing.Store(true)
+	linger, cancel := context.WithTimeout(ctx, lingering)
+	s.Drained(linger)
+	cancel()
 	s.feed.stop()
 	err := s.http.Shutdown(ctx)
 	s.mu.Lock()

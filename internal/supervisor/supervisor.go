@@ -34,6 +34,8 @@ type Config struct {
 	MaxSize      int64         // of a handler's file, in bytes
 	Version      string
 	Log          *logrus.Logger
+	// Now ends the service at once when it is closed.
+	Now <-chan struct{}
 	// Report is called with every change of what there is to report, by the
 	// goroutine of Run: it must not block.
 	Report func(Report)
@@ -228,7 +230,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			killed = time.After(s.cfg.DrainTimeout + killWait)
 			s.stop()
 		case <-killed:
-			return s.killAll()
+			return fmt.Errorf("stop: %d processes did not end in time and were killed", s.killAll())
+		case <-s.cfg.Now:
+			return fmt.Errorf("stop: ended at once by a second signal, %d processes were killed", s.killAll())
 		}
 		if s.stopping && s.gate == nil && len(s.cells) == 0 {
 			s.log.Info("stopped")
@@ -353,8 +357,7 @@ func (s *Supervisor) stopCells() {
 }
 
 // killAll ends what did not end in time.
-func (s *Supervisor) killAll() error {
-	n := 0
+func (s *Supervisor) killAll() (n int) {
 	if s.gate != nil {
 		s.gate.child.Kill()
 		n++
@@ -365,7 +368,7 @@ func (s *Supervisor) killAll() error {
 			n++
 		}
 	}
-	return fmt.Errorf("stop: %d processes did not end in time and were killed", n)
+	return n
 }
 
 // saveHistory is the goroutine that writes the newest history to disk.
