@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/control"
 )
 
@@ -39,6 +40,7 @@ commands:
   status [--json]  show every handler, and why one is not served
   reload           look at the handlers again and wait until all is in force;
                    exit 1 if something was refused
+  release NAME     try a handler's file again that was given up for crashing
   version          print the versions of plugserverctl and of the daemon
   help             print this
 
@@ -61,6 +63,7 @@ type invocation struct {
 	command string
 	control string
 	json    bool
+	name    string // the handler's
 }
 
 func parse(args []string) (invocation, error) {
@@ -86,13 +89,18 @@ func parse(args []string) (invocation, error) {
 		switch {
 		case len(args) == 0 && inv.command == "":
 			return inv, usageError{errors.New("no command given")}
+		case len(args) == 0 && inv.command == "release" && inv.name == "":
+			return inv, usageError{errors.New("release: no handler named")}
 		case len(args) == 0:
 			return inv, nil
+		case inv.command == "release" && inv.name == "":
+			inv.name, args = args[0], args[1:]
+			continue
 		case inv.command != "":
 			return inv, usageError{fmt.Errorf("unexpected argument %q", args[0])}
 		}
 		switch args[0] {
-		case "status", "reload", "version", "help":
+		case "status", "reload", "release", "version", "help":
 			inv.command, args = args[0], args[1:]
 		default:
 			return inv, usageError{fmt.Errorf("unknown command %q", args[0])}
@@ -114,6 +122,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = showStatus(ctx, client, inv.json, &out)
 	case "reload":
 		err = reload(ctx, client, &out, &problems)
+	case "release":
+		err = release(ctx, client, inv.name, &out, &problems)
 	case "version":
 		showVersion(ctx, client, &out, &problems)
 	case "help":
@@ -164,11 +174,7 @@ func reload(ctx context.Context, client *control.Client, out, problems *bytes.Bu
 	fmt.Fprintf(out, "reloaded: %d live\n", re.Live)
 	// One line a fact, unwrapped: systemd runs this and the journal keeps it.
 	for _, name := range slices.Sorted(maps.Keys(re.Refused)) {
-		refusal := re.Refused[name]
-		fmt.Fprintf(problems, "refused %s: %s\n", escape(name), escape(refusal.Reason))
-		if refusal.Mend != "" {
-			fmt.Fprintf(problems, "  mend: %s\n", escape(refusal.Mend))
-		}
+		showRefusal(name, re.Refused[name], problems)
 	}
 	if re.Problem != "" {
 		fmt.Fprintf(problems, "problem: %s\n", escape(re.Problem))
@@ -176,6 +182,27 @@ func reload(ctx context.Context, client *control.Client, out, problems *bytes.Bu
 	if problems.Len() > 0 {
 		return errRefused
 	}
+	return nil
+}
+
+func showRefusal(name string, r api.Refusal, problems *bytes.Buffer) {
+	fmt.Fprintf(problems, "refused %s: %s\n", escape(name), escape(r.Reason))
+	if r.Mend != "" {
+		fmt.Fprintf(problems, "  mend: %s\n", escape(r.Mend))
+	}
+}
+
+// release reports on the one handler.
+func release(ctx context.Context, client *control.Client, name string, out, problems *bytes.Buffer) error {
+	re, err := client.Release(ctx, name)
+	if err != nil {
+		return err
+	}
+	if r, ok := re.Refused[name]; ok {
+		showRefusal(name, r, problems)
+		return errRefused
+	}
+	fmt.Fprintf(out, "released: %s is live\n", escape(name))
 	return nil
 }
 

@@ -23,7 +23,9 @@ type daemon struct {
 	reload api.Reload
 }
 
-func (d daemon) Status(context.Context) (api.Status, error) { return d.status(time.Now()), nil }
+func (d daemon) Status(context.Context) (api.Status, error)          { return d.status(time.Now()), nil }
+func (d daemon) Release(context.Context, string) (api.Reload, error) { return d.reload, nil }
+
 func (d daemon) Reload(context.Context) (api.Reload, error) { return d.reload, nil }
 
 func header(now time.Time) api.Daemon {

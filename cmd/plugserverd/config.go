@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type config struct {
 	drainTimeout time.Duration
 	limits       link.Limits
 	maxSize      int64
+	crashLimit   crashFlag
 	logLevel     string
 	logFormat    string
 	version      bool
@@ -47,6 +49,34 @@ func (l *listFlag) String() string { return strings.Join(*l, ",") }
 func (l *listFlag) Set(s string) error {
 	for _, v := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
 		*l = append(*l, v)
+	}
+	return nil
+}
+
+// crashFlag is so many crashes within a time.
+type crashFlag struct {
+	n      int
+	window time.Duration
+}
+
+func (f *crashFlag) String() string {
+	if f.n == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%d/%v", f.n, f.window)
+}
+
+func (f *crashFlag) Set(s string) error {
+	count, window, ok := strings.Cut(s, "/")
+	n, err := strconv.Atoi(count)
+	if err != nil || n < 0 || !ok && n > 0 {
+		return errors.New("want a number of crashes and a time, such as 3/60s, or 0")
+	}
+	f.n, f.window = n, 0
+	if ok {
+		if f.window, err = time.ParseDuration(window); err != nil || f.window <= 0 {
+			return errors.New("want a time above 0 after the slash, such as 3/60s")
+		}
 	}
 	return nil
 }
@@ -79,6 +109,8 @@ func parse(args, env []string, help io.Writer) (*config, error) {
 	fs.DurationVar(&c.limits.HeaderTimeout, "header-timeout", 10*time.Second, "how long a request's head may take to arrive")
 	fs.IntVar(&c.limits.MaxHeaderBytes, "max-header-bytes", 1<<20, "largest head of a request, in `bytes`")
 	fs.DurationVar(&c.limits.Hold, "hold", 2*time.Second, "how long a request waits for a handler that is being restarted before it is answered 503")
+	c.crashLimit = crashFlag{3, time.Minute}
+	fs.Var(&c.crashLimit, "crash-limit", "`crashes/time` after which a version is given up for an earlier one; 0 is never")
 	fs.Int64Var(&c.maxSize, "max-file-bytes", 512<<20, "largest handler file, in `bytes`")
 	fs.StringVar(&c.logLevel, "log-level", "info", "error, warning, info or debug")
 	fs.StringVar(&c.logFormat, "log-format", "auto", "auto, text or json")

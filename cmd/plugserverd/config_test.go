@@ -31,6 +31,8 @@ func TestParse(t *testing.T) {
 			return c.drainTimeout == 3*time.Second && slices.Equal(c.listen, []string{":1", ":2", ":3"})
 		}},
 		{"a flag beats the environment", []string{"--poll=1s"}, []string{"PLUGSERVER_POLL=9s"}, func(c *config) bool { return c.poll == time.Second }},
+		{"crash limit", []string{"--crash-limit", "5/2m"}, nil, func(c *config) bool { return c.crashLimit == crashFlag{5, 2 * time.Minute} }},
+		{"no crash limit", []string{"--crash-limit", "0"}, nil, func(c *config) bool { return c.crashLimit.n == 0 }},
 		{"an empty variable says nothing", nil, []string{"PLUGSERVER_POLL="}, func(c *config) bool { return c.poll == 5*time.Second }},
 	} {
 		got, err := parse(c.args, c.env, nil)
@@ -53,6 +55,8 @@ func TestBadUsageIsNamed(t *testing.T) {
 		{[]string{"--log-level", "loud"}, nil, `"loud"`},
 		{[]string{"--log-format", "xml"}, nil, `"xml"`},
 		{[]string{"--max-header-bytes", "12"}, nil, "--max-header-bytes"},
+		{[]string{"--crash-limit", "3"}, nil, "crash-limit"},
+		{[]string{"--crash-limit", "3/0s"}, nil, "crash-limit"},
 		{[]string{"--max-file-bytes", "0"}, nil, "--max-file-bytes"},
 		{nil, []string{"PLUGSERVER_POLL=often"}, "PLUGSERVER_POLL"},
 	} {

@@ -108,6 +108,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 		Handlers: cfg.handlers, Store: cfg.store(), Cell: cfg.cell, Gate: []string{self, "gate"},
 		Listeners: files, Addresses: addresses, Limits: cfg.limits,
 		StartTimeout: cfg.startTimeout, DrainTimeout: cfg.drainTimeout, MaxSize: cfg.maxSize,
+		CrashLimit: cfg.crashLimit.n, CrashWindow: cfg.crashLimit.window,
 		Version: version, Log: log, Report: tell.report, Now: now,
 	}, watcher.C())
 	if err != nil {

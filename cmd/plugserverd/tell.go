@@ -118,6 +118,12 @@ type backend struct {
 	tell *teller
 }
 
+// Release implements control.Backend.
+func (b *backend) Release(ctx context.Context, name string) (re api.Reload, err error) {
+	b.tell.reload(func() { re, err = b.Supervisor.Release(ctx, name) })
+	return re, err
+}
+
 // Reload implements control.Backend.
 func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
 	b.tell.reload(func() { re, err = b.Supervisor.Reload(ctx) })

@@ -11,7 +11,11 @@ const (
 	StateLive     = "live"     // its routes are served
 	StateCrashed  = "crashed"  // its cell died and is being started again
 	StateRefused  = "refused"  // its file was refused and no earlier version serves
-	StateRetiring = "retiring" // its file is gone; its cell finishes what it began
+	// It crashed too often: an earlier version serves.
+	StateRolledBack = "rolled back"
+	// It crashed too often and there is no earlier version to serve.
+	StateQuarantined = "quarantined"
+	StateRetiring    = "retiring" // its file is gone; its cell finishes what it began
 )
 
 // Refusal is why the newest file of a handler is not served, and the mend.

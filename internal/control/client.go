@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +55,13 @@ func (c *Client) Status(ctx context.Context) (st api.Status, err error) {
 // is in force, however long that takes; ctx is the only limit.
 func (c *Client) Reload(ctx context.Context) (re api.Reload, err error) {
 	err = c.do(ctx, 0, http.MethodPost, "/v1/reload", &re)
+	return re, err
+}
+
+// Release has the daemon try the newest file of a handler again, and waits as
+// Reload does.
+func (c *Client) Release(ctx context.Context, name string) (re api.Reload, err error) {
+	err = c.do(ctx, 0, http.MethodPost, "/v1/release?"+url.Values{"name": {name}}.Encode(), &re)
 	return re, err
 }
 

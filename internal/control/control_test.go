@@ -28,6 +28,10 @@ type fake struct {
 
 func (f *fake) Status(context.Context) (api.Status, error) { return f.status, f.err }
 
+func (f *fake) Release(_ context.Context, name string) (api.Reload, error) {
+	return api.Reload{Refused: map[string]api.Refusal{name: {Reason: "again"}}}, f.err
+}
+
 func (f *fake) Reload(ctx context.Context) (api.Reload, error) {
 	if f.reload == nil {
 		return api.Reload{}, f.err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -20,6 +21,9 @@ type Backend interface {
 	Status(ctx context.Context) (api.Status, error)
 	// Reload returns once the directory is reconciled.
 	Reload(ctx context.Context) (api.Reload, error)
+	// Release tries the handler's newest file again, though it crashed too
+	// often, and returns as Reload does.
+	Release(ctx context.Context, name string) (api.Reload, error)
 }
 
 // limits is how long a client may take, and how much it may send.
@@ -55,9 +59,14 @@ func serve(ctx context.Context, l net.Listener, b Backend, version api.Version, 
 		access: access{uid: os.Geteuid()},
 		limits: lim,
 		routes: map[string]route{
-			"/v1/status":  {http.MethodGet, func(ctx context.Context) (any, error) { return status(ctx, b) }},
-			"/v1/reload":  {http.MethodPost, func(ctx context.Context) (any, error) { return reload(ctx, b) }},
-			"/v1/version": {http.MethodGet, func(context.Context) (any, error) { return version, nil }},
+			"/v1/status": {http.MethodGet, func(ctx context.Context, _ url.Values) (any, error) { return status(ctx, b) }},
+			"/v1/reload": {http.MethodPost, func(ctx context.Context, _ url.Values) (any, error) {
+				return whole(b.Reload(ctx))
+			}},
+			"/v1/release": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
+				return whole(b.Release(ctx, q.Get("name")))
+			}},
+			"/v1/version": {http.MethodGet, func(context.Context, url.Values) (any, error) { return version, nil }},
 		},
 	}
 	for _, gid := range gids {
@@ -107,7 +116,7 @@ type peerOrError struct {
 // route is one endpoint.
 type route struct {
 	method string
-	answer func(context.Context) (any, error)
+	answer func(context.Context, url.Values) (any, error)
 }
 
 type handler struct {
@@ -159,7 +168,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request) (int, any) {
 	// that takes longer; without one, only the client's leaving does.
 	http.NewResponseController(w).SetReadDeadline(time.Time{})
 
-	answer, err := route.answer(r.Context())
+	answer, err := route.answer(r.Context(), r.URL.Query())
 	switch {
 	case err == nil:
 		return http.StatusOK, answer
@@ -189,9 +198,8 @@ func status(ctx context.Context, b Backend) (api.Status, error) {
 	return st, nil
 }
 
-// reload is b's, with no nil map: it would be null in the answer.
-func reload(ctx context.Context, b Backend) (api.Reload, error) {
-	re, err := b.Reload(ctx)
+// whole leaves no nil map: it would be null in the answer.
+func whole(re api.Reload, err error) (api.Reload, error) {
 	if re.Refused == nil {
 		re.Refused = map[string]api.Refusal{}
 	}

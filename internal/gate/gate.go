@@ -152,7 +152,7 @@ func (g *Gate) apply(rs []link.Route) {
 	routed := make(map[uint64]bool)
 	for _, r := range rs {
 		routed[r.Cell] = true
-		handlers[r.Pattern] = &route{g, g.cells[r.Cell]}
+		handlers[r.Pattern] = &route{g, g.cells[r.Cell], r.Down}
 	}
 	mux, err := routes.Mux(handlers)
 	if err != nil {

@@ -38,6 +38,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if rt.handOver(w, r) {
 			return
 		}
+		if rt.down {
+			break
+		}
 		if deadline.IsZero() {
 			deadline = time.Now().Add(g.hold)
 		}
@@ -48,7 +51,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	handover.Claim(r)
 	w.Header().Set("Retry-After", strconv.Itoa(max(1, int(g.hold/time.Second))))
-	http.Error(w, "the handler is being restarted", http.StatusServiceUnavailable)
+	http.Error(w, "the handler is not running", http.StatusServiceUnavailable)
 }
 
 // next holds a request whose cell is gone until a newer table than t is in
@@ -72,6 +75,7 @@ func (g *Gate) next(r *http.Request, t *table, deadline time.Time) *table {
 type route struct {
 	gate *Gate
 	cell *cell // nil while the owner is not running
+	down bool  // and it is not being started either
 }
 
 func (rt *route) ServeHTTP(http.ResponseWriter, *http.Request) {

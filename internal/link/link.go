@@ -42,7 +42,9 @@ const (
 // Route is one pattern and the cell that serves it.
 type Route struct {
 	Pattern string `json:"pattern"` // net/http.ServeMux's syntax
-	Cell    uint64 `json:"cell"`
+	Cell    uint64 `json:"cell"`    // 0 while it is being started
+	// Down says that no cell is being started: a request need not wait.
+	Down bool `json:"down,omitempty"`
 }
 
 // Limits bound what a client may do.

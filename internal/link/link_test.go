@@ -38,7 +38,7 @@ func TestMessagesArriveInOrderWithTheirFiles(t *testing.T) {
 	defer w.Close()
 	sent := []Message{
 		{Kind: Open, Name: "users", Path: "/x.so", Limits: Limits{IdleTimeout: time.Minute}},
-		{Kind: Table, Version: 3, Routes: []Route{{"GET /users/{id}", 7}}},
+		{Kind: Table, Version: 3, Routes: []Route{{Pattern: "GET /users/{id}", Cell: 7}}},
 		{Kind: Refused, Refusal: &refusal.Error{Reason: "r", Mend: "m"}},
 		{Kind: Log, Level: "info", Text: "a\nb", Fields: map[string]string{"k": "v"}},
 	}
@@ -88,7 +88,7 @@ func TestSendNeverBlocks(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	b, _ := json.Marshal(Message{Kind: Table, Routes: []Route{{"/", 1}}, Stats: &Stats{}, Refusal: &refusal.Error{}})
+	b, _ := json.Marshal(Message{Kind: Table, Routes: []Route{{Pattern: "/", Cell: 1}}, Stats: &Stats{}, Refusal: &refusal.Error{}})
 	f.Add(b)
 	f.Add([]byte(`{"kind":1}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

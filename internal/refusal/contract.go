@@ -106,6 +106,14 @@ func Hung(limit time.Duration, tail string) *Error {
 	}
 }
 
+// Crashed: the version crashed n times within window, last as how says.
+func Crashed(name, version string, n int, window time.Duration, how string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("version %s crashed %d times within %v, last with %s", version, n, window, how),
+		Mend:   "copy a mended file; or try this one again: plugserverctl release " + shellWord(name),
+	}
+}
+
 func quoteTail(tail string) string {
 	tail = strings.TrimSpace(tail)
 	if tail == "" {

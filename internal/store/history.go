@@ -27,6 +27,9 @@ type Record struct {
 	Patterns []string `json:"patterns"` // of the newest version
 	// Versions are the newest last. SaveHistory keeps the last 3.
 	Versions []Served `json:"versions"`
+	// Bad are the sums of versions that crashed too often, of those there
+	// are copies or files of.
+	Bad []string `json:"bad,omitempty"`
 }
 
 // Served is one version that was live.

@@ -200,7 +200,7 @@ func (s *Supervisor) failed(c *cell, r *refusal.Error) {
 	h.next = nil
 	if again {
 		s.log.WithFields(s.fields(c)).WithField("reason", r.Reason).Error("restart failed: " + c.name)
-		s.restartLater(h)
+		s.failedAgain(h, r.Reason)
 		return
 	}
 	s.refuse(h, refusalOf{Error: r})
@@ -273,9 +273,7 @@ func (s *Supervisor) crashed(c *cell) {
 		h.crashes = 0
 	}
 	h.since = time.Now()
-	if h.next == nil {
-		s.restartLater(h)
-	}
+	s.failedAgain(h, died(c))
 }
 
 // restartLater starts the handler's live version again: at once the first
@@ -289,12 +287,10 @@ func (s *Supervisor) restartLater(h *handler) {
 	h.restart = time.AfterFunc(pause, func() {
 		s.post(func() {
 			h.restart = nil
-			if s.handlers[h.name] != h || s.stopping || h.next != nil || !h.live.dead() {
+			if s.handlers[h.name] != h || s.stopping || h.next != nil || h.live != nil && !h.live.dead() {
 				return
 			}
-			h.next = s.newCell(h, h.live.version)
-			h.next.again = true
-			s.enqueue(h.next)
+			s.startAgain(h)
 		})
 	})
 }

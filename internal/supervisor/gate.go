@@ -148,12 +148,17 @@ type news struct {
 
 // publish puts the routes of all live cells in force as a new table.
 func (s *Supervisor) publish(n news) {
+	s.alter()
+	n.version = s.table
+	s.news = append(s.news, n)
+}
+
+// alter begins a new table, unless one has begun that was not sent yet.
+func (s *Supervisor) alter() {
 	if !s.unsent {
 		s.table++
 		s.unsent = true
 	}
-	n.version = s.table
-	s.news = append(s.news, n)
 }
 
 // routes returns the table in force. A pattern of a handler that has not been
@@ -163,7 +168,7 @@ func (s *Supervisor) routes() (table []link.Route) {
 	for _, h := range s.handlers {
 		if h.live != nil {
 			for _, p := range h.live.patterns {
-				table = append(table, link.Route{Pattern: p, Cell: h.live.id})
+				table = append(table, link.Route{Pattern: p, Cell: h.live.id, Down: h.quarantined})
 			}
 		}
 	}

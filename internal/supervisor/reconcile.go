@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/elfplug"
@@ -47,6 +48,14 @@ func (s *Supervisor) looked(scan uint64, snap *handlerdir.Snapshot, err error) {
 			s.log.WithError(err).WithField("event", "directory_lost").Error("handlers directory cannot be read: what is live stays live")
 		}
 		s.problem = err.Error()
+		if s.snapshot == nil {
+			// What was live before serves from the store.
+			for name := range s.history {
+				if h := s.handler(name); h.live == nil && h.next == nil {
+					s.fallBack(h)
+				}
+			}
+		}
 	default:
 		if s.problem != "" {
 			s.log.Info("handlers directory can be read again")
@@ -83,6 +92,7 @@ func (s *Supervisor) reconcile() {
 	}
 	for _, f := range todo.Admit {
 		h := s.handler(f.Name)
+		h.atStart = s.scanned == 1
 		h.tried, h.admitting = f.ID, true
 		s.admitting++
 		go s.admit(h, f)
@@ -160,6 +170,8 @@ func (s *Supervisor) admitted(h *handler, f handlerdir.File, v store.Version, er
 		s.drop(h.next)
 		h.next, h.refusal = nil, nil
 		s.undecided(h)
+	case s.isBad(h, v.Sum) && h.atStart:
+		s.refuse(h, refusalOf{Error: refusal.Crashed(h.name, v.Short(), s.cfg.CrashLimit, s.cfg.CrashWindow, "see the log of that time")})
 	default:
 		s.drop(h.next)
 		h.next = s.newCell(h, v)
@@ -182,6 +194,7 @@ func (s *Supervisor) refuse(h *handler, r refusalOf) {
 	} else {
 		h.since = time.Now()
 		entry.Warnf("refused: %s.so", h.name)
+		s.fallBack(h) // to what the supervisor before had live
 	}
 	s.undecided(h)
 }
@@ -189,7 +202,7 @@ func (s *Supervisor) refuse(h *handler, r refusalOf) {
 // undecided is called when h was tried: juniors may wait for what it claims,
 // and a crashed cell may wait for the outcome to be started again.
 func (s *Supervisor) undecided(h *handler) {
-	if h.live != nil && h.live.dead() && h.next == nil && h.restart == nil {
+	if h.live != nil && h.live.dead() && h.next == nil && h.restart == nil && !h.quarantined {
 		s.restartLater(h)
 	}
 	s.reclaim()
@@ -283,32 +296,38 @@ func (s *Supervisor) undecidedClaims() (claims []plan.Claimant) {
 // promote makes a proved cell the one that has the handler's routes.
 func (s *Supervisor) promote(h *handler, c *cell) {
 	old := h.live
-	h.live, h.next = c, nil
-	if !c.again {
-		h.refusal, h.crashes = nil, 0
-	}
+	h.live, h.next, h.serve = c, nil, c.version
 	h.since = time.Now()
 	c.state = live
-	text := "live: " + h.name
-	if c.again {
-		text = "live again: " + h.name
+	switch {
+	case h.rolledBack && c.again && (old == nil || old.version.Sum != c.version.Sum):
+		s.publish(news{event: "rolled_back", text: "rolled back: " + h.name, cell: c, old: old})
+	case c.again:
+		s.publish(news{event: "live", text: "live again: " + h.name, cell: c, old: old})
+	default:
+		h.refusal, h.crashes, h.crashTimes = nil, 0, nil
+		h.rolledBack, h.quarantined = false, false
+		s.publish(news{event: "live", text: "live: " + h.name, cell: c, old: old})
 	}
-	s.publish(news{event: "live", text: text, cell: c, old: old})
+	s.served(h, c)
+	if old != nil && plan.Freed(old.patterns, c.patterns) {
+		s.freed()
+	}
+	s.undecided(h)
+}
 
+// served puts into the history what is live now.
+func (s *Supervisor) served(h *handler, c *cell) {
 	r := s.history[h.name]
 	if r.Seq == 0 {
 		s.lastSeq++
 		r.Seq = s.lastSeq
 	}
 	r.Patterns = c.patterns
-	if n := len(r.Versions); n == 0 || r.Versions[n-1].Sum != c.version.Sum {
-		r.Versions = append(r.Versions[:n:n], store.Served{Sum: c.version.Sum, Live: h.since})
-		r.Versions = r.Versions[max(0, len(r.Versions)-3):]
-	}
+	others := slices.DeleteFunc(slices.Clone(r.Versions), func(v store.Served) bool { return v.Sum == c.version.Sum })
+	r.Versions = append(others, store.Served{Sum: c.version.Sum, Live: h.since})
+	r.Versions = r.Versions[max(0, len(r.Versions)-3):]
+	r.Bad = slices.DeleteFunc(slices.Clone(r.Bad), func(sum string) bool { return sum == c.version.Sum })
 	s.history[h.name] = r
 	s.changed()
-	if old != nil && plan.Freed(old.patterns, c.patterns) {
-		s.freed()
-	}
-	s.undecided(h)
 }

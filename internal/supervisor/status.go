@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -64,22 +65,45 @@ func (s *Supervisor) Status(ctx context.Context) (api.Status, error) {
 func (s *Supervisor) Reload(ctx context.Context) (api.Reload, error) {
 	var re api.Reload
 	done := make(chan struct{})
-	err := s.ask(ctx, func() {
-		want := s.scans + 1
-		s.scan()
-		s.waiters = append(s.waiters, func() bool {
-			if ctx.Err() != nil {
-				return true
-			}
-			if s.scanned < want || !s.reconciled() {
-				return false
-			}
-			re = s.outcome()
-			close(done)
-			return true
-		})
-	}, done)
+	err := s.ask(ctx, func() { s.lookAndWait(ctx, &re, done) }, done)
 	return re, err
+}
+
+// Release tries the newest file of a handler again, though it crashed too
+// often, and returns as Reload does.
+func (s *Supervisor) Release(ctx context.Context, name string) (api.Reload, error) {
+	var re api.Reload
+	var unknown error
+	done := make(chan struct{})
+	err := s.ask(ctx, func() {
+		h := s.handlers[name]
+		if h == nil {
+			unknown = fmt.Errorf("release %q: there is no such handler", name)
+			close(done)
+			return
+		}
+		s.release(h)
+		s.lookAndWait(ctx, &re, done)
+	}, done)
+	return re, errors.Join(err, unknown)
+}
+
+// lookAndWait closes done once a look at the directory that begins now is
+// reconciled; re is the outcome.
+func (s *Supervisor) lookAndWait(ctx context.Context, re *api.Reload, done chan<- struct{}) {
+	want := s.scans + 1
+	s.scan()
+	s.waiters = append(s.waiters, func() bool {
+		if ctx.Err() != nil {
+			return true
+		}
+		if s.scanned < want || !s.reconciled() {
+			return false
+		}
+		*re = s.outcome()
+		close(done)
+		return true
+	})
 }
 
 // Alive returns nil once the goroutine that owns the state has turned and the
@@ -167,6 +191,12 @@ func (s *Supervisor) status() api.Status {
 func (h *handler) status() api.Handler {
 	a := api.Handler{Name: h.name, Since: h.since}
 	switch {
+	case h.quarantined:
+		a.State = api.StateQuarantined
+		h.live.status(&a)
+	case h.rolledBack && h.live != nil && !h.live.dead():
+		a.State = api.StateRolledBack
+		h.live.status(&a)
 	case h.live != nil && h.live.dead():
 		a.State = api.StateCrashed
 		h.live.status(&a)

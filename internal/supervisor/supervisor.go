@@ -32,6 +32,8 @@ type Config struct {
 	StartTimeout time.Duration // for a handler to become ready
 	DrainTimeout time.Duration // for requests to end when their cell does
 	MaxSize      int64         // of a handler's file, in bytes
+	CrashLimit   int           // crashes within CrashWindow after which a version is given up; 0 = never
+	CrashWindow  time.Duration
 	Version      string
 	Log          *logrus.Logger
 	// Now ends the service at once when it is closed.
@@ -153,11 +155,17 @@ type handler struct {
 
 	crashes int // in a row
 	restart *time.Timer
+
+	serve       store.Version // that is to be live: it is the one started again
+	atStart     bool          // its file was there when the supervisor started
+	crashTimes  []time.Time   // within the window
+	rolledBack  bool          // an earlier version is live than was
+	quarantined bool          // live is dead, and is not started again
 }
 
 // undecided reports whether the handler's newest file is still being tried.
 func (h *handler) undecided() bool {
-	return h.admitting || h.next != nil || h.tried == handlerdir.ID{}
+	return h.admitting || h.next != nil && (!h.next.again || h.live == nil) || h.tried == handlerdir.ID{}
 }
 
 // New prepares a supervisor. nudges tells it when to look at the directory.
@@ -294,7 +302,7 @@ func (s *Supervisor) report() {
 		if h.refusal != nil {
 			r.Refused++
 		}
-		if h.undecided() && (h.next == nil || !h.next.again) {
+		if h.undecided() {
 			r.Trying++
 		}
 	}
@@ -315,7 +323,7 @@ func (s *Supervisor) quiet() bool {
 		return false
 	}
 	for _, h := range s.handlers {
-		if h.next != nil && !h.next.again {
+		if h.next != nil && (!h.next.again || h.live == nil) {
 			return false
 		}
 	}

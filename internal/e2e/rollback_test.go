@@ -1,0 +1,222 @@
+package e2e
+
+import (
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// frailSource answers with its version; every third request to a version that
+// begins with "bad" ends the process.
+const frailSource = `package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+)
+
+var version = "VERSION:................................"
+
+var n atomic.Int64
+
+func Handler() (string, func(http.ResponseWriter, *http.Request)) {
+	_, v, _ := strings.Cut(version, ":")
+	v = strings.TrimRight(v, ".")
+	return "/frail", func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(v, "bad") && n.Add(1)%3 == 0 {
+			go panic("the third request")
+			select {}
+		}
+		fmt.Fprint(w, v)
+	}
+}
+`
+
+func frail(tb testing.TB, version string) Plugin {
+	tb.Helper()
+	return Go(frailSource).Build(tb).Patched(tb, versionSlot, "VERSION:"+version)
+}
+
+// provoke asks for the path, on connections that may be cut, until the log
+// has what it waits for.
+func provoke(t *testing.T, d *Daemon, path string, mark int, what string, match func(Entry) bool) (asked, failed int64) {
+	t.Helper()
+	var n, bad atomic.Int64
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		var c *Client
+		for {
+			select {
+			case <-stop:
+				if c != nil {
+					c.Close()
+				}
+				return
+			default:
+			}
+			if c == nil {
+				var err error
+				if c, err = Dial("tcp", d.Addr); err != nil {
+					t.Errorf("refused: %v", err)
+					return
+				}
+			}
+			n.Add(1)
+			if a, err := c.Get(path); err != nil || a.Status != 200 {
+				bad.Add(1)
+				c.Close()
+				c = nil
+			}
+		}
+	}()
+	d.WaitLogFrom(mark, what, match)
+	close(stop)
+	<-done
+	return n.Load(), bad.Load()
+}
+
+func event(name, handler string) func(Entry) bool {
+	return func(e Entry) bool { return e.Get("event") == name && e.Get("handler") == handler }
+}
+
+// A release that crashes is rolled back by itself, and stays so over a restart
+// of the daemon, until it is released or a new file comes.
+func TestRollBack(t *testing.T) {
+	allow := Allow("crashed: frail", "rolled back: frail", "restart failed")
+	d := Start(t, allow)
+	d.Put("calm", plain(t, "/calm", "calm"))
+	d.Put("frail", frail(t, "good"))
+	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
+
+	mark := d.Log.Len()
+	d.Put("frail", frail(t, "bad one"))
+	asked, failed := provoke(t, d, "/frail", mark, "the roll-back", event("rolled_back", "frail"))
+	t.Logf("a release that crashes on every third request: %d requests, %d failed until it was rolled back", asked, failed)
+	if failed != 3 {
+		t.Errorf("%d requests failed, want the 3 that crashed it", failed)
+	}
+	rolledBack := func(d *Daemon) {
+		t.Helper()
+		d.Want("/frail", 200, "good")
+		h, _ := d.Handler("frail")
+		if h.State != "rolled back" || h.Version != frail(t, "good").Version || h.Refusal == nil ||
+			!strings.Contains(h.Refusal.Reason, frail(t, "bad one").Version+" crashed 3 times") ||
+			!strings.Contains(h.Refusal.Reason, "panic: the third request") ||
+			!strings.Contains(h.Refusal.Mend, "plugserverctl release frail") {
+			t.Errorf("status %+v", h)
+		}
+	}
+	rolledBack(d)
+	load.End()
+	load.Unharmed(t)
+
+	// The daemon is started anew: the bad file is still in the directory.
+	d.Stop()
+	d = Start(t, In(d.Dir), allow)
+	d.Want("/frail", 200, "good")
+	if h, _ := d.Handler("frail"); h.Refusal == nil || !strings.Contains(h.Refusal.Reason, "crashed") {
+		t.Errorf("after a restart: status %+v", h)
+	}
+
+	// Released, it is tried again.
+	if _, stderr, code := d.Ctl("release", "frail"); code != 0 {
+		t.Fatalf("release: %d %s", code, stderr)
+	}
+	if h, _ := d.Handler("frail"); h.State != "live" || h.Version != frail(t, "bad one").Version || h.Refusal != nil {
+		t.Errorf("after release: status %+v", h)
+	}
+	mark = d.Log.Len()
+	provoke(t, d, "/frail", mark, "the second roll-back", event("rolled_back", "frail"))
+	rolledBack(d)
+
+	d.Put("frail", frail(t, "mended"))
+	d.Want("/frail", 200, "mended")
+	if h, _ := d.Handler("frail"); h.State != "live" || h.Refusal != nil {
+		t.Errorf("after a new file: status %+v", h)
+	}
+	if _, stderr, code := d.Ctl("release", "nobody"); code != 1 || !strings.Contains(stderr, `"nobody"`) {
+		t.Errorf("release of no handler: %d %s", code, stderr)
+	}
+}
+
+// With no earlier version there is nothing to roll back to: the handler's
+// routes say 503 at once, and nothing else is affected.
+func TestQuarantine(t *testing.T) {
+	d := Start(t, Allow("crashed: frail", "quarantined: frail"), Flags("--hold", "10s"))
+	d.Put("calm", plain(t, "/calm", "calm"))
+	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
+	mark := d.Log.Len()
+	d.Put("frail", frail(t, "bad only"))
+	c := d.Dial()
+	defer c.Close()
+	for i := range 9 {
+		a, err := c.Get("/frail")
+		if i%3 == 2 {
+			if err == nil {
+				t.Fatalf("request %d: %d %q", i, a.Status, a.Body)
+			}
+			c.Close()
+			c = d.Dial()
+			continue
+		}
+		if err != nil || a.Status != 200 {
+			t.Fatalf("request %d: %d %v", i, a.Status, err)
+		}
+	}
+	d.WaitLogFrom(mark, "the quarantine", event("quarantined", "frail"))
+	if _, code := d.Reload(); code != 1 { // it waits until the table is in force
+		t.Errorf("reload: exit %d", code)
+	}
+	a, err := c.Get("/frail")
+	if err != nil || a.Status != 503 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("in quarantine: %d %v %v", a.Status, a.Header, err)
+	}
+	if h, _ := d.Handler("frail"); h.State != "quarantined" || h.Refusal == nil {
+		t.Errorf("status %+v", h)
+	}
+	load.End()
+	load.Unharmed(t)
+	d.Put("frail", frail(t, "mended"))
+	d.Want("/frail", 200, "mended")
+}
+
+// Where the directory cannot be read at the start, what was live serves from
+// the store.
+func TestStartWithoutDirectory(t *testing.T) {
+	d := Start(t)
+	d.Put("calm", plain(t, "/calm", "calm"))
+	d.Stop()
+	for _, run := range []string{"gone", "back"} {
+		t.Run(run, func(t *testing.T) {
+			alarm := Allow("handlers directory cannot be read")
+			if run == "gone" {
+				rename(t, d.Handlers, d.Handlers+".away")
+				d := Start(t, In(d.Dir), alarm)
+				d.Want("/calm", 200, "calm")
+				if p := d.Status().Daemon.Problem; !strings.Contains(p, "handlers") {
+					t.Errorf("problem %q", p)
+				}
+				mark := d.Log.Len()
+				rename(t, d.Handlers+".away", d.Handlers)
+				d.Signal(1) // SIGHUP
+				d.WaitLogFrom(mark, "the directory", func(e Entry) bool { return strings.Contains(e.Msg(), "can be read again") })
+				d.Reload()
+				d.Want("/calm", 200, "calm")
+				return
+			}
+			d := Start(t, In(d.Dir))
+			d.Want("/calm", 200, "calm")
+		})
+	}
+}
+
+func rename(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
