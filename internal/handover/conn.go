@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -28,6 +29,9 @@ type Conn struct {
 	// socket is a stand-in for the client's (Proxy).
 	remote, local net.Addr
 
+	writeLimit atomic.Bool // a write deadline is set
+	left       atomic.Bool // the connection is another process's
+
 	mu    sync.Mutex // guards all below; never held while reading
 	phase phase
 	// rec[:pos] was delivered to the reader, rec[pos:] waits to be. While the
@@ -45,10 +49,14 @@ type Conn struct {
 	// ahead says that the byte rec[0] was read by the server's look-ahead of
 	// one byte while the request before was being served.
 	ahead bool
-	// deadline is the read deadline that the server wishes.
-	deadline time.Time
-	// evicting says that the read deadline was moved to the past in order to
-	// hand the connection over before its next request.
+	// deadline is the read deadline that the server wishes, applied the
+	// socket's. The server sets several for each request, and most are over
+	// before a read has to wait: the socket's is set only where it would end
+	// a read too late. One that ends a read too early is set anew then.
+	deadline, applied time.Time
+	reading           bool // from the socket, without the lock
+	// evicting says that the connection is to be handed over before its next
+	// request.
 	evicting bool
 }
 
@@ -75,7 +83,7 @@ const fresh = 1 << 30
 var longAgo = time.Unix(1, 0)
 
 // errMoved ends the server's goroutine for a connection that was handed over.
-// It is a timeout, which net/http does not answer.
+// It is a timeout, which net/http logs nothing of.
 type errMoved struct{}
 
 func (errMoved) Error() string   { return "connection was handed over" }
@@ -158,33 +166,52 @@ func (c *Conn) noteAhead(got []byte, room int) {
 	}
 }
 
-// readRaw reads from the socket for a Read of room bytes. An eviction that
-// interrupts it hands the connection over, unless a request is under way.
+// readRaw reads from the socket for a Read of room bytes. An eviction hands the
+// connection over, unless a request is under way.
 func (c *Conn) readRaw(p []byte, room int) (int, error) {
 	for {
+		c.mu.Lock()
+		if c.evicting {
+			c.evicting = false
+			// A Read of one byte is the server's look-ahead: a request
+			// is under way.
+			if c.phase == head && c.start == aligned && room > 1 {
+				c.phase = moved
+				c.left.Store(true)
+				c.mu.Unlock()
+				c.server.handBack(c)
+				return 0, errMoved{}
+			}
+		}
+		if c.sooner(c.deadline) || c.applied.Equal(longAgo) {
+			c.apply(c.deadline)
+		}
+		c.reading = true
+		c.mu.Unlock()
+
 		n, err := c.raw.Read(p)
-		if n > 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+
+		c.mu.Lock()
+		c.reading = false
+		again := n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && !c.expired()
+		if again {
+			c.apply(c.deadline) // what has passed was an earlier one
+		}
+		c.mu.Unlock()
+		if !again {
 			return n, err
 		}
-		c.mu.Lock()
-		switch {
-		case c.phase == moved:
-			c.mu.Unlock()
-			return 0, errMoved{}
-		case !c.evicting || c.expired():
-			c.mu.Unlock()
-			return 0, err
-		case c.phase == head && c.start == aligned && room > 1:
-			// Not the look-ahead of one byte: no request is under way.
-			c.phase = moved
-			c.mu.Unlock()
-			c.server.handBack(c)
-			return 0, errMoved{}
-		}
-		c.evicting = false
-		c.raw.SetReadDeadline(c.deadline)
-		c.mu.Unlock()
 	}
+}
+
+// sooner reports whether t ends a read before what is applied does.
+func (c *Conn) sooner(t time.Time) bool {
+	return !t.IsZero() && (c.applied.IsZero() || t.Before(c.applied))
+}
+
+func (c *Conn) apply(t time.Time) {
+	c.applied = t
+	c.raw.SetReadDeadline(t)
 }
 
 // expired reports whether the server's own deadline has passed.
@@ -198,7 +225,9 @@ func (c *Conn) evict() {
 	defer c.mu.Unlock()
 	if c.phase == head && !c.evicting {
 		c.evicting = true
-		c.raw.SetReadDeadline(longAgo)
+		if c.reading {
+			c.apply(longAgo)
+		}
 	}
 }
 
@@ -217,10 +246,7 @@ func (c *Conn) claim() {
 		}
 	}
 	c.ahead = false
-	if c.evicting {
-		c.evicting = false
-		c.raw.SetReadDeadline(c.deadline)
-	}
+	c.evicting = false
 }
 
 // boundary notes that a request has ended and the next may begin.
@@ -254,6 +280,7 @@ func (c *Conn) replayable() bool {
 func (c *Conn) detach() {
 	c.mu.Lock()
 	c.phase = moved
+	c.left.Store(true)
 	c.mu.Unlock()
 }
 
@@ -280,38 +307,41 @@ func (c *Conn) await(d time.Duration) error {
 	return err
 }
 
-// SetReadDeadline implements net.Conn. While an eviction interrupts the
-// reader, the deadline is only kept.
+// SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.deadline = t
 	if c.phase == head && c.waits > 0 {
 		c.waits--
 	}
-	if c.evicting {
-		return nil
+	if c.reading && c.sooner(t) {
+		c.apply(t)
 	}
-	return c.raw.SetReadDeadline(t)
+	c.mu.Unlock()
+	return nil
 }
 
 // SetDeadline implements net.Conn.
 func (c *Conn) SetDeadline(t time.Time) error {
-	if err := c.raw.SetWriteDeadline(t); err != nil {
+	if err := c.SetWriteDeadline(t); err != nil {
 		return err
 	}
 	return c.SetReadDeadline(t)
 }
 
-// SetWriteDeadline implements net.Conn.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.raw.SetWriteDeadline(t) }
+// SetWriteDeadline implements net.Conn. The server clears it after every
+// request; mostly there is none.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() && !c.writeLimit.Load() {
+		return nil
+	}
+	c.writeLimit.Store(!t.IsZero())
+	return c.raw.SetWriteDeadline(t)
+}
 
 func (c *Conn) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	gone := c.phase == moved
-	c.mu.Unlock()
-	if gone {
-		return 0, errMoved{} // another process is answering
+	if c.left.Load() {
+		return 0, errMoved{} // another process answers, not this server's 400
 	}
 	return c.raw.Write(p)
 }
