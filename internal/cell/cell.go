@@ -172,24 +172,31 @@ func (c *Cell) apply(table []link.Route) {
 // join takes a socket to the gate, from which connections come from now on and
 // to which they go back.
 func (c *Cell) join(files []*os.File) {
-	for _, f := range files {
-		p, err := handover.NewPeer(f)
-		if err != nil {
-			c.record("error", err.Error(), nil)
-			continue
-		}
-		c.mu.Lock()
-		c.peer = p
-		close(c.joined)
-		c.joined = make(chan struct{})
-		c.mu.Unlock()
-		c.inbound.Add(1)
-		go func() {
-			defer c.inbound.Done()
-			<-c.opened // before that the gate knows no route to this cell
-			c.server.Receive(p)
-		}()
+	if len(files) != 2 {
+		c.record("error", "join: want a socket and a page", nil)
+		return
 	}
+	p, err := handover.NewPeer(files[0], files[1], true)
+	if err != nil {
+		c.record("error", err.Error(), nil)
+		return
+	}
+	c.mu.Lock()
+	old := c.peer
+	c.peer = p
+	close(c.joined)
+	c.joined = make(chan struct{})
+	c.mu.Unlock()
+	if old != nil {
+		old.Close() // its process is dead
+		c.server.Recover(old)
+	}
+	c.inbound.Add(1)
+	go func() {
+		defer c.inbound.Done()
+		<-c.opened // before that the gate knows no route to this cell
+		c.server.Receive(p)
+	}()
 }
 
 // gate returns the gate, or nil if there is none for too long.

@@ -128,21 +128,26 @@ func (g *Gate) listen(files []*os.File) {
 
 // join takes the socket that leads to a cell; the next table routes to it.
 func (g *Gate) join(m link.Message) {
-	for _, f := range m.FDs {
-		p, err := handover.NewPeer(f)
-		if err != nil {
-			g.record("error", err.Error())
-			continue
-		}
-		c := &cell{name: m.Name, peer: p, idle: make(chan struct{})}
-		g.cells[m.Cell] = c
-		go func() {
-			<-g.tabled
-			// Connections that the cell gives back; its end is its death.
-			g.server.Receive(p)
-			c.died()
-		}()
+	if len(m.FDs) != 2 {
+		g.record("error", "join: want a socket and a page")
+		return
 	}
+	p, err := handover.NewPeer(m.FDs[0], m.FDs[1], false)
+	if err != nil {
+		g.record("error", err.Error())
+		return
+	}
+	c := &cell{name: m.Name, peer: p, idle: make(chan struct{})}
+	g.cells[m.Cell] = c
+	go func() {
+		<-g.tabled
+		// Connections that the cell gives back; its end is its death.
+		g.server.Receive(p)
+		c.close()
+		<-c.idle
+		p.Close()
+		g.server.Recover(p)
+	}()
 }
 
 // apply publishes a table. A cell that has no route in it gets no more

@@ -143,12 +143,3 @@ func (c *cell) leave() {
 		c.peer.CloseWrite()
 	}()
 }
-
-// died is called once the cell gives no more connections.
-func (c *cell) died() {
-	c.close()
-	go func() {
-		<-c.idle
-		c.peer.Close()
-	}()
-}

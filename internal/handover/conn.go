@@ -409,12 +409,25 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// Close implements net.Conn. A connection that was handed over loses only
-// this process's descriptor.
+// Close implements net.Conn. Of a connection that is handed over, the peer
+// closes this process's descriptor. Any other ends for the client too, even
+// while the process that it came from still has a descriptor of it.
 func (c *Conn) Close() error {
+	if c.left.Load() {
+		return nil
+	}
+	c.CloseWrite()
+	return c.drop()
+}
+
+// drop closes this process's descriptor.
+func (c *Conn) drop() error {
 	c.server.forget(c)
 	return c.raw.Close()
 }
+
+// leave marks the connection as another process's.
+func (c *Conn) leave() { c.left.Store(true) }
 
 // LocalAddr implements net.Conn.
 func (c *Conn) LocalAddr() net.Addr {

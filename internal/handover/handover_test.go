@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -54,6 +56,29 @@ func (s *side) route(r *http.Request) (*Peer, func()) {
 	return s.other, func() { s.moved.Add(1) }
 }
 
+func newPeers(t testing.TB, fa, fb *os.File) (a, b *Peer) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "page")
+	var pages [2]*os.File
+	for i := range pages {
+		var err error
+		if pages[i], err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := pages[0].Truncate(PageSize); err != nil {
+		t.Fatal(err)
+	}
+	a, err := NewPeer(fa, pages[0], true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = NewPeer(fb, pages[1], false); err != nil {
+		t.Fatal(err)
+	}
+	return a, b
+}
+
 type testLog struct{ t testing.TB }
 
 func (l testLog) Write(p []byte) (int, error) { l.t.Logf("%s", p); return len(p), nil }
@@ -67,12 +92,7 @@ func newSides(t testing.TB, lim Limits, change ...func(*side)) (a, b *side, addr
 		t.Fatal(err)
 	}
 	a, b = &side{name: "a"}, &side{name: "b"}
-	if a.other, err = NewPeer(fa); err != nil {
-		t.Fatal(err)
-	}
-	if b.other, err = NewPeer(fb); err != nil {
-		t.Fatal(err)
-	}
+	a.other, b.other = newPeers(t, fa, fb)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -375,11 +395,8 @@ func TestPeerIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead, err := NewPeer(fa)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fb.Close()
+	dead, other := newPeers(t, fa, fb)
+	other.Close()
 	var short, tries atomic.Int64
 	_, b, address := newSides(t, Limits{}, func(s *side) {
 		if s.name != "a" {
@@ -399,6 +416,56 @@ func TestPeerIsGone(t *testing.T) {
 	c.expect("b", "POST", "/b", "body")
 	if short.Load() != 1 || tries.Load() != 2 || b.saw.Load() != 1 {
 		t.Fatalf("%d short and %d long tries, b answered %d", short.Load(), tries.Load(), b.saw.Load())
+	}
+}
+
+// What a peer has not taken when it dies is served all the same, and what it has
+// taken is not sent again.
+func TestPeerDiesWithConnectionsInItsSocket(t *testing.T) {
+	fa, fb, err := wire.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	doomed, itself := newPeers(t, fa, fb)
+	var sentTo atomic.Int64
+	a, b, address := newSides(t, Limits{}, func(s *side) {
+		if s.name != "a" {
+			return
+		}
+		s.srv.Route = func(*http.Request) (*Peer, func()) {
+			if sentTo.Load() < 3 {
+				return doomed, func() { sentTo.Add(1) }
+			}
+			return nil, nil
+		}
+	})
+	var clients []*client
+	for i := range 3 {
+		c := dial(t, address)
+		c.write(fmt.Sprintf("POST /b/%d HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody", i))
+		for sentTo.Load() == int64(i) {
+			time.Sleep(time.Millisecond)
+		}
+		clients = append(clients, c)
+	}
+	// It takes the first, then it dies.
+	taker := NewServer(context.Background(), a, Limits{}, log.New(testLog{t}, "", 0))
+	taken, err := taker.receive(itself)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken.drop()
+	itself.Close()
+	doomed.Close()
+	a.srv.Recover(doomed)
+	for i, c := range clients[1:] {
+		c.expect("b", "POST", fmt.Sprintf("/b/%d", i+1), "body")
+	}
+	if _, err := clients[0].br.ReadByte(); err == nil {
+		t.Error("the request that the dead peer had taken was answered")
+	}
+	if n := b.saw.Load(); n != 2 {
+		t.Errorf("b has answered %d requests, want 2", n)
 	}
 }
 

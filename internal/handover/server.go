@@ -147,7 +147,6 @@ func (s *Server) dispatch(c *Conn) {
 				err := p.send(c, false)
 				given()
 				if err == nil {
-					c.Close()
 					return
 				}
 			}
@@ -188,7 +187,11 @@ func (s *Server) Receive(p *Peer) error {
 func (s *Server) receive(p *Peer) (*Conn, error) {
 	for {
 		f, err := p.wire.Recv()
+		if err == nil {
+			p.took() // before anything of it is served
+		}
 		if errors.Is(err, wire.ErrFDsLost) {
+			p.took()
 			s.http.ErrorLog.Printf("connection lost while it was handed over: %v", err)
 			continue
 		}
@@ -276,11 +279,21 @@ func (s *Server) HandOver(w http.ResponseWriter, r *http.Request, p *Peer) {
 		return
 	}
 	c.detach()
-	if err := p.send(c, false); err != nil {
+	if p.send(c, false) != nil {
 		s.again(c)
-		return
 	}
-	c.Close()
+}
+
+// Recover takes back what a dead peer has not taken. Nothing may be sent to it
+// any more.
+func (s *Server) Recover(p *Peer) {
+	for _, k := range p.lost() {
+		if s.Back != nil && k.idle {
+			go s.handBack(k.conn)
+		} else {
+			s.again(k.conn)
+		}
+	}
 }
 
 // again serves a connection that could not be handed over as if it had just
@@ -311,6 +324,7 @@ func (s *Server) handBack(c *Conn) {
 		}
 	}
 	s.http.ErrorLog.Printf("connection of %v closed: nobody took it back", c.RemoteAddr())
+	c.drop()
 }
 
 // Drained waits until s owns no connection, or ctx is done.
@@ -361,7 +375,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.http.Close()
 	}
 	for _, c := range left {
-		c.Close()
+		c.drop()
 	}
 	return err
 }

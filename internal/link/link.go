@@ -22,7 +22,7 @@ type Kind string
 const (
 	Open   Kind = "open"   // serve under Limits; cell: as Cell, load Path, prove it, report Ready or Refused
 	Listen Kind = "listen" // gate: accept from the listening sockets in FDs, report Ready
-	Join   Kind = "join"   // FDs[0] leads to the gate (cell) or to cell Cell of handler Name (gate)
+	Join   Kind = "join"   // FDs lead to the gate (cell) or to cell Cell of handler Name (gate): a socket, and handover's page
 	Table  Kind = "table"  // Routes at Version are in force; answered by Ack
 	Retire Kind = "retire" // cell: give every connection back, end what began within Grace, Stop, report Done
 	Quit   Kind = "quit"   // end what began within Grace, close the rest, report Done

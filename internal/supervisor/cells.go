@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/handover"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/proc"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -14,6 +15,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/andrestc/go-plugserver/internal/wire"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 )
 
 type state int
@@ -310,15 +312,44 @@ func (s *Supervisor) joinCell(c *cell) {
 	if c.joined == s.gate || c.child == nil || c.gone {
 		return
 	}
-	a, b, err := wire.Pair()
+	forCell, forGate, err := joint()
 	if err != nil {
 		s.log.WithError(err).Error("cell cannot be joined to the gate")
 		c.child.Kill()
 		return
 	}
 	c.joined = s.gate
-	c.send(link.Message{Kind: link.Join, FDs: []*os.File{a}})
-	s.gate.send(link.Message{Kind: link.Join, Cell: c.id, Name: c.name, FDs: []*os.File{b}})
+	c.send(link.Message{Kind: link.Join, FDs: forCell})
+	s.gate.send(link.Message{Kind: link.Join, Cell: c.id, Name: c.name, FDs: forGate})
+}
+
+// joint returns what two processes need to hand connections to each other: for
+// each an end of a socket, and the page of memory in which they count.
+func joint() (one, other []*os.File, err error) {
+	a, b, err := wire.Pair()
+	if err != nil {
+		return nil, nil, err
+	}
+	var pages [2]*os.File
+	fd, err := unix.MemfdCreate("hand-over", unix.MFD_CLOEXEC)
+	if err == nil {
+		pages[0] = os.NewFile(uintptr(fd), "page")
+		if err = pages[0].Truncate(handover.PageSize); err == nil {
+			fd, err = unix.FcntlInt(pages[0].Fd(), unix.F_DUPFD_CLOEXEC, 0)
+			pages[1] = os.NewFile(uintptr(fd), "page")
+		}
+	}
+	if err != nil {
+		closeFiles(a, b, pages[0])
+		return nil, nil, err
+	}
+	return []*os.File{a, pages[0]}, []*os.File{b, pages[1]}, nil
+}
+
+func closeFiles(files ...*os.File) {
+	for _, f := range files {
+		f.Close() // of nil is an error, no more
+	}
 }
 
 // record logs what a cell has logged.
