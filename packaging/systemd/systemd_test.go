@@ -324,7 +324,7 @@ func day(t *testing.T, b *box, a artefacts) {
 		never(t, b.load(t, "/greet", func() {
 			b.kill(t, "KILL", b.cell(t, "greet"))
 			eventually(t, "the cell is started again", func() bool { s, _ := b.get("/greet"); return s == 200 })
-		}), 2*clients) // what is in flight, and what is on its way to the cell while it dies
+		}), clients) // what is in flight
 	})
 	step("SIGKILL of the gate", func(t *testing.T) {
 		never(t, b.load(t, "/greet", func() {
