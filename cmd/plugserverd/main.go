@@ -148,11 +148,18 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 			}
 		}
 	})
-	go func() {
-		<-ctx.Done()
-		tell.stopping()
-	}()
-	err = s.Run(ctx)
+	// systemd learns of the stop before anything of it begins.
+	serving, end := context.WithCancel(context.Background())
+	all.Go(func() {
+		select {
+		case <-ctx.Done():
+			tell.stopping()
+			end()
+		case <-beside.Done():
+			end()
+		}
+	})
+	err = s.Run(serving)
 	stop()
 	all.Wait()
 	return errors.Join(err, served)

@@ -178,6 +178,14 @@ func TestQuarantine(t *testing.T) {
 	if h, _ := d.Handler("frail"); h.State != "quarantined" || h.Refusal == nil {
 		t.Errorf("status %+v", h)
 	}
+	// The same file, copied again, is tried again.
+	mark = d.Log.Len()
+	d.Drop("frail", frail(t, "bad only"))
+	d.WaitLogFrom(mark, "another try", Says("frail", "live again: frail"))
+	d.Want("/frail", 200, "bad only")
+	if h, _ := d.Handler("frail"); h.State != "live" || h.Refusal != nil {
+		t.Errorf("status %+v", h)
+	}
 	load.End()
 	load.Unharmed(t)
 	d.Put("frail", frail(t, "mended"))

@@ -169,6 +169,11 @@ func (s *Supervisor) admitted(h *handler, f handlerdir.File, v store.Version, er
 		// The live version again: touched, or copied back.
 		s.drop(h.next)
 		h.next, h.refusal = nil, nil
+		h.rolledBack, h.crashTimes = false, nil
+		if h.quarantined {
+			h.quarantined = false
+			s.alter() // its requests wait again
+		}
 		s.undecided(h)
 	case s.isBad(h, v.Sum) && h.atStart:
 		s.refuse(h, refusalOf{Error: refusal.Crashed(h.name, v.Short(), s.cfg.CrashLimit, s.cfg.CrashWindow, "see the log of that time")})
@@ -272,6 +277,10 @@ func (s *Supervisor) claim(c *cell) {
 	case plan.Waits:
 		c.state = waiting
 	case plan.Denied:
+		if c.again {
+			s.deniedAgain(h, refused)
+			return
+		}
 		s.refuse(h, refusalOf{Error: refused, contested: true})
 	}
 }

@@ -69,7 +69,7 @@ func (s *Supervisor) fallBack(h *handler) bool {
 	versions := s.history[h.name].Versions
 	for i := len(versions) - 1; i >= 0; i-- {
 		sum := versions[i].Sum
-		if sum == h.serve.Sum || s.isBad(h, sum) {
+		if s.isBad(h, sum) {
 			continue
 		}
 		v, err := s.store.Find(sum)
@@ -83,6 +83,20 @@ func (s *Supervisor) fallBack(h *handler) bool {
 		return true
 	}
 	return false
+}
+
+// deniedAgain is called when a version that has served before is not granted
+// its patterns: others have taken them since.
+func (s *Supervisor) deniedAgain(h *handler, r *refusal.Error) {
+	s.log.WithFields(s.fields(h.next)).WithField("reason", r.Reason).Warn("an earlier version is not served: " + h.name)
+	s.drop(h.next)
+	h.next = nil
+	switch {
+	case h.live != nil:
+		s.restartLater(h)
+	case h.refusal != nil:
+		h.refusal.contested = true // it is tried again when a pattern becomes free
+	}
 }
 
 // startAgain starts the version that is to be live.
