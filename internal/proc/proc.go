@@ -49,9 +49,10 @@ type Child struct {
 	exited chan struct{} // closed once the process is reaped and its output read
 	err    error         // set before exited closes
 
-	mu    sync.Mutex // guards the rest
-	tail  []string
-	crash []string
+	mu       sync.Mutex // guards the rest
+	tail     []string
+	tailSize int // bytes
+	crash    []string
 }
 
 // Start runs a child in a process group of its own, so that a terminal's
@@ -136,12 +137,9 @@ func (c *Child) remember(line string) {
 		c.crash = append(c.crash, line)
 	}
 	c.tail = append(c.tail, line)
-	size := 0
-	for _, l := range c.tail {
-		size += len(l) + 1
-	}
-	for len(c.tail) > 1 && size > maxTail {
-		size -= len(c.tail[0]) + 1
+	c.tailSize += len(line) + 1
+	for len(c.tail) > 1 && c.tailSize > maxTail {
+		c.tailSize -= len(c.tail[0]) + 1
 		c.tail = c.tail[1:]
 	}
 }

@@ -42,6 +42,7 @@ type cell struct {
 	patterns []string
 	stats    link.Stats
 
+	logs    bucket
 	overdue *time.Timer // kills it where it does not end in time
 	joined  *gate       // the gate it has a socket to
 	sent    []link.Route
@@ -104,7 +105,9 @@ func (s *Supervisor) start(c *cell) {
 			if stream == "stderr" {
 				level = logrus.WarnLevel
 			}
-			s.log.WithFields(logrus.Fields{"handler": c.name, "stream": stream}).Log(level, line)
+			if s.mayLog(c) {
+				s.log.WithFields(logrus.Fields{"handler": c.name, "stream": stream}).Log(level, line)
+			}
 		},
 	})
 	if err != nil {
@@ -229,6 +232,7 @@ func (s *Supervisor) drop(c *cell) {
 func (s *Supervisor) exited(c *cell) {
 	c.gone = true
 	c.child.Link.Close()
+	s.tellDropped(c, c.logs.told())
 	c.overdue.Stop()
 	delete(s.cells, c.id)
 	s.garbage = true
@@ -352,8 +356,25 @@ func closeFiles(files ...*os.File) {
 	}
 }
 
+// mayLog reports whether one more record of a cell may be logged. Its own
+// goroutines call it, and those that read the cell's output.
+func (s *Supervisor) mayLog(c *cell) bool {
+	ok, dropped := c.logs.take(time.Now())
+	s.tellDropped(c, dropped)
+	return ok
+}
+
+func (s *Supervisor) tellDropped(c *cell, n int) {
+	if n > 0 {
+		s.log.WithField("handler", c.name).Warnf("%d log records of %s were dropped: it may write %d a second", n, c.name, logRate)
+	}
+}
+
 // record logs what a cell has logged.
 func (s *Supervisor) record(c *cell, m link.Message) {
+	if !s.mayLog(c) {
+		return
+	}
 	level, err := logrus.ParseLevel(m.Level)
 	if err != nil || level < logrus.ErrorLevel {
 		level = logrus.ErrorLevel // a handler's panic is not ours
