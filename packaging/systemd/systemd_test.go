@@ -373,7 +373,8 @@ func day(t *testing.T, b *box, a artefacts) {
 			t.Logf("replaced after %v", took.Round(time.Millisecond))
 			b.want(t, "/greet", 200, "two")
 		})
-		never(t, c, clients)
+		// What is in flight, and what comes back to a gate that is killed in its turn.
+		never(t, c, 2*clients)
 		b.run(t, "rm", dropIns+"/watchdog.conf")
 		b.run(t, "systemctl", "daemon-reload")
 	})
