@@ -137,7 +137,7 @@ func (g *Gate) join(m link.Message) {
 		g.record("error", err.Error())
 		return
 	}
-	c := &cell{name: m.Name, peer: p, idle: make(chan struct{})}
+	c := &cell{peer: p, idle: make(chan struct{})}
 	g.cells[m.Cell] = c
 	go func() {
 		<-g.tabled

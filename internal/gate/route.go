@@ -95,7 +95,6 @@ func (rt *route) handOver(w http.ResponseWriter, r *http.Request) bool {
 
 // cell is the gate's side of one cell.
 type cell struct {
-	name string
 	peer *handover.Peer
 
 	mu      sync.Mutex    // guards the rest

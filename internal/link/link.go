@@ -139,13 +139,6 @@ func (c *Conn) Send(m Message) error {
 	return nil
 }
 
-// Queued returns how many messages wait to be written.
-func (c *Conn) Queued() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.queue)
-}
-
 // write is the writer; Close ends it once the queue is written.
 func (c *Conn) write() {
 	defer close(c.done)

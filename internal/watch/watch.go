@@ -1,4 +1,4 @@
-// Package watch merges inotify(7), a poll and explicit kicks into one nudge.
+// Package watch merges inotify(7) and a poll into one nudge.
 // A nudge means "look again" and carries no facts; whatever happened to the
 // directory before a nudge is received, looking after it finds. The poll
 // alone keeps that promise: inotify only makes it quick.
@@ -24,7 +24,6 @@ type Watcher struct {
 	poll   time.Duration
 	report func(error)
 	nudges chan struct{} // capacity 1; never closed
-	kicks  chan struct{} // capacity 1; never closed
 	system system
 
 	// Run's own.
@@ -44,21 +43,12 @@ func New(dir string, poll time.Duration, report func(error)) *Watcher {
 		poll:   poll,
 		report: report,
 		nudges: make(chan struct{}, 1),
-		kicks:  make(chan struct{}, 1),
 		system: realSystem,
 	}
 }
 
 // C returns the channel of nudges. It holds one at most, and is never closed.
 func (w *Watcher) C() <-chan struct{} { return w.nudges }
-
-// Kick asks for a nudge as an event in the directory would. It never blocks.
-func (w *Watcher) Kick() {
-	select {
-	case w.kicks <- struct{}{}:
-	default: // one is on its way
-	}
-}
 
 // Run watches until ctx is done. The first nudge comes when the watch is set
 // up, or is known to fail; the first of a burst comes at once, the others at
@@ -79,8 +69,6 @@ func (w *Watcher) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.kicks:
-			w.nudge()
 		case e, ok := <-events:
 			w.event(e, ok)
 			w.nudge()

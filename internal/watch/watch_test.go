@@ -183,25 +183,6 @@ func TestNudgesDoNotPileUp(t *testing.T) {
 	})
 }
 
-func TestKick(t *testing.T) {
-	bubble(t, newFake(nil), func(r *run) {
-		r.Kick()
-		r.wantNudge(0)
-		for range 10 {
-			r.Kick()
-		}
-		r.wantNudge(gap)
-		r.wantQuiet(time.Second)
-	})
-}
-
-func TestKickNeverBlocks(t *testing.T) {
-	w := New("/h", poll, nil)
-	for range 3 {
-		w.Kick() // nobody runs it
-	}
-}
-
 func TestPollAlone(t *testing.T) {
 	f := newFake(syscall.ENOSYS)
 	bubble(t, f, func(r *run) {
@@ -211,12 +192,9 @@ func TestPollAlone(t *testing.T) {
 			r.wantNudge(poll)
 		}
 		r.wantReports() // once, however often it is tried
-		time.Sleep(gap)
-		r.Kick()
-		r.wantNudge(0)
 
 		f.set(identity{}, nil) // recovers
-		r.wantNudge(poll - gap)
+		r.wantNudge(poll)
 		r.write()
 		r.wantNudge(gap)
 		r.wantReports()
