@@ -21,9 +21,7 @@ type gate struct {
 	accepting bool // it says that it does
 	acked     uint64
 	owed      int
-	pinged    uint64
 	ponged    uint64
-	stats     link.Stats
 }
 
 func (g *gate) send(m link.Message) {
@@ -41,13 +39,7 @@ func (s *Supervisor) startGate() {
 	})
 	if err != nil {
 		s.log.WithError(err).Error("gate cannot be started")
-		time.AfterFunc(restartMin, func() {
-			s.post(func() {
-				if s.gate == nil && !s.stopping {
-					s.startGate()
-				}
-			})
-		})
+		s.startGateLater()
 		return
 	}
 	g := &gate{child: child, began: time.Now()}
@@ -70,6 +62,16 @@ func (s *Supervisor) startGate() {
 		<-child.Exited()
 		s.post(func() { s.gateExited(g) })
 	}()
+}
+
+func (s *Supervisor) startGateLater() {
+	time.AfterFunc(restartMin, func() {
+		s.post(func() {
+			if s.gate == nil && !s.stopping {
+				s.startGate()
+			}
+		})
+	})
 }
 
 // listen makes the gate accept.
@@ -101,9 +103,6 @@ func (s *Supervisor) heardGate(g *gate, m link.Message) {
 	case link.Pong:
 		g.owed = 0
 		g.ponged = m.Seq
-		if m.Stats != nil {
-			g.stats = *m.Stats
-		}
 	case link.Log:
 		level, err := logrus.ParseLevel(m.Level)
 		if err != nil {
@@ -124,13 +123,7 @@ func (s *Supervisor) gateExited(g *gate) {
 	}
 	s.log.WithFields(logrus.Fields{"event": "gate_died", "status": g.child.Status()}).Error("gate died: a new one takes over")
 	if time.Since(g.began) < restartMin {
-		time.AfterFunc(restartMin, func() {
-			s.post(func() {
-				if s.gate == nil && !s.stopping {
-					s.startGate()
-				}
-			})
-		})
+		s.startGateLater()
 		return
 	}
 	s.startGate()
@@ -138,7 +131,7 @@ func (s *Supervisor) gateExited(g *gate) {
 
 // news is a change of the routes that is on its way.
 type news struct {
-	event   string // live or retired
+	event   string // live, rolled_back or retired
 	text    string
 	cell    *cell
 	old     *cell  // retires once the gate has the table; nil if there is none
@@ -244,7 +237,11 @@ func (s *Supervisor) announce() {
 		if n.event == "live" {
 			e = e.WithField("took", time.Since(n.cell.began).Round(100*time.Microsecond))
 		}
-		e.Info(n.text)
+		level := logrus.InfoLevel
+		if n.event == "rolled_back" {
+			level = logrus.ErrorLevel // somebody has to mend the release
+		}
+		e.Log(level, n.text)
 	}
 }
 
@@ -272,7 +269,6 @@ func (s *Supervisor) pingAll() {
 			g.child.Kill()
 			return
 		}
-		g.pinged = s.pingSeq
 		g.send(link.Message{Kind: link.Ping, Seq: s.pingSeq})
 	}
 }
