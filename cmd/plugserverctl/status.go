@@ -2,7 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -11,6 +15,40 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 )
+
+var statusCommand = command{
+	name:  "status",
+	short: "show every handler, and why one is not served",
+	bind: func(flags *flag.FlagSet) runner {
+		asJSON := flags.Bool("json", false, "print one object, for programs")
+		return func(ctx context.Context, s *session) error {
+			st, err := s.client.Status(ctx)
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				return writeJSON(s.out, st)
+			}
+			var b bytes.Buffer
+			writeStatus(&b, st, time.Now())
+			s.out.Write(b.Bytes())
+			return nil
+		}
+	},
+}
+
+// writeJSON writes v indented, with nothing that a terminal could act on.
+func writeJSON(w io.Writer, v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	io.WriteString(w, escapeJSON(b.String()))
+	return nil
+}
 
 // columns is what the table and the text around it fit into.
 const columns = 100

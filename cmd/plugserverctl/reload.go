@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/andrestc/go-plugserver/internal/api"
+)
+
+var reloadCommand = command{
+	name:  "reload",
+	short: "look at the handlers again and wait until all is in force; exit 1 if something was refused",
+	bind:  noFlags(reload),
+}
+
+var releaseCommand = command{
+	name:  "release",
+	args:  "NAME",
+	short: "try a handler's file again that was given up for crashing",
+	bind:  noFlags(release),
+}
+
+func reload(ctx context.Context, s *session) error {
+	re, err := s.client.Reload(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "reloaded: %d live\n", re.Live)
+	// One line a fact, unwrapped: systemd runs this and the journal keeps it.
+	for _, name := range slices.Sorted(maps.Keys(re.Refused)) {
+		showRefusal(s.problems, name, re.Refused[name])
+	}
+	if re.Problem != "" {
+		fmt.Fprintf(s.problems, "problem: %s\n", escape(re.Problem))
+	}
+	if len(re.Refused) > 0 || re.Problem != "" {
+		return errRefused
+	}
+	return nil
+}
+
+// release reports on the one handler.
+func release(ctx context.Context, s *session) error {
+	name := s.arg(0)
+	re, err := s.client.Release(ctx, name)
+	if err != nil {
+		return err
+	}
+	if r, ok := re.Refused[name]; ok {
+		showRefusal(s.problems, name, r)
+		return errRefused
+	}
+	fmt.Fprintf(s.out, "released: %s is live\n", escape(name))
+	return nil
+}
+
+func showRefusal(w io.Writer, name string, r api.Refusal) {
+	fmt.Fprintf(w, "refused %s: %s\n", escape(name), escape(r.Reason))
+	if r.Mend != "" {
+		fmt.Fprintf(w, "  mend: %s\n", escape(r.Mend))
+	}
+}
