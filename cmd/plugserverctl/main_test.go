@@ -26,6 +26,14 @@ type daemon struct {
 func (d daemon) Status(context.Context) (api.Status, error)          { return d.status(time.Now()), nil }
 func (d daemon) Release(context.Context, string) (api.Reload, error) { return d.reload, nil }
 
+func (d daemon) Settle(context.Context, string) (api.Outcome, error) { return api.Outcome{}, nil }
+
+func (d daemon) History(context.Context, string) (api.History, error) { return api.History{}, nil }
+
+func (d daemon) Rollback(context.Context, string, string) (api.Outcome, error) {
+	return api.Outcome{}, nil
+}
+
 func (d daemon) Reload(context.Context) (api.Reload, error) { return d.reload, nil }
 
 func header(now time.Time) api.Daemon {

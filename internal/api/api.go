@@ -35,7 +35,21 @@ type Handler struct {
 	Requests int64     `json:"requests"` // served since its cell started
 	InFlight int64     `json:"in_flight"`
 	// MemoryBytes is the cell's proportional set size (Pss, proc_pid_smaps(5)).
-	MemoryBytes int64 `json:"memory_bytes"`
+	MemoryBytes int64   `json:"memory_bytes"`
+	Descriptors int     `json:"descriptors"`  // that its cell has open
+	Threads     int     `json:"threads"`      // of its cell
+	CPUSeconds  float64 `json:"cpu_seconds"`  // user and system time of its cell
+	Restarts    int     `json:"restarts"`     // of its cell after a death, since the daemon's start
+	MemoryMax   int64   `json:"memory_max"`   // bytes its cell may use; 0: no limit
+	LimitNOFILE int     `json:"limit_nofile"` // descriptors its cell may have open; 0: the daemon's own limit
+	// Cell is the name of the cell binary that runs it; empty while none does.
+	Cell string `json:"cell"`
+	// Group names the cell that it shares with others; empty if its cell is
+	// its own.
+	Group string `json:"group,omitempty"`
+	// Doing is what is being done about the newest file, such as "building a
+	// cell for go1.25.4"; empty if nothing is.
+	Doing string `json:"doing,omitempty"`
 	// Refusal tells of the newest file; a live handler may carry one.
 	Refusal *Refusal `json:"refusal,omitempty"`
 }
@@ -65,6 +79,29 @@ type Reload struct {
 	Live    int                `json:"live"`
 	Refused map[string]Refusal `json:"refused"` // by handler name; empty when all is well
 	Problem string             `json:"problem,omitempty"`
+}
+
+// Outcome answers POST /v1/settle and POST /v1/rollback.
+type Outcome struct {
+	// Handler is what stands under the name now; nil if nothing does.
+	Handler *Handler `json:"handler,omitempty"`
+	// Problem is what kept the daemon from doing all that was asked, beyond
+	// the handler's own refusal; empty when all is well.
+	Problem string `json:"problem,omitempty"`
+}
+
+// History answers GET /v1/history.
+type History struct {
+	Name     string `json:"name"`
+	Versions []Past `json:"versions"` // those that can still be served, the newest first
+}
+
+// Past is a version of a handler that has served, or serves.
+type Past struct {
+	Version string    `json:"version"` // the first 12 hex digits of its file's SHA-256
+	Live    time.Time `json:"live"`    // when it last went live
+	Current bool      `json:"current"` // it serves
+	Bad     bool      `json:"bad"`     // it crashed too often
 }
 
 // Version answers GET /v1/version.

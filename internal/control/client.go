@@ -65,6 +65,27 @@ func (c *Client) Release(ctx context.Context, name string) (re api.Reload, err e
 	return re, err
 }
 
+// Settle has the daemon look at its directory, and waits until the newest file
+// of the handler was tried and what came of it is in force, however long that
+// takes; ctx is the only limit.
+func (c *Client) Settle(ctx context.Context, name string) (o api.Outcome, err error) {
+	err = c.do(ctx, 0, http.MethodPost, "/v1/settle?"+url.Values{"name": {name}}.Encode(), &o)
+	return o, err
+}
+
+// History returns the versions of a handler that can be served.
+func (c *Client) History(ctx context.Context, name string) (h api.History, err error) {
+	err = c.do(ctx, c.quick, http.MethodGet, "/v1/history?"+url.Values{"name": {name}}.Encode(), &h)
+	return h, err
+}
+
+// Rollback has the daemon serve an earlier version of a handler, by default
+// ("") the one before the current, and waits as Settle does.
+func (c *Client) Rollback(ctx context.Context, name, version string) (o api.Outcome, err error) {
+	err = c.do(ctx, 0, http.MethodPost, "/v1/rollback?"+url.Values{"name": {name}, "version": {version}}.Encode(), &o)
+	return o, err
+}
+
 // Version returns the daemon's version.
 func (c *Client) Version(ctx context.Context) (v api.Version, err error) {
 	err = c.do(ctx, c.quick, http.MethodGet, "/v1/version", &v)

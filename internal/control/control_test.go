@@ -24,12 +24,31 @@ type fake struct {
 	status api.Status
 	reload func(ctx context.Context) (api.Reload, error)
 	err    error
+
+	outcome api.Outcome
+	history api.History
+	asked   string // what the last settle, history or rollback was asked
 }
 
 func (f *fake) Status(context.Context) (api.Status, error) { return f.status, f.err }
 
 func (f *fake) Release(_ context.Context, name string) (api.Reload, error) {
 	return api.Reload{Refused: map[string]api.Refusal{name: {Reason: "again"}}}, f.err
+}
+
+func (f *fake) Settle(_ context.Context, name string) (api.Outcome, error) {
+	f.asked = "settle " + name
+	return f.outcome, f.err
+}
+
+func (f *fake) History(_ context.Context, name string) (api.History, error) {
+	f.asked = "history " + name
+	return f.history, f.err
+}
+
+func (f *fake) Rollback(_ context.Context, name, version string) (api.Outcome, error) {
+	f.asked = "rollback " + name + " " + version
+	return f.outcome, f.err
 }
 
 func (f *fake) Reload(ctx context.Context) (api.Reload, error) {
@@ -71,7 +90,8 @@ func TestRoundTrip(t *testing.T) {
 	want := api.Status{
 		Daemon: api.Daemon{Version: "0.1.0", PID: 1, GatePID: 2, Since: since, Handlers: "/h", Listeners: []string{":8080"}},
 		Handlers: []api.Handler{{Name: "a\n", State: api.StateLive, Version: "0123456789ab", Patterns: []string{"/a"}, PID: 3,
-			Since: since, Requests: 4, InFlight: 5, MemoryBytes: 6, Refusal: &api.Refusal{Reason: "r", Mend: "m"}}},
+			Since: since, Requests: 4, InFlight: 5, MemoryBytes: 6, Descriptors: 7, Threads: 8, CPUSeconds: 9.5, Restarts: 10,
+			MemoryMax: 11, LimitNOFILE: 12, Cell: "plugserver-cell", Group: "g", Doing: "d", Refusal: &api.Refusal{Reason: "r", Mend: "m"}}},
 	}
 	wantReload := api.Reload{Live: 1, Refused: map[string]api.Refusal{"a": {Reason: "r", Mend: "m"}}, Problem: "p"}
 	path, _ := serveAt(t, &fake{status: want, reload: func(context.Context) (api.Reload, error) { return wantReload, nil }}, defaultLimits)
@@ -87,9 +107,35 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+func TestHandlersOwn(t *testing.T) {
+	since := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	f := &fake{
+		outcome: api.Outcome{Handler: &api.Handler{Name: "a", State: api.StateLive, Patterns: []string{"/a"}}, Problem: "p"},
+		history: api.History{Name: "a", Versions: []api.Past{{Version: "0123456789ab", Live: since, Current: true}, {Version: "ba9876543210", Bad: true}}},
+	}
+	path, _ := serveAt(t, f, defaultLimits)
+	c := NewClient(path)
+	if got, err := c.Settle(t.Context(), "a&b=c"); err != nil || !reflect.DeepEqual(got, f.outcome) || f.asked != "settle a&b=c" {
+		t.Errorf("settle %q: %+v, %v, want %+v", f.asked, got, err, f.outcome)
+	}
+	if got, err := c.History(t.Context(), "a"); err != nil || !reflect.DeepEqual(got, f.history) || f.asked != "history a" {
+		t.Errorf("history %q: %+v, %v, want %+v", f.asked, got, err, f.history)
+	}
+	if got, err := c.Rollback(t.Context(), "a", "ba98"); err != nil || !reflect.DeepEqual(got, f.outcome) || f.asked != "rollback a ba98" {
+		t.Errorf("rollback %q: %+v, %v, want %+v", f.asked, got, err, f.outcome)
+	}
+	if _, err := c.Rollback(t.Context(), "a", ""); err != nil || f.asked != "rollback a " {
+		t.Errorf("rollback %q: %v", f.asked, err)
+	}
+	f.outcome, f.err = api.Outcome{}, errors.New("handler \"a\" has no earlier version")
+	if _, err := c.Rollback(t.Context(), "a", ""); err == nil || err.Error() != f.err.Error() {
+		t.Errorf("got %v, want %v", err, f.err)
+	}
+}
+
 // TestEndpoints asks with raw requests, as curl --unix-socket would.
 func TestEndpoints(t *testing.T) {
-	path, _ := serveAt(t, &fake{status: api.Status{Handlers: []api.Handler{{Name: "a"}}}}, defaultLimits)
+	path, _ := serveAt(t, &fake{status: api.Status{Handlers: []api.Handler{{Name: "a"}}}, outcome: api.Outcome{Handler: &api.Handler{}}}, defaultLimits)
 	tests := []struct {
 		name, request string
 		code          int
@@ -97,6 +143,10 @@ func TestEndpoints(t *testing.T) {
 	}{
 		{"no null lists", "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n", 200, `"patterns":[]`},
 		{"no null map", "POST /v1/reload HTTP/1.1\r\nHost: x\r\n\r\n", 200, `{"live":0,"refused":{}}`},
+		{"no null list of an outcome", "POST /v1/settle?name=a HTTP/1.1\r\nHost: x\r\n\r\n", 200, `"patterns":[]`},
+		{"no null list of a roll-back", "POST /v1/rollback?name=a HTTP/1.1\r\nHost: x\r\n\r\n", 200, `"patterns":[]`},
+		{"no null history", "GET /v1/history?name=a HTTP/1.1\r\nHost: x\r\n\r\n", 200, `"versions":[]`},
+		{"settle has a method", "GET /v1/settle?name=a HTTP/1.1\r\nHost: x\r\n\r\n", 405, `takes POST`},
 		{"small body", "POST /v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 200, `{"live":0`},
 		{"method", "GET /v1/reload HTTP/1.1\r\nHost: x\r\n\r\n", 405, `{"error":"\"/v1/reload\" takes POST, not \"GET\""}`},
 		{"path", "GET /v2/status HTTP/1.1\r\nHost: x\r\n\r\n", 404, `plugserverctl may be newer`},

@@ -24,6 +24,16 @@ type Backend interface {
 	// Release tries the handler's newest file again, though it crashed too
 	// often, and returns as Reload does.
 	Release(ctx context.Context, name string) (api.Reload, error)
+	// Settle looks at the directory, and returns once the newest file of the
+	// handler was tried, builds included, and what came of it is in force.
+	// Nothing under that name is an outcome, not an error.
+	Settle(ctx context.Context, name string) (api.Outcome, error)
+	// History returns the versions of the handler that can be served.
+	History(ctx context.Context, name string) (api.History, error)
+	// Rollback serves an earlier version of the handler, and returns once it
+	// is live or was refused. The version is one of History's, or "" for the
+	// one before the current.
+	Rollback(ctx context.Context, name, version string) (api.Outcome, error)
 }
 
 // limits is how long a client may take, and how much it may send.
@@ -65,6 +75,19 @@ func serve(ctx context.Context, l net.Listener, b Backend, version api.Version, 
 			}},
 			"/v1/release": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
 				return whole(b.Release(ctx, q.Get("name")))
+			}},
+			"/v1/settle": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
+				return outcome(b.Settle(ctx, q.Get("name")))
+			}},
+			"/v1/history": {http.MethodGet, func(ctx context.Context, q url.Values) (any, error) {
+				h, err := b.History(ctx, q.Get("name"))
+				if h.Versions == nil {
+					h.Versions = []api.Past{}
+				}
+				return h, err
+			}},
+			"/v1/rollback": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
+				return outcome(b.Rollback(ctx, q.Get("name"), q.Get("version")))
 			}},
 			"/v1/version": {http.MethodGet, func(context.Context, url.Values) (any, error) { return version, nil }},
 		},
@@ -196,6 +219,16 @@ func status(ctx context.Context, b Backend) (api.Status, error) {
 		}
 	}
 	return st, nil
+}
+
+// outcome is the backend's, with no nil list.
+func outcome(o api.Outcome, err error) (api.Outcome, error) {
+	if o.Handler != nil && o.Handler.Patterns == nil {
+		h := *o.Handler
+		h.Patterns = []string{}
+		o.Handler = &h
+	}
+	return o, err
 }
 
 // whole leaves no nil map: it would be null in the answer.
