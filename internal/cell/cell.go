@@ -9,6 +9,8 @@ package cell
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log"
 	"log/slog"
 	"maps"
@@ -195,7 +197,11 @@ func (c *Cell) join(files []*os.File) {
 	go func() {
 		defer c.inbound.Done()
 		<-c.opened // before that the gate knows no route to this cell
-		c.server.Receive(p)
+		if err := c.server.Receive(p); errors.Is(err, handover.ErrDescriptors) {
+			// The gate has what was not taken; a new cell gets it.
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}()
 }
 

@@ -161,7 +161,9 @@ var (
 )
 
 // Receive takes the connections that p hands over, until p hands over no
-// more (nil) or fails.
+// more (nil) or fails. Without Route it also ends, with ErrDescriptors, where
+// the process has no descriptor left for one: p keeps that connection, and gets
+// it back when this process ends.
 func (s *Server) Receive(p *Peer) error {
 	if s.Route == nil {
 		// net/http's server takes them from here: one goroutine less to wake.
@@ -187,18 +189,18 @@ func (s *Server) Receive(p *Peer) error {
 func (s *Server) receive(p *Peer) (*Conn, error) {
 	for {
 		f, err := p.wire.Recv()
-		if err == nil {
-			p.took() // before anything of it is served
-		}
-		if errors.Is(err, wire.ErrFDsLost) {
-			p.took()
-			s.http.ErrorLog.Printf("connection lost while it was handed over: %v", err)
-			continue
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, wire.ErrFDsLost) {
 			return nil, err
 		}
-		c, m, err := s.conn(f)
+		var c *Conn
+		var m message
+		if err == nil {
+			c, m, err = s.conn(f)
+		}
+		if err != nil && exhausted(err) && s.Route == nil {
+			return nil, ErrDescriptors
+		}
+		p.took() // before anything of it is served
 		if err != nil {
 			s.http.ErrorLog.Print(err)
 			continue
@@ -210,6 +212,13 @@ func (s *Server) receive(p *Peer) (*Conn, error) {
 		}
 		return c, nil
 	}
+}
+
+// ErrDescriptors says that this process can take no connection.
+var ErrDescriptors = errors.New("take over connection: too many open files")
+
+func exhausted(err error) bool {
+	return errors.Is(err, wire.ErrFDsLost) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // receiver is a peer as a listener.
