@@ -20,8 +20,8 @@ const suffix = ".so"
 
 // Scan looks at every file of dir whose name ends in ".so" and does not begin
 // with a dot. What prev, the snapshot before (nil if there is none), found out
-// about files that have not changed since is not found out again; now must not
-// be before the time given for prev. An error says that the directory cannot
+// about files that have not changed since is not found out again, unless it was
+// of another directory; now must not be before the time given for prev. An error says that the directory cannot
 // be scanned, with the mend; it wraps the system's.
 func Scan(dir string, rules Rules, prev *Snapshot, now time.Time) (*Snapshot, error) {
 	// O_DIRECTORY, so that a FIFO of that name cannot block the open.
@@ -35,6 +35,9 @@ func Scan(dir string, rules Rules, prev *Snapshot, now time.Time) (*Snapshot, er
 	var st unix.Stat_t
 	if err := retry(func() error { return unix.Fstat(s.fd, &st) }); err != nil {
 		return nil, rules.directory(dir, err)
+	}
+	if prev != nil && (prev.Dir.Dev != uint64(st.Dev) || prev.Dir.Ino != st.Ino) {
+		prev, s.prev = nil, nil // what is missing here was never here
 	}
 	names, err := d.Readdirnames(-1)
 	if err != nil {

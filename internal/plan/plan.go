@@ -17,6 +17,8 @@ type Handler struct {
 	// Unread says that the file was refused in the directory: it was never
 	// admitted, and may be once the directory says so.
 	Unread bool
+	// Orphan says that a missing file does not end it.
+	Orphan bool
 }
 
 // Actions bring what there is to what is wanted.
@@ -46,7 +48,7 @@ func Next(snap *handlerdir.Snapshot, have []Handler) Actions {
 		}
 	}
 	for _, h := range have {
-		if _, gone := tried[h.Name]; gone {
+		if _, gone := tried[h.Name]; gone && !h.Orphan {
 			a.Remove = append(a.Remove, h.Name)
 		}
 	}

@@ -24,13 +24,14 @@ func TestNext(t *testing.T) {
 		want  Actions
 	}{
 		{"a new file", []handlerdir.File{settled("a", 1)}, nil, Actions{Admit: []handlerdir.File{settled("a", 1)}}},
-		{"a tried file", []handlerdir.File{settled("a", 1)}, []Handler{{"a", id(1), false}}, Actions{}},
-		{"a changed file", []handlerdir.File{settled("a", 2)}, []Handler{{"a", id(1), false}}, Actions{Admit: []handlerdir.File{settled("a", 2)}}},
-		{"a file being written", []handlerdir.File{unsettled}, []Handler{{"a", id(1), false}}, Actions{}},
-		{"a refused file", []handlerdir.File{refused}, []Handler{{"a", id(1), false}}, Actions{Refuse: []handlerdir.File{refused}}},
-		{"a file refused before", []handlerdir.File{refused}, []Handler{{"a", id(2), true}}, Actions{}},
-		{"a file that can be read at last", []handlerdir.File{settled("a", 1)}, []Handler{{"a", id(1), true}}, Actions{Admit: []handlerdir.File{settled("a", 1)}}},
-		{"a file that is gone", []handlerdir.File{settled("b", 1)}, []Handler{{"a", id(1), false}, {"b", id(1), false}}, Actions{Remove: []string{"a"}}},
+		{"a tried file", []handlerdir.File{settled("a", 1)}, []Handler{{Name: "a", Tried: id(1)}}, Actions{}},
+		{"a changed file", []handlerdir.File{settled("a", 2)}, []Handler{{Name: "a", Tried: id(1)}}, Actions{Admit: []handlerdir.File{settled("a", 2)}}},
+		{"a file being written", []handlerdir.File{unsettled}, []Handler{{Name: "a", Tried: id(1)}}, Actions{}},
+		{"a refused file", []handlerdir.File{refused}, []Handler{{Name: "a", Tried: id(1)}}, Actions{Refuse: []handlerdir.File{refused}}},
+		{"a file refused before", []handlerdir.File{refused}, []Handler{{Name: "a", Tried: id(2), Unread: true}}, Actions{}},
+		{"a file that can be read at last", []handlerdir.File{settled("a", 1)}, []Handler{{Name: "a", Tried: id(1), Unread: true}}, Actions{Admit: []handlerdir.File{settled("a", 1)}}},
+		{"a file that is gone", []handlerdir.File{settled("b", 1)}, []Handler{{Name: "a", Tried: id(1)}, {Name: "b", Tried: id(1)}}, Actions{Remove: []string{"a"}}},
+		{"a file that a directory has lost", nil, []Handler{{Name: "a", Tried: id(1), Orphan: true}}, Actions{}},
 		{"nothing", nil, nil, Actions{}},
 	} {
 		if got := Next(&handlerdir.Snapshot{Files: c.files}, c.have); !reflect.DeepEqual(got, c.want) {

@@ -106,11 +106,39 @@ func Hung(limit time.Duration, tail string) *Error {
 	}
 }
 
+// Exceeded: the cell was beyond a limit before the handler was ready. Why says
+// which.
+func Exceeded(name, why string) *Error {
+	return &Error{
+		Reason: "was killed before it was ready: " + why,
+		Mend:   "mend the leak, or raise MemoryMax= or LimitNOFILE= of [Handler " + name + "] in plugserverd.conf",
+	}
+}
+
+// Starved reports whether a crash with these words was for want of memory or
+// threads, so that the same start may succeed later.
+func Starved(words string) bool {
+	for _, w := range []string{"failed to create new OS thread", "cannot allocate memory", "Resource temporarily unavailable"} {
+		if strings.Contains(words, w) {
+			return true
+		}
+	}
+	return false
+}
+
 // Crashed: the version crashed n times within window, last as how says.
 func Crashed(name, version string, n int, window time.Duration, how string) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("version %s crashed %d times within %v, last with %s", version, n, window, how),
 		Mend:   "copy a mended file; or try this one again: plugserverctl release " + shellWord(name),
+	}
+}
+
+// RolledBack: an operator has rolled the version back.
+func RolledBack(name, version string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("version %s was rolled back by plugserverctl rollback", version),
+		Mend:   "copy a newer file; or serve this one after all: plugserverctl release " + shellWord(name),
 	}
 }
 

@@ -129,10 +129,32 @@ func Full(dir string, cause error) error {
 	return &caused{
 		refusal: &Error{
 			Reason: fmt.Sprintf("write to store %q: %s", dir, errnoText(cause)),
-			Mend:   "free some space there (df " + shellWord(dir) + "), then plugserverctl reload",
+			Mend:   "free some space there (df " + shellWord(dir) + "): the file is tried again by itself",
 		},
 		cause: cause,
 	}
+}
+
+// Replaced words that the directory dir is not the one of before, and has no
+// file of the handlers names.
+func Replaced(dir string, names []string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("handlers directory %q was replaced, by mount or by move, and has no file of %s: they go on serving", dir, list(names, 5)),
+		Mend:   "copy their files into it, or end them with plugserverctl reload",
+	}
+}
+
+// Passing reports whether an error may be gone in a while, though nobody mends
+// the file: the machine or the daemon is out of something.
+func Passing(err error) bool {
+	for _, errno := range []syscall.Errno{
+		syscall.EAGAIN, syscall.EDQUOT, syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ENOSPC, syscall.ETXTBSY,
+	} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // A caused is a refusal that still answers errors.Is for what caused it.

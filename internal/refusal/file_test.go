@@ -50,7 +50,7 @@ func TestCausedRefusalsAnswerForTheirCause(t *testing.T) {
 		{Directory("/h", "plugserver", missing), fs.ErrNotExist, `read handlers directory "/h": no such file or directory; create it with mkdir -p /h, or name another with --handlers`},
 		{Directory("/h", "plugserver", syscall.EACCES), fs.ErrPermission, `read handlers directory "/h": permission denied; let the daemon's group in: chgrp plugserver /h && chmod g+rx /h`},
 		{Directory("/h", "plugserver", syscall.ENOTDIR), syscall.ENOTDIR, `read handlers directory "/h": not a directory; name a directory with --handlers`},
-		{Full("/s", syscall.ENOSPC), syscall.ENOSPC, `write to store "/s": no space left on device; free some space there (df /s), then plugserverctl reload`},
+		{Full("/s", syscall.ENOSPC), syscall.ENOSPC, `write to store "/s": no space left on device; free some space there (df /s): the file is tried again by itself`},
 	} {
 		err := fmt.Errorf("scan: %w", tt.err)
 		if tt.err.Error() != tt.text {

@@ -23,11 +23,14 @@ func (e *Error) Error() string {
 }
 
 // From returns the refusal in err's chain. An error that is no refusal
-// becomes one whose mend points at the log.
+// becomes one whose mend points at the log, or says that none is needed.
 func From(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
 		return e
+	}
+	if Passing(err) {
+		return &Error{Reason: err.Error(), Mend: "free memory, descriptors or room: the file is tried again by itself"}
 	}
 	return &Error{Reason: err.Error(), Mend: "see the log of plugserverd"}
 }
