@@ -35,13 +35,16 @@ type Handler struct {
 	Requests int64     `json:"requests"` // served since its cell started
 	InFlight int64     `json:"in_flight"`
 	// MemoryBytes is the cell's proportional set size (Pss, proc_pid_smaps(5)).
-	MemoryBytes int64   `json:"memory_bytes"`
-	Descriptors int     `json:"descriptors"`  // that its cell has open
-	Threads     int     `json:"threads"`      // of its cell
-	CPUSeconds  float64 `json:"cpu_seconds"`  // user and system time of its cell
-	Restarts    int     `json:"restarts"`     // of its cell after a death, since the daemon's start
-	MemoryMax   int64   `json:"memory_max"`   // bytes its cell may use; 0: no limit
-	LimitNOFILE int     `json:"limit_nofile"` // descriptors its cell may have open; 0: the daemon's own limit
+	MemoryBytes int64 `json:"memory_bytes"`
+	// PrivateBytes is the memory that would be free if the cell ended; what
+	// MemoryMax bounds.
+	PrivateBytes int64   `json:"private_bytes"`
+	Descriptors  int     `json:"descriptors"`  // that its cell has open
+	Threads      int     `json:"threads"`      // of its cell
+	CPUSeconds   float64 `json:"cpu_seconds"`  // user and system time of its cell
+	Restarts     int     `json:"restarts"`     // of its cell after a death, since the daemon's start
+	MemoryMax    int64   `json:"memory_max"`   // bytes its cell may use; 0: no limit
+	LimitNOFILE  int     `json:"limit_nofile"` // descriptors its cell may have open; 0: the daemon's own limit
 	// Cell is the name of the cell binary that runs it; empty while none does.
 	Cell string `json:"cell"`
 	// Group names the cell that it shares with others; empty if its cell is

@@ -67,6 +67,12 @@ func TestCellDies(t *testing.T) {
 		if err := AwaitDeath(h.PID, patience); err != nil {
 			t.Fatal(err)
 		}
+		if path == "/mortal/panics" {
+			e := d.WaitLogFrom(mark, "crash", event("crashed", "mortal"))
+			if !strings.Contains(e.Get("reason"), "panic: beyond help in ") || !strings.Contains(e.Get("frames"), "Handlers.func2.") || !strings.Contains(e.Get("frames"), "main.go:14") {
+				t.Errorf("the crash is not told well: %s", e.Raw)
+			}
+		}
 		// Held until it is back; the pause before that doubles.
 		for range 3 {
 			if s, b := d.Get("/mortal"); s != 200 || b == fmt.Sprintf("pid %d", h.PID) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,8 +24,6 @@ const (
 	maxLine = 8 << 10
 	// maxTail bounds what Tail keeps.
 	maxTail = 4 << 10
-	// maxCrash bounds what Crash keeps, in lines.
-	maxCrash = 12
 	// lingering bounds the wait for output after the exit: a grandchild may
 	// hold the pipes.
 	lingering = time.Second
@@ -35,6 +34,8 @@ type Spec struct {
 	Path string
 	Args []string
 	Env  []string
+	// Limits end the child when it is beyond them.
+	Limits Limits
 	// Output gets each line that the child prints, without its end. It is
 	// called from two goroutines, one for each stream.
 	Output func(stream, line string)
@@ -53,6 +54,7 @@ type Child struct {
 	tail     []string
 	tailSize int // bytes
 	crash    []string
+	exceeded string
 }
 
 // Start runs a child in a process group of its own, so that a terminal's
@@ -65,7 +67,7 @@ func Start(spec Spec) (*Child, error) {
 	defer theirs.Close()
 	c := &Child{exited: make(chan struct{})}
 	c.cmd = exec.Command(spec.Path, spec.Args...)
-	c.cmd.Env = spec.Env
+	c.cmd.Env = spec.Limits.environ(spec.Env)
 	c.cmd.ExtraFiles = []*os.File{theirs}
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var readers sync.WaitGroup
@@ -96,8 +98,16 @@ func Start(spec Spec) (*Child, error) {
 		return nil, fmt.Errorf("start %q: %w", spec.Path, err)
 	}
 	c.PID = c.cmd.Process.Pid
-	if c.Link, err = link.New(ours); err != nil {
+	if c.Link, err = link.New(ours); err == nil {
+		if err = spec.Limits.apply(c.PID); err != nil {
+			c.Link.Close()
+		}
+	}
+	if err != nil {
 		c.Kill()
+	}
+	if spec.Limits != (Limits{}) {
+		go c.watch(spec.Limits)
 	}
 	go func() {
 		c.err = c.cmd.Wait()
@@ -121,7 +131,7 @@ func (c *Child) read(r io.Reader, stream string, output func(stream, line string
 	for {
 		b, err := br.ReadSlice('\n')
 		if line := strings.TrimRight(string(b), "\r\n"); line != "" || len(b) > 0 {
-			c.remember(line)
+			c.remember(stream, line)
 			output(stream, line)
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
@@ -130,11 +140,16 @@ func (c *Child) read(r io.Reader, stream string, output func(stream, line string
 	}
 }
 
-func (c *Child) remember(line string) {
+func (c *Child) remember(stream, line string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n := len(c.crash); n > 0 && n < maxCrash || n == 0 && beginsCrash(line) {
-		c.crash = append(c.crash, line)
+	if stream == "stderr" {
+		switch n := len(c.crash); {
+		case beginsCrash(line) && (n == 0 || slices.ContainsFunc(c.crash, beginsStack)):
+			c.crash = []string{line} // what looked like a crash before was none
+		case n > 0 && n < maxCrash:
+			c.crash = append(c.crash, line)
+		}
 	}
 	c.tail = append(c.tail, line)
 	c.tailSize += len(line) + 1
@@ -144,23 +159,12 @@ func (c *Child) remember(line string) {
 	}
 }
 
-// beginsCrash recognises the first line of what the Go runtime prints when it
-// ends a process.
-func beginsCrash(line string) bool {
-	for _, p := range []string{"panic: ", "fatal error: ", "unexpected fault address ", "SIGSEGV: ", "SIGABRT: ", "runtime: goroutine stack exceeds "} {
-		if strings.HasPrefix(line, p) {
-			return true
-		}
-	}
-	return false
-}
-
-// Crash returns the first lines of what the Go runtime printed when it ended
-// the child, at most 12; none where it did not.
-func (c *Child) Crash() []string {
+// Crash returns what the Go runtime printed when it ended the child, and
+// whether it did.
+func (c *Child) Crash() (Crash, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]string(nil), c.crash...)
+	return parseCrash(c.crash), len(c.crash) > 0
 }
 
 // Tail returns the last lines that the child printed, at most 4 KiB or one
@@ -177,9 +181,12 @@ func (c *Child) Kill() { c.cmd.Process.Kill() }
 // Exited is closed once the child is gone and its output was read.
 func (c *Child) Exited() <-chan struct{} { return c.exited }
 
-// Status says how the child ended: "exit status 2", "signal: killed". It may
-// be called once Exited is closed.
+// Status says how the child ended: "exit status 2", "signal: killed", or which
+// limit it was killed for. It may be called once Exited is closed.
 func (c *Child) Status() string {
+	if why := c.Exceeded(); why != "" {
+		return "killed: " + why
+	}
 	if c.err == nil {
 		return "exit status 0"
 	}

@@ -40,6 +40,24 @@ func TestMain(m *testing.M) {
 		fmt.Print("one\r\ntwo\n", strings.Repeat("x", 3*maxLine), "\n\nlast")
 		fmt.Fprintln(os.Stderr, "wrong")
 		os.Exit(3)
+	case "hog": // takes memory without end
+		var all [][]byte
+		for {
+			b := make([]byte, 1<<20)
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
+			}
+			all = append(all, b)
+			if len(all) > 4<<10 {
+				panic("nobody minds")
+			}
+		}
+	case "leak": // opens files until it cannot
+		for {
+			if _, err := os.Open(os.DevNull); err != nil {
+				select {}
+			}
+		}
 	case "deaf": // reads nothing, ends by force alone
 		select {}
 	case "heir": // leaves its output to a process that goes on
@@ -51,6 +69,8 @@ func TestMain(m *testing.M) {
 		fmt.Println(cmd.Process.Pid)
 	}
 }
+
+var self = os.Args[0]
 
 // lines collects what a child prints.
 type lines struct {
@@ -70,7 +90,7 @@ func (l *lines) add(stream, line string) {
 func start(t *testing.T, what string) (*Child, *lines) {
 	t.Helper()
 	var l lines
-	c, err := Start(Spec{Path: os.Args[0], Env: []string{"PROC_CHILD=" + what, "GORACE=atexit_sleep_ms=0"}, Output: l.add})
+	c, err := Start(Spec{Path: self, Env: []string{"PROC_CHILD=" + what, "GORACE=atexit_sleep_ms=0"}, Output: l.add})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,17 +25,22 @@ type Record struct {
 	// Seq is the handler's seniority: the lower went live earlier.
 	Seq      int64    `json:"seq"`
 	Patterns []string `json:"patterns"` // of the newest version
-	// Versions are the newest last. SaveHistory keeps the last 3.
+	// Versions are the newest last; an earlier one that serves again keeps its
+	// place. SaveHistory keeps the last 3.
 	Versions []Served `json:"versions"`
+	// Serves is the sum of the one that is live.
+	Serves string `json:"serves,omitempty"`
 	// Bad are the sums of versions that crashed too often, of those there
 	// are copies or files of.
 	Bad []string `json:"bad,omitempty"`
+	// Held is the sum of the newest file where an operator has rolled it back.
+	Held string `json:"held,omitempty"`
 }
 
 // Served is one version that was live.
 type Served struct {
 	Sum  string    `json:"sum"`  // of its copy, see Version
-	Live time.Time `json:"live"` // since when
+	Live time.Time `json:"live"` // when it last went live
 }
 
 // historyDocument is the file's content.

@@ -34,7 +34,9 @@ type cell struct {
 	id       uint64
 	name     string
 	version  store.Version
-	again    bool // it replaces one of the same version that died
+	settings Settings
+	again    bool // it serves a version that has served before
+	rollBack bool // and an earlier one than serves now
 	state    state
 	child    *proc.Child // nil before it runs
 	gone     bool        // its process was reaped
@@ -67,7 +69,7 @@ func (c *cell) send(m link.Message) {
 
 func (s *Supervisor) newCell(h *handler, v store.Version) *cell {
 	s.lastCell++
-	return &cell{id: s.lastCell, name: h.name, version: v, began: time.Now()}
+	return &cell{id: s.lastCell, name: h.name, version: v, settings: s.settings(h.name), began: time.Now()}
 }
 
 // enqueue starts a cell as soon as there is a slot.
@@ -98,8 +100,9 @@ func (s *Supervisor) dequeue() {
 func (s *Supervisor) start(c *cell) {
 	c.state, c.began = starting, time.Now()
 	child, err := proc.Start(proc.Spec{
-		Path: s.cfg.Cell,
-		Env:  cleanEnv(os.Environ()),
+		Path:   s.cfg.Cell,
+		Env:    cleanEnv(os.Environ()),
+		Limits: c.settings.Limits,
 		Output: func(stream, line string) {
 			level := logrus.InfoLevel
 			if stream == "stderr" {
@@ -113,7 +116,7 @@ func (s *Supervisor) start(c *cell) {
 	if err != nil {
 		delete(s.cells, c.id)
 		c.gone = true
-		s.failed(c, refusal.From(fmt.Errorf("start a cell: %w", err)))
+		s.failed(c, notServed(fmt.Errorf("start a cell: %w", err)))
 		return
 	}
 	c.child = child
@@ -121,7 +124,7 @@ func (s *Supervisor) start(c *cell) {
 	c.overdue = time.AfterFunc(s.cfg.StartTimeout, func() {
 		s.post(func() {
 			if c.state == starting && !c.gone {
-				s.failed(c, refusal.Hung(s.cfg.StartTimeout, tail(c)))
+				s.failed(c, refusalOf{Error: refusal.Hung(s.cfg.StartTimeout, printed(c))})
 			}
 		})
 	})
@@ -158,7 +161,7 @@ func (s *Supervisor) heard(c *cell, m link.Message) {
 		s.proved(c, m.Patterns)
 	case link.Refused:
 		if c.state == starting && m.Refusal != nil {
-			s.failed(c, m.Refusal)
+			s.failed(c, refusalOf{Error: m.Refusal})
 		}
 	case link.Ack:
 		c.acked = max(c.acked, min(m.Version, s.table))
@@ -183,7 +186,7 @@ func (s *Supervisor) proved(c *cell, patterns []string) {
 	c.overdue.Stop()
 	for _, p := range patterns {
 		if err := routes.Valid(p); err != nil {
-			s.failed(c, refusal.Pattern(err))
+			s.failed(c, refusalOf{Error: refusal.Pattern(err)})
 			return
 		}
 	}
@@ -195,7 +198,7 @@ func (s *Supervisor) proved(c *cell, patterns []string) {
 }
 
 // failed ends a cell that did not become live.
-func (s *Supervisor) failed(c *cell, r *refusal.Error) {
+func (s *Supervisor) failed(c *cell, r refusalOf) {
 	again := c.again
 	s.drop(c)
 	h := s.handlers[c.name]
@@ -203,12 +206,21 @@ func (s *Supervisor) failed(c *cell, r *refusal.Error) {
 		return
 	}
 	h.next = nil
-	if again {
-		s.log.WithFields(s.fields(c)).WithField("reason", r.Reason).Error("restart failed: " + c.name)
-		s.failedAgain(h, r.Reason)
+	if !again {
+		s.refuse(h, r)
 		return
 	}
-	s.refuse(h, refusalOf{Error: r})
+	s.log.WithFields(s.fields(c)).WithField("reason", r.Reason).Error("restart failed: " + c.name)
+	h.failure = r.Reason
+	switch {
+	case h.live != nil && !h.live.dead():
+		h.serve = h.live.version // which is as well as before
+		s.undecided(h)
+	case r.passing:
+		s.restartLater(h)
+	default:
+		s.failedAgain(h, r.Reason)
+	}
 }
 
 // drop kills a cell that is not wanted any more.
@@ -238,7 +250,7 @@ func (s *Supervisor) exited(c *cell) {
 	s.garbage = true
 	switch c.state {
 	case starting, waiting:
-		s.failed(c, refusal.Died(c.child.Status(), tail(c)))
+		s.failed(c, diedEarly(c))
 	case live:
 		s.crashed(c)
 	case retiring:
@@ -248,23 +260,51 @@ func (s *Supervisor) exited(c *cell) {
 	s.dequeue()
 }
 
-// tail is the end of a cell's output, on one line: of a crash its first
-// lines, which say what happened, for the last are the stack's far end.
-func tail(c *cell) string {
-	if lines := c.child.Crash(); len(lines) > 0 {
-		return strings.Join(lines, " | ")
+// diedEarly is the refusal of a cell that ended before it was ready.
+func diedEarly(c *cell) refusalOf {
+	if why := c.child.Exceeded(); why != "" {
+		return refusalOf{Error: refusal.Exceeded(c.name, why)}
 	}
-	lines := c.child.Tail()
-	return strings.Join(lines[max(0, len(lines)-12):], " | ")
+	crash, _ := c.child.Crash()
+	return refusalOf{Error: refusal.Died(c.child.Status(), printed(c)), passing: refusal.Starved(crash.Words)}
+}
+
+// printed is the end of a cell's output, on one line: of a crash what the
+// runtime said, and where in the handler it was.
+func printed(c *cell) string {
+	crash, crashed := c.child.Crash()
+	if !crashed {
+		lines := c.child.Tail()
+		return strings.Join(lines[max(0, len(lines)-12):], " | ")
+	}
+	if frames := crash.Handler(); len(frames) > 0 {
+		return crash.Words + " in " + frames[0].String()
+	}
+	return crash.Words
 }
 
 // died says how a cell ended, and what it printed last.
 func died(c *cell) string {
-	if t := tail(c); t != "" {
+	if t := printed(c); t != "" && c.child.Exceeded() == "" {
 		return c.child.Status() + "; it printed: " + t
 	}
 	return c.child.Status()
 }
+
+// framesOf names the handler's frames on the stack that a cell died with, the
+// innermost first.
+func framesOf(c *cell) string {
+	crash, _ := c.child.Crash()
+	frames := crash.Handler()
+	var names []string
+	for _, f := range frames[:min(len(frames), framesTold)] {
+		names = append(names, f.String())
+	}
+	return strings.Join(names, " < ")
+}
+
+// framesTold bounds the frames in one record.
+const framesTold = 10
 
 // crashed starts a live cell that died again. Its requests wait at the gate.
 func (s *Supervisor) crashed(c *cell) {
@@ -272,9 +312,13 @@ func (s *Supervisor) crashed(c *cell) {
 	if h == nil || h.live != c || s.stopping {
 		return
 	}
-	s.log.WithFields(s.fields(c)).WithFields(logrus.Fields{
+	e := s.log.WithFields(s.fields(c)).WithFields(logrus.Fields{
 		"event": "crashed", "status": c.child.Status(), "reason": died(c),
-	}).Error("crashed: " + c.name)
+	})
+	if frames := framesOf(c); frames != "" {
+		e = e.WithField("frames", frames)
+	}
+	e.Error("crashed: " + c.name)
 	if time.Since(c.began) > restartReset {
 		h.crashes = 0
 	}
@@ -290,6 +334,7 @@ func (s *Supervisor) restartLater(h *handler) {
 		pause = min(restartMin<<min(h.crashes-1, 20), restartMax)
 	}
 	h.crashes++
+	h.restarts++
 	h.restart = time.AfterFunc(pause, func() {
 		s.post(func() {
 			h.restart = nil
@@ -318,8 +363,8 @@ func (s *Supervisor) joinCell(c *cell) {
 	}
 	forCell, forGate, err := joint()
 	if err != nil {
-		s.log.WithError(err).Error("cell cannot be joined to the gate")
-		c.child.Kill()
+		s.log.WithError(err).Error("cell cannot be joined to the gate: it is tried again")
+		s.later(s.alter)
 		return
 	}
 	c.joined = s.gate
@@ -390,7 +435,7 @@ func (s *Supervisor) record(c *cell, m link.Message) {
 }
 
 // reserved are the fields by which an operator knows an event.
-var reserved = map[string]bool{"event": true, "reason": true, "mend": true, "patterns": true, "error": true}
+var reserved = map[string]bool{"event": true, "reason": true, "mend": true, "patterns": true, "error": true, "frames": true, "status": true}
 
 func (s *Supervisor) fields(c *cell) logrus.Fields {
 	f := logrus.Fields{"handler": c.name, "version": c.version.Short()}

@@ -83,8 +83,10 @@ func (s *Supervisor) listen() {
 	for _, f := range s.cfg.Listeners {
 		fd, err := syscall.Dup(int(f.Fd()))
 		if err != nil {
-			s.log.WithError(err).Error("listening socket cannot be given to the gate")
-			continue
+			s.log.WithError(err).Error("listening socket cannot be given to the gate: it is tried again")
+			closeFiles(files...)
+			s.later(s.listen)
+			return
 		}
 		syscall.CloseOnExec(fd)
 		files = append(files, os.NewFile(uintptr(fd), f.Name()))

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/elfplug"
@@ -18,6 +19,12 @@ type refusalOf struct {
 	*refusal.Error
 	contested bool // it is tried again when a pattern becomes free
 	unread    bool // it was refused in the directory, before it was admitted
+	passing   bool // it was refused for want of something: it is tried again soon
+}
+
+// notServed is the refusal for an error of admission or start.
+func notServed(err error) refusalOf {
+	return refusalOf{Error: refusal.From(err), passing: refusal.Passing(err)}
 }
 
 // scan looks at the whole directory, in a goroutine: the file system may be
@@ -44,10 +51,10 @@ func (s *Supervisor) looked(scan uint64, snap *handlerdir.Snapshot, err error) {
 	case s.stopping:
 		return
 	case err != nil:
-		if s.problem != err.Error() {
+		if s.lost != err.Error() {
 			s.log.WithError(err).WithField("event", "directory_lost").Error("handlers directory cannot be read: what is live stays live")
 		}
-		s.problem = err.Error()
+		s.lost = err.Error()
 		if s.snapshot == nil {
 			// What was live before serves from the store.
 			for name := range s.history {
@@ -57,10 +64,11 @@ func (s *Supervisor) looked(scan uint64, snap *handlerdir.Snapshot, err error) {
 			}
 		}
 	default:
-		if s.problem != "" {
+		if s.lost != "" {
 			s.log.Info("handlers directory can be read again")
 		}
-		s.problem, s.snapshot = "", snap
+		s.orphan(snap, scan)
+		s.lost, s.snapshot = "", snap
 		if snap.LookAgain > 0 {
 			s.unsettled = true
 			time.AfterFunc(snap.LookAgain, func() { s.post(s.scan) })
@@ -79,7 +87,9 @@ func (s *Supervisor) reconcile() {
 	}
 	have := make([]plan.Handler, 0, len(s.handlers))
 	for _, h := range s.handlers {
-		have = append(have, plan.Handler{Name: h.name, Tried: h.tried, Unread: h.refusal != nil && h.refusal.unread})
+		have = append(have, plan.Handler{
+			Name: h.name, Tried: h.tried, Unread: h.refusal != nil && h.refusal.unread, Orphan: h.orphan,
+		})
 	}
 	todo := plan.Next(s.snapshot, have)
 	for _, name := range todo.Remove {
@@ -164,7 +174,7 @@ func (s *Supervisor) admitted(h *handler, f handlerdir.File, v store.Version, er
 		h.tried = handlerdir.ID{}
 		s.scan()
 	case err != nil:
-		s.refuse(h, refusalOf{Error: refusal.From(err)})
+		s.refuse(h, notServed(err))
 	case h.live != nil && h.live.version.Sum == v.Sum:
 		// The live version again: touched, or copied back.
 		s.drop(h.next)
@@ -177,6 +187,8 @@ func (s *Supervisor) admitted(h *handler, f handlerdir.File, v store.Version, er
 		s.undecided(h)
 	case s.isBad(h, v.Sum) && h.atStart:
 		s.refuse(h, refusalOf{Error: refusal.Crashed(h.name, v.Short(), s.cfg.CrashLimit, s.cfg.CrashWindow, "see the log of that time")})
+	case s.history[h.name].Held == v.Sum && h.atStart:
+		s.refuse(h, refusalOf{Error: refusal.RolledBack(h.name, v.Short())})
 	default:
 		s.drop(h.next)
 		h.next = s.newCell(h, v)
@@ -190,7 +202,15 @@ func (s *Supervisor) refuse(h *handler, r refusalOf) {
 	h.admitting = false
 	s.drop(h.next)
 	h.next = nil
+	known := h.refusal != nil && h.refusal.Reason == r.Reason
 	h.refusal = &r
+	if r.passing {
+		s.tryLater(h)
+		if known {
+			s.undecided(h)
+			return
+		}
+	}
 	entry := s.log.WithFields(logrus.Fields{
 		"event": "refused", "handler": h.name, "reason": r.Reason, "mend": r.Mend,
 	})
@@ -202,6 +222,71 @@ func (s *Supervisor) refuse(h *handler, r refusalOf) {
 		s.fallBack(h) // to what the supervisor before had live
 	}
 	s.undecided(h)
+}
+
+// tryLater tries a handler's file again after a pause that doubles.
+func (s *Supervisor) tryLater(h *handler) {
+	refused := h.refusal
+	pause := min(passingMin<<min(h.passes, 20), passingMax)
+	h.passes++
+	time.AfterFunc(pause, func() {
+		s.post(func() {
+			if s.handlers[h.name] == h && h.refusal == refused && h.next == nil && !h.admitting {
+				h.tried = handlerdir.ID{}
+				s.retry = true
+			}
+		})
+	})
+}
+
+// orphan keeps the handlers that have no file in a directory that is not the
+// one of before: nobody has removed them. It may have been unmounted, or
+// its successor is still being filled. A reload ends them.
+func (s *Supervisor) orphan(snap *handlerdir.Snapshot, scan uint64) {
+	here := make(map[string]bool)
+	for _, f := range snap.Files {
+		here[f.Name] = true
+	}
+	replaced := s.snapshot != nil && (snap.Dir.Dev != s.snapshot.Dir.Dev || snap.Dir.Ino != s.snapshot.Dir.Ino)
+	var names []string
+	for _, h := range s.handlers {
+		switch {
+		case here[h.name] || scan >= s.accept && s.accept > 0:
+			h.orphan = false
+		case replaced && h.live != nil && !h.orphan:
+			h.orphan = true
+			names = append(names, h.name)
+		}
+	}
+	if scan >= s.accept {
+		s.accept = 0
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		s.log.WithFields(logrus.Fields{"event": "directory_lost", "reason": refusal.Replaced(s.cfg.Handlers, names).Error()}).
+			Error("handlers directory was replaced: what is live stays live")
+	}
+}
+
+// problem is what ails the daemon as a whole, "" if nothing does.
+func (s *Supervisor) problem() string {
+	var all, orphans []string
+	for _, h := range s.handlers {
+		if h.orphan {
+			orphans = append(orphans, h.name)
+		}
+	}
+	if s.lost != "" {
+		all = append(all, s.lost)
+	}
+	if len(orphans) > 0 {
+		slices.Sort(orphans)
+		all = append(all, refusal.Replaced(s.cfg.Handlers, orphans).Error())
+	}
+	if s.misconfigured != "" {
+		all = append(all, s.misconfigured)
+	}
+	return strings.Join(all, "; ")
 }
 
 // undecided is called when h was tried: juniors may wait for what it claims,
@@ -309,14 +394,18 @@ func (s *Supervisor) promote(h *handler, c *cell) {
 	h.since = time.Now()
 	c.state = live
 	switch {
-	case h.rolledBack && c.again && (old == nil || old.version.Sum != c.version.Sum):
+	case c.rollBack:
+		h.rolledBack = true
 		s.publish(news{event: "rolled_back", text: "rolled back: " + h.name, cell: c, old: old})
 	case c.again:
 		s.publish(news{event: "live", text: "live again: " + h.name, cell: c, old: old})
 	default:
-		h.refusal, h.crashes, h.crashTimes = nil, 0, nil
+		h.refusal, h.crashes, h.crashTimes, h.passes = nil, 0, nil, 0
 		h.rolledBack, h.quarantined = false, false
 		s.publish(news{event: "live", text: "live: " + h.name, cell: c, old: old})
+		r := s.history[h.name]
+		r.Held = ""
+		s.history[h.name] = r
 	}
 	s.served(h, c)
 	if old != nil && plan.Freed(old.patterns, c.patterns) {
@@ -332,9 +421,18 @@ func (s *Supervisor) served(h *handler, c *cell) {
 		s.lastSeq++
 		r.Seq = s.lastSeq
 	}
-	r.Patterns = c.patterns
-	others := slices.DeleteFunc(slices.Clone(r.Versions), func(v store.Served) bool { return v.Sum == c.version.Sum })
-	r.Versions = append(others, store.Served{Sum: c.version.Sum, Live: h.since})
+	r.Patterns, r.Serves = c.patterns, c.version.Sum
+	now := store.Served{Sum: c.version.Sum, Live: h.since}
+	r.Versions = slices.Clone(r.Versions)
+	at := slices.IndexFunc(r.Versions, func(v store.Served) bool { return v.Sum == now.Sum })
+	switch {
+	case at >= 0 && c.again:
+		r.Versions[at] = now
+	case at >= 0:
+		r.Versions = append(slices.Delete(r.Versions, at, at+1), now)
+	default:
+		r.Versions = append(r.Versions, now)
+	}
 	r.Versions = r.Versions[max(0, len(r.Versions)-3):]
 	r.Bad = slices.DeleteFunc(slices.Clone(r.Bad), func(sum string) bool { return sum == c.version.Sum })
 	s.history[h.name] = r

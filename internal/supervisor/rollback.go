@@ -1,11 +1,14 @@
 package supervisor
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/sirupsen/logrus"
 )
 
@@ -56,6 +59,68 @@ func (s *Supervisor) giveUp(h *handler, how string) {
 	}
 }
 
+// rollBack makes another version take over because an operator says so; an
+// empty one is the newest before that which serves. The error says why there is
+// none.
+func (s *Supervisor) rollBack(h *handler, version string) (store.Version, error) {
+	sum, err := s.past(h, version)
+	if err != nil {
+		return store.Version{}, err
+	}
+	v, err := s.store.Find(sum)
+	if err != nil {
+		return v, err
+	}
+	if h.restart != nil {
+		h.restart.Stop()
+		h.restart = nil
+	}
+	s.drop(h.next)
+	h.serve, h.failure = v, ""
+	s.startAgain(h)
+	h.next.rollBack = true
+	return v, nil
+}
+
+// past is the sum of the version that rollBack is to take.
+func (s *Supervisor) past(h *handler, version string) (string, error) {
+	serves := ""
+	if h.live != nil {
+		serves = h.live.version.Sum
+	}
+	if version != "" && strings.HasPrefix(serves, version) && !h.live.dead() {
+		return "", fmt.Errorf("version %s of %q serves already", serves[:12], h.name)
+	}
+	before := serves == ""
+	for _, v := range slices.Backward(s.history[h.name].Versions) {
+		if version != "" && strings.HasPrefix(v.Sum, version) || version == "" && before && !s.isBad(h, v.Sum) {
+			return v.Sum, nil
+		}
+		before = before || v.Sum == serves
+	}
+	if version == "" {
+		return "", fmt.Errorf("there is no earlier version of %q that served well", h.name)
+	}
+	return "", fmt.Errorf("there is no version %q of %q in the store; see plugserverctl history %s", version, h.name, h.name)
+}
+
+// hold remembers that an operator has rolled the version from back, so that its
+// file is not served after a restart either. Rolled back further, it is still
+// the newest.
+func (s *Supervisor) hold(h *handler, from string) {
+	r := s.history[h.name]
+	switch {
+	case r.Held == h.live.version.Sum: // forth again
+		r.Held = ""
+		h.refusal, h.rolledBack = nil, false
+	case r.Held == "":
+		r.Held = from
+		h.refusal = &refusalOf{Error: refusal.RolledBack(h.name, from[:12])}
+	}
+	s.history[h.name] = r
+	s.changed()
+}
+
 // badKept bounds the versions of a handler that are remembered as bad.
 const badKept = 8
 
@@ -63,23 +128,36 @@ func (s *Supervisor) isBad(h *handler, sum string) bool {
 	return slices.Contains(s.history[h.name].Bad, sum)
 }
 
-// fallBack starts the newest version in the store that has served and is not
-// bad. It reports false where there is none.
+// fallBack starts the version that served last, or else the newest in the store
+// that is not bad. It reports false where there is none.
 func (s *Supervisor) fallBack(h *handler) bool {
-	versions := s.history[h.name].Versions
-	for i := len(versions) - 1; i >= 0; i-- {
-		sum := versions[i].Sum
-		if s.isBad(h, sum) {
+	r := s.history[h.name]
+	sums := []string{r.Serves}
+	for _, v := range slices.Backward(r.Versions) {
+		if v.Sum != r.Held {
+			sums = append(sums, v.Sum)
+		}
+	}
+	for _, sum := range sums {
+		if sum == "" || s.isBad(h, sum) {
 			continue
 		}
 		v, err := s.store.Find(sum)
+		if refusal.Passing(err) {
+			s.later(func() {
+				if s.handlers[h.name] == h && h.next == nil {
+					s.fallBack(h)
+				}
+			})
+			return true
+		}
 		if err != nil {
 			s.log.WithError(err).WithField("handler", h.name).Warn("an earlier version cannot be served")
 			continue
 		}
 		h.serve = v
-		h.rolledBack = h.live != nil
 		s.startAgain(h)
+		h.next.rollBack = h.live != nil
 		return true
 	}
 	return false
@@ -110,8 +188,9 @@ func (s *Supervisor) startAgain(h *handler) {
 // again.
 func (s *Supervisor) release(h *handler) {
 	r := s.history[h.name]
-	r.Bad = nil
+	r.Bad, r.Held = nil, ""
 	s.history[h.name] = r
+	s.changed()
 	h.crashTimes, h.crashes = nil, 0
 	h.quarantined = false
 	h.atStart = false

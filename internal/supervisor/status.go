@@ -1,19 +1,15 @@
 package supervisor
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/usage"
 )
 
 // statsWait bounds the wait for the cells' counts; a cell that does not answer
@@ -56,54 +52,9 @@ func (s *Supervisor) Status(ctx context.Context) (api.Status, error) {
 		return api.Status{}, err
 	}
 	for i := range st.Handlers {
-		st.Handlers[i].MemoryBytes = memory(st.Handlers[i].PID)
+		measure(&st.Handlers[i])
 	}
 	return st, nil
-}
-
-// Reload looks at the directory and returns once it is reconciled.
-func (s *Supervisor) Reload(ctx context.Context) (api.Reload, error) {
-	var re api.Reload
-	done := make(chan struct{})
-	err := s.ask(ctx, func() { s.lookAndWait(ctx, &re, done) }, done)
-	return re, err
-}
-
-// Release tries the newest file of a handler again, though it crashed too
-// often, and returns as Reload does.
-func (s *Supervisor) Release(ctx context.Context, name string) (api.Reload, error) {
-	var re api.Reload
-	var unknown error
-	done := make(chan struct{})
-	err := s.ask(ctx, func() {
-		h := s.handlers[name]
-		if h == nil {
-			unknown = fmt.Errorf("release %q: there is no such handler", name)
-			close(done)
-			return
-		}
-		s.release(h)
-		s.lookAndWait(ctx, &re, done)
-	}, done)
-	return re, errors.Join(err, unknown)
-}
-
-// lookAndWait closes done once a look at the directory that begins now is
-// reconciled; re is the outcome.
-func (s *Supervisor) lookAndWait(ctx context.Context, re *api.Reload, done chan<- struct{}) {
-	want := s.scans + 1
-	s.scan()
-	s.waiters = append(s.waiters, func() bool {
-		if ctx.Err() != nil {
-			return true
-		}
-		if s.scanned < want || !s.reconciled() {
-			return false
-		}
-		*re = s.outcome()
-		close(done)
-		return true
-	})
 }
 
 // Alive returns nil once the goroutine that owns the state has turned and the
@@ -133,42 +84,16 @@ func (s *Supervisor) Alive(ctx context.Context) error {
 	}, done)
 }
 
-// ask sends an event and waits for what it leads to.
-func (s *Supervisor) ask(ctx context.Context, event func(), done <-chan struct{}) error {
-	s.post(event)
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.done:
-		return errStopped
-	}
-}
-
-func (s *Supervisor) outcome() api.Reload {
-	re := api.Reload{Refused: make(map[string]api.Refusal), Problem: s.problem}
-	for _, h := range s.handlers {
-		if h.live != nil {
-			re.Live++
-		}
-		if h.refusal != nil {
-			re.Refused[h.name] = api.Refusal(*h.refusal.Error)
-		}
-	}
-	return re
-}
-
 func (s *Supervisor) status() api.Status {
 	st := api.Status{Daemon: api.Daemon{
 		Version: s.cfg.Version, PID: os.Getpid(), Since: s.since,
-		Handlers: s.cfg.Handlers, Listeners: s.cfg.Addresses, Problem: s.problem,
+		Handlers: s.cfg.Handlers, Listeners: s.cfg.Addresses, Problem: s.problem(),
 	}}
 	if s.gate != nil {
 		st.Daemon.GatePID = s.gate.child.PID
 	}
 	for _, h := range s.handlers {
-		st.Handlers = append(st.Handlers, h.status())
+		st.Handlers = append(st.Handlers, s.describe(h))
 	}
 	if s.snapshot != nil {
 		for _, f := range s.snapshot.Files {
@@ -188,8 +113,12 @@ func (s *Supervisor) status() api.Status {
 	return st
 }
 
-func (h *handler) status() api.Handler {
-	a := api.Handler{Name: h.name, Since: h.since}
+func (s *Supervisor) describe(h *handler) api.Handler {
+	limits := s.settings(h.name).Limits
+	a := api.Handler{
+		Name: h.name, Since: h.since, Restarts: h.restarts,
+		MemoryMax: limits.Memory, LimitNOFILE: limits.Descriptors,
+	}
 	switch {
 	case h.quarantined:
 		a.State = api.StateQuarantined
@@ -222,22 +151,15 @@ func (c *cell) status(a *api.Handler) {
 	}
 }
 
-// memory returns a process's proportional set size in bytes, 0 if it is gone
-// (proc_pid_smaps(5)).
-func memory(pid int) int64 {
-	if pid == 0 {
-		return 0
+// measure adds what a handler's cell uses, as far as it is still there.
+func measure(a *api.Handler) {
+	if a.PID == 0 {
+		return
 	}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	a.MemoryBytes, _ = usage.Proportional(a.PID)
+	u, err := usage.Of(a.PID)
 	if err != nil {
-		return 0
+		return
 	}
-	lines := bufio.NewScanner(bytes.NewReader(b))
-	for lines.Scan() {
-		if f := strings.Fields(lines.Text()); len(f) == 3 && f[0] == "Pss:" {
-			kb, _ := strconv.ParseInt(f[1], 10, 64)
-			return kb << 10
-		}
-	}
-	return 0
+	a.PrivateBytes, a.Descriptors, a.Threads, a.CPUSeconds = u.Private, u.Descriptors, u.Threads, u.CPU.Seconds()
 }

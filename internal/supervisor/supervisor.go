@@ -11,11 +11,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/proc"
 	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/sirupsen/logrus"
 )
@@ -36,11 +38,18 @@ type Config struct {
 	CrashWindow  time.Duration
 	Version      string
 	Log          *logrus.Logger
+	// Settings are the operator's for a handler; Configure replaces them.
+	Settings func(handler string) Settings
 	// Now ends the service at once when it is closed.
 	Now <-chan struct{}
 	// Report is called with every change of what there is to report, by the
 	// goroutine of Run: it must not block.
 	Report func(Report)
+}
+
+// Settings are what an operator has set for one handler.
+type Settings struct {
+	Limits proc.Limits
 }
 
 // Report says in numbers how the service stands.
@@ -92,6 +101,12 @@ const (
 	restartMin   = 100 * time.Millisecond
 	restartMax   = 10 * time.Second
 	restartReset = time.Minute
+	// passingMin and passingMax bound the pause before a file is tried again
+	// that was refused for want of memory, descriptors or room.
+	passingMin = time.Second
+	passingMax = 30 * time.Second
+	// saveAgain is the pause before a history is written again that could not be.
+	saveAgain = 5 * time.Second
 	// acceptWait bounds how long the gate waits, at the start, for the
 	// handlers to be tried before it accepts.
 	acceptWait = 2 * time.Second
@@ -130,9 +145,13 @@ type Supervisor struct {
 	scanned   uint64 // the last scan whose result was applied
 	unsettled bool   // the snapshot asks for another look
 	admitting int
-	garbage   bool // the store may hold copies that nobody needs
-	retry     bool // the snapshot has to be compared again
-	problem   string
+	garbage   bool   // the store may hold copies that nobody needs
+	retry     bool   // the snapshot has to be compared again
+	lost      string // why the directory cannot be read
+	accept    uint64 // the scan from which on a missing file is a removed one, whatever the directory; 0 if none
+	settings  func(handler string) Settings
+	// misconfigured is why the newest settings are not in force.
+	misconfigured string
 
 	table    uint64 // the version of the route table
 	unsent   bool   // the table has changed since it was sent
@@ -161,6 +180,10 @@ type handler struct {
 	crashTimes  []time.Time   // within the window
 	rolledBack  bool          // an earlier version is live than was
 	quarantined bool          // live is dead, and is not started again
+	orphan      bool          // the directory was replaced by one without its file
+	passes      int           // refusals that passed, in a row
+	restarts    int           // of its cells that died
+	failure     string        // why the last attempt to start a version again failed
 }
 
 // undecided reports whether the handler's newest file is still being tried.
@@ -197,6 +220,10 @@ func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
 		since:    time.Now(),
 		handlers: make(map[string]*handler),
 		cells:    make(map[uint64]*cell),
+		settings: cfg.Settings,
+	}
+	if s.settings == nil {
+		s.settings = func(string) Settings { return Settings{} }
 	}
 	if s.history, err = st.LoadHistory(); err != nil {
 		s.log.WithError(err).Error("history cannot be read: handlers lose their seniority")
@@ -291,7 +318,7 @@ func (s *Supervisor) settle() {
 }
 
 func (s *Supervisor) report() {
-	r := Report{Problem: s.problem}
+	r := Report{Problem: s.problem()}
 	for _, h := range s.handlers {
 		switch {
 		case h.live != nil && h.live.dead():
@@ -379,12 +406,48 @@ func (s *Supervisor) killAll() (n int) {
 	return n
 }
 
-// saveHistory is the goroutine that writes the newest history to disk.
+// later calls f soon, in the goroutine of Run: what failed for want of
+// descriptors or memory is tried again.
+func (s *Supervisor) later(f func()) {
+	time.AfterFunc(restartMin, func() { s.post(f) })
+}
+
+// Configure puts settings in force: a handler for which they have changed gets
+// a new cell. Where problem is not nil, those before stay in force.
+func (s *Supervisor) Configure(settings func(handler string) Settings, problem error) {
+	s.post(func() {
+		s.misconfigured = ""
+		if problem != nil {
+			s.misconfigured = oneLine(problem)
+			s.log.WithError(problem).Error("settings are refused: those before stay in force")
+			return
+		}
+		s.settings = settings
+		for _, h := range s.handlers {
+			if h.live != nil && !h.live.dead() && h.next == nil && h.live.settings != settings(h.name) {
+				s.startAgain(h)
+			}
+		}
+	})
+}
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// saveHistory is the goroutine that writes the newest history to disk. What
+// cannot be written is tried again.
 func (s *Supervisor) saveHistory(done chan<- struct{}) {
 	defer close(done)
 	for h := range s.save {
-		if err := s.store.SaveHistory(h); err != nil {
+		for err := s.store.SaveHistory(h); err != nil; err = s.store.SaveHistory(h) {
 			s.log.WithError(err).Error("history cannot be saved")
+			select {
+			case newer, ok := <-s.save:
+				if !ok {
+					return
+				}
+				h = newer
+			case <-time.After(saveAgain):
+			}
 		}
 	}
 }

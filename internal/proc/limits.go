@@ -1,0 +1,105 @@
+package proc
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/usage"
+	"golang.org/x/sys/unix"
+)
+
+// Limits bound what a child may use; 0 is no bound. A child that is beyond one
+// is killed, within a second.
+type Limits struct {
+	Memory      int64 // bytes of private memory (usage.Usage)
+	Descriptors int
+}
+
+const (
+	// sampleEvery is how often a child that has limits is looked at.
+	sampleEvery = 250 * time.Millisecond
+	// reserve is how many descriptors more than its limit a child can open,
+	// so that connections still reach it until it is looked at.
+	reserve = 64
+)
+
+// environ tells the Go runtime to keep below the limit: it collects harder
+// then (https://pkg.go.dev/runtime, GOMEMLIMIT). A limit in env stands.
+func (l Limits) environ(env []string) []string {
+	if l.Memory == 0 {
+		return env
+	}
+	for _, kv := range env {
+		if strings.HasPrefix(kv, "GOMEMLIMIT=") {
+			return env
+		}
+	}
+	return append(env[:len(env):len(env)], fmt.Sprintf("GOMEMLIMIT=%d", l.Memory/10*9))
+}
+
+// apply sets what the kernel itself keeps.
+func (l Limits) apply(pid int) error {
+	if l.Descriptors == 0 {
+		return nil
+	}
+	n := uint64(l.Descriptors + reserve)
+	var has unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &has); err != nil {
+		return fmt.Errorf("limit descriptors: %w", err)
+	}
+	if has.Max <= n {
+		return nil // it has less than that
+	}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n}, nil); err != nil {
+		return fmt.Errorf("limit descriptors: %w", err)
+	}
+	return nil
+}
+
+// exceeded says which limit the process is beyond, "" if none.
+func (l Limits) exceeded(pid int) string {
+	if l.Memory > 0 {
+		if n, err := usage.Private(pid); err == nil && n > l.Memory {
+			return fmt.Sprintf("it used %s of memory, its limit is %s", mebibytes(n), mebibytes(l.Memory))
+		}
+	}
+	if l.Descriptors > 0 {
+		if n, err := usage.Descriptors(pid); err == nil && n >= l.Descriptors {
+			return fmt.Sprintf("it had %d descriptors open, its limit is %d", n, l.Descriptors)
+		}
+	}
+	return ""
+}
+
+func mebibytes(n int64) string {
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<20)), ".0") + " MiB"
+}
+
+// watch is the goroutine that keeps a child within its limits; it ends with
+// the child.
+func (c *Child) watch(l Limits) {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.exited:
+			return
+		case <-tick.C:
+		}
+		if why := l.exceeded(c.PID); why != "" {
+			c.mu.Lock()
+			c.exceeded = why
+			c.mu.Unlock()
+			c.Kill()
+			return
+		}
+	}
+}
+
+// Exceeded says which limit the child was killed for, "" if for none.
+func (c *Child) Exceeded() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.exceeded
+}
