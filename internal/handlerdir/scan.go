@@ -200,7 +200,7 @@ func (s *scan) complete(f File) (complete bool, need int64, err error) {
 // refuse judges what stat(2) and the name tell.
 func (r *Rules) refuse(file, path string, st *unix.Stat_t) *refusal.Error {
 	switch {
-	case !validName(strings.TrimSuffix(file, suffix)):
+	case !ValidName(strings.TrimSuffix(file, suffix)):
 		return refusal.BadName(file)
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		return refusal.NotRegular(kindOf(st.Mode))
@@ -241,13 +241,15 @@ func kindOf(mode uint32) fs.FileMode {
 // with a quote and quoting loses nothing, so names stay unique.
 func handlerName(file string) string {
 	name := strings.TrimSuffix(file, suffix)
-	if !validName(name) {
+	if !ValidName(name) {
 		return strconv.QuoteToASCII(name)
 	}
 	return name
 }
 
-func validName(name string) bool {
+// ValidName reports whether name, a file's without ".so", can name a handler:
+// a letter or digit, then at most 99 of letters, digits, '.', '_' and '-'.
+func ValidName(name string) bool {
 	for i := range len(name) {
 		c := name[i]
 		alnum := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
