@@ -1,7 +1,8 @@
 // Package sd speaks with systemd: it takes the sockets that the .socket unit
-// holds, notifies the service manager, and writes the journal. It alone
-// imports go-systemd. Without systemd every part of it is a no-op, and nothing
-// here ever makes the supervisor wait for systemd without a bound.
+// holds, notifies the service manager, and writes the journal; and it reads
+// files of systemd's syntax. It alone imports go-systemd. Without systemd every
+// part of it is a no-op, and nothing here ever makes the supervisor wait for
+// systemd without a bound.
 package sd
 
 import (
