@@ -1,0 +1,61 @@
+// Package settings reads the configuration file and its drop-ins,
+// plugserverd.conf(5). Settings are whole or not there: a file that is wrong
+// anywhere gives none, and an error that names every line that is. They are
+// never changed once returned, so that those before stay in force.
+package settings
+
+import (
+	"errors"
+	"slices"
+)
+
+// DefaultPath is where the Debian package has the file.
+const DefaultPath = "/etc/plugserver/plugserverd.conf"
+
+// Infinity is a limit that was set to none: it overrides a default, while 0,
+// a limit that was not set, leaves it.
+const Infinity = -1
+
+// Settings is what the files say. The zero value says nothing.
+type Settings struct {
+	handlers map[string]*Handler
+	goroots  []string
+}
+
+// Handler is what [Handler NAME] says; the zero value says nothing. Two of them
+// that are equal say the same.
+type Handler struct {
+	MemoryMax   int64  // bytes; 0 is unset, Infinity no limit
+	LimitNOFILE int    // descriptors; 0 is unset, Infinity no limit
+	Cell        string // handlers of one Cell share a process; "" is unset
+}
+
+// Load reads the file at path, then the files path.d/*.conf by their names:
+// what is assigned later holds, and an empty value unsets. Files that are not
+// there say nothing. The error joins one for each fault of each file.
+func Load(path string) (*Settings, error) {
+	s := &Settings{handlers: make(map[string]*Handler)}
+	files, err := dropIns(path)
+	errs := []error{err}
+	for _, file := range append([]string{path}, files...) {
+		text, err := read(file)
+		errs = append(errs, err)
+		errs = append(errs, s.apply(file, text)...)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Handler is what is set for the handler of that name.
+func (s *Settings) Handler(name string) Handler {
+	if h := s.handlers[name]; h != nil {
+		return *h
+	}
+	return Handler{}
+}
+
+// GOROOTs are the toolchains named in [Toolchains], absolute and each once, in
+// their order. The caller owns the slice.
+func (s *Settings) GOROOTs() []string { return slices.Clone(s.goroots) }
