@@ -13,7 +13,10 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/control"
 	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/proc"
 	"github.com/andrestc/go-plugserver/internal/sd"
+	"github.com/andrestc/go-plugserver/internal/settings"
+	"github.com/andrestc/go-plugserver/internal/supervisor"
 	"github.com/sirupsen/logrus"
 )
 
@@ -32,6 +35,9 @@ type config struct {
 	limits       link.Limits
 	maxSize      int64
 	crashLimit   crashFlag
+	memoryMax    memoryFlag
+	limitNOFILE  nofileFlag
+	config       string
 	logLevel     string
 	logFormat    string
 	version      bool
@@ -81,6 +87,54 @@ func (f *crashFlag) Set(s string) error {
 	return nil
 }
 
+// memoryFlag is a limit on memory in bytes; 0 is none.
+type memoryFlag int64
+
+func (f *memoryFlag) String() string {
+	if *f == 0 {
+		return "infinity"
+	}
+	return strconv.FormatInt(int64(*f), 10)
+}
+
+func (f *memoryFlag) Set(s string) error {
+	n, err := settings.ParseMemory(s)
+	*f = memoryFlag(max(n, 0))
+	return err
+}
+
+// nofileFlag is a limit on descriptors; 0 is none.
+type nofileFlag int
+
+func (f *nofileFlag) String() string {
+	if *f == 0 {
+		return "infinity"
+	}
+	return strconv.Itoa(int(*f))
+}
+
+func (f *nofileFlag) Set(s string) error {
+	n, err := settings.ParseNOFILE(s)
+	*f = nofileFlag(max(n, 0))
+	return err
+}
+
+// settings are what holds for each handler: what file says, and where it says
+// nothing the flags.
+func (c *config) settings(file *settings.Settings) func(handler string) supervisor.Settings {
+	return func(name string) supervisor.Settings {
+		h := file.Handler(name)
+		limits := proc.Limits{Memory: int64(c.memoryMax), Descriptors: int(c.limitNOFILE)}
+		if h.MemoryMax != 0 {
+			limits.Memory = max(h.MemoryMax, 0) // settings.Infinity is none
+		}
+		if h.LimitNOFILE != 0 {
+			limits.Descriptors = max(h.LimitNOFILE, 0)
+		}
+		return supervisor.Settings{Limits: limits}
+	}
+}
+
 // defaultCell is the cell beside this binary, where there is one.
 func defaultCell() string {
 	if self, err := os.Executable(); err == nil {
@@ -111,6 +165,9 @@ func parse(args, env []string, help io.Writer) (*config, error) {
 	fs.DurationVar(&c.limits.Hold, "hold", 2*time.Second, "how long a request waits for a handler that is being restarted before it is answered 503")
 	c.crashLimit = crashFlag{3, time.Minute}
 	fs.Var(&c.crashLimit, "crash-limit", "`crashes/time` after which a version is given up for an earlier one; 0 is never")
+	fs.Var(&c.memoryMax, "memory-max", "most `memory` that a handler may use, such as 256M; infinity is no limit (default infinity)")
+	fs.Var(&c.limitNOFILE, "limit-nofile", "most `descriptors` that a handler may have open; infinity is no limit but the daemon's own (default infinity)")
+	fs.StringVar(&c.config, "config", settings.DefaultPath, "`file` of what holds for single handlers; see plugserverd.conf(5)")
 	fs.Int64Var(&c.maxSize, "max-file-bytes", 512<<20, "largest handler file, in `bytes`")
 	fs.StringVar(&c.logLevel, "log-level", "info", "error, warning, info or debug")
 	fs.StringVar(&c.logFormat, "log-format", "auto", "auto, text or json")

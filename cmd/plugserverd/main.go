@@ -20,6 +20,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/gate"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/sd"
+	"github.com/andrestc/go-plugserver/internal/settings"
 	"github.com/andrestc/go-plugserver/internal/supervisor"
 	"github.com/andrestc/go-plugserver/internal/watch"
 )
@@ -104,16 +105,25 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 		log.WithError(err).WithField("event", "inotify_lost").Warnf("inotify is lost: the directory is looked at every %v", cfg.poll)
 	})
 	tell := newTeller(log)
+	file, misread := settings.Load(cfg.config)
+	if misread != nil {
+		file = &settings.Settings{} // the flags alone hold: better than no service
+	}
 	s, err := supervisor.New(supervisor.Config{
 		Handlers: cfg.handlers, Store: cfg.store(), Cell: cfg.cell, Gate: []string{self, "gate"},
 		Listeners: files, Addresses: addresses, Limits: cfg.limits,
 		StartTimeout: cfg.startTimeout, DrainTimeout: cfg.drainTimeout, MaxSize: cfg.maxSize,
 		CrashLimit: cfg.crashLimit.n, CrashWindow: cfg.crashLimit.window,
-		Version: version, Log: log, Report: tell.report, Now: now,
+		Settings: cfg.settings(file),
+		Version:  version, Log: log, Report: tell.report, Now: now,
 	}, watcher.C())
 	if err != nil {
 		return err
 	}
+	if misread != nil {
+		s.Configure(nil, misread)
+	}
+	back := &backend{Supervisor: s, tell: tell, cfg: cfg}
 	cl, err := control.Listen(cfg.control, -1)
 	if err != nil {
 		return err
@@ -126,7 +136,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 	var served error
 	all.Go(func() { watcher.Run(beside) })
 	all.Go(func() {
-		served = control.Serve(beside, cl, &backend{s, tell}, api.Version{Version: version, Go: runtime.Version()}, os.Getgid())
+		served = control.Serve(beside, cl, back, api.Version{Version: version, Go: runtime.Version()}, os.Getgid())
 	})
 	all.Go(func() { tell.watchdog(beside, s) })
 	all.Go(func() {
@@ -142,7 +152,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 			select {
 			case <-hup:
 				log.Info("SIGHUP: looking at the directory again")
-				(&backend{s, tell}).Reload(beside)
+				back.Reload(beside)
 			case <-beside.Done():
 				return
 			}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/sd"
+	"github.com/andrestc/go-plugserver/internal/settings"
 	"github.com/andrestc/go-plugserver/internal/supervisor"
 	"github.com/sirupsen/logrus"
 )
@@ -116,6 +117,7 @@ func (t *teller) watchdog(ctx context.Context, s *supervisor.Supervisor) {
 type backend struct {
 	*supervisor.Supervisor
 	tell *teller
+	cfg  *config
 }
 
 // Release implements control.Backend.
@@ -124,8 +126,12 @@ func (b *backend) Release(ctx context.Context, name string) (re api.Reload, err 
 	return re, err
 }
 
-// Reload implements control.Backend.
+// Reload implements control.Backend. It reads the settings again.
 func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
-	b.tell.reload(func() { re, err = b.Supervisor.Reload(ctx) })
+	b.tell.reload(func() {
+		file, misread := settings.Load(b.cfg.config)
+		b.Configure(b.cfg.settings(file), misread)
+		re, err = b.Supervisor.Reload(ctx)
+	})
 	return re, err
 }

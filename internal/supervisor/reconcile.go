@@ -411,6 +411,7 @@ func (s *Supervisor) promote(h *handler, c *cell) {
 	if old != nil && plan.Freed(old.patterns, c.patterns) {
 		s.freed()
 	}
+	s.renew(h)
 	s.undecided(h)
 }
 

@@ -188,7 +188,13 @@ type handler struct {
 
 // undecided reports whether the handler's newest file is still being tried.
 func (h *handler) undecided() bool {
-	return h.admitting || h.next != nil && (!h.next.again || h.live == nil) || h.tried == handlerdir.ID{}
+	return h.admitting || h.changing() || h.tried == handlerdir.ID{}
+}
+
+// changing reports whether a cell is being tried that does not just replace one
+// that died.
+func (h *handler) changing() bool {
+	return h.next != nil && (!h.next.again || h.live == nil || !h.live.dead())
 }
 
 // New prepares a supervisor. nudges tells it when to look at the directory.
@@ -350,7 +356,7 @@ func (s *Supervisor) quiet() bool {
 		return false
 	}
 	for _, h := range s.handlers {
-		if h.next != nil && (!h.next.again || h.live == nil) {
+		if h.changing() {
 			return false
 		}
 	}
@@ -424,11 +430,17 @@ func (s *Supervisor) Configure(settings func(handler string) Settings, problem e
 		}
 		s.settings = settings
 		for _, h := range s.handlers {
-			if h.live != nil && !h.live.dead() && h.next == nil && h.live.settings != settings(h.name) {
-				s.startAgain(h)
-			}
+			s.renew(h)
 		}
 	})
+}
+
+// renew gives a handler a new cell where its settings are not those that its
+// cell was started with.
+func (s *Supervisor) renew(h *handler) {
+	if h.live != nil && !h.live.dead() && h.next == nil && h.live.settings != s.settings(h.name) {
+		s.startAgain(h)
+	}
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
