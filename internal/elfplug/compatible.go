@@ -29,16 +29,10 @@ func Compatible(p, c *Info) *refusal.Error {
 }
 
 func compatible(p, c *Info, lacks func(level string) []string) *refusal.Error {
-	if release(p.GoVersion) != release(c.GoVersion) {
-		return refusal.OtherRelease(release(p.GoVersion), release(c.GoVersion), matching(p, c))
+	if Release(p.GoVersion) != Release(c.GoVersion) {
+		return refusal.OtherRelease(Release(p.GoVersion), Release(c.GoVersion), matching(p, c))
 	}
-	var differ []string
-	for pkg, hash := range p.PkgHashes {
-		if want, ok := c.PkgHashes[pkg]; ok && hash != want {
-			differ = append(differ, pkg)
-		}
-	}
-	slices.Sort(differ)
+	differ := differing(p, c)
 	switch flags := differences(p, c); {
 	case slices.Equal(differ, []string{p.mainPackage()}):
 		return refusal.PathTaken(differ[0])
@@ -56,6 +50,27 @@ func compatible(p, c *Info, lacks func(level string) []string) *refusal.Error {
 	return nil
 }
 
+// differing are the packages that both link and that are not the same, sorted.
+func differing(p, c *Info) (pkgs []string) {
+	for pkg, hash := range p.PkgHashes {
+		if want, ok := c.PkgHashes[pkg]; ok && hash != want {
+			pkgs = append(pkgs, pkg)
+		}
+	}
+	slices.Sort(pkgs)
+	return pkgs
+}
+
+// Distance tells how much of plugin p's build has to change for cell c: the
+// release weighs more than any flags, and these more than any packages.
+func Distance(p, c *Info) int {
+	d := len(differing(p, c)) + len(differences(p, c))<<16
+	if Release(p.GoVersion) != Release(c.GoVersion) {
+		d += 1 << 24
+	}
+	return d
+}
+
 // mainPackage is the import path that PluginPath stands for.
 func (p *Info) mainPackage() string {
 	for pkg := range p.PkgHashes {
@@ -64,6 +79,18 @@ func (p *Info) mainPackage() string {
 		}
 	}
 	return ""
+}
+
+// Decisive are the settings that a cell has to have in common with p, those
+// that p has.
+func (p *Info) Decisive() []refusal.Setting {
+	var s []refusal.Setting
+	for _, name := range decisive {
+		if v := p.setting(name); v != "" {
+			s = append(s, refusal.Setting{Name: name, Value: v})
+		}
+	}
+	return s
 }
 
 // setting is a setting as its owner wrote it: GOFIPS140 makes the go command
@@ -95,7 +122,7 @@ func matching(p, c *Info) refusal.Build {
 	if p.Path == "command-line-arguments" {
 		b.Package = "."
 	}
-	if want := release(c.GoVersion); want != release(p.GoVersion) && strings.HasPrefix(want, "go1.") {
+	if want := Release(c.GoVersion); want != Release(p.GoVersion) && strings.HasPrefix(want, "go1.") {
 		b.Env = append(b.Env, refusal.Setting{Name: "GOTOOLCHAIN", Value: want})
 	}
 	for _, name := range decisive {

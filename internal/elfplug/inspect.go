@@ -12,7 +12,6 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -38,6 +37,12 @@ type Info struct {
 	// Exports are the names plugin.Lookup would find, sorted. It is nil for a
 	// cell.
 	Exports []string
+
+	// Protocol is link.Protocol of a cell, 0 for what says none.
+	Protocol int
+	// Source is the digest of the source that a cell was built from where
+	// plugserver.LayOutCell wrote that; it is "" for one of a package.
+	Source string
 }
 
 // InspectFile is Inspect of the file at path, which has to be a regular one.
@@ -64,23 +69,6 @@ func Inspect(r io.ReaderAt, size int64) (*Info, error) {
 		return nil, refusal.HalfCopied(size, cut.need)
 	}
 	return nil, err
-}
-
-// InspectCell reads the cell binary at path, a program that imports "plugin".
-func InspectCell(path string) (*Info, error) {
-	f, size, err := open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	im, err := outline(f, size)
-	if err == nil {
-		var info *Info
-		if info, err = im.cell(); err == nil {
-			return info, nil
-		}
-	}
-	return nil, fmt.Errorf("inspect cell %q: %w", path, err)
 }
 
 // open opens a regular file, without waiting for the writer of a named pipe.
@@ -153,28 +141,6 @@ func (im *image) plugin() (*Info, error) {
 	return info, nil
 }
 
-// cell reads the image as a program that loads plugins.
-func (im *image) cell() (*Info, error) {
-	info, err := im.buildInfo()
-	if err != nil {
-		return nil, err
-	}
-	if info == nil {
-		return nil, errors.New("not built by Go")
-	}
-	t, err := im.dynamicSymbols()
-	if err != nil {
-		return nil, err
-	}
-	if info.PkgHashes, err = t.hashes(); err != nil {
-		return nil, err
-	}
-	if len(info.PkgHashes) == 0 || im.kind == elf.ET_DYN && !im.interp {
-		return nil, errors.New("not a program that loads plugins")
-	}
-	return info, nil
-}
-
 // buildInfo decodes what go version -m prints. It returns nil for a file that
 // Go did not build. The format is in debug/buildinfo; that package reads the
 // strings whole, whatever their length.
@@ -241,9 +207,9 @@ func varString(b []byte) (s string, rest []byte, ok bool) {
 	return string(b[w : w+int(n)]), b[w+int(n):], true
 }
 
-// release is the Go release in a version, without the experiments that follow
+// Release is the Go release in a version, without the experiments that follow
 // it: "go1.26.8-X:jsonv2", and "go1.25.4 X:jsonv2" of earlier releases.
-func release(version string) string {
+func Release(version string) string {
 	r, _, _ := strings.Cut(version, "X:")
 	return strings.TrimRight(r, " -")
 }

@@ -373,7 +373,7 @@ func TestAnotherRelease(t *testing.T) {
 	for _, c := range []struct{ name, flags string }{{"other", ""}, {"other-trimpath", "-trimpath"}} {
 		path := w.build(t, ".", c.name+".so", "GOTOOLCHAIN="+other, c.flags+" -buildmode=plugin", "./tiny.v2")
 		_, err = verdict(path, cell)
-		if r := checkRefusal(t, err); r.Reason != "built by another Go release: have "+other+", want "+release(runtime.Version()) {
+		if r := checkRefusal(t, err); r.Reason != "built by another Go release: have "+other+", want "+Release(runtime.Version()) {
 			t.Errorf("reason %q", r.Reason)
 		} else {
 			w.follow(t, r.Mend, cell, host)

@@ -87,6 +87,23 @@ func (t *symbols) at(i int) (kind elf.SymType, section elf.SectionIndex, value, 
 	return elf.ST_TYPE(b[4]), elf.SectionIndex(order.Uint16(b[6:])), order.Uint64(b[8:]), order.Uint64(b[16:])
 }
 
+// variable reads the variable of size bytes that a symbol names, nil where
+// there is none.
+func (t *symbols) variable(name string, size uint64) (b []byte, err error) {
+	t.withPrefix(name, func(i int, rest uint64) bool {
+		if rest >= uint64(len(t.names)) || t.names[rest] != 0 {
+			return true
+		}
+		kind, section, value, n := t.at(i)
+		if off, ok := t.im.locate(section, value, n); ok && n == size && kind == elf.STT_OBJECT {
+			b = make([]byte, size)
+			err = t.im.readAt(b, int64(off))
+		}
+		return false
+	})
+	return b, err
+}
+
 // hashes reads the fingerprint of each package. They lie side by side.
 func (t *symbols) hashes() (map[string]string, error) {
 	type place struct {

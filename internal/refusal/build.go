@@ -1,0 +1,184 @@
+package refusal
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// NoCell refuses a plugin where there is no cell at all to load it. dirs are
+// the places that were looked at.
+func NoCell(dirs ...string) *Error {
+	return &Error{
+		Reason: "there is no cell to load it: none is usable in " + list(dirs, 5),
+		Mend:   "install the package again, or name a cell with --cell; plugserverctl cell list tells why those there are not used",
+	}
+}
+
+// OrCell adds to the mend of a plugin that no cell loads what else would do: a
+// cell that is built to match it.
+func OrCell(r *Error) *Error {
+	return &Error{Reason: r.Reason, Mend: r.Mend + "; or build a cell that matches it: plugserverctl cell build NAME.so"}
+}
+
+// NotCell refuses a file that is no cell, as cause says.
+func NotCell(cause error) *Error {
+	return &Error{
+		Reason: "not a cell: " + oneLine(cause.Error()),
+		Mend:   "build one with plugserverctl cell build",
+	}
+}
+
+// OtherProtocol refuses a cell that speaks another protocol than plugserverd;
+// have is 0 where it names none.
+func OtherProtocol(have, want int) *Error {
+	reason := fmt.Sprintf("speaks another protocol than plugserverd: have %d, want %d", have, want)
+	if have == 0 {
+		reason = "not a cell of plugserver: it names no protocol"
+	}
+	return &Error{Reason: reason, Mend: "build it again with the plugserverctl of this version: plugserverctl cell build NAME.so"}
+}
+
+// ForeignCell refuses a cell that others than root and the daemon's user may
+// have written.
+func ForeignCell(path string) *Error {
+	p := shellWord(path)
+	return &Error{
+		Reason: "file can be written by others than root and the daemon's user",
+		Mend:   "chown root " + p + " && chmod go-w " + p,
+	}
+}
+
+// NotExecutable refuses a cell that may not be run.
+func NotExecutable(path string) *Error {
+	return &Error{Reason: "file is not executable", Mend: "chmod +x " + shellWord(path)}
+}
+
+// BuildOff refuses source where the daemon does not build.
+func BuildOff() *Error {
+	return &Error{
+		Reason: "source is not built here: --build is off",
+		Mend:   "build it with plugserverctl build and copy the .so; or switch it on with --build=auto",
+	}
+}
+
+// BuildAsRoot refuses a build by a daemon that runs as root.
+func BuildAsRoot() *Error {
+	return &Error{
+		Reason: "plugserverd runs as root and builds nothing",
+		Mend:   "run it as a user of its own (User= of plugserverd.service), or build with plugserverctl build and plugserverctl cell build",
+	}
+}
+
+// elsewhere is the mend where this machine cannot build a cell.
+const elsewhere = "build the cell where there is one with plugserverctl cell build, and add it here: plugserverctl cell add FILE"
+
+// NoToolchain says that there is no go command.
+func NoToolchain() *Error {
+	return &Error{
+		Reason: "no Go toolchain was found",
+		Mend:   "apt install golang-go gcc libc6-dev, or name one with --goroot; or " + elsewhere,
+	}
+}
+
+// NoRelease says that no toolchain here is of the release want. have are those
+// that were found. network tells whether a download was allowed, and cause how
+// it went.
+func NoRelease(want string, have []string, network bool, cause string) *Error {
+	e := &Error{
+		Reason: fmt.Sprintf("no Go toolchain of release %s was found, there is %s", quote(want), list(have, 5)),
+		Mend:   "name its GOROOT with --goroot, or allow go to fetch it with --build-network=on; or " + elsewhere,
+	}
+	if network {
+		e.Reason += "; go could not fetch it: " + quoteLine(cause)
+		e.Mend = "name its GOROOT with --goroot; or " + elsewhere
+	}
+	return e
+}
+
+// NoCompiler says that the C compiler cc, which plugins and cells need, is
+// missing.
+func NoCompiler(cc string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("no C compiler was found: %s is not on the PATH", quote(cc)),
+		Mend:   "apt install gcc libc6-dev",
+	}
+}
+
+// NoProfile refuses to build a cell for a plugin whose profile (-pgo), which
+// decides what the standard library looks like, is not here.
+func NoProfile(path string, cause error) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("built with the profile %s, which cannot be read here: %s", quote(path), errnoText(cause)),
+		Mend:   "copy the profile there, or build the plugin with -pgo=off",
+	}
+}
+
+// BuildTimeout says that a build took longer than limit.
+func BuildTimeout(limit time.Duration) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("the build took longer than %v and was ended", limit),
+		Mend:   "allow more with --build-timeout, or build it elsewhere",
+	}
+}
+
+// CellDiffers says that the cell that was built to match a plugin does not
+// load it, as r says. releases are the toolchains that were tried.
+func CellDiffers(r *Error, toolchains []string) *Error {
+	return &Error{
+		Reason: "a cell built to match still differs from the plugin: " + r.Reason + " (built by " + list(toolchains, 5) + ")",
+		Mend:   "name the GOROOT that built the plugin with --goroot, or build the plugin with plugserverctl build",
+	}
+}
+
+// CellBuild says that a cell could not be built; lines are what the go command
+// said.
+func CellBuild(lines []string) *Error {
+	return &Error{
+		Reason: "a cell cannot be built: " + firstLines(lines),
+		Mend:   "see what go says of the flags that built the plugin, or " + elsewhere,
+	}
+}
+
+// Compile refuses source that does not compile. lines are the compiler's, each
+// with file and line first as the source's owner knows them.
+func Compile(lines []string) *Error {
+	return &Error{Reason: firstLines(lines), Mend: "mend the source: it is compiled again by itself"}
+}
+
+// MissingModule refuses source that imports what is not here, where the
+// network may not be used.
+func MissingModule(lines []string) *Error {
+	return &Error{
+		Reason: firstLines(lines),
+		Mend:   "put it into the folder with go mod vendor, or allow go to fetch it with --build-network=on",
+	}
+}
+
+// NoSource refuses a folder or file that holds no package main to build.
+func NoSource(path string, cause string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("%s is no source of a handler: %s", quote(path), cause),
+		Mend:   "give a NAME.go file, or a folder with a Go package main",
+	}
+}
+
+// firstLines are the first lines of a compiler, bounded.
+func firstLines(lines []string) string {
+	const most, mostBytes = 10, 2000
+	if len(lines) == 0 {
+		return "go said nothing"
+	}
+	rest := ""
+	if n := len(lines) - most; n > 0 {
+		rest = fmt.Sprintf("\nand %d more lines", n)
+		lines = lines[:most]
+	}
+	text := strings.Join(lines, "\n")
+	if len(text) > mostBytes {
+		text, rest = strings.ToValidUTF8(text[:mostBytes], ""), "\nand more"
+	}
+	return text + rest
+}
+
+func quoteLine(s string) string { return quote(oneLine(s)) }
