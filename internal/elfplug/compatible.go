@@ -61,10 +61,13 @@ func differing(p, c *Info) (pkgs []string) {
 	return pkgs
 }
 
-// Distance tells how much of plugin p's build has to change for cell c: the
-// release weighs more than any flags, and these more than any packages.
+// Distance tells how far cell c's build is from one that loads plugin p: the
+// release weighs more than any flags, and these more than any packages. It is
+// 0 where no other cell would do better.
 func Distance(p, c *Info) int {
-	d := len(differing(p, c)) + len(differences(p, c))<<16
+	own := p.mainPackage()
+	pkgs := slices.DeleteFunc(differing(p, c), func(pkg string) bool { return pkg == own })
+	d := len(pkgs) + len(differences(p, c))<<16
 	if Release(p.GoVersion) != Release(c.GoVersion) {
 		d += 1 << 24
 	}

@@ -129,6 +129,27 @@ func TestCompatible(t *testing.T) {
 	}
 }
 
+func TestDistance(t *testing.T) {
+	type m = map[string]string
+	p := &Info{GoVersion: "go1.26.8", Path: "x/p", PluginPath: "x/p", Settings: m{"-race": "true"},
+		PkgHashes: m{"runtime": "01", "strings": "02", "x/p": "03"}}
+	far := -1
+	for i, c := range []*Info{
+		{GoVersion: "go1.26.8", Settings: m{"-race": "true"}, PkgHashes: m{"runtime": "01", "net": "0f", "x/p": "ff"}},
+		{GoVersion: "go1.26.8", Settings: m{"-race": "true"}, PkgHashes: m{"runtime": "ff"}},
+		{GoVersion: "go1.26.8", Settings: m{"-race": "true"}, PkgHashes: m{"runtime": "ff", "strings": "ff"}},
+		{GoVersion: "go1.26.8", Settings: m{}, PkgHashes: m{}},
+		{GoVersion: "go1.26.8", Settings: m{"-trimpath": "true"}, PkgHashes: m{}},
+		{GoVersion: "go1.25.4", Settings: m{"-race": "true"}, PkgHashes: m{}},
+	} {
+		d := Distance(p, c)
+		if d <= far || i == 0 && d != 0 {
+			t.Errorf("%d: %d, the one before %d", i, d, far)
+		}
+		far = d
+	}
+}
+
 // TestLevels: each feature can be detected, and each level adds its own.
 func TestLevels(t *testing.T) {
 	all := map[string]bool{}
