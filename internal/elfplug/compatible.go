@@ -66,10 +66,12 @@ func differing(p, c *Info) (pkgs []string) {
 // 0 where no other cell would do better.
 func Distance(p, c *Info) int {
 	own := p.mainPackage()
-	pkgs := slices.DeleteFunc(differing(p, c), func(pkg string) bool { return pkg == own })
-	d := len(pkgs) + len(differences(p, c))<<16
+	d := len(slices.DeleteFunc(differing(p, c), func(pkg string) bool { return pkg == own }))
 	if Release(p.GoVersion) != Release(c.GoVersion) {
 		d += 1 << 24
+	}
+	if d > 0 {
+		d += len(differences(p, c)) << 16
 	}
 	return d
 }

@@ -135,11 +135,11 @@ func TestDistance(t *testing.T) {
 		PkgHashes: m{"runtime": "01", "strings": "02", "x/p": "03"}}
 	far := -1
 	for i, c := range []*Info{
-		{GoVersion: "go1.26.8", Settings: m{"-race": "true"}, PkgHashes: m{"runtime": "01", "net": "0f", "x/p": "ff"}},
+		{GoVersion: "go1.26.8", Settings: m{"-tags": "x"}, PkgHashes: m{"runtime": "01", "net": "0f", "x/p": "ff"}},
 		{GoVersion: "go1.26.8", Settings: m{"-race": "true"}, PkgHashes: m{"runtime": "ff"}},
 		{GoVersion: "go1.26.8", Settings: m{"-race": "true"}, PkgHashes: m{"runtime": "ff", "strings": "ff"}},
-		{GoVersion: "go1.26.8", Settings: m{}, PkgHashes: m{}},
-		{GoVersion: "go1.26.8", Settings: m{"-trimpath": "true"}, PkgHashes: m{}},
+		{GoVersion: "go1.26.8", Settings: m{}, PkgHashes: m{"runtime": "ff"}},
+		{GoVersion: "go1.26.8", Settings: m{"-trimpath": "true"}, PkgHashes: m{"runtime": "ff"}},
 		{GoVersion: "go1.25.4", Settings: m{"-race": "true"}, PkgHashes: m{}},
 	} {
 		d := Distance(p, c)
