@@ -43,6 +43,9 @@ type config struct {
 	version      bool
 }
 
+// cells is the folder of the cells that were built or added here.
+func (c *config) cells() string { return filepath.Join(c.state, "cells") }
+
 // store is the folder that the daemon alone writes.
 func (c *config) store() string { return filepath.Join(c.state, "store") }
 
@@ -131,7 +134,7 @@ func (c *config) settings(file *settings.Settings) func(handler string) supervis
 		if h.LimitNOFILE != 0 {
 			limits.Descriptors = max(h.LimitNOFILE, 0)
 		}
-		return supervisor.Settings{Limits: limits}
+		return supervisor.Settings{Limits: limits, Group: h.Cell}
 	}
 }
 

@@ -15,7 +15,9 @@ import (
 	"syscall"
 	"time"
 
+	plugserver "github.com/andrestc/go-plugserver"
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/control"
 	"github.com/andrestc/go-plugserver/internal/gate"
 	"github.com/andrestc/go-plugserver/internal/link"
@@ -24,6 +26,9 @@ import (
 	"github.com/andrestc/go-plugserver/internal/supervisor"
 	"github.com/andrestc/go-plugserver/internal/watch"
 )
+
+// sharedCells is where packages put further cells.
+const sharedCells = "/usr/lib/plugserver/cells"
 
 // version is set by the build (-ldflags -X main.version=…).
 var version = "dev"
@@ -104,13 +109,16 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 	watcher := watch.New(cfg.handlers, cfg.poll, func(err error) {
 		log.WithError(err).WithField("event", "inotify_lost").Warnf("inotify is lost: the directory is looked at every %v", cfg.poll)
 	})
+	catalogue := cells.New(cells.Config{
+		Packaged: cfg.cell, Shared: sharedCells, Own: cfg.cells(), UID: uint32(os.Getuid()), Source: plugserver.CellDigest(),
+	})
 	tell := newTeller(log)
 	file, misread := settings.Load(cfg.config)
 	if misread != nil {
 		file = &settings.Settings{} // the flags alone hold: better than no service
 	}
 	s, err := supervisor.New(supervisor.Config{
-		Handlers: cfg.handlers, Store: cfg.store(), Cell: cfg.cell, Gate: []string{self, "gate"},
+		Handlers: cfg.handlers, Store: cfg.store(), Cells: catalogue, Gate: []string{self, "gate"},
 		Listeners: files, Addresses: addresses, Limits: cfg.limits,
 		StartTimeout: cfg.startTimeout, DrainTimeout: cfg.drainTimeout, MaxSize: cfg.maxSize,
 		CrashLimit: cfg.crashLimit.n, CrashWindow: cfg.crashLimit.window,

@@ -1,5 +1,5 @@
-// Package cell is the process that runs one handler: it loads one plugin,
-// proves it, serves the connections handed to it, and hands back each
+// Package cell is the process that runs a handler, or a group of them: it loads
+// the plugin, proves it, serves the connections handed to it, and hands back each
 // connection whose next request is not its own. Nothing that the plugin does
 // can reach beyond the process; unloading the plugin is the process's end.
 //
@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -54,16 +53,17 @@ type Cell struct {
 	mux    atomic.Pointer[http.ServeMux]
 	cancel context.CancelFunc // ends every request's context
 
-	requests, inFlight, dropped atomic.Int64
-	inbound                     sync.WaitGroup // the goroutines that receive connections
+	dropped atomic.Int64
+	inbound sync.WaitGroup // the goroutines that receive connections
 
 	mu     sync.Mutex // guards peer and joined
 	peer   *handover.Peer
 	joined chan struct{} // closed and replaced when peer changes
 
-	id       uint64 // set by Open, like server and cancel
-	contract *contract
-	opened   chan struct{} // closed once contract is set, for good
+	id      uint64 // set by Open, like server and cancel
+	plugins []*loaded
+	owners  map[string]*own // by pattern
+	opened  chan struct{}   // closed once plugins and owners are set, for good
 
 	ending bool // owned by the goroutine of Run
 }
@@ -85,7 +85,7 @@ func Run(lc *link.Conn) {
 		switch m.Kind {
 		case link.Open:
 			c.listen(m)
-			go c.open(m.Path)
+			go c.open(m.Plugins)
 		case link.Join:
 			c.join(m.FDs)
 		case link.Table:
@@ -117,28 +117,42 @@ func (c *Cell) listen(m link.Message) {
 	c.server.Back = func() *handover.Peer { return c.gate(context.Background()) }
 }
 
-// open loads the plugin and reports. A plugin may end or hang the process
-// here; the supervisor sees that for itself.
-func (c *Cell) open(path string) {
-	k, refused := c.load(path)
-	if refused != nil {
-		c.link.Send(link.Message{Kind: link.Refused, Refusal: refused})
-		return
-	}
-	c.contract = k
-	patterns := slices.Sorted(maps.Keys(k.handlers))
-	var own []link.Route // all there is, until the first table comes
-	for _, p := range patterns {
-		own = append(own, link.Route{Pattern: p, Cell: c.id})
-	}
-	c.apply(own)
-	close(c.opened)
-	go c.server.Run()
-	c.link.Send(link.Message{Kind: link.Ready, Patterns: patterns})
+// loaded is one plugin of this cell.
+type loaded struct {
+	name               string
+	contract           *contract
+	requests, inFlight atomic.Int64
 }
 
-func (c *Cell) load(path string) (*contract, *refusal.Error) {
-	p, err := plugin.Open(path)
+// open loads the plugins and reports. A plugin may end or hang the process
+// here; the supervisor sees that for itself.
+func (c *Cell) open(plugins []link.Plugin) {
+	ready := link.Message{Kind: link.Ready}
+	c.owners = make(map[string]*own)
+	var routes []link.Route // all there are, until the first table comes
+	for _, p := range plugins {
+		k, refused := c.load(p)
+		if refused != nil {
+			c.link.Send(link.Message{Kind: link.Refused, Name: p.Name, Refusal: refused})
+			return
+		}
+		l := &loaded{name: p.Name, contract: k}
+		c.plugins = append(c.plugins, l)
+		patterns := slices.Sorted(maps.Keys(k.handlers))
+		for _, pattern := range patterns {
+			c.owners[pattern] = &own{c, l, k.handlers[pattern]}
+			routes = append(routes, link.Route{Pattern: pattern, Cell: c.id})
+		}
+		ready.Plugins = append(ready.Plugins, link.Plugin{Name: p.Name, Patterns: patterns})
+	}
+	c.apply(routes)
+	close(c.opened)
+	go c.server.Run()
+	c.link.Send(ready)
+}
+
+func (c *Cell) load(f link.Plugin) (*contract, *refusal.Error) {
+	p, err := plugin.Open(f.Path)
 	if err != nil {
 		return nil, refusal.Open(err)
 	}
@@ -147,7 +161,7 @@ func (c *Cell) load(path string) (*contract, *refusal.Error) {
 		return nil, refused
 	}
 	return k, k.prove(context.Background(), func(text string, stack []byte) {
-		c.record("error", text, map[string]string{"stack": string(stack)})
+		c.recordOf(f.Name, "error", text, map[string]string{"stack": string(stack)})
 	})
 }
 
@@ -156,8 +170,8 @@ func (c *Cell) load(path string) (*contract, *refusal.Error) {
 func (c *Cell) apply(table []link.Route) {
 	handlers := map[string]http.Handler{"/": foreign{c}}
 	for _, r := range table {
-		if h, ok := c.contract.handlers[r.Pattern]; ok && r.Cell == c.id {
-			handlers[r.Pattern] = &own{c, h}
+		if o, ok := c.owners[r.Pattern]; ok && r.Cell == c.id {
+			handlers[r.Pattern] = o
 		} else {
 			handlers[r.Pattern] = foreign{c}
 		}
@@ -227,9 +241,24 @@ func (c *Cell) gate(ctx context.Context) *handover.Peer {
 }
 
 func (c *Cell) stats() *link.Stats {
-	s := &link.Stats{Requests: c.requests.Load(), InFlight: c.inFlight.Load(), Dropped: c.dropped.Load()}
+	s := &link.Stats{Dropped: c.dropped.Load()}
 	if c.server != nil {
 		s.Conns = c.server.Conns()
+	}
+	select {
+	case <-c.opened:
+	default:
+		return s
+	}
+	shares := make(map[string]link.Share, len(c.plugins))
+	for _, l := range c.plugins {
+		share := link.Share{Requests: l.requests.Load(), InFlight: l.inFlight.Load()}
+		shares[l.name] = share
+		s.Requests += share.Requests
+		s.InFlight += share.InFlight
+	}
+	if len(shares) > 1 {
+		s.Plugins = shares
 	}
 	return s
 }
@@ -293,21 +322,33 @@ func (c *Cell) awaitInbound(ctx context.Context) error {
 	}
 }
 
-// stop runs the handler's Stop.
+// stop runs the handlers' Stop, all at the same time.
 func (c *Cell) stop() {
-	if c.contract.stop == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
 	defer cancel()
+	var all sync.WaitGroup
+	for _, l := range c.plugins {
+		if l.contract.stop == nil {
+			continue
+		}
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			l.stop(ctx, c)
+		}()
+	}
+	all.Wait()
+}
+
+func (l *loaded) stop(ctx context.Context, c *Cell) {
 	done := make(chan error, 1)
-	go func() { done <- c.contract.stop(ctx) }()
+	go func() { done <- l.contract.stop(ctx) }()
 	select {
 	case err := <-done:
 		if err != nil {
-			log.Printf("Stop returned an error: %v", err)
+			c.recordOf(l.name, "info", fmt.Sprintf("Stop returned an error: %v", err), nil)
 		}
 	case <-ctx.Done():
-		c.record("warning", "Stop did not return in time", nil)
+		c.recordOf(l.name, "warning", "Stop did not return in time", nil)
 	}
 }

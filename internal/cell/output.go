@@ -12,7 +12,13 @@ import (
 // record sends a log record to the supervisor. It never blocks a request:
 // what the link has no room for is dropped and counted.
 func (c *Cell) record(level, text string, fields map[string]string) {
-	if c.link.Send(link.Message{Kind: link.Log, Level: level, Text: text, Fields: fields}) != nil {
+	c.recordOf("", level, text, fields)
+}
+
+// recordOf is record for one plugin. What a plugin logs by itself cannot be told
+// from another's in the same process.
+func (c *Cell) recordOf(plugin, level, text string, fields map[string]string) {
+	if c.link.Send(link.Message{Kind: link.Log, Name: plugin, Level: level, Text: text, Fields: fields}) != nil {
 		c.dropped.Add(1)
 	}
 }

@@ -13,19 +13,20 @@ import (
 
 // own serves the requests of one of this cell's patterns.
 type own struct {
-	cell *Cell
-	h    http.Handler
+	cell   *Cell
+	plugin *loaded
+	h      http.Handler
 }
 
 func (o *own) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handover.Claim(r)
-	o.cell.requests.Add(1)
-	o.cell.inFlight.Add(1)
+	o.plugin.requests.Add(1)
+	o.plugin.inFlight.Add(1)
 	rw := &response{ResponseWriter: w}
 	defer func() {
-		o.cell.inFlight.Add(-1)
+		o.plugin.inFlight.Add(-1)
 		if p := recover(); p != nil {
-			o.cell.panicked(rw, r, p)
+			o.panicked(rw, r, p)
 		}
 	}()
 	o.h.ServeHTTP(rw, r)
@@ -33,12 +34,12 @@ func (o *own) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // panicked answers 500 where nothing was answered yet; else the client has to
 // see that the answer is cut short.
-func (c *Cell) panicked(w *response, r *http.Request, p any) {
+func (o *own) panicked(w *response, r *http.Request, p any) {
 	if p == http.ErrAbortHandler {
 		panic(p)
 	}
 	stack := debug.Stack()
-	c.record("error", fmt.Sprintf("panic in %s %s: %v", r.Method, r.URL.Path, p), map[string]string{
+	o.cell.recordOf(o.plugin.name, "error", fmt.Sprintf("panic in %s %s: %v", r.Method, r.URL.Path, p), map[string]string{
 		"pattern": r.Pattern,
 		"at":      panicFrame(stack),
 		"stack":   string(stack),

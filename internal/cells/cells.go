@@ -8,6 +8,7 @@ package cells
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -98,6 +99,18 @@ func (c *Catalogue) Generation() uint64 {
 	defer c.mu.Unlock()
 	c.look()
 	return c.generation
+}
+
+// Usable returns nil if there is a cell at all, and else why there is none.
+func (c *Catalogue) Usable() error {
+	err := error(refusal.NoCell(c.cfg.Packaged, c.cfg.Shared, c.cfg.Own))
+	for _, k := range c.List() {
+		if k.Ignored == nil {
+			return nil
+		}
+		err = errors.Join(err, fmt.Errorf("cell %q: %w", k.Path, k.Ignored))
+	}
+	return err
 }
 
 // Choose returns the cell that loads the plugin: the packaged one where it

@@ -20,9 +20,9 @@ type Kind string
 
 // What the supervisor tells its children.
 const (
-	Open   Kind = "open"   // serve under Limits; cell: as Cell, load Path, prove it, report Ready or Refused
+	Open   Kind = "open"   // serve under Limits; cell: as Cell, load Plugins, prove them, report Ready or Refused
 	Listen Kind = "listen" // gate: accept from the listening sockets in FDs, report Ready
-	Join   Kind = "join"   // FDs lead to the gate (cell) or to cell Cell of handler Name (gate): a socket, and handover's page
+	Join   Kind = "join"   // FDs lead to the gate (cell) or to cell Cell (gate): a socket, and handover's page
 	Table  Kind = "table"  // Routes at Version are in force; answered by Ack
 	Retire Kind = "retire" // cell: give every connection back, end what began within Grace, Stop, report Done
 	Quit   Kind = "quit"   // end what began within Grace, close the rest, report Done
@@ -31,10 +31,10 @@ const (
 
 // What children tell the supervisor.
 const (
-	Ready   Kind = "ready"   // cell: its Patterns; gate: it accepts
-	Refused Kind = "refused" // cell: Refusal
+	Ready   Kind = "ready"   // cell: its Plugins with their Patterns; gate: it accepts
+	Refused Kind = "refused" // cell: Refusal of the plugin Name
 	Ack     Kind = "ack"     // the table at Version is in force here
-	Log     Kind = "log"     // Level, Text, Fields
+	Log     Kind = "log"     // Level, Text, Fields; Name of the plugin, where that is known
 	Pong    Kind = "pong"    // Seq, Stats
 	Done    Kind = "done"    // nothing is left to do; the process exits
 )
@@ -61,25 +61,39 @@ type Stats struct {
 	InFlight int64 `json:"in_flight"` // being served
 	Conns    int   `json:"conns"`     // connections owned
 	Dropped  int64 `json:"dropped"`   // log records not sent for want of room
+	// Plugins are the shares of a cell's plugins, by name, where it has several.
+	Plugins map[string]Share `json:"plugins,omitempty"`
+}
+
+// Share is what one plugin has of its cell's Stats.
+type Share struct {
+	Requests int64 `json:"requests"`
+	InFlight int64 `json:"in_flight"`
+}
+
+// Plugin is one handler's file in a cell.
+type Plugin struct {
+	Name     string   `json:"name"`           // the handler's
+	Path     string   `json:"path,omitempty"` // of its copy in the store
+	Patterns []string `json:"patterns,omitempty"`
 }
 
 // Message is one message of any kind.
 type Message struct {
-	Kind     Kind              `json:"kind"`
-	Name     string            `json:"name,omitempty"`
-	Path     string            `json:"path,omitempty"`
-	Cell     uint64            `json:"cell,omitempty"`
-	Limits   Limits            `json:"limits,omitzero"`
-	Patterns []string          `json:"patterns,omitempty"`
-	Refusal  *refusal.Error    `json:"refusal,omitempty"`
-	Version  uint64            `json:"version,omitempty"`
-	Routes   []Route           `json:"routes,omitempty"`
-	Grace    time.Duration     `json:"grace,omitempty"`
-	Level    string            `json:"level,omitempty"`
-	Text     string            `json:"text,omitempty"`
-	Fields   map[string]string `json:"fields,omitempty"`
-	Seq      uint64            `json:"seq,omitempty"`
-	Stats    *Stats            `json:"stats,omitempty"`
+	Kind    Kind              `json:"kind"`
+	Name    string            `json:"name,omitempty"`
+	Cell    uint64            `json:"cell,omitempty"`
+	Limits  Limits            `json:"limits,omitzero"`
+	Plugins []Plugin          `json:"plugins,omitempty"`
+	Refusal *refusal.Error    `json:"refusal,omitempty"`
+	Version uint64            `json:"version,omitempty"`
+	Routes  []Route           `json:"routes,omitempty"`
+	Grace   time.Duration     `json:"grace,omitempty"`
+	Level   string            `json:"level,omitempty"`
+	Text    string            `json:"text,omitempty"`
+	Fields  map[string]string `json:"fields,omitempty"`
+	Seq     uint64            `json:"seq,omitempty"`
+	Stats   *Stats            `json:"stats,omitempty"`
 
 	// FDs travel beside the message. The receiver owns them.
 	FDs []*os.File `json:"-"`

@@ -37,7 +37,7 @@ func TestMessagesArriveInOrderWithTheirFiles(t *testing.T) {
 	}
 	defer w.Close()
 	sent := []Message{
-		{Kind: Open, Name: "users", Path: "/x.so", Limits: Limits{IdleTimeout: time.Minute}},
+		{Kind: Open, Plugins: []Plugin{{Name: "users", Path: "/x.so"}}, Limits: Limits{IdleTimeout: time.Minute}},
 		{Kind: Table, Version: 3, Routes: []Route{{Pattern: "GET /users/{id}", Cell: 7}}},
 		{Kind: Refused, Refusal: &refusal.Error{Reason: "r", Mend: "m"}},
 		{Kind: Log, Level: "info", Text: "a\nb", Fields: map[string]string{"k": "v"}},

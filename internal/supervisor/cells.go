@@ -1,12 +1,14 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handover"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/proc"
@@ -29,19 +31,21 @@ const (
 	dropped               // killed, whatever it says now
 )
 
-// cell is one process that runs one version of one handler.
+// cell is one process. It runs one version of one handler, or, for a group,
+// of several.
 type cell struct {
 	id       uint64
-	name     string
-	version  store.Version
-	settings Settings
+	name     string // of the handler, or of the group
+	group    *group // nil for a cell of one handler
+	seats    []*seat
 	again    bool // it serves a version that has served before
 	rollBack bool // and an earlier one than serves now
 	state    state
 	child    *proc.Child // nil before it runs
 	gone     bool        // its process was reaped
 	began    time.Time
-	patterns []string
+	binary   string   // the cell binary that it runs; "" until it is chosen
+	patterns []string // of all seats
 	stats    link.Stats
 
 	logs    bucket
@@ -57,6 +61,16 @@ type cell struct {
 
 func (c *cell) dead() bool { return c.gone }
 
+// seat is one version of one handler in a cell.
+type seat struct {
+	*cell
+	name     string // the handler's
+	version  store.Version
+	settings Settings
+	info     *elfplug.Info // what the file says of itself; nil until it is inspected
+	patterns []string      // once it is proved
+}
+
 // send kills a cell that does not read what it is told.
 func (c *cell) send(m link.Message) {
 	if c.child == nil {
@@ -67,9 +81,41 @@ func (c *cell) send(m link.Message) {
 	}
 }
 
-func (s *Supervisor) newCell(h *handler, v store.Version) *cell {
+// newSeat returns a place for a version in a cell of its own.
+func (s *Supervisor) newSeat(h *handler, v store.Version) *seat {
+	c := s.newCell(h.name)
+	return c.seat(h.name, v, s.settings(h.name))
+}
+
+func (s *Supervisor) newCell(name string) *cell {
 	s.lastCell++
-	return &cell{id: s.lastCell, name: h.name, version: v, settings: s.settings(h.name), began: time.Now()}
+	return &cell{id: s.lastCell, name: name, began: time.Now()}
+}
+
+func (c *cell) seat(handler string, v store.Version, settings Settings) *seat {
+	st := &seat{cell: c, name: handler, version: v, settings: settings}
+	c.seats = append(c.seats, st)
+	return st
+}
+
+// limits are those of all seats together; where one has none, there is none.
+func (c *cell) limits() (l proc.Limits) {
+	for i, st := range c.seats {
+		if of := st.settings.Limits; i == 0 {
+			l = of
+		} else {
+			l.Memory = sumOrNone(l.Memory, of.Memory)
+			l.Descriptors = sumOrNone(l.Descriptors, of.Descriptors)
+		}
+	}
+	return l
+}
+
+func sumOrNone[N int | int64](a, b N) N {
+	if a == 0 || b == 0 {
+		return 0
+	}
+	return a + b
 }
 
 // enqueue starts a cell as soon as there is a slot.
@@ -99,10 +145,16 @@ func (s *Supervisor) dequeue() {
 
 func (s *Supervisor) start(c *cell) {
 	c.state, c.began = starting, time.Now()
+	if err := s.choose(c); err != nil {
+		delete(s.cells, c.id)
+		c.gone = true
+		s.failed(c, notServed(err))
+		return
+	}
 	child, err := proc.Start(proc.Spec{
-		Path:   s.cfg.Cell,
+		Path:   c.binary,
 		Env:    cleanEnv(os.Environ()),
-		Limits: c.settings.Limits,
+		Limits: c.limits(),
 		Output: func(stream, line string) {
 			level := logrus.InfoLevel
 			if stream == "stderr" {
@@ -120,11 +172,17 @@ func (s *Supervisor) start(c *cell) {
 		return
 	}
 	c.child = child
-	c.send(link.Message{Kind: link.Open, Cell: c.id, Name: c.name, Path: c.version.Path, Limits: s.cfg.Limits})
-	c.overdue = time.AfterFunc(s.cfg.StartTimeout, func() {
+	open := link.Message{Kind: link.Open, Cell: c.id, Limits: s.cfg.Limits}
+	for _, st := range c.seats {
+		open.Plugins = append(open.Plugins, link.Plugin{Name: st.name, Path: st.version.Path})
+	}
+	c.send(open)
+	// The n-th plugin of a process takes longer than the first.
+	limit := s.cfg.StartTimeout * time.Duration(len(c.seats))
+	c.overdue = time.AfterFunc(limit, func() {
 		s.post(func() {
 			if c.state == starting && !c.gone {
-				s.failed(c, refusalOf{Error: refusal.Hung(s.cfg.StartTimeout, printed(c))})
+				s.failed(c, refusalOf{Error: refusal.Hung(limit, printed(c))})
 			}
 		})
 	})
@@ -139,6 +197,30 @@ func (s *Supervisor) start(c *cell) {
 		<-child.Exited()
 		s.post(func() { s.exited(c) })
 	}()
+}
+
+// choose finds the binary that loads what is in the cell's seats.
+func (s *Supervisor) choose(c *cell) error {
+	if c.binary != "" {
+		return nil
+	}
+	for _, st := range c.seats {
+		if st.info == nil {
+			info, err := elfplug.InspectFile(st.version.Path)
+			if err != nil {
+				return err
+			}
+			st.info = info
+		}
+		binary, refused := s.cfg.Cells.Choose(st.info)
+		if refused != nil {
+			return refused
+		}
+		if c.binary = binary.Path; c.binary != binary.Path {
+			return errors.New("no one cell loads all of them")
+		}
+	}
+	return nil
 }
 
 // cleanEnv is the environment of the children: the daemon's own, less what
@@ -158,7 +240,7 @@ func cleanEnv(env []string) []string {
 func (s *Supervisor) heard(c *cell, m link.Message) {
 	switch m.Kind {
 	case link.Ready:
-		s.proved(c, m.Patterns)
+		s.proved(c, m.Plugins)
 	case link.Refused:
 		if c.state == starting && m.Refusal != nil {
 			s.failed(c, refusalOf{Error: m.Refusal})
@@ -178,22 +260,35 @@ func (s *Supervisor) heard(c *cell, m link.Message) {
 	}
 }
 
-// proved is called when a cell reports its patterns. They are foreign input.
-func (s *Supervisor) proved(c *cell, patterns []string) {
+// proved is called when a cell reports its plugins' patterns. They are foreign
+// input.
+func (s *Supervisor) proved(c *cell, plugins []link.Plugin) {
 	if c.state != starting {
 		return
 	}
 	c.overdue.Stop()
-	for _, p := range patterns {
-		if err := routes.Valid(p); err != nil {
-			s.failed(c, refusalOf{Error: refusal.Pattern(err)})
+	for _, st := range c.seats {
+		i := slices.IndexFunc(plugins, func(p link.Plugin) bool { return p.Name == st.name })
+		if i < 0 {
+			s.failed(c, refusalOf{Error: refusal.NoPatterns(st.name)})
 			return
 		}
+		for _, p := range plugins[i].Patterns {
+			if err := routes.Valid(p); err != nil {
+				s.failed(c, refusalOf{Error: refusal.Pattern(err)})
+				return
+			}
+		}
+		slices.Sort(plugins[i].Patterns)
+		st.patterns = slices.Compact(plugins[i].Patterns)
+		c.patterns = append(c.patterns, st.patterns...)
 	}
-	slices.Sort(patterns)
-	c.patterns = slices.Compact(patterns)
 	c.state = waiting
-	s.claim(c)
+	if c.group != nil {
+		s.gathered(c)
+	} else {
+		s.claim(c.seats[0])
+	}
 	s.dequeue()
 }
 
@@ -201,8 +296,12 @@ func (s *Supervisor) proved(c *cell, patterns []string) {
 func (s *Supervisor) failed(c *cell, r refusalOf) {
 	again := c.again
 	s.drop(c)
+	if c.group != nil {
+		s.notGathered(c, r.Reason)
+		return
+	}
 	h := s.handlers[c.name]
-	if h == nil || h.next != c || s.stopping {
+	if h == nil || h.next != c.seats[0] || s.stopping {
 		return
 	}
 	h.next = nil
@@ -223,9 +322,17 @@ func (s *Supervisor) failed(c *cell, r refusalOf) {
 	}
 }
 
+// dropNext gives up what is being tried for a handler.
+func (s *Supervisor) dropNext(h *handler) {
+	if h.next != nil {
+		s.drop(h.next.cell)
+		h.next = nil
+	}
+}
+
 // drop kills a cell that is not wanted any more.
 func (s *Supervisor) drop(c *cell) {
-	if c == nil || c.state == dropped {
+	if c.state == dropped {
 		return
 	}
 	if c.overdue != nil {
@@ -254,7 +361,7 @@ func (s *Supervisor) exited(c *cell) {
 	case live:
 		s.crashed(c)
 	case retiring:
-		s.log.WithFields(s.fields(c)).Debugf("cell of version %s is gone: %s", c.version.Short(), c.child.Status())
+		s.log.WithFields(s.fields(c)).Debugf("cell is gone: %s", c.child.Status())
 	case queued, dropped:
 	}
 	s.dequeue()
@@ -308,8 +415,7 @@ const framesTold = 10
 
 // crashed starts a live cell that died again. Its requests wait at the gate.
 func (s *Supervisor) crashed(c *cell) {
-	h := s.handlers[c.name]
-	if h == nil || h.live != c || s.stopping {
+	if s.stopping || !s.inUse(c) {
 		return
 	}
 	e := s.log.WithFields(s.fields(c)).WithFields(logrus.Fields{
@@ -319,6 +425,11 @@ func (s *Supervisor) crashed(c *cell) {
 		e = e.WithField("frames", frames)
 	}
 	e.Error("crashed: " + c.name)
+	if c.group != nil {
+		s.scattered(c)
+		return
+	}
+	h := s.handlers[c.name]
 	if time.Since(c.began) > restartReset {
 		h.crashes = 0
 	}
@@ -348,7 +459,7 @@ func (s *Supervisor) restartLater(h *handler) {
 
 // retire makes a cell that has no route any more end.
 func (s *Supervisor) retire(c *cell) {
-	if c.gone || c.state == dropped {
+	if c.gone || c.state == dropped || c.state == retiring {
 		return
 	}
 	c.state = retiring
@@ -369,7 +480,7 @@ func (s *Supervisor) joinCell(c *cell) {
 	}
 	c.joined = s.gate
 	c.send(link.Message{Kind: link.Join, FDs: forCell})
-	s.gate.send(link.Message{Kind: link.Join, Cell: c.id, Name: c.name, FDs: forGate})
+	s.gate.send(link.Message{Kind: link.Join, Cell: c.id, FDs: forGate})
 }
 
 // joint returns what two processes need to hand connections to each other: for
@@ -425,6 +536,11 @@ func (s *Supervisor) record(c *cell, m link.Message) {
 		level = logrus.ErrorLevel // a handler's panic is not ours
 	}
 	fields := s.fields(c)
+	for _, st := range c.seats {
+		if st.name == m.Name {
+			fields = s.seatFields(st)
+		}
+	}
 	for k, v := range m.Fields {
 		if _, ours := fields[k]; ours || reserved[k] {
 			k = "attr_" + k // a handler does not speak for the supervisor
@@ -438,9 +554,21 @@ func (s *Supervisor) record(c *cell, m link.Message) {
 var reserved = map[string]bool{"event": true, "reason": true, "mend": true, "patterns": true, "error": true, "frames": true, "status": true}
 
 func (s *Supervisor) fields(c *cell) logrus.Fields {
-	f := logrus.Fields{"handler": c.name, "version": c.version.Short()}
+	f := logrus.Fields{"handler": c.name}
+	if c.group == nil {
+		f["version"] = c.seats[0].version.Short()
+	} else {
+		f["group"] = c.name
+	}
 	if c.child != nil {
 		f["pid"] = c.child.PID
 	}
+	return f
+}
+
+// seatFields are those of one handler of a cell.
+func (s *Supervisor) seatFields(st *seat) logrus.Fields {
+	f := s.fields(st.cell)
+	f["handler"], f["version"] = st.name, st.version.Short()
 	return f
 }

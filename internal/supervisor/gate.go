@@ -135,8 +135,8 @@ func (s *Supervisor) gateExited(g *gate) {
 type news struct {
 	event   string // live, rolled_back or retired
 	text    string
-	cell    *cell
-	old     *cell  // retires once the gate has the table; nil if there is none
+	seat    *seat
+	old     *seat  // its cell retires, if nobody else is in it, once the gate has the table; nil if there is none
 	version uint64 // of the table
 	retired bool
 }
@@ -150,6 +150,7 @@ func (s *Supervisor) publish(n news) {
 
 // alter begins a new table, unless one has begun that was not sent yet.
 func (s *Supervisor) alter() {
+	s.regroup = true
 	if !s.unsent {
 		s.table++
 		s.unsent = true
@@ -214,9 +215,19 @@ func (s *Supervisor) retireOld() {
 		n := &s.news[i]
 		if n.old != nil && !n.retired && s.gate.acked >= n.version {
 			n.retired = true
-			s.retire(n.old)
+			if !s.inUse(n.old.cell) {
+				s.retire(n.old.cell)
+			}
 		}
 	}
+}
+
+// inUse reports whether a cell serves a handler.
+func (s *Supervisor) inUse(c *cell) bool {
+	return slices.ContainsFunc(c.seats, func(st *seat) bool {
+		h := s.handlers[st.name]
+		return h != nil && h.live == st
+	})
 }
 
 // announce reports the changes that the gate and every cell have in force.
@@ -233,11 +244,11 @@ func (s *Supervisor) announce() {
 	for len(s.news) > 0 && s.news[0].version <= acked {
 		n := s.news[0]
 		s.news = s.news[1:]
-		e := s.log.WithFields(s.fields(n.cell)).WithFields(logrus.Fields{
-			"event": n.event, "patterns": strings.Join(n.cell.patterns, ", "),
+		e := s.log.WithFields(s.seatFields(n.seat)).WithFields(logrus.Fields{
+			"event": n.event, "patterns": strings.Join(n.seat.patterns, ", "),
 		})
 		if n.event == "live" {
-			e = e.WithField("took", time.Since(n.cell.began).Round(100*time.Microsecond))
+			e = e.WithField("took", time.Since(n.seat.began).Round(100*time.Microsecond))
 		}
 		level := logrus.InfoLevel
 		if n.event == "rolled_back" {

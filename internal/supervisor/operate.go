@@ -154,7 +154,7 @@ func (s *Supervisor) settled(name string) bool {
 			}
 		}
 	}
-	return h == nil || !h.admitting && h.next == nil
+	return h == nil || h.admission == nil && h.next == nil
 }
 
 // stands is what stands under a name now.

@@ -1,12 +1,10 @@
 package supervisor
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/plan"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -20,6 +18,7 @@ type refusalOf struct {
 	contested bool // it is tried again when a pattern becomes free
 	unread    bool // it was refused in the directory, before it was admitted
 	passing   bool // it was refused for want of something: it is tried again soon
+	celled    bool // it was refused for want of a cell: it is tried again when there are others
 }
 
 // notServed is the refusal for an error of admission or start.
@@ -102,10 +101,7 @@ func (s *Supervisor) reconcile() {
 	}
 	for _, f := range todo.Admit {
 		h := s.handler(f.Name)
-		h.atStart = s.scanned == 1
-		h.tried, h.admitting = f.ID, true
-		s.admitting++
-		go s.admit(h, f)
+		s.admit(h, f)
 	}
 	s.reclaim()
 }
@@ -119,89 +115,11 @@ func (s *Supervisor) handler(name string) *handler {
 	return h
 }
 
-// admit is the goroutine that copies a file into the store and inspects the
-// copy.
-func (s *Supervisor) admit(h *handler, f handlerdir.File) {
-	s.admits <- struct{}{}
-	version, err := s.copyIn(f)
-	if err == nil {
-		err = s.inspect(version)
-	}
-	<-s.admits
-	s.post(func() { s.admitted(h, f, version, err) })
-}
-
-func (s *Supervisor) copyIn(f handlerdir.File) (store.Version, error) {
-	src, err := handlerdir.Open(f)
-	if err != nil {
-		return store.Version{}, err
-	}
-	defer src.Close()
-	version, err := s.store.Put(src, s.cfg.MaxSize)
-	if err != nil {
-		return version, err
-	}
-	if same, err := handlerdir.Unchanged(src, f.ID); err != nil || !same {
-		return version, errors.Join(handlerdir.ErrChanged, err)
-	}
-	return version, nil
-}
-
-func (s *Supervisor) inspect(v store.Version) error {
-	info, err := elfplug.InspectFile(v.Path)
-	if err != nil {
-		return err
-	}
-	if r := info.Contract(); r != nil {
-		return r
-	}
-	if r := elfplug.Compatible(info, s.cell); r != nil {
-		return r
-	}
-	return nil
-}
-
-// admitted begins to prove an admitted version.
-func (s *Supervisor) admitted(h *handler, f handlerdir.File, v store.Version, err error) {
-	s.admitting--
-	s.garbage = true
-	if s.handlers[h.name] != h || h.tried != f.ID || s.stopping {
-		return // the file has changed or gone meanwhile
-	}
-	h.admitting = false
-	switch {
-	case errors.Is(err, handlerdir.ErrChanged):
-		h.tried = handlerdir.ID{}
-		s.scan()
-	case err != nil:
-		s.refuse(h, notServed(err))
-	case h.live != nil && h.live.version.Sum == v.Sum:
-		// The live version again: touched, or copied back.
-		s.drop(h.next)
-		h.next, h.refusal = nil, nil
-		h.rolledBack, h.crashTimes = false, nil
-		if h.quarantined {
-			h.quarantined = false
-			s.alter() // its requests wait again
-		}
-		s.undecided(h)
-	case s.isBad(h, v.Sum) && h.atStart:
-		s.refuse(h, refusalOf{Error: refusal.Crashed(h.name, v.Short(), s.cfg.CrashLimit, s.cfg.CrashWindow, "see the log of that time")})
-	case s.history[h.name].Held == v.Sum && h.atStart:
-		s.refuse(h, refusalOf{Error: refusal.RolledBack(h.name, v.Short())})
-	default:
-		s.drop(h.next)
-		h.next = s.newCell(h, v)
-		s.enqueue(h.next)
-	}
-}
-
 // refuse records why a handler's newest file is not served; the version that
 // serves goes on.
 func (s *Supervisor) refuse(h *handler, r refusalOf) {
-	h.admitting = false
-	s.drop(h.next)
-	h.next = nil
+	h.abandon()
+	s.dropNext(h)
 	known := h.refusal != nil && h.refusal.Reason == r.Reason
 	h.refusal = &r
 	if r.passing {
@@ -231,7 +149,7 @@ func (s *Supervisor) tryLater(h *handler) {
 	h.passes++
 	time.AfterFunc(pause, func() {
 		s.post(func() {
-			if s.handlers[h.name] == h && h.refusal == refused && h.next == nil && !h.admitting {
+			if s.handlers[h.name] == h && h.refusal == refused && h.next == nil && h.admission == nil {
 				h.tried = handlerdir.ID{}
 				s.retry = true
 			}
@@ -301,8 +219,8 @@ func (s *Supervisor) undecided(h *handler) {
 // reclaim decides anew on the cells that wait for a senior handler.
 func (s *Supervisor) reclaim() {
 	for _, c := range s.cells {
-		if c.state == waiting {
-			s.claim(c)
+		if c.state == waiting && c.group == nil {
+			s.claim(c.seats[0])
 		}
 	}
 }
@@ -310,7 +228,8 @@ func (s *Supervisor) reclaim() {
 // remove takes a handler's routes away. Its cell ends what it began.
 func (s *Supervisor) remove(h *handler) {
 	delete(s.handlers, h.name)
-	s.drop(h.next)
+	h.abandon()
+	s.dropNext(h)
 	if h.restart != nil {
 		h.restart.Stop()
 	}
@@ -326,7 +245,7 @@ func (s *Supervisor) remove(h *handler) {
 	s.publish(news{
 		event: "retired",
 		text:  "retired: " + h.name,
-		cell:  h.live,
+		seat:  h.live,
 		old:   h.live,
 	})
 	s.freed()
@@ -344,7 +263,7 @@ func (s *Supervisor) freed() {
 }
 
 // claim decides whether a proved cell gets its patterns.
-func (s *Supervisor) claim(c *cell) {
+func (s *Supervisor) claim(c *seat) {
 	h := s.handlers[c.name]
 	if h == nil || h.next != c {
 		return
@@ -388,7 +307,7 @@ func (s *Supervisor) undecidedClaims() (claims []plan.Claimant) {
 }
 
 // promote makes a proved cell the one that has the handler's routes.
-func (s *Supervisor) promote(h *handler, c *cell) {
+func (s *Supervisor) promote(h *handler, c *seat) {
 	old := h.live
 	h.live, h.next, h.serve = c, nil, c.version
 	h.since = time.Now()
@@ -396,13 +315,13 @@ func (s *Supervisor) promote(h *handler, c *cell) {
 	switch {
 	case c.rollBack:
 		h.rolledBack = true
-		s.publish(news{event: "rolled_back", text: "rolled back: " + h.name, cell: c, old: old})
+		s.publish(news{event: "rolled_back", text: "rolled back: " + h.name, seat: c, old: old})
 	case c.again:
-		s.publish(news{event: "live", text: "live again: " + h.name, cell: c, old: old})
+		s.publish(news{event: "live", text: "live again: " + h.name, seat: c, old: old})
 	default:
 		h.refusal, h.crashes, h.crashTimes, h.passes = nil, 0, nil, 0
 		h.rolledBack, h.quarantined = false, false
-		s.publish(news{event: "live", text: "live: " + h.name, cell: c, old: old})
+		s.publish(news{event: "live", text: "live: " + h.name, seat: c, old: old})
 		r := s.history[h.name]
 		r.Held = ""
 		s.history[h.name] = r
@@ -416,7 +335,7 @@ func (s *Supervisor) promote(h *handler, c *cell) {
 }
 
 // served puts into the history what is live now.
-func (s *Supervisor) served(h *handler, c *cell) {
+func (s *Supervisor) served(h *handler, c *seat) {
 	r := s.history[h.name]
 	if r.Seq == 0 {
 		s.lastSeq++

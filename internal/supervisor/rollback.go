@@ -75,7 +75,7 @@ func (s *Supervisor) rollBack(h *handler, version string) (store.Version, error)
 		h.restart.Stop()
 		h.restart = nil
 	}
-	s.drop(h.next)
+	s.dropNext(h)
 	h.serve, h.failure = v, ""
 	s.startAgain(h)
 	h.next.rollBack = true
@@ -166,9 +166,8 @@ func (s *Supervisor) fallBack(h *handler) bool {
 // deniedAgain is called when a version that has served before is not granted
 // its patterns: others have taken them since.
 func (s *Supervisor) deniedAgain(h *handler, r *refusal.Error) {
-	s.log.WithFields(s.fields(h.next)).WithField("reason", r.Reason).Warn("an earlier version is not served: " + h.name)
-	s.drop(h.next)
-	h.next = nil
+	s.log.WithFields(s.seatFields(h.next)).WithField("reason", r.Reason).Warn("an earlier version is not served: " + h.name)
+	s.dropNext(h)
 	switch {
 	case h.live != nil:
 		s.restartLater(h)
@@ -179,9 +178,9 @@ func (s *Supervisor) deniedAgain(h *handler, r *refusal.Error) {
 
 // startAgain starts the version that is to be live.
 func (s *Supervisor) startAgain(h *handler) {
-	h.next = s.newCell(h, h.serve)
+	h.next = s.newSeat(h, h.serve)
 	h.next.again = true
-	s.enqueue(h.next)
+	s.enqueue(h.next.cell)
 }
 
 // release forgets that a handler's newest file crashed too often, and tries it

@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -103,10 +105,12 @@ func (s *Supervisor) status() api.Status {
 		}
 	}
 	for _, c := range s.cells {
-		if c.state == retiring && s.handlers[c.name] == nil {
-			a := api.Handler{Name: c.name, State: api.StateRetiring, Since: c.began}
-			c.status(&a)
-			st.Handlers = append(st.Handlers, a)
+		for _, seat := range c.seats {
+			if c.state == retiring && s.handlers[seat.name] == nil {
+				a := api.Handler{Name: seat.name, State: api.StateRetiring, Since: c.began}
+				seat.status(&a)
+				st.Handlers = append(st.Handlers, a)
+			}
 		}
 	}
 	slices.SortFunc(st.Handlers, func(a, b api.Handler) int { return strings.Compare(a.Name, b.Name) })
@@ -137,17 +141,24 @@ func (s *Supervisor) describe(h *handler) api.Handler {
 	default:
 		a.State = api.StateStarting
 	}
+	a.Doing = cmp.Or(h.doing, s.apart(h))
 	if h.refusal != nil {
 		a.Refusal = &api.Refusal{Reason: h.refusal.Reason, Mend: h.refusal.Mend}
 	}
 	return a
 }
 
-func (c *cell) status(a *api.Handler) {
-	a.Version, a.Patterns = c.version.Short(), c.patterns
-	a.Requests, a.InFlight = c.stats.Requests, c.stats.InFlight
-	if !c.gone && c.child != nil {
-		a.PID = c.child.PID
+func (st *seat) status(a *api.Handler) {
+	a.Version, a.Patterns = st.version.Short(), st.patterns
+	a.Cell = filepath.Base(st.binary)
+	a.Requests, a.InFlight = st.stats.Requests, st.stats.InFlight
+	if st.group != nil {
+		a.Group = st.group.name
+		own := st.stats.Plugins[st.name]
+		a.Requests, a.InFlight = own.Requests, own.InFlight
+	}
+	if !st.gone && st.child != nil {
+		a.PID = st.child.PID
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/link"
@@ -24,9 +25,9 @@ import (
 
 // Config is what the supervisor is given.
 type Config struct {
-	Handlers     string        // the watched directory
-	Store        string        // the store's directory
-	Cell         string        // the cell's binary
+	Handlers     string // the watched directory
+	Store        string // the store's directory
+	Cells        *cells.Catalogue
 	Gate         []string      // the gate's command line
 	Listeners    []*os.File    // listening sockets; the caller keeps them open
 	Addresses    []string      // theirs, for status
@@ -50,6 +51,7 @@ type Config struct {
 // Settings are what an operator has set for one handler.
 type Settings struct {
 	Limits proc.Limits
+	Group  string // handlers of one group share a cell; "" for none
 }
 
 // Report says in numbers how the service stands.
@@ -118,7 +120,6 @@ type Supervisor struct {
 	log   *logrus.Logger
 	store *store.Store
 	rules handlerdir.Rules
-	cell  *elfplug.Info // what the cell's binary says of itself
 
 	events chan func()     // run by the goroutine of Run
 	nudges <-chan struct{} // "look again"
@@ -132,7 +133,9 @@ type Supervisor struct {
 	since    time.Time
 	handlers map[string]*handler
 	cells    map[uint64]*cell // every cell whose process has not been reaped
-	queue    []*cell          // cells that wait for a start slot
+	groups   map[string]*group
+	regroup  bool // who shares a cell with whom is to be looked at
+	queue    []*cell // cells that wait for a start slot
 	gate     *gate
 	lastCell uint64
 	history  store.History
@@ -166,9 +169,9 @@ type Supervisor struct {
 type handler struct {
 	name      string
 	tried     handlerdir.ID // of the file tried last, or being tried
-	admitting bool
-	live      *cell // has the routes; nil before the first
-	next      *cell // is being started or proved
+	admission *admission    // of the newest file, while it is under way
+	live      *seat         // has the routes; nil before the first
+	next      *seat         // is being started or proved, in a cell of its own
 	refusal   *refusalOf
 	since     time.Time // of the state that status shows
 
@@ -183,12 +186,13 @@ type handler struct {
 	orphan      bool          // the directory was replaced by one without its file
 	passes      int           // refusals that passed, in a row
 	restarts    int           // of its cells that died
+	doing       string        // what is being done about its newest file, beyond a moment
 	failure     string        // why the last attempt to start a version again failed
 }
 
 // undecided reports whether the handler's newest file is still being tried.
 func (h *handler) undecided() bool {
-	return h.admitting || h.changing() || h.tried == handlerdir.ID{}
+	return h.admission != nil || h.changing() || h.tried == handlerdir.ID{}
 }
 
 // changing reports whether a cell is being tried that does not just replace one
@@ -203,16 +207,15 @@ func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := elfplug.InspectCell(cfg.Cell)
-	if err != nil {
-		return nil, fmt.Errorf("inspect cell %q: %w", cfg.Cell, err)
+	if err := cfg.Cells.Usable(); err != nil {
+		return nil, err
 	}
 	// plugin.Open resolves links; the daemon may change its directory.
 	if cfg.Handlers, err = filepath.Abs(cfg.Handlers); err != nil {
 		return nil, err
 	}
 	s := &Supervisor{
-		cfg: cfg, log: cfg.Log, store: st, cell: info,
+		cfg: cfg, log: cfg.Log, store: st,
 		rules: handlerdir.Rules{
 			MaxSize: cfg.MaxSize, Quiet: quietTime, Stalled: stalledTime, Gone: goneTime,
 			UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Complete: elfplug.Complete,
@@ -226,6 +229,7 @@ func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
 		since:    time.Now(),
 		handlers: make(map[string]*handler),
 		cells:    make(map[uint64]*cell),
+		groups:   make(map[string]*group),
 		settings: cfg.Settings,
 	}
 	if s.settings == nil {
@@ -301,6 +305,7 @@ func (s *Supervisor) settle() {
 	if s.unsent && len(s.events) == 0 { // a burst of changes becomes one table
 		s.sendTable()
 	}
+	s.gather()
 	s.announce()
 	s.collectGarbage()
 	if s.quiet() || time.Since(s.since) > acceptWait {
@@ -377,6 +382,7 @@ func (s *Supervisor) stop() {
 		if h.restart != nil {
 			h.restart.Stop()
 		}
+		h.abandon()
 	}
 	s.queue = nil
 	if s.gate != nil {
@@ -428,7 +434,7 @@ func (s *Supervisor) Configure(settings func(handler string) Settings, problem e
 			s.log.WithError(problem).Error("settings are refused: those before stay in force")
 			return
 		}
-		s.settings = settings
+		s.settings, s.regroup = settings, true
 		for _, h := range s.handlers {
 			s.renew(h)
 		}
@@ -438,7 +444,12 @@ func (s *Supervisor) Configure(settings func(handler string) Settings, problem e
 // renew gives a handler a new cell where its settings are not those that its
 // cell was started with.
 func (s *Supervisor) renew(h *handler) {
-	if h.live != nil && !h.live.dead() && h.next == nil && h.live.settings != s.settings(h.name) {
+	if h.live == nil || h.live.dead() || h.next != nil {
+		return
+	}
+	want := s.settings(h.name)
+	moved := h.live.group != nil && h.live.group.name != want.Group
+	if moved || h.live.settings.Limits != want.Limits {
 		s.startAgain(h)
 	}
 }
@@ -487,12 +498,14 @@ func (s *Supervisor) collectGarbage() {
 	s.garbage = false
 	keep := make(map[string]bool)
 	for _, c := range s.cells {
-		keep[c.version.Sum] = true
+		for _, st := range c.seats {
+			keep[st.version.Sum] = true
+		}
 	}
 	for _, h := range s.handlers {
-		for _, c := range []*cell{h.live, h.next} {
-			if c != nil {
-				keep[c.version.Sum] = true
+		for _, st := range []*seat{h.live, h.next} {
+			if st != nil {
+				keep[st.version.Sum] = true
 			}
 		}
 	}

@@ -1,0 +1,202 @@
+package supervisor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/elfplug"
+)
+
+// group is the handlers that are to share a cell. Each version is first proved
+// and made live in a cell of its own, so that a bad one is found out alone; once
+// nothing is under way for any of them, those that agree are gathered in a new
+// cell. When a shared cell dies, each gets one of its own again.
+type group struct {
+	name   string
+	live   *cell             // the shared cell; nil if there is none
+	next   *cell             // is being started
+	apart  map[string]string // why a handler is not in it
+	failed string            // the seats of the last attempt, if it failed
+	deaths int
+	rest   bool // it died lately: it is not gathered for a while
+}
+
+const (
+	// restMin and restMax bound how long the handlers of a shared cell that
+	// died stay alone, to show which of them it was.
+	restMin = time.Minute
+	restMax = time.Hour
+)
+
+// gather begins a shared cell for every group whose handlers have changed.
+func (s *Supervisor) gather() {
+	if !s.regroup || s.stopping || !s.quiet() {
+		return
+	}
+	s.regroup = false
+	members := make(map[string][]*handler)
+	for _, h := range s.handlers {
+		if name := s.settings(h.name).Group; name != "" && h.live != nil && !h.live.dead() && h.next == nil && !h.quarantined {
+			members[name] = append(members[name], h)
+		}
+	}
+	for name, g := range s.groups {
+		if len(members[name]) == 0 && g.next == nil && !g.rest {
+			delete(s.groups, name)
+		}
+	}
+	for name, all := range members {
+		g := s.groups[name]
+		if g == nil {
+			g = &group{name: name}
+			s.groups[name] = g
+		}
+		slices.SortFunc(all, func(a, b *handler) int { return strings.Compare(a.name, b.name) })
+		s.gatherGroup(g, all)
+	}
+}
+
+func (s *Supervisor) gatherGroup(g *group, all []*handler) {
+	g.apart = make(map[string]string)
+	var seats []*seat
+	for _, h := range all {
+		if why := disagrees(h.live, seats); why != "" {
+			g.apart[h.name] = why
+		} else {
+			seats = append(seats, h.live)
+		}
+	}
+	if g.rest {
+		for _, st := range seats {
+			g.apart[st.name] = "the shared cell has crashed: its handlers are alone for a while"
+		}
+		return
+	}
+	key := seating(seats)
+	switch {
+	case g.live != nil && !s.inUse(g.live):
+		g.live = nil
+	case g.live != nil && seating(g.live.seats) == key:
+		return // as it is to be
+	}
+	if g.next != nil {
+		if seating(g.next.seats) != key {
+			s.drop(g.next)
+			g.next = nil
+		} else {
+			return
+		}
+	}
+	if g.failed == key {
+		return
+	}
+	if len(seats) < 2 {
+		if len(seats) == 1 && seats[0].group != nil {
+			s.startAgain(s.handlers[seats[0].name]) // the last one needs no shared cell
+		}
+		return
+	}
+	c := s.newCell(g.name)
+	c.group = g
+	for _, st := range seats {
+		c.seat(st.name, st.version, s.settings(st.name)).info = st.info
+	}
+	g.next = c
+	s.enqueue(c)
+}
+
+// disagrees says why a handler cannot share a cell with the others, "" if it can.
+func disagrees(st *seat, others []*seat) string {
+	for _, o := range others {
+		if err := elfplug.Agree(st.info, o.info); err != nil {
+			return fmt.Sprintf("does not agree with %s: %v", o.name, err)
+		}
+	}
+	return ""
+}
+
+// seating tells one choice of versions from another.
+func seating(seats []*seat) string {
+	var b strings.Builder
+	for _, st := range seats {
+		fmt.Fprintf(&b, "%s %s %v\n", st.name, st.version.Sum, st.settings.Limits)
+	}
+	return b.String()
+}
+
+// gathered gives a shared cell that is proved its handlers' routes, unless one
+// of them has changed meanwhile.
+func (s *Supervisor) gathered(c *cell) {
+	g := c.group
+	if g.next != c {
+		s.drop(c)
+		return
+	}
+	g.next = nil
+	for _, st := range c.seats {
+		h := s.handlers[st.name]
+		if h == nil || h.live == nil || h.next != nil || h.live.version != st.version {
+			s.drop(c) // quiet is to come again
+			return
+		}
+		if !slices.Equal(h.live.patterns, st.patterns) {
+			g.failed = seating(c.seats)
+			s.log.WithFields(s.fields(c)).Errorf("cell not shared: %s has other patterns in it", st.name)
+			s.drop(c)
+			return
+		}
+	}
+	c.state = live
+	g.live, g.failed = c, ""
+	for _, st := range c.seats {
+		h := s.handlers[st.name]
+		old := h.live
+		h.live = st
+		s.publish(news{event: "gathered", text: "in the shared cell " + g.name + ": " + st.name, seat: st, old: old})
+	}
+}
+
+// notGathered is called when a shared cell did not start. Its handlers go on
+// where they are.
+func (s *Supervisor) notGathered(c *cell, why string) {
+	g := c.group
+	if g.next != c || s.stopping {
+		return
+	}
+	g.next, g.failed = nil, seating(c.seats)
+	for _, st := range c.seats {
+		g.apart[st.name] = "the shared cell did not start: " + why
+	}
+	s.log.WithFields(s.fields(c)).WithField("reason", why).Error("cell not shared: " + g.name)
+}
+
+// scattered is called when a shared cell has died. Whose fault it was, the
+// handlers show when each is alone.
+func (s *Supervisor) scattered(c *cell) {
+	g := c.group
+	g.live, g.rest = nil, true
+	rest := min(restMin<<min(g.deaths, 20), restMax)
+	g.deaths++
+	time.AfterFunc(rest, func() { s.post(func() { g.rest, s.regroup = false, true }) })
+	for _, st := range c.seats {
+		h := s.handlers[st.name]
+		if h == nil || h.live != st {
+			continue
+		}
+		h.since = time.Now()
+		h.restarts++
+		if h.next == nil {
+			s.startAgain(h)
+		}
+	}
+}
+
+// apart says why a handler is not in the shared cell of its group, "" if it is.
+func (s *Supervisor) apart(h *handler) string {
+	if g := s.groups[s.settings(h.name).Group]; g != nil {
+		return g.apart[h.name]
+	}
+	return ""
+}
