@@ -29,6 +29,7 @@ import (
 
 const (
 	handlers = "/var/lib/plugserver/handlers"
+	settings = "/etc/plugserver/plugserverd.conf"
 	service  = "plugserverd.service"
 	socket   = "plugserverd.socket"
 	dropIns  = "/etc/systemd/system/plugserverd.service.d"
@@ -229,8 +230,8 @@ func day(t *testing.T, b *box, a artefacts) {
 		b.active(t, socket, "active")
 		b.active(t, service, "active")
 		b.want(t, "/", 404, "")
-		if got, want := b.run(t, "stat", "-c", "%U:%G %a", handlers, "/var/lib/plugserver/store", "/run/plugserver", "/run/plugserver/control.sock"),
-			"root:plugserver 750\nplugserver:plugserver 700\nplugserver:plugserver 750\nplugserver:plugserver 660"; got != want {
+		if got, want := b.run(t, "stat", "-c", "%U:%G %a", handlers, "/var/lib/plugserver/store", "/run/plugserver", "/run/plugserver/control.sock", settings, settings+".d"),
+			"root:plugserver 750\nplugserver:plugserver 700\nplugserver:plugserver 750\nplugserver:plugserver 660\nroot:root 644\nroot:root 755"; got != want {
 			t.Errorf("owners and modes: got %q, want %q", got, want)
 		}
 		if out := b.run(t, "systemd-analyze", "verify", "--man=no", socket, service); out != "" {
@@ -470,24 +471,25 @@ func day(t *testing.T, b *box, a artefacts) {
 		if s, _ := b.get("/greet"); s != 0 {
 			t.Errorf("answered %d after the removal", s)
 		}
-		b.run(t, "test", "-e", handlers+"/greet.so", "-a", "-e", "/etc/default/plugserverd")
+		b.run(t, "test", "-e", handlers+"/greet.so", "-a", "-e", "/etc/default/plugserverd", "-a", "-e", settings)
 		b.run(t, "apt-get", "install", "-y", deb)
 		b.want(t, "/greet", 200, "two")
 	})
 	step("purge", func(t *testing.T) {
+		b.run(t, "touch", settings+".d/mine.conf")
 		b.run(t, "apt-get", "purge", "-y", "plugserver")
-		b.run(t, "test", "-e", handlers+"/greet.so")
-		for _, path := range []string{"/var/lib/plugserver/store", "/etc/default/plugserverd", "/run/plugserver", "/lib/systemd/system/" + service} {
+		b.run(t, "test", "-e", handlers+"/greet.so", "-a", "-e", settings+".d/mine.conf")
+		for _, path := range []string{"/var/lib/plugserver/store", "/etc/default/plugserverd", settings, "/run/plugserver", "/lib/systemd/system/" + service} {
 			b.fail(t, "test", "-e", path)
 		}
 		if units := b.run(t, "systemctl", "list-units", "--all", "--no-legend", "plugserverd.*"); units != "" {
 			t.Errorf("units are left: %s", units)
 		}
-		// Without handlers of the user's, nothing is left.
-		b.run(t, "rm", handlers+"/greet.so")
+		// Without files of the user's, nothing is left.
+		b.run(t, "rm", handlers+"/greet.so", settings+".d/mine.conf")
 		b.run(t, "apt-get", "install", "-y", deb)
 		b.run(t, "apt-get", "purge", "-y", "plugserver")
-		b.fail(t, "test", "-e", "/var/lib/plugserver")
+		b.fail(t, "test", "-e", "/var/lib/plugserver", "-o", "-e", "/etc/plugserver")
 	})
 }
 
