@@ -38,7 +38,7 @@ deps:
 
 .PHONY: test
 test: deps ## run every test, test-systemd too where root runs it
-	for m in $(MODULES); do (cd $$m && go test -timeout 15m ./...) || exit; done
+	for m in $(MODULES); do (cd $$m && go test -count 1 -timeout 15m ./...) || exit; done
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) test-systemd; \
 	else echo; echo 'NOT RUN: make test-systemd, which boots containers and needs root'; fi
 
@@ -52,7 +52,7 @@ deb: deps ## build the Debian package into bin/
 
 .PHONY: race
 race: deps ## run every test under the race detector, daemon, cells and plugins included
-	for m in $(MODULES); do (cd $$m && go test -race -short -timeout 20m ./...) || exit; done
+	for m in $(MODULES); do (cd $$m && go test -race -short -count 1 -timeout 20m ./...) || exit; done
 
 .PHONY: fuzz
 fuzz: ## fuzz every decoder of foreign bytes, each for FUZZTIME (20s)

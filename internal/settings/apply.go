@@ -4,12 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/sd"
 )
+
+// trailingComment is what systemd.syntax(7) takes for a part of the value.
+var trailingComment = regexp.MustCompile(`\s[#;]`)
 
 // keys are what a section may assign, and what an assignment does.
 type keys map[string]func(value string) error
@@ -101,8 +105,7 @@ func (s *Settings) addGOROOT(value string) error {
 
 func (k keys) assign(name, value string) error {
 	if assign := k[name]; assign != nil {
-		// systemd.syntax(7) has no comments there, and some values would take them.
-		if strings.Contains(value, " #") || strings.Contains(value, " ;") {
+		if trailingComment.MatchString(value) {
 			return fmt.Errorf("%s=%.60q: a comment is taken for a part of the value; put it on a line of its own", name, value)
 		}
 		if err := assign(value); err != nil {

@@ -149,6 +149,7 @@ func TestFaultsAreNamedByLine(t *testing.T) {
 			"GOROOT=go",
 			"GOROOT=\"/go\"", // 25
 			"goroot=/go",
+			"GOROOT=/go\t; the old one",
 		}, "\r\n"),
 		dropIn + "a.conf": "[Handler users]\nMemoryMax=9999999T\n[oops\nCell=x",
 		dropIn + "b.conf": "[Handler users]\nMemoryMax=64M\nLimitNOFILE=1",
@@ -176,6 +177,7 @@ func TestFaultsAreNamedByLine(t *testing.T) {
 		`F:24: GOROOT="go": not an absolute path; write one such as /usr/local/go, without quotes`,
 		`F:25: GOROOT="\"/go\"": not an absolute path; write one such as /usr/local/go, without quotes`,
 		`F:26: unknown key "goroot"; write GOROOT=`,
+		`F:27: GOROOT="/go\t; the old one": a comment is taken for a part of the value; put it on a line of its own`,
 		`F.d/a.conf:2: MemoryMax="9999999T": more than there can be; write infinity for no limit`,
 		`F.d/a.conf:3: "[oops" is no section header; write [NAME], alone on its line`,
 		`F.d/b.conf:3: LimitNOFILE="1": too few for a handler to run; the least is 64`,
