@@ -91,6 +91,20 @@ func (c Crash) Handler() []Frame {
 	})
 }
 
+// Printed is the end of what a child printed, on one line: of a crash what the
+// runtime said, and where in the handler it was.
+func (c *Child) Printed() string {
+	crash, crashed := c.Crash()
+	if !crashed {
+		lines := c.Tail()
+		return strings.Join(lines[max(0, len(lines)-12):], " | ")
+	}
+	if frames := crash.Handler(); len(frames) > 0 {
+		return crash.Words + " in " + frames[0].String()
+	}
+	return crash.Words
+}
+
 // packageOf is the package path of a symbol: dots after its last slash are
 // escaped in it (cmd/internal/objabi, PathToPrefix).
 func packageOf(fn string) string {

@@ -34,6 +34,8 @@ type Spec struct {
 	Path string
 	Args []string
 	Env  []string
+	Dir  string              // where it runs; "" is where we do
+	As   *syscall.Credential // whom it runs as; nil is as we do
 	// Limits end the child when it is beyond them.
 	Limits Limits
 	// Output gets each line that the child prints, without its end. It is
@@ -67,9 +69,9 @@ func Start(spec Spec) (*Child, error) {
 	defer theirs.Close()
 	c := &Child{exited: make(chan struct{})}
 	c.cmd = exec.Command(spec.Path, spec.Args...)
-	c.cmd.Env = spec.Limits.environ(spec.Env)
+	c.cmd.Env, c.cmd.Dir = spec.Limits.environ(spec.Env), spec.Dir
 	c.cmd.ExtraFiles = []*os.File{theirs}
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: spec.As}
 	var readers sync.WaitGroup
 	var pipes []*os.File
 	for _, stream := range []string{"stdout", "stderr"} {

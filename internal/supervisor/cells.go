@@ -182,7 +182,7 @@ func (s *Supervisor) start(c *cell) {
 	c.overdue = time.AfterFunc(limit, func() {
 		s.post(func() {
 			if c.state == starting && !c.gone {
-				s.failed(c, refusalOf{Error: refusal.Hung(limit, printed(c))})
+				s.failed(c, refusalOf{Error: refusal.Hung(limit, c.child.Printed())})
 			}
 		})
 	})
@@ -373,26 +373,12 @@ func diedEarly(c *cell) refusalOf {
 		return refusalOf{Error: refusal.Exceeded(c.name, why)}
 	}
 	crash, _ := c.child.Crash()
-	return refusalOf{Error: refusal.Died(c.child.Status(), printed(c)), passing: refusal.Starved(crash.Words)}
-}
-
-// printed is the end of a cell's output, on one line: of a crash what the
-// runtime said, and where in the handler it was.
-func printed(c *cell) string {
-	crash, crashed := c.child.Crash()
-	if !crashed {
-		lines := c.child.Tail()
-		return strings.Join(lines[max(0, len(lines)-12):], " | ")
-	}
-	if frames := crash.Handler(); len(frames) > 0 {
-		return crash.Words + " in " + frames[0].String()
-	}
-	return crash.Words
+	return refusalOf{Error: refusal.Died(c.child.Status(), c.child.Printed()), passing: refusal.Starved(crash.Words)}
 }
 
 // died says how a cell ended, and what it printed last.
 func died(c *cell) string {
-	if t := printed(c); t != "" && c.child.Exceeded() == "" {
+	if t := c.child.Printed(); t != "" && c.child.Exceeded() == "" {
 		return c.child.Status() + "; it printed: " + t
 	}
 	return c.child.Status()
