@@ -55,6 +55,7 @@ func commands() []*command {
 		&statusCommand,
 		&reloadCommand,
 		&releaseCommand,
+		&checkCommand,
 		&versionCommand,
 		{name: "help", args: "[COMMAND...]", short: "print this, or what a command does and takes", bind: noFlags(showHelp)},
 	}

@@ -11,10 +11,19 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/control"
+	"github.com/andrestc/go-plugserver/internal/e2e"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"plugserverctl": main})
+	testscript.Main(tidy{m}, map[string]func(){"plugserverctl": main})
+}
+
+// tidy deletes the plugins that were built.
+type tidy struct{ m *testing.M }
+
+func (t tidy) Run() int {
+	defer e2e.CleanUp()
+	return t.m.Run()
 }
 
 // daemon answers from canned values, at ages that hold while a test runs.
@@ -92,6 +101,14 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// plugin KIND FILE builds one of plugins, and sets $CELL.
+			"plugin": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 2 || plugins[args[0]] == nil {
+					ts.Fatalf("usage: plugin KIND FILE")
+				}
+				ts.Check(os.WriteFile(ts.MkAbs(args[1]), plugins[args[0]](t).Bytes, 0o644))
+				ts.Setenv("CELL", e2e.Build(t).Cell)
+			},
 			// daemon NAME [PATH] serves one of daemons until the script ends.
 			"daemon": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) == 0 || len(args) > 2 {

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/e2e"
+)
+
+// handlerSource does what its mode says. The mode is patched.
+const handlerSource = `package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+var mode = "MODE:........................................"
+
+func is(m string) bool { return strings.TrimRight(mode, ".") == "MODE:"+m }
+
+func init() {
+	switch {
+	case is("panics"):
+		panic("a stone\x1b[2J in the shoe")
+	case is("hangs"):
+		fmt.Println("waiting for ever")
+		select {}
+	}
+}
+
+func Start(context.Context) error {
+	if is("errs") {
+		fmt.Println("looking for\x1b[2J a seat")
+		return errors.New("no seat left")
+	}
+	return nil
+}
+
+func Handlers() map[string]http.Handler {
+	return map[string]http.Handler{"/a": http.NotFoundHandler(), "GET /b/{x}": http.NotFoundHandler()}
+}
+`
+
+// plugins are what a script can build with "plugin KIND FILE".
+var plugins = map[string]func(e2e.TB) e2e.Plugin{
+	"good":   mode("good"),
+	"other":  mode("other version"),
+	"panics": mode("panics"),
+	"hangs":  mode("hangs"),
+	"errs":   mode("errs"),
+	"flagged": func(tb e2e.TB) e2e.Plugin {
+		return e2e.Source{Files: map[string]string{"main.go": handlerSource}, Flags: []string{"-trimpath"}}.Build(tb)
+	},
+	"mute": func(tb e2e.TB) e2e.Plugin { return e2e.Go("package main\n\nfunc Hander() {}\n").Build(tb) },
+}
+
+func mode(m string) func(e2e.TB) e2e.Plugin {
+	return func(tb e2e.TB) e2e.Plugin {
+		return e2e.Go(handlerSource).Build(tb).Patched(tb, "MODE:........................................", "MODE:"+m)
+	}
+}
+
+func FuzzReport(f *testing.F) {
+	f.Add("users.so", "example.com/users", "v1.0.0", "-trimpath", "true", "built with other flags", 3)
+	f.Add("\x1b[2J\n", "\u202e\u009b\xff", strings.Repeat("x", 300), "vcs.revision", "\n[OK] all is well", strings.Repeat("新", 300), 100)
+	f.Fuzz(func(t *testing.T, file, path, version, setting, value, reason string, many int) {
+		r := report{File: file, Go: version, Package: path, Settings: map[string]string{setting: value, "vcs.revision": value}}
+		s := step{Name: stepCell, Reason: reason, Mend: reason, Output: []string{reason}}
+		for range min(max(many, 0), 100) {
+			r.Modules = append(r.Modules, module{path, version, value})
+			r.Exports = append(r.Exports, setting)
+			s.Mismatches = append(s.Mismatches, mismatch{"flag", setting, value, version}, mismatch{"package", path, value, version})
+		}
+		r.Steps = []step{s}
+		var b bytes.Buffer
+		r.write(&b)
+		verdicts := 0
+		for line := range strings.Lines(b.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			checkPlain(t, line)
+			if strings.HasPrefix(line, "[") {
+				verdicts++
+			}
+		}
+		if verdicts != 1 {
+			t.Errorf("%d verdicts:\n%s", verdicts, &b)
+		}
+		var js bytes.Buffer
+		var back report
+		if err := errors.Join(writeJSON(&js, r), json.Unmarshal(js.Bytes(), &back)); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(js.String()) {
+			checkPlain(t, strings.TrimSuffix(line, "\n"))
+		}
+	})
+}
