@@ -56,6 +56,10 @@ func commands() []*command {
 		&reloadCommand,
 		&releaseCommand,
 		&checkCommand,
+		&installCommand,
+		&removeCommand,
+		&historyCommand,
+		&rollbackCommand,
 		&versionCommand,
 		{name: "help", args: "[COMMAND...]", short: "print this, or what a command does and takes", bind: noFlags(showHelp)},
 	}

@@ -28,20 +28,13 @@ func (t tidy) Run() int {
 
 // daemon answers from canned values, at ages that hold while a test runs.
 type daemon struct {
+	*hall  // nil: it is not asked for more
 	status func(now time.Time) api.Status
 	reload api.Reload
 }
 
 func (d daemon) Status(context.Context) (api.Status, error)          { return d.status(time.Now()), nil }
 func (d daemon) Release(context.Context, string) (api.Reload, error) { return d.reload, nil }
-
-func (d daemon) Settle(context.Context, string) (api.Outcome, error) { return api.Outcome{}, nil }
-
-func (d daemon) History(context.Context, string) (api.History, error) { return api.History{}, nil }
-
-func (d daemon) Rollback(context.Context, string, string) (api.Outcome, error) {
-	return api.Outcome{}, nil
-}
 
 func (d daemon) Reload(context.Context) (api.Reload, error) { return d.reload, nil }
 
@@ -101,6 +94,16 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// await PATH waits until there is such a file.
+			"await": func(ts *testscript.TestScript, neg bool, args []string) {
+				for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+					if _, err := os.Stat(args[0]); err == nil {
+						return
+					} else if time.Now().After(deadline) {
+						ts.Fatalf("%v", err)
+					}
+				}
+			},
 			// plugin KIND FILE builds one of plugins, and sets $CELL.
 			"plugin": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 2 || plugins[args[0]] == nil {
@@ -109,7 +112,8 @@ func TestScripts(t *testing.T) {
 				ts.Check(os.WriteFile(ts.MkAbs(args[1]), plugins[args[0]](t).Bytes, 0o644))
 				ts.Setenv("CELL", e2e.Build(t).Cell)
 			},
-			// daemon NAME [PATH] serves one of daemons until the script ends.
+			// daemon NAME [PATH] serves one of daemons, or a hall over $DIR, until
+			// the script ends.
 			"daemon": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) == 0 || len(args) > 2 {
 					ts.Fatalf("usage: daemon NAME [PATH]")
@@ -118,8 +122,12 @@ func TestScripts(t *testing.T) {
 				if len(args) == 2 {
 					path = args[1]
 				}
-				d, ok := daemons[args[0]]
-				if !ok {
+				var d control.Backend
+				if canned, ok := daemons[args[0]]; ok {
+					d = canned
+				} else if args[0] == "hall" {
+					d = &hall{dir: ts.Getenv("DIR"), asked: make(chan struct{}, 1)}
+				} else {
 					ts.Fatalf("no daemon %q", args[0])
 				}
 				l, err := control.Listen(path, -1)

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/api"
+)
+
+var installCommand = command{
+	name:  "install",
+	args:  "FILE.so",
+	short: "check a handler's file, put it into the daemon's directory, and wait until it is live or refused",
+	long: "The file is read first, as check does without its trial: what cannot be served is not installed. " +
+		"It then takes the place of the handler's earlier file in one step. " +
+		"Exit 1 if it was refused; the version before goes on serving then.",
+	bind: func(flags *flag.FlagSet) runner {
+		name := flags.String("name", "", "the handler's `NAME`; default is the file's, without .so")
+		cell := cellFlag(flags)
+		return func(ctx context.Context, s *session) error { return install(ctx, s, s.arg(0), *name, *cell) }
+	},
+}
+
+func install(ctx context.Context, s *session, path, name, cell string) error {
+	if !strings.HasSuffix(path, ".so") {
+		return fmt.Errorf("install %q: it is no compiled plugin; build it first: go build -buildmode=plugin -o NAME.so %s", path, path)
+	}
+	if name == "" {
+		name = strings.TrimSuffix(filepath.Base(path), ".so")
+	}
+	if err := checkName(name); err != nil {
+		return fmt.Errorf("%w; or choose another with --name", err)
+	}
+	r, err := inspect(path, cell)
+	if err != nil {
+		return err
+	}
+	if !r.OK {
+		r.Steps[len(r.Steps)-1].write(s.problems)
+		fmt.Fprintf(s.problems, "not installed: %s\n", escape(name))
+		return errRefused
+	}
+	dir, err := handlersDir(ctx, s)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := place(ctx, file(dir, name), path, r.Version); err != nil {
+		return denied(os.Geteuid(), fmt.Errorf("install %q: %w", name, err))
+	}
+	out, err := settle(ctx, s, name, name+".so is in place")
+	if err != nil {
+		return err
+	}
+	return installed(s, name, r.Version, out, time.Since(began))
+}
+
+// installed reports what became of the version of the handler.
+func installed(s *session, name, version string, out api.Outcome, took time.Duration) error {
+	h := out.Handler
+	switch {
+	case h == nil:
+		return fmt.Errorf("install %q: somebody has removed the file", name)
+	case h.Refusal != nil:
+		showRefusal(s.problems, name, *h.Refusal)
+		if h.Version != "" {
+			fmt.Fprintf(s.problems, "  version %s goes on serving\n", escape(h.Version))
+		}
+		return errRefused
+	case h.State != api.StateLive:
+		return fmt.Errorf("install %q: it is %s; see plugserverctl status", name, h.State)
+	case h.Version != version:
+		return fmt.Errorf("install %q: version %s was installed and version %s is live: somebody else has copied another", name, version, h.Version)
+	}
+	fmt.Fprintf(s.out, "live: %s (%v)\n", escape(serves(h)), took.Round(time.Millisecond))
+	return nil
+}
+
+// place puts a copy of src at dst, which appears whole or not at all. version
+// is what src was found to be.
+func place(ctx context.Context, dst, src, version string) (err error) {
+	in, err := os.OpenFile(src, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	// The daemon passes over a name that begins with a dot.
+	temp := filepath.Join(filepath.Dir(dst), "."+filepath.Base(dst)+"."+rand.Text()[:8])
+	out, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		out.Close()
+		if err != nil {
+			os.Remove(temp)
+		}
+	}()
+	hash := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(out, hash), interruptible{ctx, in}); err != nil {
+		return err
+	}
+	if have := hex.EncodeToString(hash.Sum(nil))[:12]; have != version {
+		return fmt.Errorf("%q changed meanwhile; try again once it is built", src)
+	}
+	// Whatever the umask: the daemon is another user.
+	if err := out.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := out.Sync(); err != nil {
+		return err
+	}
+	if err := out.Close(); err != nil {
+		return err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, dst); err != nil {
+		return err
+	}
+	// For the name to outlast a crash of the machine. It is there either way.
+	if d, err := os.Open(filepath.Dir(dst)); err == nil {
+		d.Sync()
+		d.Close()
+	}
+	return nil
+}
+
+// interruptible is a reader that ends with its context.
+type interruptible struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (i interruptible) Read(p []byte) (int, error) {
+	if err := context.Cause(i.ctx); err != nil {
+		return 0, err
+	}
+	return i.r.Read(p)
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/refusal"
+)
+
+// askAgain is how often a wait looks for what is being done.
+const askAgain = time.Second
+
+// waitFor calls ask, which may take as long as a build does, and says meanwhile
+// what is being done about the handler.
+func waitFor(ctx context.Context, s *session, name string, ask func(context.Context) (api.Outcome, error)) (out api.Outcome, err error) {
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		out, err = ask(ctx)
+	}()
+	tick := time.NewTicker(askAgain)
+	defer tick.Stop()
+	said := ""
+	for {
+		select {
+		case <-answered:
+			return out, err
+		case <-tick.C:
+		}
+		st, err := s.client.Status(ctx)
+		if err != nil {
+			continue // ask says why
+		}
+		for _, h := range st.Handlers {
+			if h.Name == name && h.Doing != "" && h.Doing != said {
+				said = h.Doing
+				fmt.Fprintf(s.problems, "%s: %s\n", escape(name), escape(said))
+			}
+		}
+	}
+}
+
+// settle waits until what was done to the handler's file is in force. done
+// tells what an interruption does not undo.
+func settle(ctx context.Context, s *session, name, done string) (api.Outcome, error) {
+	out, err := waitFor(ctx, s, name, func(ctx context.Context) (api.Outcome, error) { return s.client.Settle(ctx, name) })
+	if err != nil {
+		return out, fmt.Errorf("%w; %s: see plugserverctl status", err, done)
+	}
+	if out.Problem != "" {
+		fmt.Fprintf(s.problems, "problem: %s\n", escape(out.Problem))
+	}
+	return out, nil
+}
+
+// handlersDir asks the daemon for its directory.
+func handlersDir(ctx context.Context, s *session) (string, error) {
+	st, err := s.client.Status(ctx)
+	return st.Daemon.Handlers, err
+}
+
+// checkName returns the refusal of a name that no handler can have.
+func checkName(name string) error {
+	if handlerdir.ValidName(name) {
+		return nil
+	}
+	return errors.New(refusal.BadName(name+".so").Reason + "; use letters, digits, '.', '_' and '-', and at first a letter or a digit")
+}
+
+// denied words an error of the user uid, who changes the handlers directory.
+func denied(uid int, err error) error {
+	if errors.Is(err, fs.ErrPermission) && uid != 0 {
+		return fmt.Errorf("%w; the directory is root's: run it with sudo", err)
+	}
+	return err
+}
+
+// file is where the handler's plugin is in the directory.
+func file(dir, name string) string { return filepath.Join(dir, name+".so") }
+
+// serves words a handler that serves.
+func serves(h *api.Handler) string {
+	return fmt.Sprintf("%s, version %s: %s", h.Name, h.Version, strings.Join(h.Patterns, ", "))
+}
