@@ -53,6 +53,8 @@ type Handler struct {
 	// Doing is what is being done about the newest file, such as "building a
 	// cell for go1.25.4"; empty if nothing is.
 	Doing string `json:"doing,omitempty"`
+	// Goroutines are those of its cell, the handler's own among them.
+	Goroutines int `json:"goroutines"`
 	// Refusal tells of the newest file; a live handler may carry one.
 	Refusal *Refusal `json:"refusal,omitempty"`
 }
@@ -65,6 +67,9 @@ type Daemon struct {
 	Since     time.Time `json:"since"`
 	Handlers  string    `json:"handlers"` // the watched directory
 	Listeners []string  `json:"listeners"`
+	// Goroutines and GateGoroutines are those of the supervisor and of the gate.
+	Goroutines     int `json:"goroutines"`
+	GateGoroutines int `json:"gate_goroutines"`
 	// Problem is what ails the daemon as a whole, such as an unreadable
 	// directory; empty when all is well.
 	Problem string `json:"problem,omitempty"`

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"plugin"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -241,7 +242,7 @@ func (c *Cell) gate(ctx context.Context) *handover.Peer {
 }
 
 func (c *Cell) stats() *link.Stats {
-	s := &link.Stats{Dropped: c.dropped.Load()}
+	s := &link.Stats{Dropped: c.dropped.Load(), Goroutines: runtime.NumGoroutine()}
 	if c.server != nil {
 		s.Conns = c.server.Conns()
 	}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -195,6 +196,7 @@ func (g *Gate) answer(seq uint64) {
 func (g *Gate) stats() *link.Stats {
 	return &link.Stats{
 		Requests: g.requests.Load(), InFlight: g.held.Load(), Dropped: g.dropped.Load(), Conns: g.server.Conns(),
+		Goroutines: runtime.NumGoroutine(),
 	}
 }
 

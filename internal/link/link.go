@@ -61,6 +61,8 @@ type Stats struct {
 	InFlight int64 `json:"in_flight"` // being served
 	Conns    int   `json:"conns"`     // connections owned
 	Dropped  int64 `json:"dropped"`   // log records not sent for want of room
+	// Goroutines are all of the process, a handler's among them.
+	Goroutines int `json:"goroutines"`
 	// Plugins are the shares of a cell's plugins, by name, where it has several.
 	Plugins map[string]Share `json:"plugins,omitempty"`
 }

@@ -22,6 +22,7 @@ type gate struct {
 	acked     uint64
 	owed      int
 	ponged    uint64
+	stats     link.Stats
 }
 
 func (g *gate) send(m link.Message) {
@@ -105,6 +106,9 @@ func (s *Supervisor) heardGate(g *gate, m link.Message) {
 	case link.Pong:
 		g.owed = 0
 		g.ponged = m.Seq
+		if m.Stats != nil {
+			g.stats = *m.Stats
+		}
 	case link.Log:
 		level, err := logrus.ParseLevel(m.Level)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +15,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/usage"
 )
 
-// statsWait bounds the wait for the cells' counts; a cell that does not answer
+// statsWait bounds the wait for the children's counts; one that does not answer
 // is shown with what it said last.
 const statsWait = 300 * time.Millisecond
 
@@ -32,9 +33,16 @@ func (s *Supervisor) Status(ctx context.Context) (api.Status, error) {
 				c.send(link.Message{Kind: link.Ping, Seq: seq})
 			}
 		}
+		asked := s.gate
+		if asked != nil {
+			asked.send(link.Message{Kind: link.Ping, Seq: seq})
+		}
 		time.AfterFunc(statsWait, func() { s.post(func() {}) })
 		s.waiters = append(s.waiters, func() bool {
 			if time.Now().Before(deadline) {
+				if asked != nil && asked == s.gate && asked.ponged < seq {
+					return false
+				}
 				for _, c := range s.cells {
 					if c.child != nil && c.pinged >= seq && c.ponged < seq && c.state != dropped {
 						return false
@@ -90,9 +98,11 @@ func (s *Supervisor) status() api.Status {
 	st := api.Status{Daemon: api.Daemon{
 		Version: s.cfg.Version, PID: os.Getpid(), Since: s.since,
 		Handlers: s.cfg.Handlers, Listeners: s.cfg.Addresses, Problem: s.problem(),
+		Goroutines: runtime.NumGoroutine(),
 	}}
 	if s.gate != nil {
 		st.Daemon.GatePID = s.gate.child.PID
+		st.Daemon.GateGoroutines = s.gate.stats.Goroutines
 	}
 	for _, h := range s.handlers {
 		st.Handlers = append(st.Handlers, s.describe(h))
@@ -151,7 +161,7 @@ func (s *Supervisor) describe(h *handler) api.Handler {
 func (st *seat) status(a *api.Handler) {
 	a.Version, a.Patterns = st.version.Short(), st.patterns
 	a.Cell = filepath.Base(st.binary)
-	a.Requests, a.InFlight = st.stats.Requests, st.stats.InFlight
+	a.Requests, a.InFlight, a.Goroutines = st.stats.Requests, st.stats.InFlight, st.stats.Goroutines
 	if st.group != nil {
 		a.Group = st.group.name
 		own := st.stats.Plugins[st.name]

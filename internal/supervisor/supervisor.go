@@ -134,7 +134,7 @@ type Supervisor struct {
 	handlers map[string]*handler
 	cells    map[uint64]*cell // every cell whose process has not been reaped
 	groups   map[string]*group
-	regroup  bool // who shares a cell with whom is to be looked at
+	regroup  bool    // who shares a cell with whom is to be looked at
 	queue    []*cell // cells that wait for a start slot
 	gate     *gate
 	lastCell uint64
