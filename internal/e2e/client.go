@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -87,14 +88,17 @@ func post(path, body string) string {
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: e2e.example\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
 }
 
-// Load is clients that post without pause, each over one connection.
+// Load is clients that post without pause, each over one connection or, where
+// they are Fresh, over one for each request.
 type Load struct {
 	Requests atomic.Int64 // that were begun
 	Failed   atomic.Int64 // without an answer, or with one that was not wanted
+	Refused  atomic.Int64 // connections (ECONNREFUSED)
 	Closed   atomic.Int64 // connections that the server closed
 	Goodbyes atomic.Int64 // answers that announce it
 
 	stop     atomic.Bool
+	rest     sync.RWMutex // read-locked by a client that is at a request
 	done     sync.WaitGroup
 	progress chan struct{} // capacity 1: a request has begun
 	mu       sync.Mutex    // guards errs
@@ -106,6 +110,7 @@ type Plan struct {
 	Addr    string
 	Clients int
 	Paths   []string                          // asked for in turn
+	Fresh   bool                              // a connection for each request
 	Pause   func(client int) time.Duration    // to think between an answer and the next request; nil for none
 	Check   func(path string, a Answer) error // nil for: 200
 }
@@ -123,9 +128,12 @@ func (p Plan) Run(tb TB) *Load {
 		}
 	}
 	for i := range p.Clients {
-		c, err := Dial("tcp", p.Addr)
-		if err != nil {
-			tb.Fatalf("%v", err)
+		var c *Client
+		if !p.Fresh {
+			var err error
+			if c, err = Dial("tcp", p.Addr); err != nil {
+				tb.Fatalf("%v", err)
+			}
 		}
 		l.done.Add(1)
 		go func() {
@@ -137,39 +145,74 @@ func (p Plan) Run(tb TB) *Load {
 	return l
 }
 
+// client asks over c, and over a new connection where it has none.
 func (l *Load) client(p Plan, i int, c *Client) {
 	for n := i; !l.stop.Load(); n++ {
-		path := p.Paths[n%len(p.Paths)]
-		l.Requests.Add(1)
-		select {
-		case l.progress <- struct{}{}:
-		default:
-		}
-		a, err := c.Post(path, "some bytes")
-		if err == nil {
-			if a.Close {
-				l.Goodbyes.Add(1)
-			}
-			err = p.Check(path, a)
-			if err != nil {
-				l.fail(err)
-			}
-		} else {
-			l.fail(fmt.Errorf("POST %s: %w", path, err))
-			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				l.Closed.Add(1)
-			}
-			c.Close()
-			if c, err = Dial("tcp", p.Addr); err != nil {
-				l.fail(err)
-				return
-			}
-		}
+		l.rest.RLock()
+		c = l.ask(p, p.Paths[n%len(p.Paths)], c)
+		l.rest.RUnlock()
 		if p.Pause != nil {
 			time.Sleep(p.Pause(i))
 		}
 	}
-	c.Close()
+	if c != nil {
+		c.Close()
+	}
+}
+
+// ask sends one request and returns the connection for the next, nil if that
+// needs a new one.
+func (l *Load) ask(p Plan, path string, c *Client) *Client {
+	if c == nil {
+		var err error
+		if c, err = Dial("tcp", p.Addr); err != nil {
+			if errors.Is(err, syscall.ECONNREFUSED) {
+				l.Refused.Add(1)
+			}
+			l.fail(err)
+			time.Sleep(time.Millisecond) // a dead server costs no processor
+			return nil
+		}
+	}
+	l.Requests.Add(1)
+	select {
+	case l.progress <- struct{}{}:
+	default:
+	}
+	a, err := c.Post(path, "some bytes")
+	switch {
+	case err != nil:
+		l.fail(fmt.Errorf("POST %s: %w", path, err))
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			l.Closed.Add(1)
+		}
+		c.Close()
+		return nil
+	case a.Close:
+		l.Goodbyes.Add(1)
+	}
+	if err := p.Check(path, a); err != nil {
+		l.fail(err)
+	}
+	if a.Close || p.Fresh {
+		c.Close()
+		return nil
+	}
+	return c
+}
+
+// Rest makes the clients pause, and returns once none is at a request. Their
+// connections stay open, but for those of Fresh clients. Resume ends it.
+func (l *Load) Rest() { l.rest.Lock() }
+
+// Resume ends Rest.
+func (l *Load) Resume() { l.rest.Unlock() }
+
+// Errors returns the first failures.
+func (l *Load) Errors() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return errors.Join(l.errs...)
 }
 
 func (l *Load) fail(err error) {
@@ -177,7 +220,7 @@ func (l *Load) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.errs) < 10 {
-		l.errs = append(l.errs, err)
+		l.errs = append(l.errs, fmt.Errorf("%s %w", time.Now().Format("15:04:05.000000"), err))
 	}
 }
 
@@ -191,13 +234,14 @@ func (l *Load) End() {
 func (l *Load) Unharmed(tb TB) {
 	tb.Helper()
 	l.End()
-	tb.Logf("%d requests, %d failed, %d connections closed", l.Requests.Load(), l.Failed.Load(), l.Closed.Load())
+	tb.Logf("%d requests, %d failed, %d connections closed, %d refused",
+		l.Requests.Load(), l.Failed.Load(), l.Closed.Load(), l.Refused.Load())
 	if l.Requests.Load() == 0 {
 		tb.Errorf("the clients asked for nothing")
 	}
 	if l.Failed.Load()+l.Closed.Load()+l.Goodbyes.Load() > 0 {
 		tb.Errorf("the clients have noticed: %d failed, %d closed, %d announced to be closed, of %d: %v",
-			l.Failed.Load(), l.Closed.Load(), l.Goodbyes.Load(), l.Requests.Load(), errors.Join(l.errs...))
+			l.Failed.Load(), l.Closed.Load(), l.Goodbyes.Load(), l.Requests.Load(), l.Errors())
 	}
 }
 

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ type Option func(*start)
 type start struct {
 	dir     string
 	flags   []string
-	wrap    func(*exec.Cmd)
+	wraps   []func(*exec.Cmd)
 	allowed []string
 }
 
@@ -60,7 +61,20 @@ func Flags(flags ...string) Option { return func(s *start) { s.flags = append(s.
 func In(dir string) Option { return func(s *start) { s.dir = dir } }
 
 // Wrap changes the command before it is started.
-func Wrap(f func(*exec.Cmd)) Option { return func(s *start) { s.wrap = f } }
+func Wrap(f func(*exec.Cmd)) Option { return func(s *start) { s.wraps = append(s.wraps, f) } }
+
+// Sockets starts the daemon with listening sockets that are the caller's, as
+// systemd passes them (sd_listen_fds(3)): they outlive it, and no client is
+// refused while it is away.
+func Sockets(files ...*os.File) Option {
+	return Wrap(func(cmd *exec.Cmd) {
+		// The shell's PID is the one that it becomes.
+		cmd.Args = append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
+		cmd.Path = "/bin/sh"
+		cmd.ExtraFiles = files
+		cmd.Env = append(cmd.Env, fmt.Sprintf("LISTEN_FDS=%d", len(files)))
+	})
+}
 
 // Allow names messages that would else fail the test.
 func Allow(text ...string) Option { return func(s *start) { s.allowed = append(s.allowed, text...) } }
@@ -100,8 +114,8 @@ func Start(tb TB, options ...Option) *Daemon {
 	}, s.flags...)
 	d.cmd = exec.Command(bin.Daemon, args...)
 	d.cmd.Env = append(environ(), d.mark)
-	if s.wrap != nil {
-		s.wrap(d.cmd)
+	for _, wrap := range s.wraps {
+		wrap(d.cmd)
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -382,11 +396,16 @@ func (d *Daemon) Take(name string) {
 // Ctl runs plugserverctl.
 func (d *Daemon) Ctl(args ...string) (stdout, stderr string, code int) {
 	d.tb.Helper()
-	cmd := exec.Command(d.bin.Ctl, append([]string{"--control", d.Control}, args...)...)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, d.bin.Ctl, append([]string{"--control", d.Control}, args...)...)
 	cmd.Env = environ()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
+	if ctx.Err() != nil {
+		d.tb.Fatalf("plugserverctl %s: no end after %v", strings.Join(args, " "), patience)
+	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		d.tb.Fatalf("plugserverctl: %v", err)

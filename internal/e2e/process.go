@@ -18,6 +18,8 @@ type Process struct {
 	Args string // its command line
 	FDs  int    // open descriptors
 	RSS  int64  // bytes
+	// Threads are kernel tasks; the Go runtime keeps those that it made.
+	Threads int
 }
 
 // processes returns the living processes that have mark in their environment.
@@ -39,6 +41,9 @@ func processes(mark string) []Process {
 			if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
 				kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 				p.RSS = kb << 10
+			}
+			if rest, ok := strings.CutPrefix(line, "Threads:"); ok {
+				p.Threads, _ = strconv.Atoi(strings.TrimSpace(rest))
 			}
 		}
 		out = append(out, p)
