@@ -55,6 +55,7 @@ type Cell struct {
 	cancel context.CancelFunc // ends every request's context
 
 	dropped atomic.Int64
+	parting atomic.Bool    // the service ends: no new gate will come
 	inbound sync.WaitGroup // the goroutines that receive connections
 
 	mu     sync.Mutex // guards peer and joined
@@ -95,6 +96,9 @@ func Run(lc *link.Conn) {
 			lc.Send(link.Message{Kind: link.Ack, Version: m.Version})
 		case link.Ping:
 			lc.Send(link.Message{Kind: link.Pong, Seq: m.Seq, Stats: c.stats()})
+		case link.Part:
+			c.parting.Store(true)
+			c.server.Part()
 		case link.Retire, link.Quit:
 			if !c.ending {
 				c.ending = true
@@ -230,6 +234,9 @@ func (c *Cell) gate(ctx context.Context) *handover.Peer {
 		c.mu.Unlock()
 		if p != nil && !p.Dead() {
 			return p
+		}
+		if c.parting.Load() {
+			return nil
 		}
 		select {
 		case <-joined:

@@ -208,6 +208,8 @@ func (g *Gate) end(grace time.Duration, listeners []net.Listener) {
 	}
 	g.accepting.Wait()
 	if g.server != nil {
+		// Connections in the cells come by for other cells' routes.
+		g.server.Linger()
 		ctx, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
 		g.server.Shutdown(ctx)

@@ -42,7 +42,7 @@ type Server struct {
 	Route func(r *http.Request) (p *Peer, given func())
 
 	http    *http.Server
-	closing atomic.Bool // answers say that the connection is to be closed
+	parted  atomic.Int64 // when answers began to end their connections, in Unix nanoseconds; 0 = not yet
 	feed    feed
 	retired atomic.Bool
 
@@ -61,7 +61,7 @@ func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logge
 	}
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if s.closing.Load() {
+			if s.parted.Load() != 0 {
 				w.Header().Set("Connection", "close")
 			}
 			h.ServeHTTP(w, r)
@@ -364,12 +364,17 @@ func (s *Server) Conns() int {
 // to get their next answer, which tells the client to open a new one.
 const lingering = 200 * time.Millisecond
 
+// Part makes every answer from now on end its connection, so that a client that
+// sends soon learns of the end from an answer. Shutdown begins with it, at the
+// latest.
+func (s *Server) Part() { s.parted.CompareAndSwap(0, time.Now().UnixNano()) }
+
 // Shutdown ends s gracefully. For a moment requests are answered with
 // "Connection: close"; then idle connections are closed, and requests under way
 // finish until ctx is done. Then what is left is closed.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.closing.Store(true)
-	linger, cancel := context.WithTimeout(ctx, lingering)
+	s.Part()
+	linger, cancel := context.WithDeadline(ctx, time.Unix(0, s.parted.Load()).Add(lingering))
 	s.Drained(linger)
 	cancel()
 	s.feed.stop()
@@ -387,6 +392,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		c.drop()
 	}
 	return err
+}
+
+// Linger waits, from Part on, for as long as clients are given to learn of the
+// end. Other processes still hand connections over to s meanwhile.
+func (s *Server) Linger() {
+	s.Part()
+	time.Sleep(time.Until(time.Unix(0, s.parted.Load()).Add(lingering)))
 }
 
 // Probe asks s for an answer as a client would, and returns an error if there

@@ -25,6 +25,7 @@ const (
 	Join   Kind = "join"   // FDs lead to the gate (cell) or to cell Cell (gate): a socket, and handover's page
 	Table  Kind = "table"  // Routes at Version are in force; answered by Ack
 	Retire Kind = "retire" // cell: give every connection back, end what began within Grace, Stop, report Done
+	Part   Kind = "part"   // cell: Quit is to come: every answer from now on ends its connection
 	Quit   Kind = "quit"   // end what began within Grace, close the rest, report Done
 	Ping   Kind = "ping"   // answered by Pong with Stats
 )

@@ -17,6 +17,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/wire"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -57,6 +58,7 @@ type Child struct {
 	tailSize int // bytes
 	crash    []string
 	exceeded string
+	reaped   bool
 }
 
 // Start runs a child in a process group of its own, so that a terminal's
@@ -112,6 +114,11 @@ func Start(spec Spec) (*Child, error) {
 		go c.watch(spec.Limits)
 	}
 	go func() {
+		c.awaitDeath()
+		c.Kill() // what it has started and not put into a group of its own
+		c.mu.Lock()
+		c.reaped = true
+		c.mu.Unlock()
 		c.err = c.cmd.Wait()
 		late := time.AfterFunc(lingering, func() { closeAll(pipes) })
 		readers.Wait()
@@ -120,6 +127,30 @@ func Start(spec Spec) (*Child, error) {
 		close(c.exited)
 	}()
 	return c, err
+}
+
+// awaitDeath returns once the child is dead, and leaves it to be reaped: until
+// then its process group's number is nobody else's (pidfd_open(2), waitid(2)).
+func (c *Child) awaitDeath() {
+	fd, err := unix.PidfdOpen(c.PID, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		unix.Waitid(unix.P_PID, c.PID, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		return
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	defer f.Close()
+	rc, err := f.SyscallConn()
+	if err == nil {
+		// Polled, for a thread that waits would be one a child.
+		err = rc.Read(func(fd uintptr) bool {
+			var info unix.Siginfo
+			err := unix.Waitid(unix.P_PIDFD, int(fd), &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+			return err != nil && err != unix.EINTR || info.Signo != 0
+		})
+	}
+	if err != nil {
+		unix.Waitid(unix.P_PID, c.PID, nil, unix.WEXITED|unix.WNOWAIT, nil)
+	}
 }
 
 func closeAll(files []*os.File) {
@@ -177,8 +208,27 @@ func (c *Child) Tail() []string {
 	return append([]string(nil), c.tail...)
 }
 
-// Kill ends the child at once.
-func (c *Child) Kill() { c.cmd.Process.Kill() }
+// Kill ends the child at once, and what it has started.
+func (c *Child) Kill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.reaped { // then the group's number may be another's
+		syscall.Kill(-c.PID, syscall.SIGKILL)
+	}
+}
+
+// End returns once the child has exited, and kills it where that takes longer
+// than grace.
+func (c *Child) End(grace time.Duration) {
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	select {
+	case <-c.exited:
+	case <-t.C:
+		c.Kill()
+		<-c.exited
+	}
+}
 
 // Exited is closed once the child is gone and its output was read.
 func (c *Child) Exited() <-chan struct{} { return c.exited }

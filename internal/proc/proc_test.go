@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,9 +61,10 @@ func TestMain(m *testing.M) {
 		}
 	case "deaf": // reads nothing, ends by force alone
 		select {}
-	case "heir": // leaves its output to a process that goes on
+	case "heir", "heir apart": // leaves its output to a process that goes on
 		cmd := exec.Command("/bin/sleep", "30")
 		cmd.Stdout = os.Stdout
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: os.Getenv("PROC_CHILD") == "heir apart"}
 		if err := cmd.Start(); err != nil {
 			panic(err)
 		}
@@ -164,7 +166,7 @@ func TestKill(t *testing.T) {
 
 // A grandchild that holds the output does not hold up the reaping.
 func TestHeirOfTheOutput(t *testing.T) {
-	c, l := start(t, "heir")
+	c, l := start(t, "heir apart")
 	exited(t, c)
 	l.Lock()
 	defer l.Unlock()
@@ -193,5 +195,26 @@ func TestNoSuchProgram(t *testing.T) {
 	}
 	if after := fds(); after > before+10 {
 		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}
+
+// What a child has started ends with it.
+func TestChildrenOfTheChild(t *testing.T) {
+	c, l := start(t, "heir")
+	exited(t, c)
+	l.Lock()
+	defer l.Unlock()
+	pid, err := strconv.Atoi(l.of["stdout"][0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil && time.Now().Before(end); {
+		if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); strings.Contains(string(b), ") Z ") {
+			return // whoever is init here does not reap
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if syscall.Kill(pid, 0) == nil {
+		t.Errorf("process %d is still there", pid)
 	}
 }

@@ -194,7 +194,7 @@ func (s *Supervisor) start(c *cell) {
 			}
 			s.post(func() { s.heard(c, m) })
 		}
-		<-child.Exited()
+		child.End(deafWait)
 		s.post(func() { s.exited(c) })
 	}()
 }

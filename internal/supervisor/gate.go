@@ -60,7 +60,7 @@ func (s *Supervisor) startGate() {
 			}
 			s.post(func() { s.heardGate(g, m) })
 		}
-		<-child.Exited()
+		child.End(deafWait)
 		s.post(func() { s.gateExited(g) })
 	}()
 }

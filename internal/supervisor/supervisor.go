@@ -97,6 +97,8 @@ const (
 	// owes pingsOwed answers.
 	pingEvery = 5 * time.Second
 	pingsOwed = 3
+	// deafWait is how long a child that has closed its link has to exit.
+	deafWait = 2 * time.Second
 	// restartMin and restartMax bound the pause before a cell that died is
 	// started again; the first restart comes at once. A cell that lived for
 	// restartReset starts the count anew.
@@ -385,6 +387,11 @@ func (s *Supervisor) stop() {
 		h.abandon()
 	}
 	s.queue = nil
+	for _, c := range s.cells {
+		if c.state == live {
+			c.send(link.Message{Kind: link.Part})
+		}
+	}
 	if s.gate != nil {
 		s.gate.send(link.Message{Kind: link.Quit, Grace: s.cfg.DrainTimeout})
 	} else {
