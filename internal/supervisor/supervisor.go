@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/cells"
@@ -128,7 +129,8 @@ type Supervisor struct {
 	ready  chan struct{}   // closed once all that was there at start was tried
 	done   chan struct{}   // closed when Run returns
 	admits chan struct{}   // slots of the goroutines that admit files
-	save   chan store.History
+	save   chan unsaved
+	saved  atomic.Int64 // the number of the history on disk
 
 	// All below is owned by the goroutine of Run.
 
@@ -141,6 +143,7 @@ type Supervisor struct {
 	gate     *gate
 	lastCell uint64
 	history  store.History
+	changes  int64 // of history
 	lastSeq  int64
 
 	snapshot  *handlerdir.Snapshot
@@ -227,7 +230,7 @@ func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
 		ready:    make(chan struct{}),
 		done:     make(chan struct{}),
 		admits:   make(chan struct{}, 2),
-		save:     make(chan store.History, 1),
+		save:     make(chan unsaved, 1),
 		since:    time.Now(),
 		handlers: make(map[string]*handler),
 		cells:    make(map[uint64]*cell),
@@ -468,7 +471,7 @@ func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ";
 func (s *Supervisor) saveHistory(done chan<- struct{}) {
 	defer close(done)
 	for h := range s.save {
-		for err := s.store.SaveHistory(h); err != nil; err = s.store.SaveHistory(h) {
+		for err := s.store.SaveHistory(h.history); err != nil; err = s.store.SaveHistory(h.history) {
 			s.log.WithError(err).Error("history cannot be saved")
 			select {
 			case newer, ok := <-s.save:
@@ -479,7 +482,18 @@ func (s *Supervisor) saveHistory(done chan<- struct{}) {
 			case <-time.After(saveAgain):
 			}
 		}
+		s.saved.Store(h.number)
+		select {
+		case s.events <- func() {}: // there may be garbage
+		default: // the next event will do
+		}
 	}
+}
+
+// unsaved is a history to be written.
+type unsaved struct {
+	history store.History
+	number  int64
 }
 
 // changed publishes the history to the goroutine that saves it; only the
@@ -494,12 +508,14 @@ func (s *Supervisor) changed() {
 	case <-s.save:
 	default:
 	}
-	s.save <- copied
+	s.changes++
+	s.save <- unsaved{copied, s.changes}
 }
 
-// collectGarbage deletes the copies that no cell has and no history names.
+// collectGarbage deletes the copies that no cell has and no history names,
+// neither the one on disk.
 func (s *Supervisor) collectGarbage() {
-	if !s.garbage || s.admitting > 0 {
+	if !s.garbage || s.admitting > 0 || s.saved.Load() != s.changes {
 		return
 	}
 	s.garbage = false
