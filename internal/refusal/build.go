@@ -131,6 +131,15 @@ func CellDiffers(r *Error, toolchains []string) *Error {
 	}
 }
 
+// PluginDiffers says that the plugin that was built for a cell is not loaded by
+// it, as r says. toolchains are those that were tried.
+func PluginDiffers(r *Error, toolchains []string) *Error {
+	return &Error{
+		Reason: "the plugin that was built does not match the cell: " + r.Reason + " (built by " + list(toolchains, 5) + ")",
+		Mend:   "name the GOROOT that built the cell with --goroot, or build another cell: plugserverctl cell build",
+	}
+}
+
 // CellBuild says that a cell could not be built; lines are what the go command
 // said.
 func CellBuild(lines []string) *Error {
@@ -152,6 +161,15 @@ func MissingModule(lines []string) *Error {
 	return &Error{
 		Reason: firstLines(lines),
 		Mend:   "put it into the folder with go mod vendor, or allow go to fetch it with --build-network=on",
+	}
+}
+
+// NewerGo refuses source whose go.mod asks for a later Go release than its
+// cell's.
+func NewerGo(lines []string) *Error {
+	return &Error{
+		Reason: firstLines(lines),
+		Mend:   "lower the go line in its go.mod, or build it by that release: the cell that matches can be built, too",
 	}
 }
 

@@ -1,0 +1,145 @@
+package toolchain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	plugserver "github.com/andrestc/go-plugserver"
+	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/refusal"
+)
+
+// levels are the settings that decide which processors code runs on. They make
+// no difference to what a cell loads; a cell has its plugin's all the same.
+var levels = []string{"GOAMD64", "GOARM64", "GOARM", "GO386", "GOPPC64", "GORISCV64"}
+
+// BuildCell builds the cell that loads the plugin, by the plugin's release and
+// with its flags, and returns its path, "plugserver-cell" in the folder dir.
+// progress, which may be nil, gets a few words whenever there is something new
+// to tell. The error is a *refusal.Error where the machine or the plugin is to
+// blame.
+func (b *Builder) BuildCell(ctx context.Context, plugin *elfplug.Info, dir string, progress func(string)) (string, error) {
+	if progress == nil {
+		progress = func(string) {}
+	}
+	release := elfplug.Release(plugin.GoVersion)
+	s, err := b.enter(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer s.leave()
+	toolchains, err := b.find(ctx, release, progress)
+	if err != nil {
+		return "", err
+	}
+	if err := plugserver.LayOutCell(s.src(), release); err != nil {
+		return "", fmt.Errorf("build cell: %w", err)
+	}
+	env, flags := settings(plugin)
+	// Most profiles make no difference to the packages that both link.
+	profile := plugin.Settings["-pgo"]
+	missing := readable(profile)
+	if missing != nil {
+		flags = append(flags, "-pgo=off")
+	}
+	for _, name := range levels {
+		if v := plugin.Settings[name]; v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	var differs *refusal.Error
+	var tried []string
+	for _, t := range toolchains { // one may be patched, or elsewhere
+		tried = append(tried, t.String())
+		err := b.build(ctx, s, job{
+			toolchain: t, dir: s.src(), env: env,
+			args: append(append([]string{"build", "-v", "-buildvcs=false", "-o", s.out()}, flags...), plugserver.CellPackage),
+			line: tell(t, progress),
+		})
+		if f, ok := errors.AsType[*failure](err); ok {
+			return "", refusal.CellBuild(f.lines)
+		}
+		if err != nil {
+			return "", fmt.Errorf("build cell: %w", err)
+		}
+		built, err := elfplug.InspectCell(s.out())
+		if err != nil {
+			return "", err
+		}
+		if differs = elfplug.Compatible(plugin, built); differs == nil {
+			out := filepath.Join(dir, "plugserver-cell")
+			return out, place(s.out(), out, 0o755)
+		}
+	}
+	if missing != nil {
+		return "", refusal.NoProfile(profile, missing)
+	}
+	return "", refusal.CellDiffers(differs, tried)
+}
+
+func readable(path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err == nil {
+		f.Close()
+	}
+	return err
+}
+
+// settings are the environment and the flags that give a build what decides
+// whether plugin and cell fit together.
+func settings(info *elfplug.Info) (env, flags []string) {
+	profile := "off" // the folder's own default.pgo would give it another std
+	for _, s := range info.Decisive() {
+		switch {
+		case s.Name == "-pgo":
+			profile = s.Value
+		case strings.HasPrefix(s.Name, "-"):
+			flags = append(flags, s.Name+"="+s.Value)
+		default:
+			env = append(env, s.Name+"="+s.Value)
+		}
+	}
+	return env, append(flags, "-pgo="+profile)
+}
+
+// tell words the progress of a build.
+func tell(t Toolchain, progress func(string)) func(string) {
+	n := 0
+	return func(line string) {
+		if words := strings.Fields(line); len(words) > 1 { // go: downloading x v1
+			progress(line)
+			return
+		}
+		n++
+		progress(fmt.Sprintf("compiling with %s: %d, %s", t.Release, n, line))
+	}
+}
+
+// place moves a file that was built to where it is wanted, whole or not at all.
+func place(from, to string, mode os.FileMode) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return fmt.Errorf("place %q: %w", to, err)
+	}
+	// A handlers directory takes no notice of such a name.
+	temp, err := os.CreateTemp(filepath.Dir(to), ".build-*")
+	if err != nil {
+		return fmt.Errorf("place %q: %w", to, err)
+	}
+	defer os.Remove(temp.Name())
+	_, err = temp.Write(b)
+	if err = errors.Join(err, temp.Chmod(mode), temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), to)
+	}
+	if err != nil {
+		return fmt.Errorf("place %q: %w", to, err)
+	}
+	return nil
+}

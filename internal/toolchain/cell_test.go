@@ -1,0 +1,232 @@
+package toolchain
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/proc"
+)
+
+const handlerSource = `package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os/user"
+)
+
+func Handler() (string, func(http.ResponseWriter, *http.Request)) {
+	return "GET /hello", func(w http.ResponseWriter, r *http.Request) {
+		me, _ := user.Current()
+		json.NewEncoder(w).Encode(me)
+	}
+}
+
+func main() {}
+`
+
+// newBuilder builds as a developer does, with the caches of the tests.
+func newBuilder(t *testing.T, goroots ...string) *Builder {
+	t.Helper()
+	b, err := New(Config{GOROOTs: goroots, Cache: t.TempDir(), Inherit: true, Network: true, Root: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// foreign builds a plugin as its owner does, somewhere else.
+func foreign(t *testing.T, goCommand string, env []string, args ...string) *elfplug.Info {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "go.mod"), "module example.com/foreign\n\ngo 1.23\n")
+	write(t, filepath.Join(dir, "main.go"), handlerSource)
+	out := filepath.Join(dir, "foreign.so")
+	cmd := exec.Command(goCommand, append(append([]string{"build", "-buildmode=plugin", "-buildvcs=false", "-o", out}, args...), ".")...)
+	cmd.Dir = dir
+	b := newBuilder(t)
+	cmd.Env = append(b.env(Toolchain{Go: goCommand, choice: "local"}, ""), env...)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v %v: %v\n%s", env, cmd.Args, err, text)
+	}
+	info, err := elfplug.InspectFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pluginFiles[info] = out
+	return info
+}
+
+var pluginFiles = map[*elfplug.Info]string{}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// loads runs the cell as the supervisor does, and waits for the plugin's
+// patterns.
+func loads(t *testing.T, cell, plugin string) {
+	t.Helper()
+	var said []string
+	child, err := proc.Start(proc.Spec{Path: cell, Env: os.Environ(), Output: func(_, line string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		child.Kill()
+		<-child.Exited()
+		child.Link.Close()
+	}()
+	late := time.AfterFunc(30*time.Second, child.Kill)
+	defer late.Stop()
+	if err := child.Link.Send(link.Message{Kind: link.Open, Cell: 1, Name: "foreign", Path: plugin}); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		m, err := child.Link.Recv()
+		if err != nil {
+			<-child.Exited()
+			t.Fatalf("cell %s: %v; it said %q and printed %q", child.Status(), err, said, child.Tail())
+		}
+		switch m.Kind {
+		case link.Ready:
+			if len(m.Patterns) != 1 || m.Patterns[0] != "GET /hello" {
+				t.Fatalf("patterns %q", m.Patterns)
+			}
+			return
+		case link.Refused:
+			t.Fatalf("refused: %v", m.Refusal)
+		default:
+			said = append(said, m.Text)
+		}
+	}
+}
+
+func goCommand(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// BuildCell makes cells for plugins of other releases and with other flags,
+// and these cells load them. What can be told apart in one build is gathered
+// there: each compiles the standard library anew.
+func TestBuildCell(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the standard library several times; run without -short")
+	}
+	here := elfplug.Release(runtime.Version())
+	level := "GOAMD64=v1"
+	if runtime.GOARCH == "amd64" && supports("v3") {
+		level = "GOAMD64=v3"
+	}
+	profile := filepath.Join(t.TempDir(), "cpu.pprof")
+	profileOf(t, profile)
+	for _, tt := range []struct {
+		name    string
+		release string
+		env     []string
+		args    []string
+	}{
+		{name: "plain", release: here},
+		{name: "another release", release: "go1.25.4", args: []string{"-trimpath", "-tags=netgo,osusergo"}},
+		{name: "an old release", release: "go1.24.10", args: []string{"-gcflags=all=-N -l"}, env: []string{level}},
+		{name: "race, an experiment and a profile", release: here, args: []string{"-race", "-pgo=" + profile}, env: []string{"GOEXPERIMENT=jsonv2"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := foreign(t, goCommand(t), append(tt.env, "GOTOOLCHAIN="+tt.release), tt.args...)
+			if got := elfplug.Release(p.GoVersion); got != tt.release {
+				t.Fatalf("built by %s", got)
+			}
+			var told []string
+			began := time.Now()
+			cell, err := newBuilder(t).BuildCell(context.Background(), p, t.TempDir(), func(s string) { told = append(told, s) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%v, %d words of progress", time.Since(began).Round(time.Millisecond), len(told))
+			if len(told) == 0 || !strings.Contains(told[len(told)-1], tt.release) {
+				t.Errorf("told %q", told)
+			}
+			loads(t, cell, pluginFiles[p])
+		})
+	}
+}
+
+// supports reports whether this machine runs what is built for a GOAMD64.
+func supports(level string) bool {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	return err == nil && level == "v3" && strings.Contains(string(text), " avx2 ") && strings.Contains(string(text), " bmi2 ")
+}
+
+// profileOf writes a CPU profile of some work.
+func profileOf(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := pprof.StartCPUProfile(f); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); {
+		var v any
+		if err := json.Unmarshal([]byte(`{"a": [1, 2, "three", {"four": 5}]}`), &v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pprof.StopCPUProfile()
+}
+
+var plainCells string // the folder of the cell that most tests share
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if plainCells != "" {
+		os.RemoveAll(plainCells)
+	}
+	os.Exit(code)
+}
+
+var buildPlainCell = sync.OnceValues(func() (string, error) {
+	var err error
+	if plainCells, err = os.MkdirTemp("", "toolchain"); err != nil {
+		return "", err
+	}
+	b, err := New(Config{Cache: filepath.Join(plainCells, "cache"), Inherit: true, Root: true})
+	if err != nil {
+		return "", err
+	}
+	return b.BuildCell(context.Background(), &elfplug.Info{GoVersion: runtime.Version()}, plainCells, nil)
+})
+
+// plainCellFile is a cell without any flags.
+func plainCellFile(t *testing.T) string {
+	t.Helper()
+	path, err := buildPlainCell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

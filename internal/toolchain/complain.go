@@ -1,0 +1,85 @@
+package toolchain
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/refusal"
+)
+
+var (
+	// importPath is what go build -v prints for each package.
+	importPath = regexp.MustCompile(`^[A-Za-z0-9_][-A-Za-z0-9_.~+/]*$`)
+	// goNotice is what the go command says of its own doings.
+	goNotice = regexp.MustCompile(`^go: (downloading|finding|found|added|upgraded|to add|trying) `)
+	// place in a file, as compiler, cgo, and go list write it.
+	placed = regexp.MustCompile(`^(\s*)([^\s:]+\.(?:go|mod|sum|work|s|S|c|h|cc|cpp)):(\d+)(:\d+)?(:.*)$`)
+)
+
+func isProgress(line string) bool {
+	return importPath.MatchString(line) || goNotice.MatchString(line)
+}
+
+// complain words why the go command refused the source: its own lines, with
+// files named as the source's owner knows them, the first that names one first.
+func (w *work) complain(lines []string) *refusal.Error {
+	var said []string
+	first := -1
+	for _, line := range lines {
+		if strings.HasPrefix(line, "# ") || strings.TrimSpace(line) == "" {
+			continue
+		}
+		if m := placed.FindStringSubmatch(line); m != nil {
+			line = m[1] + w.known(m[2]) + ":" + m[3] + m[4] + m[5]
+			if first < 0 {
+				first = len(said)
+			}
+		} else {
+			line = w.rename(line)
+		}
+		said = append(said, line)
+	}
+	if first > 0 {
+		said = said[first:]
+	}
+	all := strings.Join(said, "\n")
+	switch {
+	case strings.Contains(all, "disabled by GOPROXY=off"):
+		return refusal.MissingModule(said)
+	case strings.Contains(all, "requires exactly one main package"), strings.Contains(all, "no Go files in"),
+		strings.Contains(all, "build constraints exclude all Go files"):
+		return refusal.NoSource(w.src.As, strings.TrimPrefix(said[0], "go: "))
+	case strings.Contains(all, "requires go >= "):
+		return refusal.NewerGo(said)
+	}
+	return refusal.Compile(said)
+}
+
+// known is the name by which the source's owner knows a file that the go
+// command names relative to its folder, or absolutely.
+func (w *work) known(file string) string {
+	if filepath.IsAbs(file) {
+		rel, err := filepath.Rel(w.dir, file)
+		if err != nil || !filepath.IsLocal(rel) {
+			return file // of the standard library, or a module
+		}
+		file = rel
+	}
+	if w.file {
+		if filepath.Clean(file) == filepath.Base(w.src.Path) {
+			return w.src.As
+		}
+		return filepath.Clean(file)
+	}
+	return filepath.Join(w.src.As, file)
+}
+
+// rename takes the scratch folder's name out of a line.
+func (w *work) rename(line string) string {
+	if w.src.InPlace {
+		return line
+	}
+	line = strings.ReplaceAll(line, w.dir+string(filepath.Separator), filepath.Dir(filepath.Join(w.src.As, "x"))+"/")
+	return strings.ReplaceAll(line, w.dir, w.src.As)
+}

@@ -1,0 +1,139 @@
+package toolchain
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"go/version"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/refusal"
+)
+
+// Toolchain is one Go release that can be run.
+type Toolchain struct {
+	Go      string // path of the go command
+	GOROOT  string // of the release
+	Release string // such as "go1.25.4"
+	choice  string // GOTOOLCHAIN: "local", or the release that Go switches to
+}
+
+func (t Toolchain) String() string { return t.Release + " in " + t.GOROOT }
+
+// installed are the places of Go's own archive and of Debian's packages.
+var installed = []string{"/usr/local/go", "/usr/lib/go", "/usr/lib/go-[0-9]*"}
+
+// Toolchains returns the Go installations found: those that the configuration
+// names, then that of the PATH, then the well-known.
+func (b *Builder) Toolchains(ctx context.Context) []Toolchain {
+	var commands []string
+	for _, root := range b.cfg.GOROOTs {
+		commands = append(commands, filepath.Join(root, "bin", "go"))
+	}
+	if path, err := exec.LookPath("go"); err == nil {
+		commands = append(commands, path)
+	}
+	for _, pattern := range installed {
+		roots, _ := filepath.Glob(pattern) // the patterns are well-formed
+		for _, root := range roots {
+			commands = append(commands, filepath.Join(root, "bin", "go"))
+		}
+	}
+	var found []Toolchain
+	for _, path := range commands {
+		t, ok := b.probe(ctx, path)
+		if ok && !slices.ContainsFunc(found, func(f Toolchain) bool { return f.GOROOT == t.GOROOT }) {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
+// A probe is what a go command said of itself, as long as the file is the same.
+type probe struct {
+	size, mtime int64
+	toolchain   Toolchain
+	ok          bool
+}
+
+func (b *Builder) probe(ctx context.Context, path string) (Toolchain, bool) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Toolchain{}, false
+	}
+	b.mu.Lock()
+	p, ok := b.probed[path]
+	b.mu.Unlock()
+	if !ok || p.size != info.Size() || p.mtime != info.ModTime().UnixNano() {
+		p = probe{size: info.Size(), mtime: info.ModTime().UnixNano()}
+		p.toolchain, err = b.ask(ctx, path, "local")
+		p.ok = err == nil
+		if ctx.Err() != nil {
+			return Toolchain{}, false
+		}
+		b.mu.Lock()
+		b.probed[path] = p
+		b.mu.Unlock()
+	}
+	return p.toolchain, p.ok
+}
+
+// ask runs a go command to learn its release, or that of the toolchain that it
+// switches to, which it may have to fetch.
+func (b *Builder) ask(ctx context.Context, path, choice string) (Toolchain, error) {
+	t := Toolchain{Go: path, choice: choice}
+	out, err := b.output(ctx, t, "env", "GOVERSION", "GOROOT")
+	if err != nil {
+		return Toolchain{}, err
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) != 2 {
+		return Toolchain{}, errors.New("go env said " + out)
+	}
+	t.Release, t.GOROOT = elfplug.Release(lines[0]), lines[1]
+	return t, nil
+}
+
+// find returns the toolchains of a release: those that are installed, or else
+// one that the newest of them switches to (https://go.dev/doc/toolchain).
+func (b *Builder) find(ctx context.Context, release string, progress func(string)) ([]Toolchain, error) {
+	all := b.Toolchains(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if len(all) == 0 {
+		return nil, refusal.NoToolchain()
+	}
+	var fit []Toolchain
+	var have []string
+	for _, t := range all {
+		if t.Release == release {
+			fit = append(fit, t)
+		}
+		have = append(have, t.String())
+	}
+	if len(fit) > 0 {
+		return fit, nil
+	}
+	newest := slices.MaxFunc(all, func(a, b Toolchain) int { return cmp.Or(version.Compare(a.Release, b.Release), -1) })
+	cause := "it is no release"
+	if version.IsValid(release) {
+		if b.cfg.Network {
+			progress("looking for " + release)
+		}
+		t, err := b.ask(ctx, newest.Go, release)
+		if err == nil {
+			return []Toolchain{t}, nil
+		}
+		cause = err.Error()
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return nil, refusal.NoRelease(release, have, b.cfg.Network, cause)
+}
