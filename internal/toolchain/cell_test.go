@@ -14,8 +14,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/elfplug"
-	"github.com/andrestc/go-plugserver/internal/link"
-	"github.com/andrestc/go-plugserver/internal/proc"
+	"github.com/andrestc/go-plugserver/internal/trial"
 )
 
 const handlerSource = `package main
@@ -80,42 +79,15 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// loads runs the cell as the supervisor does, and waits for the plugin's
-// patterns.
+// loads runs the cell, and waits for the plugin's patterns.
 func loads(t *testing.T, cell, plugin string) {
 	t.Helper()
-	var said []string
-	child, err := proc.Start(proc.Spec{Path: cell, Env: os.Environ(), Output: func(_, line string) {}})
+	r, err := trial.Trial{File: plugin, Cell: cell, Limit: time.Minute}.Run(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		child.Kill()
-		<-child.Exited()
-		child.Link.Close()
-	}()
-	late := time.AfterFunc(30*time.Second, child.Kill)
-	defer late.Stop()
-	if err := child.Link.Send(link.Message{Kind: link.Open, Cell: 1, Name: "foreign", Path: plugin}); err != nil {
-		t.Fatal(err)
-	}
-	for {
-		m, err := child.Link.Recv()
-		if err != nil {
-			<-child.Exited()
-			t.Fatalf("cell %s: %v; it said %q and printed %q", child.Status(), err, said, child.Tail())
-		}
-		switch m.Kind {
-		case link.Ready:
-			if len(m.Patterns) != 1 || m.Patterns[0] != "GET /hello" {
-				t.Fatalf("patterns %q", m.Patterns)
-			}
-			return
-		case link.Refused:
-			t.Fatalf("refused: %v", m.Refusal)
-		default:
-			said = append(said, m.Text)
-		}
+	if r.Refusal != nil || len(r.Patterns) != 1 || r.Patterns[0] != "GET /hello" {
+		t.Fatalf("refusal %v, patterns %q; it printed %q", r.Refusal, r.Patterns, r.Output)
 	}
 }
 
