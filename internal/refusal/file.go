@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 	"syscall"
 	"unicode"
@@ -27,30 +28,43 @@ func HalfCopied(size, need int64) *Error {
 	return e
 }
 
-// BadName refuses a file whose name, with its ".so", cannot name a handler.
+// BadName refuses a file or folder whose name, with its ".so" or ".go" if it
+// has one, cannot name a handler.
 func BadName(file string) *Error {
-	return &Error{
-		Reason: fmt.Sprintf("file name %q cannot name a handler", file),
-		Mend:   "rename it: a letter or digit, then at most 99 of letters, digits, '.', '_' and '-', then .so",
+	mend := "rename it: a letter or digit, then at most 99 of letters, digits, '.', '_' and '-'"
+	if ext := path.Ext(file); ext == ".so" || ext == ".go" {
+		mend += ", then " + ext
 	}
+	return &Error{Reason: fmt.Sprintf("file name %q cannot name a handler", file), Mend: mend}
 }
 
 // NotRegular refuses whatever is no regular file; mode tells what it is.
 func NotRegular(mode fs.FileMode) *Error {
-	kind, mend := "a special file", "remove it and copy the handler's file there"
+	mend := "remove it and copy the handler's file there"
 	switch {
 	case mode&fs.ModeSymlink != 0:
-		kind, mend = "a symbolic link", "replace it with a copy of the file it points to"
+		mend = "replace it with a copy of the file it points to"
 	case mode.IsDir():
-		kind, mend = "a directory", "copy handlers into the handlers directory itself: folders in it are not searched"
-	case mode&fs.ModeNamedPipe != 0:
-		kind = "a named pipe"
-	case mode&fs.ModeSocket != 0:
-		kind = "a socket"
-	case mode&fs.ModeDevice != 0:
-		kind = "a device"
+		mend = "copy plugins into the handlers directory itself: folders in it are not searched for them"
 	}
-	return &Error{Reason: "file is " + kind + ", not a regular file", Mend: mend}
+	return &Error{Reason: "file is " + special(mode) + ", not a regular file", Mend: mend}
+}
+
+// special says what a file that is not regular is.
+func special(mode fs.FileMode) string {
+	switch {
+	case mode&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	case mode.IsDir():
+		return "a directory"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "a special file"
 }
 
 // WritableByOthers refuses a file that anybody on the machine may rewrite.
@@ -79,14 +93,18 @@ func ForeignOwner(path, owner, daemon string) *Error {
 
 // TooLarge refuses a file of more than limit bytes.
 func TooLarge(limit int64) *Error {
-	size := fmt.Sprintf("%d bytes", limit)
-	if limit >= 1<<20 && limit%(1<<20) == 0 {
-		size = fmt.Sprintf("%d MiB", limit>>20)
-	}
 	return &Error{
-		Reason: "file is larger than the " + size + " that a handler may have",
+		Reason: "file is larger than the " + bytesWord(limit) + " that a handler may have",
 		Mend:   "build it with -ldflags=-s, or let it read its large data from files of their own",
 	}
+}
+
+// bytesWord writes a limit in bytes.
+func bytesWord(limit int64) string {
+	if limit >= 1<<20 && limit%(1<<20) == 0 {
+		return fmt.Sprintf("%d MiB", limit>>20)
+	}
+	return fmt.Sprintf("%d bytes", limit)
 }
 
 // Unreadable refuses a file that the daemon, whose group is group, could not
