@@ -24,18 +24,22 @@ import (
 var ErrChanged = errors.New("file changed since it was scanned")
 
 // ID identifies one state of one file (stat(2)): writing to the file,
-// replacing it, and changing its owner or mode each give another ID.
+// replacing it, and changing its owner or mode each give another ID. Of a
+// GoPackage it identifies the state of everything in the folder.
 type ID struct {
-	Dev, Ino     uint64
-	Size         int64 // bytes
-	Mtime, Ctime int64 // nanoseconds since the epoch
+	Dev, Ino     uint64   // of a GoPackage: the folder's
+	Size         int64    // bytes; of a GoPackage: of all its files
+	Mtime, Ctime int64    // nanoseconds since the epoch; of a GoPackage: of its youngest file
+	Tree         [16]byte // of a GoPackage: a hash of what lstat(2) says of each entry
 }
 
 // File is one candidate in the directory.
 type File struct {
-	// Name is the handler's name: the file's without ".so". A name that no
-	// handler may have stands there quoted, in printable ASCII.
+	// Name is the handler's name: the file's without ".so" or ".go", or the
+	// folder's. A name that no handler may have stands there quoted, in
+	// printable ASCII.
 	Name string
+	Kind Kind
 	Path string
 	ID   ID
 	// Settled says that the file is complete and at rest: it may be admitted.
@@ -47,12 +51,14 @@ type File struct {
 	final bool      // the verdict stands for as long as ID does
 	since time.Time // of the first scan that saw ID
 	gone  time.Time // of the first scan that missed the file, zero if none did
+	// claims are the files of one name, nil where there is but one.
+	claims []File
 }
 
 // Snapshot is one look at the directory.
 type Snapshot struct {
 	Dir   ID     // Dev and Ino tell whether it is still the same directory
-	Files []File // sorted by Name, which is unique
+	Files []File // sorted by Name, which is unique: two files of one name are one that is refused
 	// LookAgain, if above 0, says that a file is not settled yet, and after
 	// how long a scan may find that it is.
 	LookAgain time.Duration
@@ -60,9 +66,12 @@ type Snapshot struct {
 
 // Rules say which files may be handlers, and when.
 type Rules struct {
-	MaxSize int64         // bytes; a larger file is refused
+	MaxSize int64         // bytes; a larger file is refused, or a folder of source with more
 	Quiet   time.Duration // a file untouched for this long is at rest
-	Stalled time.Duration // an incomplete file untouched for this long is refused
+	// SourceQuiet is Quiet for source, which tells not when it is complete. At
+	// 0 source is not looked for.
+	SourceQuiet time.Duration
+	Stalled     time.Duration // an incomplete file untouched for this long is refused
 	// Gone is for how long a file must be missed before it is absent; until
 	// then it stays in the snapshot, unsettled. It bridges the moment between
 	// the unlink(2) and the creat(2) of install(1) or of go build -o. At 0 a
@@ -75,7 +84,7 @@ type Rules struct {
 	Complete func(r io.ReaderAt, size int64) (complete bool, need int64, err error)
 }
 
-// Open opens a scanned file for reading. It neither follows a symbolic link
+// Open opens a scanned file, which is no GoPackage, for reading. It neither follows a symbolic link
 // nor blocks. The error is ErrChanged if the file is not in the state that f
 // describes. The caller closes the file, and asks Unchanged after reading.
 func Open(f File) (*os.File, error) {
@@ -105,6 +114,32 @@ func Unchanged(fd *os.File, id ID) (bool, error) {
 		return false, fmt.Errorf("stat handler file %q: %w", fd.Name(), err)
 	}
 	return idOf(&st) == id, nil
+}
+
+// Same reports whether what is at f.Path is still in the state that f
+// describes, a GoPackage with everything in it. Asked after a copy or a build
+// it tells whether that is of this state.
+func Same(f File, rules Rules) (bool, error) {
+	var id ID
+	var err error
+	if f.Kind == GoPackage {
+		var t *tree
+		if t, err = rules.tree(unix.AT_FDCWD, f.Path, f.Path); err == nil {
+			id, err = t.id, t.err
+		}
+	} else {
+		var st unix.Stat_t
+		err = retry(func() error { return unix.Lstat(f.Path, &st) })
+		id = idOf(&st)
+	}
+	var refused *refusal.Error
+	switch {
+	case err == nil:
+		return id == f.ID, nil
+	case err == errNoSource, err == ErrChanged, err == unix.ENOENT, err == unix.ENOTDIR, err == unix.ELOOP, errors.As(err, &refused):
+		return false, nil
+	}
+	return false, fmt.Errorf("look at handler %q again: %w", f.Name, err)
 }
 
 func idOf(st *unix.Stat_t) ID {

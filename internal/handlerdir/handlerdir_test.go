@@ -527,7 +527,7 @@ func FuzzHandlerName(f *testing.F) {
 	f.Add(`"a"`, "a")
 	f.Add("\ufffd", "\xff")
 	f.Fuzz(func(t *testing.T, a, b string) {
-		x, y := handlerName(a+suffix), handlerName(b+suffix)
+		x, y := handlerName(a+".so", Plugin), handlerName(b+".so", Plugin)
 		if (x == y) != (a == b) {
 			t.Errorf("%q is %s and %q is %s", a, x, b, y)
 		}

@@ -1,0 +1,94 @@
+package handlerdir
+
+import (
+	"errors"
+	"io/fs"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/refusal"
+	"golang.org/x/sys/unix"
+)
+
+// refuse judges what stat(2) and the name of a file tell.
+func (r *Rules) refuse(f File, st *unix.Stat_t) *refusal.Error {
+	file, mode := filepath.Base(f.Path), modeOf(st.Mode)
+	switch {
+	case !ValidName(strings.TrimSuffix(file, suffixes[f.Kind])):
+		return refusal.BadName(file)
+	case !mode.IsRegular():
+		return refusal.NotRegular(mode)
+	}
+	if refused := r.writers(f.Path, st); refused != nil {
+		return refused
+	}
+	if st.Size > r.MaxSize {
+		return refusal.TooLarge(r.MaxSize)
+	}
+	return nil
+}
+
+// writers judges who may write to what is at path.
+func (r *Rules) writers(path string, st *unix.Stat_t) *refusal.Error {
+	switch {
+	case st.Uid != 0 && st.Uid != r.UID:
+		return refusal.ForeignOwner(path, userName(st.Uid), userName(r.UID))
+	case st.Mode&unix.S_IWOTH != 0:
+		return refusal.WritableByOthers(path)
+	case st.Mode&unix.S_IWGRP != 0 && st.Gid != 0 && st.Gid != r.GID:
+		return refusal.WritableByGroup(path, groupName(st.Gid))
+	}
+	return nil
+}
+
+// directory words an error that concerns the directory dir.
+func (r *Rules) directory(dir string, err error) error {
+	return refusal.Directory(dir, groupName(r.GID), err)
+}
+
+// unreadable words why a file, or an entry of a folder, cannot be read.
+func (r *Rules) unreadable(f File, err error) *refusal.Error {
+	group := groupName(r.GID)
+	var inside *entryError
+	if errors.As(err, &inside) {
+		return refusal.UnreadableInside(inside.entry, filepath.Join(f.Path, inside.entry), group, inside.cause)
+	}
+	return refusal.Unreadable(f.Path, group, err)
+}
+
+// modeOf translates the type in a mode of stat(2).
+func modeOf(mode uint32) fs.FileMode {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return 0
+	case unix.S_IFLNK:
+		return fs.ModeSymlink
+	case unix.S_IFDIR:
+		return fs.ModeDir
+	case unix.S_IFIFO:
+		return fs.ModeNamedPipe
+	case unix.S_IFSOCK:
+		return fs.ModeSocket
+	case unix.S_IFCHR, unix.S_IFBLK:
+		return fs.ModeDevice
+	}
+	return fs.ModeIrregular
+}
+
+func userName(uid uint32) string {
+	id := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return id
+}
+
+func groupName(gid uint32) string {
+	id := strconv.FormatUint(uint64(gid), 10)
+	if g, err := user.LookupGroupId(id); err == nil {
+		return g.Name
+	}
+	return id
+}
