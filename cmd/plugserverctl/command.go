@@ -55,6 +55,7 @@ func commands() []*command {
 		&statusCommand,
 		&reloadCommand,
 		&releaseCommand,
+		&newCommand,
 		&checkCommand,
 		&installCommand,
 		&removeCommand,

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,6 +81,11 @@ var daemons = map[string]daemon{
 }
 
 func TestScripts(t *testing.T) {
+	out, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	goCache := strings.TrimSpace(string(out))
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
@@ -91,6 +99,13 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PLUGSERVER_CONTROL", filepath.Join(dir, "s"))
 			env.Setenv("DIR", dir)
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			// For the go command, which has no network.
+			env.Setenv("GOCACHE", goCache)
+			env.Setenv("GOVERSION", runtime.Version())
+			env.Setenv("GOPROXY", "off")
+			if e2e.Race {
+				env.Setenv("GOFLAGS", "-race") // as the cell
+			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -104,6 +119,8 @@ func TestScripts(t *testing.T) {
 					}
 				}
 			},
+			// cell sets $CELL to a cell's binary.
+			"cell": func(ts *testscript.TestScript, neg bool, args []string) { ts.Setenv("CELL", e2e.Build(t).Cell) },
 			// plugin KIND FILE builds one of plugins, and sets $CELL.
 			"plugin": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 2 || plugins[args[0]] == nil {
