@@ -21,6 +21,7 @@ var statusCommand = command{
 	short: "show every handler, and why one is not served",
 	bind: func(flags *flag.FlagSet) runner {
 		asJSON := flags.Bool("json", false, "print one object, for programs")
+		resources := flags.Bool("resources", false, "show what each handler uses, and may use, in place of what it serves")
 		return func(ctx context.Context, s *session) error {
 			st, err := s.client.Status(ctx)
 			if err != nil {
@@ -29,8 +30,12 @@ var statusCommand = command{
 			if *asJSON {
 				return writeJSON(s.out, st)
 			}
+			table := routesTable
+			if *resources {
+				table = resourcesTable
+			}
 			var b bytes.Buffer
-			writeStatus(&b, st, time.Now())
+			writeStatus(&b, st, table, time.Now())
 			s.out.Write(b.Bytes())
 			return nil
 		}
@@ -53,35 +58,49 @@ func writeJSON(w io.Writer, v any) error {
 // columns is what the table and the text around it fit into.
 const columns = 100
 
-// column is one of the table's. The names and the patterns share what the
-// others leave, so those have a widest.
+// column is one of a table's. The first and the last share what the others
+// leave, so those have a widest.
 type column struct {
 	title  string
 	right  bool
 	widest int // 0: no limit of its own
 	cell   func(h api.Handler, now time.Time) string
+	fit    func(h api.Handler, limit int) string // of the last, in place of cell
 }
 
-var table = []column{
-	{"NAME", false, 0, func(h api.Handler, _ time.Time) string { return escape(h.Name) }},
-	{"STATE", false, 9, func(h api.Handler, _ time.Time) string { return state(h) }},
-	{"VERSION", false, 12, func(h api.Handler, _ time.Time) string { return orDash(escape(h.Version)) }},
-	{"PID", true, 7, func(h api.Handler, _ time.Time) string { return pid(h.PID) }},
-	{"SINCE", true, 7, func(h api.Handler, now time.Time) string { return age(h.Since, now) }},
-	{"REQUESTS", true, 8, func(h api.Handler, _ time.Time) string { return count(h.Requests) }},
-	{"INFLIGHT", true, 8, func(h api.Handler, _ time.Time) string { return count(h.InFlight) }},
-	{"MEMORY", true, 7, func(h api.Handler, _ time.Time) string { return size(h.MemoryBytes) }},
-	{"PATTERNS", false, 0, nil}, // its cells depend on its width: see patterns
-}
-
-const (
-	nameColumn    = 0
-	patternColumn = 8
-	gap           = "  "
+var (
+	nameColumn  = column{"NAME", false, 0, func(h api.Handler, _ time.Time) string { return escape(h.Name) }, nil}
+	stateColumn = column{"STATE", false, 12, func(h api.Handler, _ time.Time) string { return state(h) }, nil}
+	pidColumn   = column{"PID", true, 7, func(h api.Handler, _ time.Time) string { return pid(h.PID) }, nil}
 )
 
+// routesTable tells what is served, resourcesTable at what cost.
+var (
+	routesTable = []column{
+		nameColumn, stateColumn,
+		{"VERSION", false, 12, func(h api.Handler, _ time.Time) string { return orDash(escape(h.Version)) }, nil},
+		pidColumn,
+		{"SINCE", true, 7, func(h api.Handler, now time.Time) string { return age(h.Since, now) }, nil},
+		{"REQUESTS", true, 8, func(h api.Handler, _ time.Time) string { return count(h.Requests) }, nil},
+		{"INFLIGHT", true, 8, func(h api.Handler, _ time.Time) string { return count(h.InFlight) }, nil},
+		{"MEMORY", true, 7, func(h api.Handler, _ time.Time) string { return size(h.MemoryBytes) }, nil},
+		{"PATTERNS", false, 0, nil, func(h api.Handler, limit int) string { return patterns(h.Patterns, limit) }},
+	}
+	resourcesTable = []column{
+		nameColumn, stateColumn, pidColumn,
+		{"RESTARTS", true, 8, func(h api.Handler, _ time.Time) string { return count(int64(h.Restarts)) }, nil},
+		{"CPU", true, 7, func(h api.Handler, _ time.Time) string { return spent(h.CPUSeconds) }, nil},
+		{"THREADS", true, 7, func(h api.Handler, _ time.Time) string { return orDash(some(h.Threads)) }, nil},
+		{"FILES", true, 15, func(h api.Handler, _ time.Time) string { return of(some(h.Descriptors), some(h.LimitNOFILE)) }, nil},
+		{"PRIVATE", true, 15, func(h api.Handler, _ time.Time) string { return of(size(h.PrivateBytes), size(h.MemoryMax)) }, nil},
+		{"CELL", false, 0, nil, func(h api.Handler, limit int) string { return truncate(cellOf(h), limit) }},
+	}
+)
+
+const gap = "  "
+
 // writeStatus writes st as people read it.
-func writeStatus(w *bytes.Buffer, st api.Status, now time.Time) {
+func writeStatus(w *bytes.Buffer, st api.Status, table []column, now time.Time) {
 	d := st.Daemon
 	w.WriteString(wrap("", "  ", fmt.Sprintf("plugserverd %s, pid %s, gate %s, up %s, %s",
 		d.Version, pid(d.PID), pid(d.GatePID), age(d.Since, now), d.Handlers), columns))
@@ -96,12 +115,15 @@ func writeStatus(w *bytes.Buffer, st api.Status, now time.Time) {
 		w.WriteString(wrap("", "  ", "no handlers yet; copy a compiled plugin (NAME.so) into "+d.Handlers, columns))
 		return
 	}
-	writeTable(w, st.Handlers, now)
+	writeTable(w, table, st.Handlers, now)
 
 	if slices.ContainsFunc(st.Handlers, superseded) {
 		w.WriteString("\n* the newest file was refused; the version shown is an earlier one\n")
 	}
 	for _, h := range st.Handlers {
+		if h.Doing != "" {
+			w.WriteString("\n" + wrap("", "  ", h.Name+": "+h.Doing, columns))
+		}
 		if h.Refusal == nil {
 			continue
 		}
@@ -112,7 +134,8 @@ func writeStatus(w *bytes.Buffer, st api.Status, now time.Time) {
 	}
 }
 
-func writeTable(w *bytes.Buffer, handlers []api.Handler, now time.Time) {
+func writeTable(w *bytes.Buffer, table []column, handlers []api.Handler, now time.Time) {
+	first, last := 0, len(table)-1
 	rows := make([][]string, len(handlers))
 	widths := make([]int, len(table))
 	for c, col := range table {
@@ -121,39 +144,39 @@ func writeTable(w *bytes.Buffer, handlers []api.Handler, now time.Time) {
 	for i, h := range handlers {
 		rows[i] = make([]string, len(table))
 		for c, col := range table {
-			if col.cell == nil {
-				rows[i][c] = patterns(h.Patterns, math.MaxInt)
+			if c == last {
+				rows[i][c] = col.fit(h, math.MaxInt)
 			} else {
 				rows[i][c] = col.cell(h, now)
 			}
 			widths[c] = max(widths[c], width(rows[i][c]))
 		}
 	}
-	room := columns - len(gap)*(len(table)-1)
+	room := columns - len(gap)*last
 	for c, col := range table {
 		if col.widest > 0 {
 			widths[c] = min(widths[c], col.widest)
 			room -= widths[c]
 		}
 	}
-	// Where both are too long the names get half, or what the patterns leave.
-	if widths[nameColumn]+widths[patternColumn] > room {
-		widths[nameColumn] = min(widths[nameColumn], max(room/2, room-widths[patternColumn]))
-		widths[patternColumn] = room - widths[nameColumn]
+	// Where both are too long the first gets half, or what the last leaves.
+	if widths[first]+widths[last] > room {
+		widths[first] = min(widths[first], max(room/2, room-widths[last]))
+		widths[last] = room - widths[first]
 	}
 
 	titles := make([]string, len(table))
 	for c, col := range table {
 		titles[c] = col.title
 	}
-	writeRow(w, titles, widths)
+	writeRow(w, table, titles, widths)
 	for i, row := range rows {
-		row[patternColumn] = patterns(handlers[i].Patterns, widths[patternColumn])
-		writeRow(w, row, widths)
+		row[last] = table[last].fit(handlers[i], widths[last])
+		writeRow(w, table, row, widths)
 	}
 }
 
-func writeRow(w *bytes.Buffer, row []string, widths []int) {
+func writeRow(w *bytes.Buffer, table []column, row []string, widths []int) {
 	cells := make([]string, len(row))
 	for c, s := range row {
 		cells[c] = pad(s, widths[c], table[c].right)
@@ -233,6 +256,45 @@ func age(t, now time.Time) string {
 	default:
 		return fmt.Sprintf("%dd", d/(24*time.Hour))
 	}
+}
+
+// of words what is used and what may be, "-" where that is not known.
+func of(used, limit string) string {
+	if limit == "" || limit == "-" {
+		return orDash(used)
+	}
+	return orDash(used) + "/" + limit
+}
+
+// some returns n, and "" where it is not known.
+func some(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return count(int64(n))
+}
+
+// spent returns seconds of processor time.
+func spent(seconds float64) string {
+	switch {
+	case !(seconds > 0):
+		return "-"
+	case seconds < 99.95:
+		return fmt.Sprintf("%.1fs", seconds)
+	case seconds < 100*60:
+		return fmt.Sprintf("%.0fm", seconds/60)
+	}
+	return count(int64(seconds/3600)) + "h"
+}
+
+// cellOf names the binary that runs a handler, after the group whose process
+// it is.
+func cellOf(h api.Handler) string {
+	s := orDash(escape(h.Cell))
+	if h.Group != "" {
+		return "group " + escape(h.Group) + ": " + s
+	}
+	return s
 }
 
 // count returns n, in thousands and so on where it has more than 7 digits.

@@ -55,20 +55,49 @@ func TestCrowded(t *testing.T) {
 		{Name: "new\nline\x1b[2J", State: api.StateRetiring, Patterns: []string{"/a", "/b", "/c", "/d"}, Requests: 99_999_999},
 	}}
 	var b bytes.Buffer
-	writeStatus(&b, st, now)
+	writeStatus(&b, st, routesTable, now)
 	want := `
 plugserverd 0.1.0, pid 123, gate 124, up 0s, /h
 
-NAME           STATE      VERSION           PID    SINCE  REQUESTS  INFLIGHT  MEMORY  PATTERNS
-accounting-a…  starting*  0123456789ab  4194304  106751d      9.2E      9.2E    8.0E  GET e… +2 more
-новости-за-с…  surprisi…  0123456789a…  922337…        -         0         0       -  GET /新闻/今…
-new\nline\x1…  retiring   -                   -        -    100.0M         0       -  /a, /b, /c, /d
+NAME          STATE         VERSION           PID    SINCE  REQUESTS  INFLIGHT  MEMORY  PATTERNS
+accounting-…  starting*     0123456789ab  4194304  106751d      9.2E      9.2E    8.0E  GET… +2 more
+новости-за-…  surprising-…  0123456789a…  922337…        -         0         0       -  GET /新闻/…
+new\nline\x…  retiring      -                   -        -    100.0M         0       -  /a +3 more
 
 * the newest file was refused; the version shown is an earlier one
 
 accounting-accounting-accounting-accounting-accounting-accounting-accounting-accounting-accounting-:
   r
   mend: m
+`
+	if got := "\n" + b.String(); got != want {
+		t.Errorf("got:%s\nwant:%s", got, want)
+	}
+}
+
+func TestResources(t *testing.T) {
+	st := api.Status{Daemon: api.Daemon{Version: "0.1.0", PID: 123, GatePID: 124, Since: now, Handlers: "/h"}, Handlers: []api.Handler{
+		{Name: "bye", State: api.StateLive, PID: 201, Restarts: 3, CPUSeconds: 1.25, Threads: 9, Descriptors: 12, LimitNOFILE: 1024,
+			PrivateBytes: 4404019, MemoryMax: 64 << 20, Cell: "plugserver-cell"},
+		{Name: "late", State: api.StateSeen, Doing: "building a cell for go1.25.4"},
+		{Name: "users", State: api.StateRolledBack, Version: "0123456789ab", PID: 4194304, CPUSeconds: 90000, Threads: 10, Descriptors: 7, PrivateBytes: 900,
+			Cell: "go1.25.4-trimpath-0123456789ab\x1b[2J", Group: "accounts", Refusal: &api.Refusal{Reason: "r"}},
+	}}
+	var b bytes.Buffer
+	writeStatus(&b, st, resourcesTable, now)
+	want := `
+plugserverd 0.1.0, pid 123, gate 124, up 0s, /h
+
+NAME   STATE             PID  RESTARTS   CPU  THREADS    FILES     PRIVATE  CELL
+bye    live              201         3  1.2s        9  12/1024  4.2M/64.0M  plugserver-cell
+late   seen                -         0     -        -        -           -  -
+users  rolled back*  4194304         0   25h       10        7         900  group accounts: go1.25.…
+
+* the newest file was refused; the version shown is an earlier one
+
+late: building a cell for go1.25.4
+
+users: r
 `
 	if got := "\n" + b.String(); got != want {
 		t.Errorf("got:%s\nwant:%s", got, want)
@@ -87,12 +116,14 @@ func FuzzStatus(f *testing.F) {
 			Daemon: api.Daemon{Version: name, PID: int(n), Since: now.Add(time.Duration(n)), Handlers: reason, Problem: mend, Listeners: patterns},
 			Handlers: []api.Handler{
 				{Name: name, State: pattern, Version: reason, Patterns: patterns, PID: int(n), Since: now.Add(-time.Duration(n)),
-					Requests: n, InFlight: n, MemoryBytes: n, Refusal: &api.Refusal{Reason: reason, Mend: mend}},
+					Requests: n, InFlight: n, MemoryBytes: n, PrivateBytes: n, MemoryMax: n, Descriptors: int(n), LimitNOFILE: int(n),
+					Threads: int(n), Restarts: int(n), CPUSeconds: float64(n), Cell: mend, Group: name, Doing: reason, Refusal: &api.Refusal{Reason: reason, Mend: mend}},
 				{Name: "a", State: api.StateLive, Patterns: []string{"/a"}},
 			},
 		}
 		var b bytes.Buffer
-		writeStatus(&b, st, now)
+		writeStatus(&b, st, routesTable, now)
+		writeStatus(&b, st, resourcesTable, now)
 		for line := range strings.Lines(b.String()) {
 			line = strings.TrimSuffix(line, "\n")
 			if width(line) > columns {
@@ -168,6 +199,8 @@ func TestNumbers(t *testing.T) {
 		{age(now.Add(-60*time.Second), now), "1m"}, {age(now.Add(-119*time.Minute), now), "1h"}, {age(now.Add(-49*time.Hour), now), "2d"},
 		{count(-1), "0"}, {count(9_999_999), "9999999"}, {count(10_000_000), "10.0M"}, {count(999_960_000), "1.0G"}, {count(math.MaxInt64), "9.2E"},
 		{size(0), "-"}, {size(1023), "1023"}, {size(1024), "1.0k"}, {size(1023 << 10), "1023.0k"}, {size(1<<20 - 1), "1.0M"}, {size(math.MaxInt64), "8.0E"},
+		{spent(0), "-"}, {spent(math.NaN()), "-"}, {spent(0.04), "0.0s"}, {spent(99.94), "99.9s"}, {spent(99.95), "2m"}, {spent(5999), "100m"}, {spent(6000), "1h"}, {spent(1e12), "277.8Mh"},
+		{of(some(12), some(0)), "12"}, {of(some(0), some(64)), "-/64"}, {of(size(1<<20), size(64<<20)), "1.0M/64.0M"}, {of(size(0), size(0)), "-"},
 		{pid(0), "-"}, {pid(7), "7"},
 	} {
 		if tt.got != tt.want {
