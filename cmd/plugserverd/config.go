@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/sd"
 	"github.com/andrestc/go-plugserver/internal/settings"
 	"github.com/andrestc/go-plugserver/internal/supervisor"
+	"github.com/andrestc/go-plugserver/internal/toolchain"
 	"github.com/sirupsen/logrus"
 )
 
@@ -38,6 +40,11 @@ type config struct {
 	memoryMax    memoryFlag
 	limitNOFILE  nofileFlag
 	config       string
+	build        choiceFlag
+	buildCells   choiceFlag
+	network      choiceFlag
+	buildTimeout time.Duration
+	cache        string
 	logLevel     string
 	logFormat    string
 	version      bool
@@ -88,6 +95,33 @@ func (f *crashFlag) Set(s string) error {
 		}
 	}
 	return nil
+}
+
+// choiceFlag is one of a few words.
+type choiceFlag struct {
+	word  string
+	words []string
+}
+
+// choice may be any of the words; the first is the default.
+func choice(words ...string) choiceFlag { return choiceFlag{words[0], words} }
+
+func (f *choiceFlag) String() string { return f.word }
+
+func (f *choiceFlag) Set(s string) error {
+	if !slices.Contains(f.words, s) {
+		return fmt.Errorf("possible are %s", strings.Join(f.words, " and "))
+	}
+	f.word = s
+	return nil
+}
+
+// builder is what builds with the toolchains that file names.
+func (c *config) builder(file *settings.Settings) (*toolchain.Builder, error) {
+	return toolchain.New(toolchain.Config{
+		GOROOTs: file.GOROOTs(), Cache: c.cache, Network: c.network.word == "on", Timeout: c.buildTimeout,
+		Root: true, // for cells, whose source is the daemon's own; other source is never compiled as root
+	})
 }
 
 // memoryFlag is a limit on memory in bytes; 0 is none.
@@ -171,6 +205,12 @@ func parse(args, env []string, help io.Writer) (*config, error) {
 	fs.Var(&c.memoryMax, "memory-max", "most `memory` that a handler may use, such as 256M; infinity is no limit (default infinity)")
 	fs.Var(&c.limitNOFILE, "limit-nofile", "most `descriptors` that a handler may have open; infinity is no limit but the daemon's own (default infinity)")
 	fs.StringVar(&c.config, "config", settings.DefaultPath, "`file` of what holds for single handlers; see plugserverd.conf(5)")
+	c.build, c.buildCells, c.network = choice("auto", "off"), choice("auto", "off"), choice("off", "on")
+	fs.Var(&c.build, "build", "auto or off: whether to compile Go source in the directory, never as root")
+	fs.Var(&c.buildCells, "build-cells", "auto or off: whether to build cells for plugins that no cell loads, where there is a Go toolchain")
+	fs.Var(&c.network, "build-network", "on or off: whether go may fetch modules and toolchains for that")
+	fs.DurationVar(&c.buildTimeout, "build-timeout", toolchain.DefaultTimeout, "how long one build may take")
+	fs.StringVar(&c.cache, "cache", "", "`directory` of what builds need (default $CACHE_DIRECTORY, else cache in --state)")
 	fs.Int64Var(&c.maxSize, "max-file-bytes", 512<<20, "largest handler file, in `bytes`")
 	fs.StringVar(&c.logLevel, "log-level", "info", "error, warning, info or debug")
 	fs.StringVar(&c.logFormat, "log-format", "auto", "auto, text or json")
@@ -189,6 +229,14 @@ func parse(args, env []string, help io.Writer) (*config, error) {
 	}
 	if err := fromEnv(fs, env); err != nil {
 		return nil, err
+	}
+	if c.cache == "" {
+		c.cache = filepath.Join(c.state, "cache")
+		for _, kv := range env {
+			if dir, ok := strings.CutPrefix(kv, "CACHE_DIRECTORY="); ok && dir != "" {
+				c.cache = dir
+			}
+		}
 	}
 	if len(c.listen) == 0 {
 		c.listen = listFlag{":8080"}
@@ -230,6 +278,7 @@ func (c *config) check() error {
 		{"idle-timeout", c.limits.IdleTimeout, 0},
 		{"header-timeout", c.limits.HeaderTimeout, 0},
 		{"hold", c.limits.Hold, 0},
+		{"build-timeout", c.buildTimeout, time.Second},
 	} {
 		if d.value < d.min {
 			return fmt.Errorf("%w: --%s is %v, the least is %v", errUsage, d.name, d.value, d.min)

@@ -112,24 +112,32 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 	catalogue := cells.New(cells.Config{
 		Packaged: cfg.cell, Shared: sharedCells, Own: cfg.cells(), UID: uint32(os.Getuid()), Source: plugserver.CellDigest(),
 	})
+	if err := catalogue.Adopt(); err != nil {
+		log.WithError(err).Warn("the cell is not kept: an upgrade may leave plugins without one")
+	}
 	tell := newTeller(log)
 	file, misread := settings.Load(cfg.config)
 	if misread != nil {
 		file = &settings.Settings{} // the flags alone hold: better than no service
+	}
+	builder, err := cfg.builder(file)
+	if err != nil {
+		return err
 	}
 	s, err := supervisor.New(supervisor.Config{
 		Handlers: cfg.handlers, Store: cfg.store(), Cells: catalogue, Gate: []string{self, "gate"},
 		Listeners: files, Addresses: addresses, Limits: cfg.limits,
 		StartTimeout: cfg.startTimeout, DrainTimeout: cfg.drainTimeout, MaxSize: cfg.maxSize,
 		CrashLimit: cfg.crashLimit.n, CrashWindow: cfg.crashLimit.window,
-		Settings: cfg.settings(file),
-		Version:  version, Log: log, Report: tell.report, Now: now,
+		Settings: cfg.settings(file), Builder: builder, Scratch: cfg.cache,
+		BuildCells: cfg.buildCells.word == "auto", BuildSource: cfg.build.word == "auto",
+		Version: version, Log: log, Report: tell.report, Now: now,
 	}, watcher.C())
 	if err != nil {
 		return err
 	}
 	if misread != nil {
-		s.Configure(nil, misread)
+		s.Configure(nil, nil, misread)
 	}
 	back := &backend{Supervisor: s, tell: tell, cfg: cfg}
 	cl, err := control.Listen(cfg.control, -1)

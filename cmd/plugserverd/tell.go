@@ -130,7 +130,12 @@ func (b *backend) Release(ctx context.Context, name string) (re api.Reload, err 
 func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
 	b.tell.reload(func() {
 		file, misread := settings.Load(b.cfg.config)
-		b.Configure(b.cfg.settings(file), misread)
+		if misread != nil {
+			b.Configure(nil, nil, misread)
+		} else {
+			builder, err := b.cfg.builder(file)
+			b.Configure(b.cfg.settings(file), builder, err)
+		}
 		re, err = b.Supervisor.Reload(ctx)
 	})
 	return re, err

@@ -113,6 +113,22 @@ func (c *Catalogue) Usable() error {
 	return err
 }
 
+// Main returns the cell that a plugin is best built for: the packaged one, or
+// else the newest. It reports false where there is none.
+func (c *Catalogue) Main() (Cell, bool) {
+	var main *Cell
+	all := c.List()
+	for i := range all {
+		if k := &all[i]; k.Ignored == nil && (main == nil || c.better(k, main)) {
+			main = k
+		}
+	}
+	if main == nil {
+		return Cell{}, false
+	}
+	return *main, true
+}
+
 // Choose returns the cell that loads the plugin: the packaged one where it
 // does, or else one built from the source of today, or the newest. If none does, the refusal is that of the cell for
 // which the least of the plugin's build has to change.

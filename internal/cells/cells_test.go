@@ -384,7 +384,7 @@ func TestAdoptAndKeep(t *testing.T) {
 	if got := s.List(); len(got) != 2 || !got[1].Auto {
 		t.Fatalf("adopted: %q", names(got))
 	}
-	if deleted, err := s.Keep(nil); err != nil || deleted != nil {
+	if deleted, err := s.Keep(nil, 0); err != nil || deleted != nil {
 		t.Fatalf("the copy of today's packaged cell is gone: %q, %v", deleted, err)
 	}
 
@@ -400,10 +400,10 @@ func TestAdoptAndKeep(t *testing.T) {
 	if k, r := s.Choose(pluginOf(t, s.tagged)); r != nil || k.Origin != Packaged {
 		t.Fatalf("chosen for a new plugin: %+v, %v", k, r)
 	}
-	if deleted, err := s.Keep([]*elfplug.Info{old, pluginOf(t, s.tagged)}); err != nil || deleted != nil {
+	if deleted, err := s.Keep([]*elfplug.Info{old, pluginOf(t, s.tagged)}, 0); err != nil || deleted != nil {
 		t.Fatalf("deleted %q, %v", deleted, err)
 	}
-	if deleted, err := s.Keep(nil); err != nil || !slices.Equal(deleted, []string{k.Name}) {
+	if deleted, err := s.Keep(nil, 0); err != nil || !slices.Equal(deleted, []string{k.Name}) {
 		t.Fatalf("deleted %q, %v; want %s", deleted, err, k.Name)
 	}
 	if got := s.List(); len(got) != 2 || got[0].Origin != Packaged || got[1].Info.Settings["-tags"] != "netgo" {
@@ -416,7 +416,7 @@ func TestKeepLeavesWhatWasAskedFor(t *testing.T) {
 	s := newShelf(t)
 	kept := s.add(t, s.plain, false)
 	auto := s.add(t, s.tagged, true)
-	deleted, err := s.Keep(nil)
+	deleted, err := s.Keep(nil, 0)
 	if err != nil || !slices.Equal(deleted, []string{auto.Name}) {
 		t.Errorf("deleted %q, %v", deleted, err)
 	}

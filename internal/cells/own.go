@@ -171,8 +171,9 @@ func (c *Catalogue) Remove(name string) error {
 
 // Keep deletes the cells that came by themselves and that none of the plugins,
 // which are all that may be served now or later, is loaded by. The copy of the
-// packaged cell stays. It returns the names of those that it deleted.
-func (c *Catalogue) Keep(plugins []*elfplug.Info) (deleted []string, err error) {
+// packaged cell stays, and so does a cell younger than age: it may be for a
+// plugin that is on its way. It returns the names of those that it deleted.
+func (c *Catalogue) Keep(plugins []*elfplug.Info, age time.Duration) (deleted []string, err error) {
 	cells := c.List()
 	needed := make(map[string]bool) // by path
 	var others []Cell               // without the packaged one, which may be gone tomorrow
@@ -193,7 +194,7 @@ func (c *Catalogue) Keep(plugins []*elfplug.Info) (deleted []string, err error) 
 	c.mu.Unlock()
 	var errs []error
 	for _, k := range cells {
-		if !k.Auto || needed[k.Path] || k.Name == adopted {
+		if !k.Auto || needed[k.Path] || k.Name == adopted || time.Since(k.Modified) < age {
 			continue
 		}
 		if err := os.Remove(k.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {

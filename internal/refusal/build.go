@@ -140,6 +140,15 @@ func PluginDiffers(r *Error, toolchains []string) *Error {
 	}
 }
 
+// NoMatch refuses a plugin that no cell loads, as refused says, where none could
+// be built either, as cause says.
+func NoMatch(refused, cause *Error) *Error {
+	return &Error{
+		Reason: refused.Reason + "; a cell that matches it could not be built: " + cause.Reason,
+		Mend:   refused.Mend + "; or: " + cause.Mend,
+	}
+}
+
 // CellBuild says that a cell could not be built; lines are what the go command
 // said.
 func CellBuild(lines []string) *Error {

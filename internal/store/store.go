@@ -174,6 +174,21 @@ func (s *Store) Find(sum string) (Version, error) {
 	return Version{Sum: sum, Path: f.Name(), Size: size}, nil
 }
 
+// List returns every copy, in no order. It does not read them.
+func (s *Store) List() (versions []Version, err error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("read store: %w", err)
+	}
+	for _, e := range entries {
+		sum, ok := strings.CutSuffix(e.Name(), copySuffix)
+		if info, err := e.Info(); ok && err == nil && sumPattern.MatchString(sum) {
+			versions = append(versions, Version{Sum: sum, Path: s.path(sum), Size: info.Size()})
+		}
+	}
+	return versions, nil
+}
+
 // Keep deletes every copy whose sum is not in sums. The caller sees to it that
 // sums has what a Put in progress, or one whose result is not looked at yet,
 // may return.

@@ -3,11 +3,18 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 
+	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/store"
+	"github.com/andrestc/go-plugserver/internal/toolchain"
+	"github.com/sirupsen/logrus"
 )
 
 // admission is a file on its way into the store and to the cell that loads it.
@@ -15,7 +22,7 @@ type admission struct {
 	h      *handler
 	file   handlerdir.File
 	cancel context.CancelFunc
-	doing  string // what takes longer than a moment; the loop's own
+	long   bool // it builds something, and is waited for by nobody; the loop's own
 
 	// The outcome, which the admission's goroutine leaves to the loop.
 	version store.Version
@@ -44,26 +51,33 @@ func (s *Supervisor) admit(h *handler, f handlerdir.File) {
 func (h *handler) abandon() {
 	if h.admission != nil {
 		h.admission.cancel()
-		h.admission = nil
+		h.admission, h.doing = nil, ""
 	}
 }
 
-// bringIn copies a file into the store, inspects the copy, and finds the cell
-// that loads it.
+// bringIn copies a file into the store, or compiles it, inspects the copy, and
+// finds the cell that loads it.
 func (s *Supervisor) bringIn(ctx context.Context, a *admission) error {
-	if err := s.copyIn(a); err != nil {
+	take := s.copyIn
+	if a.file.Kind != handlerdir.Plugin {
+		take = s.compile
+	}
+	if err := take(ctx, a); err != nil {
 		return err
 	}
-	binary, refused := s.cfg.Cells.Choose(a.info)
+	cell, refused := s.cfg.Cells.Choose(a.info)
 	if refused != nil {
-		a.celled = true
-		return refused
+		var err error
+		if cell, err = s.buildCell(ctx, a, refused); err != nil {
+			a.celled = true
+			return err
+		}
 	}
-	a.binary = binary.Path
+	a.binary = cell.Path
 	return nil
 }
 
-func (s *Supervisor) copyIn(a *admission) error {
+func (s *Supervisor) copyIn(_ context.Context, a *admission) error {
 	s.admits <- struct{}{}
 	defer func() { <-s.admits }()
 	src, err := handlerdir.Open(a.file)
@@ -80,6 +94,104 @@ func (s *Supervisor) copyIn(a *admission) error {
 	return a.inspect()
 }
 
+// compile builds a file or folder of source into the store.
+func (s *Supervisor) compile(ctx context.Context, a *admission) error {
+	switch {
+	case !s.cfg.BuildSource:
+		return refusal.SourceOff(a.file.Path)
+	case os.Geteuid() == 0:
+		return refusal.SourceAsRoot(a.file.Path)
+	}
+	s.long(a, "compiling "+filepath.Base(a.file.Path))
+	dir, err := os.MkdirTemp(s.cfg.Scratch, "plugin-")
+	if err != nil {
+		return fmt.Errorf("compile: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, a.file.Name+".so")
+	builder := s.builder.Load()
+	if err := builder.BuildPlugin(ctx, toolchain.Source{Path: a.file.Path}, out, s.buildFor(ctx, builder), nil); err != nil {
+		return err
+	}
+	if same, err := handlerdir.Same(a.file, s.rules); err != nil || !same {
+		return errors.Join(handlerdir.ErrChanged, err)
+	}
+	src, err := os.Open(out)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	if a.version, err = s.store.Put(src, s.cfg.MaxSize); err != nil {
+		return err
+	}
+	return a.inspect()
+}
+
+// buildFor is the cell that source is built for: the main one, where there is
+// its Go release. Else it is built as it comes, and a cell to match it.
+func (s *Supervisor) buildFor(ctx context.Context, b *toolchain.Builder) *elfplug.Info {
+	main, ok := s.cfg.Cells.Main()
+	if !ok {
+		return nil
+	}
+	release := elfplug.Release(main.Info.GoVersion)
+	there := b.Toolchains(ctx)
+	if s.cfg.BuildCells && len(there) > 0 &&
+		!slices.ContainsFunc(there, func(t toolchain.Toolchain) bool { return t.Release == release }) {
+		return nil
+	}
+	return main.Info
+}
+
+// buildCell builds the cell that loads the plugin, and adds it to the others.
+// If it cannot be built, the plugin stays refused.
+func (s *Supervisor) buildCell(ctx context.Context, a *admission, refused *refusal.Error) (cells.Cell, error) {
+	builder := s.builder.Load()
+	if !s.cfg.BuildCells || len(builder.Toolchains(ctx)) == 0 {
+		return cells.Cell{}, refused
+	}
+	s.long(a, "building a cell for "+elfplug.Release(a.info.GoVersion))
+	dir, err := os.MkdirTemp(s.cfg.Scratch, "cell-")
+	if err != nil {
+		return cells.Cell{}, fmt.Errorf("build a cell: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	path, err := builder.BuildCell(ctx, a.info, dir, nil)
+	if ctx.Err() != nil {
+		return cells.Cell{}, ctx.Err()
+	}
+	if err == nil {
+		_, err = s.cfg.Cells.Add(path, true)
+	}
+	if err != nil {
+		return cells.Cell{}, refusal.NoMatch(refused, refusal.From(err))
+	}
+	cell, refused := s.cfg.Cells.Choose(a.info)
+	if refused != nil {
+		return cells.Cell{}, refused
+	}
+	s.log.WithFields(logrus.Fields{"handler": a.file.Name, "cell": cell.Name}).Info("built a cell: " + cell.Name)
+	return cell, nil
+}
+
+// long tells the loop that an admission takes longer than a moment, and with
+// what. Meanwhile what served before serves, after a start of the daemon too.
+func (s *Supervisor) long(a *admission, doing string) {
+	s.post(func() {
+		if !a.long {
+			a.long = true
+			s.admitting--
+			s.building++
+		}
+		if h := a.h; h.admission == a {
+			h.doing = doing
+			if h.live == nil && h.next == nil {
+				s.fallBack(h)
+			}
+		}
+	})
+}
+
 func (a *admission) inspect() (err error) {
 	if a.info, err = elfplug.InspectFile(a.version.Path); err != nil {
 		return err
@@ -94,12 +206,16 @@ func (a *admission) inspect() (err error) {
 func (s *Supervisor) admitted(a *admission) {
 	h, v := a.h, a.version
 	a.cancel()
-	s.admitting--
+	if a.long {
+		s.building--
+	} else {
+		s.admitting--
+	}
 	s.garbage = true
 	if h.admission != a || s.stopping {
 		return // the file has changed or gone meanwhile
 	}
-	h.admission = nil
+	h.admission, h.doing = nil, ""
 	switch {
 	case errors.Is(a.err, handlerdir.ErrChanged):
 		h.tried = handlerdir.ID{}

@@ -148,7 +148,9 @@ func (s *Supervisor) start(c *cell) {
 	if err := s.choose(c); err != nil {
 		delete(s.cells, c.id)
 		c.gone = true
-		s.failed(c, notServed(err))
+		r := notServed(err)
+		r.celled = true
+		s.failed(c, r)
 		return
 	}
 	child, err := proc.Start(proc.Spec{
@@ -315,7 +317,9 @@ func (s *Supervisor) failed(c *cell, r refusalOf) {
 	case h.live != nil && !h.live.dead():
 		h.serve = h.live.version // which is as well as before
 		s.undecided(h)
-	case r.passing:
+	case r.celled && h.live == nil:
+		s.undecided(h) // it comes when there is a cell for it
+	case r.passing, r.celled:
 		s.restartLater(h)
 	default:
 		s.failedAgain(h, r.Reason)

@@ -37,9 +37,27 @@ func (s *Supervisor) scan() {
 	s.scans++
 	scan, prev := s.scans, s.snapshot
 	go func() {
+		generation := s.cfg.Cells.Generation()
 		snap, err := handlerdir.Scan(s.cfg.Handlers, s.rules, prev, time.Now())
-		s.post(func() { s.looked(scan, snap, err) })
+		s.post(func() {
+			s.changedCells(generation)
+			s.looked(scan, snap, err)
+		})
 	}()
+}
+
+// changedCells tries again what no cell could load, where there are others now.
+func (s *Supervisor) changedCells(generation uint64) {
+	if s.generation == generation {
+		return
+	}
+	s.generation = generation
+	for _, h := range s.handlers {
+		if h.refusal != nil && h.refusal.celled {
+			h.tried = handlerdir.ID{}
+			s.retry = true
+		}
+	}
 }
 
 // looked applies what a scan saw. Where the directory cannot be read, all

@@ -21,6 +21,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/proc"
 	"github.com/andrestc/go-plugserver/internal/store"
+	"github.com/andrestc/go-plugserver/internal/toolchain"
 	"github.com/sirupsen/logrus"
 )
 
@@ -29,6 +30,10 @@ type Config struct {
 	Handlers     string // the watched directory
 	Store        string // the store's directory
 	Cells        *cells.Catalogue
+	Builder      *toolchain.Builder // Configure replaces it
+	BuildCells   bool               // for plugins that no cell loads
+	BuildSource  bool
+	Scratch      string        // a directory for what is being built
 	Gate         []string      // the gate's command line
 	Listeners    []*os.File    // listening sockets; the caller keeps them open
 	Addresses    []string      // theirs, for status
@@ -85,9 +90,10 @@ func (r Report) String() string {
 }
 
 const (
-	quietTime   = 25 * time.Millisecond // a file at rest for so long is settled
-	stalledTime = 2 * time.Second       // a part of a file at rest for so long is refused
-	goneTime    = 50 * time.Millisecond // a file missed for so long is gone
+	sourceTime  = 100 * time.Millisecond // source at rest for so long is compiled
+	quietTime   = 25 * time.Millisecond  // a file at rest for so long is settled
+	stalledTime = 2 * time.Second        // a part of a file at rest for so long is refused
+	goneTime    = 50 * time.Millisecond  // a file missed for so long is gone
 
 	// startSlots bounds the cells that start at the same time, so that a
 	// thousand handlers do not all miss their deadline together.
@@ -110,6 +116,8 @@ const (
 	// that was refused for want of memory, descriptors or room.
 	passingMin = time.Second
 	passingMax = 30 * time.Second
+	// sweepEvery is how often cells that no version needs are looked for.
+	sweepEvery = time.Hour
 	// saveAgain is the pause before a history is written again that could not be.
 	saveAgain = 5 * time.Second
 	// acceptWait bounds how long the gate waits, at the start, for the
@@ -131,6 +139,8 @@ type Supervisor struct {
 	admits chan struct{}   // slots of the goroutines that admit files
 	save   chan unsaved
 	saved  atomic.Int64 // the number of the history on disk
+	// builder is replaced as a whole.
+	builder atomic.Pointer[toolchain.Builder]
 
 	// All below is owned by the goroutine of Run.
 
@@ -146,18 +156,20 @@ type Supervisor struct {
 	changes  int64 // of history
 	lastSeq  int64
 
-	snapshot  *handlerdir.Snapshot
-	scanning  bool
-	scanAgain bool   // a nudge came while scanning
-	scans     uint64 // scans begun
-	scanned   uint64 // the last scan whose result was applied
-	unsettled bool   // the snapshot asks for another look
-	admitting int
-	garbage   bool   // the store may hold copies that nobody needs
-	retry     bool   // the snapshot has to be compared again
-	lost      string // why the directory cannot be read
-	accept    uint64 // the scan from which on a missing file is a removed one, whatever the directory; 0 if none
-	settings  func(handler string) Settings
+	snapshot   *handlerdir.Snapshot
+	scanning   bool
+	scanAgain  bool   // a nudge came while scanning
+	scans      uint64 // scans begun
+	scanned    uint64 // the last scan whose result was applied
+	unsettled  bool   // the snapshot asks for another look
+	admitting  int    // admissions under way, but for those that
+	building   int    // take long
+	generation uint64 // of the cells, when the directory was last looked at
+	garbage    bool   // the store may hold copies that nobody needs
+	retry      bool   // the snapshot has to be compared again
+	lost       string // why the directory cannot be read
+	accept     uint64 // the scan from which on a missing file is a removed one, whatever the directory; 0 if none
+	settings   func(handler string) Settings
 	// misconfigured is why the newest settings are not in force.
 	misconfigured string
 
@@ -222,7 +234,7 @@ func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
 	s := &Supervisor{
 		cfg: cfg, log: cfg.Log, store: st,
 		rules: handlerdir.Rules{
-			MaxSize: cfg.MaxSize, Quiet: quietTime, Stalled: stalledTime, Gone: goneTime,
+			MaxSize: cfg.MaxSize, Quiet: quietTime, SourceQuiet: sourceTime, Stalled: stalledTime, Gone: goneTime,
 			UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Complete: elfplug.Complete,
 		},
 		events:   make(chan func(), 64),
@@ -237,6 +249,7 @@ func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
 		groups:   make(map[string]*group),
 		settings: cfg.Settings,
 	}
+	s.builder.Store(cfg.Builder)
 	if s.settings == nil {
 		s.settings = func(string) Settings { return Settings{} }
 	}
@@ -262,6 +275,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
 	s.startGate()
 	s.scan()
 	time.AfterFunc(acceptWait+time.Millisecond, func() { s.post(func() {}) })
@@ -275,6 +290,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			s.scan()
 		case <-ping.C:
 			s.pingAll()
+		case <-sweep.C:
+			s.sweepCells()
 		case <-stop:
 			stop = nil
 			killed = time.After(s.cfg.DrainTimeout + killWait)
@@ -434,9 +451,9 @@ func (s *Supervisor) later(f func()) {
 	time.AfterFunc(restartMin, func() { s.post(f) })
 }
 
-// Configure puts settings in force: a handler for which they have changed gets
-// a new cell. Where problem is not nil, those before stay in force.
-func (s *Supervisor) Configure(settings func(handler string) Settings, problem error) {
+// Configure puts settings in force, and the builder: a handler for which they
+// have changed gets a new cell. Where problem is not nil, those before stay.
+func (s *Supervisor) Configure(settings func(handler string) Settings, builder *toolchain.Builder, problem error) {
 	s.post(func() {
 		s.misconfigured = ""
 		if problem != nil {
@@ -445,6 +462,7 @@ func (s *Supervisor) Configure(settings func(handler string) Settings, problem e
 			return
 		}
 		s.settings, s.regroup = settings, true
+		s.builder.Store(builder)
 		for _, h := range s.handlers {
 			s.renew(h)
 		}
@@ -515,7 +533,7 @@ func (s *Supervisor) changed() {
 // collectGarbage deletes the copies that no cell has and no history names,
 // neither the one on disk.
 func (s *Supervisor) collectGarbage() {
-	if !s.garbage || s.admitting > 0 || s.saved.Load() != s.changes {
+	if !s.garbage || s.admitting+s.building > 0 || s.saved.Load() != s.changes {
 		return
 	}
 	s.garbage = false
@@ -540,6 +558,36 @@ func (s *Supervisor) collectGarbage() {
 	if err := s.store.Keep(keep); err != nil {
 		s.log.WithError(err).Warn("store cannot be cleaned")
 	}
+}
+
+// sweepCells deletes the cells that came by themselves and that no version in
+// the store needs.
+func (s *Supervisor) sweepCells() {
+	if s.stopping || s.admitting+s.building > 0 {
+		return
+	}
+	go func() {
+		var plugins []*elfplug.Info
+		versions, err := s.store.List()
+		if err != nil {
+			s.log.WithError(err).Warn("cells cannot be cleaned")
+			return
+		}
+		for _, v := range versions {
+			info, err := elfplug.InspectFile(v.Path)
+			if err != nil {
+				return // whatever it is, nothing is deleted for it
+			}
+			plugins = append(plugins, info)
+		}
+		deleted, err := s.cfg.Cells.Keep(plugins, sweepEvery)
+		if err != nil {
+			s.log.WithError(err).Warn("cells cannot be cleaned")
+		}
+		for _, name := range deleted {
+			s.log.Infof("deleted cell %s: no version needs it", name)
+		}
+	}()
 }
 
 var errStopped = errors.New("plugserverd is stopping")
