@@ -32,7 +32,11 @@ type TB interface {
 // workshop is a folder that the whole run shares: binaries, plugins, daemons.
 var workshop = sync.OnceValues(func() (string, error) {
 	// Short, for the sake of Unix sockets' paths.
-	return os.MkdirTemp("", "e2e")
+	dir, err := os.MkdirTemp("", "e2e")
+	if err == nil {
+		err = os.Chmod(dir, 0o755) // daemons may run as another user
+	}
+	return dir, err
 })
 
 // CleanUp deletes all that was built. Call it once, when everything is over.

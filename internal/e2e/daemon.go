@@ -111,6 +111,7 @@ func Start(tb TB, options ...Option) *Daemon {
 	args := append([]string{
 		"--listen", "127.0.0.1:0", "--handlers", d.Handlers, "--state", d.State, "--control", d.Control,
 		"--config", filepath.Join(d.Dir, "plugserverd.conf"), "--cell", bin.Cell, "--log-format", "json", "--log-level", "debug",
+		"--build", "off", "--build-cells", "off",
 	}, s.flags...)
 	d.cmd = exec.Command(bin.Daemon, args...)
 	d.cmd.Env = append(environ(), d.mark)

@@ -27,7 +27,7 @@ type admission struct {
 	// The outcome, which the admission's goroutine leaves to the loop.
 	version store.Version
 	info    *elfplug.Info
-	binary  string // the cell's
+	binary  cells.Cell
 	err     error
 	celled  bool // err is for want of a cell
 }
@@ -73,7 +73,7 @@ func (s *Supervisor) bringIn(ctx context.Context, a *admission) error {
 			return err
 		}
 	}
-	a.binary = cell.Path
+	a.binary = cell
 	return nil
 }
 

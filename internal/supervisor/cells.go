@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handover"
 	"github.com/andrestc/go-plugserver/internal/link"
@@ -44,8 +45,8 @@ type cell struct {
 	child    *proc.Child // nil before it runs
 	gone     bool        // its process was reaped
 	began    time.Time
-	binary   string   // the cell binary that it runs; "" until it is chosen
-	patterns []string // of all seats
+	binary   cells.Cell // that it runs; zero until it is chosen
+	patterns []string   // of all seats
 	stats    link.Stats
 
 	logs    bucket
@@ -154,7 +155,7 @@ func (s *Supervisor) start(c *cell) {
 		return
 	}
 	child, err := proc.Start(proc.Spec{
-		Path:   c.binary,
+		Path:   c.binary.Path,
 		Env:    cleanEnv(os.Environ()),
 		Limits: c.limits(),
 		Output: func(stream, line string) {
@@ -203,7 +204,7 @@ func (s *Supervisor) start(c *cell) {
 
 // choose finds the binary that loads what is in the cell's seats.
 func (s *Supervisor) choose(c *cell) error {
-	if c.binary != "" {
+	if c.binary.Path != "" {
 		return nil
 	}
 	for _, st := range c.seats {
@@ -218,9 +219,10 @@ func (s *Supervisor) choose(c *cell) error {
 		if refused != nil {
 			return refused
 		}
-		if c.binary = binary.Path; c.binary != binary.Path {
+		if c.binary.Path != "" && c.binary.Path != binary.Path {
 			return errors.New("no one cell loads all of them")
 		}
+		c.binary = binary
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -160,7 +159,7 @@ func (s *Supervisor) describe(h *handler) api.Handler {
 
 func (st *seat) status(a *api.Handler) {
 	a.Version, a.Patterns = st.version.Short(), st.patterns
-	a.Cell = filepath.Base(st.binary)
+	a.Cell = st.binary.Name
 	a.Requests, a.InFlight, a.Goroutines = st.stats.Requests, st.stats.InFlight, st.stats.Goroutines
 	if st.group != nil {
 		a.Group = st.group.name

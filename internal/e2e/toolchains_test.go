@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// goEnvOf asks the go command, of the toolchain, for a variable.
+func goEnvOf(t *testing.T, toolchain, name string) string {
+	t.Helper()
+	cmd := exec.Command("go", "env", name)
+	cmd.Env = goEnv("GOTOOLCHAIN=" + toolchain)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go env %s of %s, which go fetches where it is missing: %v", name, toolchain, err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// builderDir is a --cache that shares the go command's own build cache: what
+// the tests have compiled is not compiled again.
+func builderDir(t *testing.T, dir string) string {
+	t.Helper()
+	cache := filepath.Join(dir, "cache")
+	if err := os.Mkdir(cache, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(goEnvOf(t, "local", "GOCACHE"), filepath.Join(cache, "go-build")); err != nil {
+		t.Fatal(err)
+	}
+	return cache
+}
+
+// Plugins of several Go releases and of different flags serve side by side: a
+// cell is built for each that needs one, while the rest goes on. An upgrade
+// takes none of them away.
+func TestToolchains(t *testing.T) {
+	if Race || testing.Short() {
+		t.Skip("every plugin of this test has flags of its own, and -race would be another; it compiles the standard library several times")
+	}
+	source := func(name string, flags []string, env ...string) Source {
+		return Source{Files: map[string]string{
+			"go.mod":  "module e2e.example/" + name + "\n\ngo 1.24\n",
+			"main.go": strings.NewReplacer(patternSlot, "PATTERN:/"+name, versionSlot, "VERSION:"+name).Replace(plainSource),
+		}, Flags: flags, Env: env}
+	}
+	goroot := filepath.Join(shop(t), "goroot")
+	if out, err := exec.Command("cp", "-r", goEnvOf(t, "local", "GOROOT"), goroot).CombinedOutput(); err != nil {
+		t.Fatalf("copy GOROOT: %v\n%s", err, out)
+	}
+	plugins := map[string]Source{
+		"plain":     source("plain", nil),
+		"go125":     source("go125", nil, "GOTOOLCHAIN=go1.25.4"),
+		"go124":     source("go124", nil, "GOTOOLCHAIN=go1.24.10"),
+		"trimmed":   source("trimmed", []string{"-trimpath"}),
+		"raced":     source("raced", []string{"-race"}),
+		"debugged":  source("debugged", []string{"-gcflags=all=-N -l"}),
+		"elsewhere": source("elsewhere", nil, "GOROOT="+goroot, "PATH="+filepath.Join(goroot, "bin")+":"+os.Getenv("PATH")),
+	}
+	dir := NewDir(t)
+	conf := fmt.Sprintf("[Toolchains]\nGOROOT=%s\nGOROOT=%s\n", goEnvOf(t, "go1.25.4", "GOROOT"), goEnvOf(t, "go1.24.10", "GOROOT"))
+	if err := os.WriteFile(filepath.Join(dir, "plugserverd.conf"), []byte(conf), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	flags := Flags("--build-cells", "auto", "--cache", builderDir(t, dir))
+
+	// Without a toolchain, each is refused with what mends it.
+	d := Start(t, In(dir))
+	built := make(map[string]Plugin)
+	for name, src := range plugins {
+		built[name] = src.Build(t)
+		mark := d.Log.Len()
+		d.Drop(name, built[name])
+		e := d.WaitLogFrom(mark, "verdict on "+name, func(e Entry) bool {
+			return e.Get("handler") == name && (e.Get("event") == "refused" || e.Get("event") == "live")
+		})
+		if needsCell := name != "plain" && name != "elsewhere"; needsCell != (e.Get("event") == "refused") {
+			t.Errorf("%s: %s", name, e.Raw)
+		} else if needsCell {
+			if !strings.Contains(e.Get("mend"), "go build -buildmode=plugin") || !strings.Contains(e.Get("mend"), "plugserverctl cell build") {
+				t.Errorf("%s: mend %q", name, e.Get("mend"))
+			}
+			t.Logf("%s: %s; %s", name, e.Get("reason"), e.Get("mend"))
+		}
+	}
+	d.Stop()
+
+	d = Start(t, In(dir), flags)
+	load := Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/plain"}, Pause: func(int) time.Duration { return time.Millisecond }}.Run(t)
+	began := time.Now()
+	doing := ""
+	for name, p := range built {
+		e, err := d.Log.Wait(0, 10*time.Minute, func(e Entry) bool {
+			return e.Get("handler") == name && (e.Get("event") == "live" || e.Get("event") == "refused")
+		})
+		if err != nil || e.Get("event") != "live" || e.Get("version") != p.Version {
+			t.Errorf("%s: %v %s", name, err, e.Raw)
+			continue
+		}
+		d.Want("/"+name, 200, name)
+		for _, h := range d.Status().Handlers {
+			doing += h.Doing
+		}
+	}
+	t.Logf("all live after %v", time.Since(began).Round(time.Second))
+	if !strings.Contains(doing, "building a cell for go1.") {
+		t.Errorf("status did not tell what was being built: %q", doing)
+	}
+	cells := make(map[string]bool)
+	for name := range built {
+		h, _ := d.Handler(name)
+		cells[h.Cell] = true
+		t.Logf("%s runs in %s", name, h.Cell)
+	}
+	if len(cells) != 6 {
+		t.Errorf("%d cells, want 6", len(cells))
+	}
+	load.Unharmed(t)
+	d.Stop()
+
+	// What was built serves again, with no toolchain at all.
+	d = Start(t, In(dir))
+	for name := range built {
+		d.Want("/"+name, 200, name)
+	}
+}
