@@ -3,6 +3,7 @@ package watch
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -13,16 +14,20 @@ import (
 type system struct {
 	identify  func(dir string) (identity, error)
 	subscribe func(dir string) (*subscription, error)
+	folder    func(path string) (identity, error)        // an error if it is no folder, or a link to one
+	folders   func(dir string) (names []string, _ error) // of the folders in dir
 }
 
 // An identity tells a directory from another at the same path.
 type identity struct{ dev, ino uint64 }
 
-// A subscription is an inotify watch on one directory.
+// A subscription is an inotify watch on one directory, and on folders added.
 type subscription struct {
 	dir    identity
 	events <-chan fsnotify.Event // closed by close
 	errors <-chan error          // closed by close
+	add    func(path string) error
+	remove func(path string) // of a folder that was added, even if it is gone since
 	close  func()
 }
 
@@ -30,10 +35,20 @@ type subscription struct {
 // the directory finds out and words it better.
 var errDirectory = errors.New("no such directory to watch")
 
-var realSystem = system{identify: identify, subscribe: subscribe}
+var realSystem = system{identify: identify, subscribe: subscribe, folder: folder, folders: subfolders}
 
 func identify(dir string) (identity, error) {
 	info, err := os.Stat(dir)
+	return identityOf(info, err)
+}
+
+// folder is identify for what no link may stand for.
+func folder(path string) (identity, error) {
+	info, err := os.Lstat(path)
+	return identityOf(info, err)
+}
+
+func identityOf(info fs.FileInfo, err error) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
@@ -42,6 +57,26 @@ func identify(dir string) (identity, error) {
 	}
 	st := info.Sys().(*syscall.Stat_t)
 	return identity{uint64(st.Dev), st.Ino}, nil
+}
+
+// maxNames is among how many entries of a folder others are looked for.
+const maxNames = 10_000
+
+// subfolders lists folders in dir. Those that it could list are listed even if
+// it returns an error.
+func subfolders(dir string) (names []string, err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	entries, err := d.ReadDir(maxNames)
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
 }
 
 // subscribe watches dir. The caller closes the subscription.
@@ -54,8 +89,9 @@ func subscribe(dir string) (*subscription, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start inotify: %w", err)
 	}
+	errs := forward(w.Errors)
 	if err := w.Add(dir); err != nil {
-		shut(w)
+		w.Close()
 		if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.EACCES) {
 			return nil, fmt.Errorf("%w: %w", errDirectory, err)
 		}
@@ -63,23 +99,31 @@ func subscribe(dir string) (*subscription, error) {
 	}
 	// The watch is on one of the two if these differ; which, nobody knows.
 	if after, err := identify(dir); err != nil || after != before {
-		shut(w)
+		w.Close()
 		return nil, errDirectory
 	}
 	return &subscription{
 		dir:    before,
 		events: w.Events,
-		errors: w.Errors,
-		close:  func() { shut(w) },
+		errors: errs,
+		add:    w.Add,
+		remove: func(path string) { w.Remove(path) }, // it may be gone, and with it its watch
+		close:  func() { w.Close() },
 	}, nil
 }
 
-// shut closes w while reading its errors: fsnotify may be holding, until one
-// is read, the lock that Close needs. The reader ends with w.
-func shut(w *fsnotify.Watcher) {
+// forward reads errors at once: until one is read fsnotify may be holding the
+// lock that Add, Remove and Close need. The reader ends with in.
+func forward(in <-chan error) <-chan error {
+	out := make(chan error, 16)
 	go func() {
-		for range w.Errors {
+		defer close(out)
+		for err := range in {
+			select {
+			case out <- err:
+			default: // as many tell enough
+			}
 		}
 	}()
-	w.Close()
+	return out
 }

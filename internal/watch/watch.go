@@ -1,5 +1,5 @@
 // Package watch merges inotify(7) and a poll into one nudge.
-// A nudge means "look again" and carries no facts; whatever happened to the
+// It watches a directory and the folders in it, at any depth. A nudge means "look again" and carries no facts; whatever happened to the
 // directory before a nudge is received, looking after it finds. The poll
 // alone keeps that promise: inotify only makes it quick.
 package watch
@@ -28,6 +28,7 @@ type Watcher struct {
 
 	// Run's own.
 	watch   *subscription    // nil while inotify is not at work
+	folders folders          // likewise none
 	lost    bool             // and that has been reported
 	pending bool             // a nudge is due once rest fires
 	rest    <-chan time.Time // fires once gap has passed; nil if it has
@@ -35,8 +36,9 @@ type Watcher struct {
 
 // New returns a Watcher of dir, which may be missing for now. It nudges every
 // poll, which must be positive, whatever else happens. Run calls report when
-// inotify is lost, once until it has recovered. That dir is missing or closed
-// to the daemon is not a loss: who looks finds out.
+// inotify is lost, once until it has recovered, and once when it does not watch
+// all folders in dir. That dir or a folder is missing or closed to the daemon
+// is not a loss: who looks finds out.
 func New(dir string, poll time.Duration, report func(error)) *Watcher {
 	return &Watcher{
 		dir:    filepath.Clean(dir),
@@ -44,6 +46,10 @@ func New(dir string, poll time.Duration, report func(error)) *Watcher {
 		report: report,
 		nudges: make(chan struct{}, 1),
 		system: realSystem,
+		folders: folders{
+			ids:   make(map[string]identity),
+			paths: make(map[identity]string),
+		},
 	}
 }
 
@@ -104,8 +110,8 @@ func (w *Watcher) nudge() {
 	}
 }
 
-// event sees to the end of the watch. Of other events it is enough that they
-// happened.
+// event sees to the end of the watch, and to folders that come and go. Of other
+// events it is enough that they happened.
 func (w *Watcher) event(e fsnotify.Event, ok bool) {
 	switch {
 	case !ok:
@@ -113,6 +119,8 @@ func (w *Watcher) event(e fsnotify.Event, ok bool) {
 	case e.Name == w.dir && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)):
 		w.unsubscribe()
 		w.subscribe()
+	default:
+		w.follow(e)
 	}
 }
 
@@ -122,7 +130,10 @@ var errEnded = errors.New("inotify ended")
 func (w *Watcher) failed(err error) {
 	switch {
 	case errors.Is(err, fsnotify.ErrEventOverflow):
-		// The watch goes on, and the nudge that follows makes up for it.
+		// The watch goes on, and the nudge that follows makes up for it. What
+		// became of the folders nobody knows.
+		w.forgetAll()
+		w.coverAll()
 		w.lose(fmt.Errorf("watch %q: %w; every file is looked at instead", w.dir, err))
 	case errors.Is(err, syscall.EINVAL):
 		// fsnotify ends the watch of a directory that was moved, but it has
@@ -150,6 +161,7 @@ func (w *Watcher) check() {
 		id, err := w.system.identify(w.dir)
 		if err == nil && id == w.watch.dir {
 			w.lost = false
+			w.recover()
 			return
 		}
 		w.unsubscribe()
@@ -161,6 +173,8 @@ func (w *Watcher) unsubscribe() {
 	if w.watch != nil {
 		w.watch.close()
 		w.watch = nil
+		clear(w.folders.ids)
+		clear(w.folders.paths)
 	}
 }
 
@@ -170,17 +184,22 @@ func (w *Watcher) subscribe() {
 	watch, err := w.system.subscribe(w.dir)
 	if err == nil {
 		w.watch, w.lost = watch, false
+		w.coverAll()
 		return
 	}
 	if errors.Is(err, errDirectory) {
 		return
 	}
-	mend := ""
+	w.lose(fmt.Errorf("watch %q: %w; the directory is looked at every %v instead%s", w.dir, err, w.poll, limitMend(err)))
+}
+
+// limitMend says how to raise the limit of inotify that err tells of, if any.
+func limitMend(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
-		mend = "; raise fs.inotify.max_user_watches with sysctl"
+		return "; raise fs.inotify.max_user_watches with sysctl"
 	case errors.Is(err, syscall.EMFILE):
-		mend = "; raise fs.inotify.max_user_instances with sysctl"
+		return "; raise fs.inotify.max_user_instances with sysctl"
 	}
-	w.lose(fmt.Errorf("watch %q: %w; the directory is looked at every %v instead%s", w.dir, err, w.poll, mend))
+	return ""
 }

@@ -25,9 +25,15 @@ type fake struct {
 	fail   error // of subscribe
 	opened int
 	closed int
+	tree   map[string]identity // the folders, by path; see folders_test.go
+	added  map[string]identity // those that are watched
+	refuse map[string]error    // of add, by path
+	looks  int                 // at folders and for folders
 }
 
-func newFake(fail error) *fake { return &fake{fail: fail} }
+func newFake(fail error) *fake {
+	return &fake{fail: fail, tree: make(map[string]identity), added: make(map[string]identity), refuse: make(map[string]error)}
+}
 
 // set changes what the directory is and what becomes of the next subscribe.
 func (f *fake) set(id identity, fail error) {
@@ -58,13 +64,14 @@ func (f *fake) subscribe(string) (*subscription, error) {
 		return nil, f.fail
 	}
 	f.opened++
-	return &subscription{dir: f.id, events: f.events, errors: f.errors, close: f.close}, nil
+	return &subscription{dir: f.id, events: f.events, errors: f.errors, add: f.add, remove: f.remove, close: f.close}, nil
 }
 
 func (f *fake) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed++
+	clear(f.added)
 }
 
 // A run is a Watcher at work on a fake, in a synctest bubble.
@@ -83,7 +90,7 @@ func bubble(t *testing.T, f *fake, test func(*run)) {
 		f.events, f.errors = make(chan fsnotify.Event), make(chan error)
 		r := &run{t: t, fake: f}
 		r.Watcher = New("/h/", poll, func(err error) { r.reports = append(r.reports, err.Error()) })
-		r.system = system{identify: f.identify, subscribe: f.subscribe}
+		r.system = system{identify: f.identify, subscribe: f.subscribe, folder: f.folder, folders: f.folders}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
