@@ -156,9 +156,11 @@ func (c *Conn) Send(m Message) error {
 	return nil
 }
 
-// write is the writer; Close ends it once the queue is written.
+// write is the writer; Close ends it once the queue is written, and an error at
+// once: nothing can be sent after that.
 func (c *Conn) write() {
 	defer close(c.done)
+	defer c.end()
 	for range c.wake {
 		c.mu.Lock()
 		queue, closed := c.queue, c.closed
@@ -178,6 +180,17 @@ func (c *Conn) write() {
 			return
 		}
 	}
+}
+
+// end gives up what is queued.
+func (c *Conn) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, m := range c.queue {
+		closeFiles(m.FDs)
+	}
+	c.queue = nil
 }
 
 func (c *Conn) writeOne(m Message) error {

@@ -87,6 +87,33 @@ func TestSendNeverBlocks(t *testing.T) {
 	t.Fatal("the backlog has no bound")
 }
 
+// A link whose other side is gone says so, and leaks nothing that is sent.
+func TestSendAfterTheEnd(t *testing.T) {
+	a, b := pair(t)
+	b.Close()
+	end := time.Now().Add(10 * time.Second)
+	for {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = a.Send(Message{Kind: Join, FDs: []*os.File{w}})
+		if errors.Is(err, os.ErrClosed) {
+			r.Close()
+			break
+		}
+		// Whatever becomes of the message, its file is closed: sent to nobody.
+		r.SetReadDeadline(end)
+		if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+			t.Fatalf("the file that was sent: %v", err)
+		}
+		r.Close()
+		if time.Now().After(end) {
+			t.Fatal("no error")
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	b, _ := json.Marshal(Message{Kind: Table, Routes: []Route{{Pattern: "/", Cell: 1}}, Stats: &Stats{}, Refusal: &refusal.Error{}})
 	f.Add(b)
