@@ -120,7 +120,7 @@ func serve(ctx context.Context, l net.Listener, b Backend, version api.Version, 
 			srv.Close() // somebody is silent or slow: not our loss
 		}
 	})
-	err := srv.Serve(l)
+	err := srv.Serve(steady{l, ctx.Done()})
 	if stop() {
 		srv.Close()
 		return fmt.Errorf("serve control socket %q: %w", l.Addr().String(), err)
