@@ -194,10 +194,14 @@ func (g *Gate) answer(seq uint64) {
 }
 
 func (g *Gate) stats() *link.Stats {
-	return &link.Stats{
-		Requests: g.requests.Load(), InFlight: g.held.Load(), Dropped: g.dropped.Load(), Conns: g.server.Conns(),
+	s := &link.Stats{
+		Requests: g.requests.Load(), InFlight: g.held.Load(), Dropped: g.dropped.Load(),
 		Goroutines: runtime.NumGoroutine(),
 	}
+	if g.server != nil {
+		s.Conns = g.server.Conns()
+	}
+	return s
 }
 
 // end stops accepting, ends what began within grace, and the process. What
