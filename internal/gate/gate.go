@@ -109,8 +109,11 @@ func (g *Gate) listen(files []*os.File) {
 		l, err := net.FileListener(f)
 		f.Close()
 		if err != nil {
+			// Clients of that socket would wait for good: the next gate may
+			// have a descriptor for it.
 			g.record("error", fmt.Sprintf("listen: %v", err))
-			continue
+			g.link.Finish(time.Second)
+			os.Exit(1)
 		}
 		if ul, ok := l.(*net.UnixListener); ok {
 			ul.SetUnlinkOnClose(false) // the supervisor's, or systemd's

@@ -22,9 +22,9 @@ func TestMain(m *testing.M) {
 	Run(lc)
 }
 
-// A supervisor that is gone before it has said a word leaves a gate that ends
-// in good order.
-func TestOrphanedAtOnce(t *testing.T) {
+// start runs a gate and returns the other end of its link.
+func start(t *testing.T) (ours *os.File, wait func() (output string, err error)) {
+	t.Helper()
 	ours, theirs, err := wire.Pair()
 	if err != nil {
 		t.Fatal(err)
@@ -34,12 +34,52 @@ func TestOrphanedAtOnce(t *testing.T) {
 	cmd.ExtraFiles = []*os.File{theirs}
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	theirs.Close()
+	if err != nil {
 		t.Fatal(err)
 	}
-	theirs.Close()
+	return ours, func() (string, error) {
+		err := cmd.Wait()
+		return out.String(), err
+	}
+}
+
+// A supervisor that is gone before it has said a word leaves a gate that ends
+// in good order.
+func TestOrphanedAtOnce(t *testing.T) {
+	ours, wait := start(t)
 	ours.Close()
-	if err := cmd.Wait(); err != nil || out.Len() > 0 {
-		t.Errorf("%v\n%s", err, out.String())
+	if out, err := wait(); err != nil || out != "" {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// A gate that cannot listen on all that it is given does not say that it does:
+// it ends, and another one is started.
+func TestCannotListen(t *testing.T) {
+	ours, wait := start(t)
+	lc, err := link.New(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lc.Close()
+	none, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lc.Send(link.Message{Kind: link.Open})
+	lc.Send(link.Message{Kind: link.Listen, FDs: []*os.File{none}})
+	for {
+		m, err := lc.Recv()
+		if err != nil {
+			break
+		}
+		if m.Kind != link.Log || !strings.HasPrefix(m.Text, "listen: ") {
+			t.Errorf("the gate says %+v", m)
+		}
+	}
+	if out, err := wait(); err == nil || err.Error() != "exit status 1" || out != "" {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
