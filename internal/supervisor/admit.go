@@ -39,7 +39,7 @@ func (s *Supervisor) admit(h *handler, f handlerdir.File) {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &admission{h: h, file: f, cancel: cancel}
 	h.atStart = s.scanned == 1
-	h.tried, h.admission = f.ID, a
+	h.file, h.tried, h.admission = filepath.Base(f.Path), f.ID, a
 	s.admitting++
 	go func() {
 		a.err = s.bringIn(ctx, a)
@@ -103,7 +103,7 @@ func (s *Supervisor) compile(ctx context.Context, a *admission) error {
 		return refusal.SourceAsRoot(a.file.Path)
 	}
 	s.long(a, "compiling "+filepath.Base(a.file.Path))
-	dir, err := os.MkdirTemp(s.cfg.Scratch, "plugin-")
+	dir, err := s.scratch()
 	if err != nil {
 		return fmt.Errorf("compile: %w", err)
 	}
@@ -125,6 +125,14 @@ func (s *Supervisor) compile(ctx context.Context, a *admission) error {
 		return err
 	}
 	return a.inspect()
+}
+
+// scratch returns a new folder, for the caller to delete.
+func (s *Supervisor) scratch() (string, error) {
+	if err := os.MkdirAll(s.cfg.Scratch, 0o700); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(s.cfg.Scratch, "built-")
 }
 
 // buildFor is the cell that source is built for: the main one, where there is
@@ -151,7 +159,7 @@ func (s *Supervisor) buildCell(ctx context.Context, a *admission, refused *refus
 		return cells.Cell{}, refused
 	}
 	s.long(a, "building a cell for "+elfplug.Release(a.info.GoVersion))
-	dir, err := os.MkdirTemp(s.cfg.Scratch, "cell-")
+	dir, err := s.scratch()
 	if err != nil {
 		return cells.Cell{}, fmt.Errorf("build a cell: %w", err)
 	}

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -114,7 +115,7 @@ func (s *Supervisor) reconcile() {
 	}
 	for _, f := range todo.Refuse {
 		h := s.handler(f.Name)
-		h.tried = f.ID
+		h.file, h.tried = filepath.Base(f.Path), f.ID
 		s.refuse(h, refusalOf{Error: f.Refusal, unread: true})
 	}
 	for _, f := range todo.Admit {
@@ -151,10 +152,10 @@ func (s *Supervisor) refuse(h *handler, r refusalOf) {
 		"event": "refused", "handler": h.name, "reason": r.Reason, "mend": r.Mend,
 	})
 	if h.live != nil {
-		entry.Warnf("refused: %s.so; version %s goes on serving", h.name, h.live.version.Short())
+		entry.Warnf("refused: %s; version %s goes on serving", h.file, h.live.version.Short())
 	} else {
 		h.since = time.Now()
-		entry.Warnf("refused: %s.so", h.name)
+		entry.Warnf("refused: %s", h.file)
 		s.fallBack(h) // to what the supervisor before had live
 	}
 	s.undecided(h)
@@ -256,7 +257,7 @@ func (s *Supervisor) remove(h *handler) {
 		s.changed()
 	}
 	if h.live == nil {
-		s.log.WithField("handler", h.name).Info("gone: " + h.name + ".so was removed")
+		s.log.WithField("handler", h.name).Info("gone: " + h.file + " was removed")
 		s.undecided(h)
 		return
 	}

@@ -185,6 +185,7 @@ type Supervisor struct {
 // handler is what stands, or is to stand, under one name.
 type handler struct {
 	name      string
+	file      string        // the file's name
 	tried     handlerdir.ID // of the file tried last, or being tried
 	admission *admission    // of the newest file, while it is under way
 	live      *seat         // has the routes; nil before the first
