@@ -130,8 +130,9 @@ func (c *Catalogue) Main() (Cell, bool) {
 }
 
 // Choose returns the cell that loads the plugin: the packaged one where it
-// does, or else one built from the source of today, or the newest. If none does, the refusal is that of the cell for
-// which the least of the plugin's build has to change.
+// does, or else one built from the source of today, or the newest. If none
+// does, it returns the cell for which the least of the plugin's build has to
+// change, and its refusal; the zero Cell if there is none at all.
 func (c *Catalogue) Choose(p *elfplug.Info) (Cell, *refusal.Error) {
 	return c.choose(p, c.List())
 }
@@ -158,9 +159,9 @@ func (c *Catalogue) choose(p *elfplug.Info, cells []Cell) (Cell, *refusal.Error)
 	case near == nil:
 		return Cell{}, refusal.NoCell(c.cfg.Packaged, c.cfg.Shared, c.cfg.Own)
 	case elfplug.Distance(p, near.Info) == 0:
-		return Cell{}, refused // no other cell would do, such as for a want of the processor
+		return *near, refused // no other cell would do, such as for a want of the processor
 	}
-	return Cell{}, refusal.OrCell(refused)
+	return *near, refusal.OrCell(refused)
 }
 
 // better reports whether a is to be preferred to b.

@@ -54,14 +54,6 @@ func NotExecutable(path string) *Error {
 	return &Error{Reason: "file is not executable", Mend: "chmod +x " + shellWord(path)}
 }
 
-// BuildOff refuses source where the daemon does not build.
-func BuildOff() *Error {
-	return &Error{
-		Reason: "source is not built here: --build is off",
-		Mend:   "build it with plugserverctl build and copy the .so; or switch it on with --build=auto",
-	}
-}
-
 // BuildAsRoot refuses a build by a daemon that runs as root.
 func BuildAsRoot() *Error {
 	return &Error{
@@ -90,7 +82,7 @@ func NoRelease(want string, have []string, network bool, cause string) *Error {
 		Mend:   "name its GOROOT with --goroot, or allow go to fetch it with --build-network=on; or " + elsewhere,
 	}
 	if network {
-		e.Reason += "; go could not fetch it: " + quoteLine(cause)
+		e.Reason += "; go could not fetch it: " + firstLines([]string{cause})
 		e.Mend = "name its GOROOT with --goroot; or " + elsewhere
 	}
 	return e
@@ -158,8 +150,8 @@ func CellBuild(lines []string) *Error {
 	}
 }
 
-// Compile refuses source that does not compile. lines are the compiler's, each
-// with file and line first as the source's owner knows them.
+// Compile refuses source that does not compile. lines are the compiler's, with
+// file and line first as the source's owner knows them.
 func Compile(lines []string) *Error {
 	return &Error{Reason: firstLines(lines), Mend: "mend the source: it is compiled again by itself"}
 }
@@ -190,22 +182,22 @@ func NoSource(path string, cause string) *Error {
 	}
 }
 
-// firstLines are the first lines of a compiler, bounded.
+// firstLines are the first lines of what go said, on one line, bounded.
 func firstLines(lines []string) string {
 	const most, mostBytes = 10, 2000
-	if len(lines) == 0 {
-		return "go said nothing"
+	var b strings.Builder
+	for i, l := range lines {
+		if i == most || b.Len()+len(l) > mostBytes {
+			if i == 0 {
+				b.WriteString(strings.ToValidUTF8(l[:mostBytes], ""))
+			}
+			fmt.Fprintf(&b, " | and %d more", len(lines)-max(i, 1))
+			break
+		}
+		if i > 0 {
+			b.WriteString(" | ")
+		}
+		b.WriteString(oneLine(l))
 	}
-	rest := ""
-	if n := len(lines) - most; n > 0 {
-		rest = fmt.Sprintf("\nand %d more lines", n)
-		lines = lines[:most]
-	}
-	text := strings.Join(lines, "\n")
-	if len(text) > mostBytes {
-		text, rest = strings.ToValidUTF8(text[:mostBytes], ""), "\nand more"
-	}
-	return text + rest
+	return b.String()
 }
-
-func quoteLine(s string) string { return quote(oneLine(s)) }

@@ -21,9 +21,18 @@ func isProgress(line string) bool {
 	return importPath.MatchString(line) || goNotice.MatchString(line)
 }
 
-// complain words why the go command refused the source: its own lines, with
-// files named as the source's owner knows them, the first that names one first.
-func (w *work) complain(lines []string) *refusal.Error {
+// CompileError is what the go command said of source that it does not compile.
+type CompileError struct {
+	Refusal *refusal.Error
+	Lines   []string // with files named as the source's owner knows them
+}
+
+func (e *CompileError) Error() string { return e.Refusal.Error() }
+func (e *CompileError) Unwrap() error { return e.Refusal }
+
+// complain words why the go command refused the source: its own lines, the
+// first that names a file first.
+func (w *work) complain(lines []string) error {
 	var said []string
 	first := -1
 	for _, line := range lines {
@@ -46,14 +55,14 @@ func (w *work) complain(lines []string) *refusal.Error {
 	all := strings.Join(said, "\n")
 	switch {
 	case strings.Contains(all, "disabled by GOPROXY=off"):
-		return refusal.MissingModule(said)
+		return &CompileError{refusal.MissingModule(said), said}
 	case strings.Contains(all, "requires exactly one main package"), strings.Contains(all, "no Go files in"),
 		strings.Contains(all, "build constraints exclude all Go files"):
 		return refusal.NoSource(w.src.As, strings.TrimPrefix(said[0], "go: "))
 	case strings.Contains(all, "requires go >= "):
-		return refusal.NewerGo(said)
+		return &CompileError{refusal.NewerGo(said), said}
 	}
-	return refusal.Compile(said)
+	return &CompileError{refusal.Compile(said), said}
 }
 
 // known is the name by which the source's owner knows a file that the go

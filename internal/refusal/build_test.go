@@ -1,0 +1,53 @@
+package refusal
+
+import (
+	"io/fs"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestBuildRefusalsTellReasonAndMend(t *testing.T) {
+	gone := &fs.PathError{Op: "open", Path: "/p/cpu.pprof", Err: syscall.ENOENT}
+	differs := &Error{Reason: "it differs in strings"}
+	var many []string
+	for range 30 {
+		many = append(many, "a.go:1:2:\tundefined: x")
+	}
+	for _, tt := range []struct {
+		got          *Error
+		reason, mend string
+	}{
+		{NoCell("/usr/lib/x", "/var/lib/y z"), `there is no cell to load it: none is usable in /usr/lib/x, "/var/lib/y z"`, "install the package again"},
+		{OrCell(&Error{"reason", "do this"}), "reason", "do this; or build a cell that matches it: plugserverctl cell build NAME.so"},
+		{NotCell(gone), "not a cell: open /p/cpu.pprof: no such file or directory", "build one with plugserverctl cell build"},
+		{OtherProtocol(1, 2), "speaks another protocol than plugserverd: have 1, want 2", "build it again"},
+		{OtherProtocol(0, 2), "not a cell of plugserver: it names no protocol", "build it again"},
+		{ForeignCell("/a b"), "file can be written by others than root and the daemon's user", "chown root '/a b' && chmod go-w '/a b'"},
+		{NotExecutable("/a b"), "file is not executable", "chmod +x '/a b'"},
+		{BuildAsRoot(), "plugserverd runs as root and builds nothing", "run it as a user of its own"},
+		{NoToolchain(), "no Go toolchain was found", "apt install golang-go gcc libc6-dev"},
+		{NoRelease("go1.25.4", []string{"go1.26.8 in /go"}, false, ""), `no Go toolchain of release go1.25.4 was found, there is "go1.26.8 in /go"`, "name its GOROOT with --goroot, or allow go to fetch it with --build-network=on"},
+		{NoRelease("go1.25.4", []string{"go1.26.8"}, true, "no\nroute"), "no Go toolchain of release go1.25.4 was found, there is go1.26.8; go could not fetch it: no route", "name its GOROOT with --goroot; or build the cell where"},
+		{NoCompiler("gcc"), "no C compiler was found: gcc is not on the PATH", "apt install gcc libc6-dev"},
+		{NoProfile("/p/cpu.pprof", gone), "built with the profile /p/cpu.pprof, which cannot be read here: no such file or directory", "copy the profile there"},
+		{BuildTimeout(time.Minute), "the build took longer than 1m0s and was ended", "allow more with --build-timeout"},
+		{CellDiffers(differs, []string{"go1"}), "a cell built to match still differs from the plugin: it differs in strings (built by go1)", "name the GOROOT that built the plugin"},
+		{PluginDiffers(differs, []string{"go1"}), "the plugin that was built does not match the cell: it differs in strings (built by go1)", "name the GOROOT that built the cell"},
+		{CellBuild([]string{"go: no"}), "a cell cannot be built: go: no", "see what go says"},
+		{Compile([]string{"a.go:1:2: x", "\tb"}), "a.go:1:2: x | b", "mend the source: it is compiled again by itself"},
+		{Compile(many), strings.Repeat("a.go:1:2: undefined: x | ", 10) + "and 20 more", "mend the source"},
+		{Compile([]string{strings.Repeat("x", 5000), "y"}), strings.Repeat("x", 2000) + " | and 1 more", "mend the source"},
+		{MissingModule([]string{"a.go:1:2: x"}), "a.go:1:2: x", "put it into the folder with go mod vendor"},
+		{NewerGo([]string{"go: x"}), "go: x", "lower the go line in its go.mod"},
+		{NoSource("hi", "it is none"), "hi is no source of a handler: it is none", "give a NAME.go file"},
+	} {
+		if tt.got.Reason != tt.reason || !strings.HasPrefix(tt.got.Mend, tt.mend) {
+			t.Errorf("got  %v\nwant %s; %s", tt.got, tt.reason, tt.mend)
+		}
+		if strings.ContainsAny(tt.got.Error(), "\n\t") {
+			t.Errorf("more than a line: %q", tt.got)
+		}
+	}
+}
