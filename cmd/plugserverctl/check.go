@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/trial"
@@ -24,16 +24,16 @@ var checkCommand = command{
 	name:  "check",
 	args:  "FILE.so",
 	short: "tell whether a handler's file would be served, and if not, why and the mend; needs no daemon",
-	long: "First the file is read, and none of it run: what it says of itself, and whether the installed cell loads it. " +
+	long: "First the file is read, and none of it run: what it says of itself, and whether an installed cell loads it. " +
 		"Then it is tried in a cell of its own, which runs its init, Start, Handler and Stop, and ends; " +
 		"where root asks, as the user plugserver or nobody. Exit 1 if anything is in the way.",
 	bind: func(flags *flag.FlagSet) runner {
 		asJSON := flags.Bool("json", false, "print one object, for programs")
 		noTrial := flags.Bool("no-trial", false, "only read the file")
-		cell := cellFlag(flags)
+		catalogue := cellFlags(flags)
 		limit := flags.Duration("start-timeout", 10*time.Second, "how long the handler may take to become ready, a `TIME` such as 10s")
 		return func(ctx context.Context, s *session) error {
-			r, err := inspect(s.arg(0), *cell)
+			r, err := inspect(s.arg(0), catalogue())
 			if err != nil {
 				return err
 			}
@@ -125,7 +125,7 @@ func (r *report) take(name, well string, refused *refusal.Error) (ok bool) {
 }
 
 // inspect takes the steps that run nothing of the file.
-func inspect(path, cellPath string) (*report, error) {
+func inspect(path string, catalogue *cells.Catalogue) (*report, error) {
 	r := &report{File: path, Settings: map[string]string{}, Modules: []module{}, Exports: []string{}, Patterns: []string{}}
 	info, refused, err := r.read()
 	if err != nil {
@@ -137,16 +137,16 @@ func inspect(path, cellPath string) (*report, error) {
 	if !r.take(stepContract, "exports a handler", info.Contract()) {
 		return r, nil
 	}
-	c, err := choose(cellPath, info)
+	c, refused, err := choose(catalogue, info)
 	if err != nil {
 		return nil, err
 	}
-	if r.take(stepCell, fmt.Sprintf("%s (%s) loads it", c.path, c.info.GoVersion), c.refusal) {
-		r.Cell = c.path
+	if r.take(stepCell, fmt.Sprintf("%s (%s) loads it", c.Path, c.Info.GoVersion), refused) {
+		r.Cell = c.Path
 		return r, nil
 	}
 	last := &r.Steps[len(r.Steps)-1]
-	for _, m := range elfplug.Mismatches(info, c.info) {
+	for _, m := range elfplug.Mismatches(info, c.Info) {
 		last.Mismatches = append(last.Mismatches, mismatch(m))
 	}
 	return r, nil
@@ -203,37 +203,4 @@ func (r *report) try(ctx context.Context, limit time.Duration) error {
 		r.Steps[len(r.Steps)-1].Output = got.Output
 	}
 	return nil
-}
-
-// choice is the cell that would run a file, or that is nearest to it.
-type choice struct {
-	path    string
-	info    *elfplug.Info
-	refusal *refusal.Error // why it does not load the file; nil if it does
-}
-
-// choose chooses among the installed cells, of which there is one.
-func choose(path string, plugin *elfplug.Info) (choice, error) {
-	info, err := elfplug.InspectCell(path)
-	if err != nil {
-		return choice{}, fmt.Errorf("%w; name the cell's binary with --cell", err)
-	}
-	return choice{path, info, elfplug.Compatible(plugin, info)}, nil
-}
-
-// cellFlag declares --cell.
-func cellFlag(flags *flag.FlagSet) *string {
-	return flags.String("cell", installedCell(), "the cell's binary, at `PATH`")
-}
-
-// installedCell is the cell beside this binary, where there is one, as
-// plugserverd chooses it.
-func installedCell() string {
-	if self, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(self), "plugserver-cell")
-		if _, err := os.Stat(beside); err == nil {
-			return beside
-		}
-	}
-	return "/usr/lib/plugserver/plugserver-cell"
 }

@@ -61,6 +61,11 @@ func commands() []*command {
 		&removeCommand,
 		&historyCommand,
 		&rollbackCommand,
+		&buildCommand,
+		&cellListCommand,
+		&cellBuildCommand,
+		&cellAddCommand,
+		&cellRemoveCommand,
 		&versionCommand,
 		{name: "help", args: "[COMMAND...]", short: "print this, or what a command does and takes", bind: noFlags(showHelp)},
 	}

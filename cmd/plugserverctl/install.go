@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/cells"
 )
 
 var installCommand = command{
@@ -26,12 +27,12 @@ var installCommand = command{
 		"Exit 1 if it was refused; the version before goes on serving then.",
 	bind: func(flags *flag.FlagSet) runner {
 		name := flags.String("name", "", "the handler's `NAME`; default is the file's, without .so")
-		cell := cellFlag(flags)
-		return func(ctx context.Context, s *session) error { return install(ctx, s, s.arg(0), *name, *cell) }
+		catalogue := cellFlags(flags)
+		return func(ctx context.Context, s *session) error { return install(ctx, s, s.arg(0), *name, catalogue()) }
 	},
 }
 
-func install(ctx context.Context, s *session, path, name, cell string) error {
+func install(ctx context.Context, s *session, path, name string, catalogue *cells.Catalogue) error {
 	if !strings.HasSuffix(path, ".so") {
 		return fmt.Errorf("install %q: it is no compiled plugin; build it first: go build -buildmode=plugin -o NAME.so %s", path, path)
 	}
@@ -41,7 +42,7 @@ func install(ctx context.Context, s *session, path, name, cell string) error {
 	if err := checkName(name); err != nil {
 		return fmt.Errorf("%w; or choose another with --name", err)
 	}
-	r, err := inspect(path, cell)
+	r, err := inspect(path, catalogue)
 	if err != nil {
 		return err
 	}

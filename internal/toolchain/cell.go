@@ -72,7 +72,7 @@ func (b *Builder) BuildCell(ctx context.Context, plugin *elfplug.Info, dir strin
 		}
 		if differs = elfplug.Compatible(plugin, built); differs == nil {
 			out := filepath.Join(dir, "plugserver-cell")
-			return out, place(s.out(), out, 0o755)
+			return out, Place(s.out(), out, 0o755)
 		}
 	}
 	if missing != nil {
@@ -113,17 +113,21 @@ func settings(info *elfplug.Info) (env, flags []string) {
 func tell(t Toolchain, progress func(string)) func(string) {
 	n := 0
 	return func(line string) {
-		if words := strings.Fields(line); len(words) > 1 { // go: downloading x v1
+		first, _, _ := strings.Cut(line, "/")
+		switch {
+		case strings.Contains(line, " "): // go: downloading x v1
 			progress(line)
-			return
+		case strings.Contains(first, "."):
+			progress("compiling " + line + " with " + t.Release)
+		default:
+			n++
+			progress(fmt.Sprintf("compiling the standard library with %s, once for its flags: package %d", t.Release, n))
 		}
-		n++
-		progress(fmt.Sprintf("compiling with %s: %d, %s", t.Release, n, line))
 	}
 }
 
-// place moves a file that was built to where it is wanted, whole or not at all.
-func place(from, to string, mode os.FileMode) error {
+// Place copies a file that was built to where it is wanted, whole or not at all.
+func Place(from, to string, mode os.FileMode) error {
 	b, err := os.ReadFile(from)
 	if err != nil {
 		return fmt.Errorf("place %q: %w", to, err)

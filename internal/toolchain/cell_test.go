@@ -137,7 +137,7 @@ func TestBuildCell(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("%v, %d words of progress", time.Since(began).Round(time.Millisecond), len(told))
-			if len(told) == 0 || !strings.Contains(told[len(told)-1], tt.release) {
+			if len(told) == 0 || !strings.HasSuffix(told[len(told)-1], " with "+tt.release) {
 				t.Errorf("told %q", told)
 			}
 			loads(t, cell, pluginFiles[p])

@@ -88,7 +88,7 @@ func (b *Builder) BuildPlugin(ctx context.Context, src Source, out string, cell 
 			differs = elfplug.Compatible(built, cell)
 		}
 		if differs == nil {
-			return place(s.out(), out, 0o644)
+			return Place(s.out(), out, 0o644)
 		}
 	}
 	return refusal.PluginDiffers(differs, tried)

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/toolchain"
+)
+
+var buildCommand = command{
+	name:  "build",
+	args:  "PACKAGE|FILE.go",
+	short: "compile a handler, with the flags of the installed cell",
+	long: "A package of a module is built as go build would build it there. A file or a folder outside of any module needs no go.mod. " +
+		"Of several cells the installed one counts, if there is a toolchain of its release here. Exit 1 with the compiler's words if it does not compile.",
+	bind: func(flags *flag.FlagSet) runner {
+		catalogue := cellFlags(flags)
+		builder := builderFlags(flags)
+		out := flags.String("o", "", "write the plugin to `FILE.so`; default is the package's name, in the current folder")
+		return func(ctx context.Context, s *session) error {
+			b, err := builder()
+			if err != nil {
+				return err
+			}
+			if *out == "" {
+				*out = pluginName(s.arg(0))
+			}
+			return build(ctx, s, b, catalogue(), s.arg(0), *out)
+		}
+	},
+}
+
+func build(ctx context.Context, s *session, b *toolchain.Builder, catalogue *cells.Catalogue, what, out string) error {
+	var target *elfplug.Info
+	if c, ok := buildFor(ctx, b, catalogue); ok {
+		target = c.Info
+	} else {
+		fmt.Fprintf(s.problems, "no cell is installed here: building for one without flags\n")
+	}
+	err := b.BuildPlugin(ctx, source(what), out, target, progress(s.problems))
+	if said, ok := errors.AsType[*toolchain.CompileError](err); ok {
+		for _, line := range said.Lines {
+			fmt.Fprintf(s.problems, "%s\n", escape(strings.ReplaceAll(line, "\t", "    ")))
+		}
+		return errRefused
+	}
+	if err != nil {
+		return err
+	}
+	info, err := elfplug.InspectFile(out)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "built: %s (%s)\n", escape(out), escape(info.GoVersion))
+	return nil
+}
+
+// buildFor returns the cell whose flags a plugin is to have: the first that
+// there is a toolchain for, or else the first.
+func buildFor(ctx context.Context, b *toolchain.Builder, catalogue *cells.Catalogue) (first cells.Cell, ok bool) {
+	toolchains := b.Toolchains(ctx)
+	for _, c := range catalogue.List() {
+		if c.Ignored != nil {
+			continue
+		}
+		for _, t := range toolchains {
+			if t.Release == elfplug.Release(c.Info.GoVersion) {
+				return c, true
+			}
+		}
+		if !ok {
+			first, ok = c, true
+		}
+	}
+	return first, ok
+}
+
+// source finds out what an argument names, as go build would.
+func source(arg string) toolchain.Source {
+	info, err := os.Stat(arg)
+	switch {
+	case err != nil && !strings.HasSuffix(arg, ".go") && !strings.HasPrefix(arg, ".") && !filepath.IsAbs(arg):
+		return toolchain.Source{Path: ".", As: ".", InPlace: true, Package: arg} // an import path
+	case err != nil:
+		return toolchain.Source{Path: arg, As: filepath.Clean(arg)}
+	case info.IsDir():
+		return toolchain.Source{Path: arg, As: filepath.Clean(arg), InPlace: inModule(arg)}
+	case inModule(filepath.Dir(arg)): // what it imports is what the module requires
+		dir, file := filepath.Split(arg)
+		return toolchain.Source{Path: filepath.Clean(dir), As: filepath.Clean(dir), InPlace: true, Package: file}
+	}
+	return toolchain.Source{Path: arg, As: filepath.Clean(arg)}
+}
+
+// inModule reports whether a folder is in a module.
+func inModule(dir string) bool {
+	dir, err := filepath.Abs(dir)
+	for err == nil {
+		if info, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil && !info.IsDir() {
+			return true
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	return false
+}
+
+var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
+
+// pluginName is the file that go build would write, as a plugin.
+func pluginName(what string) string {
+	if abs, err := filepath.Abs(what); err == nil && (strings.HasPrefix(what, ".") || filepath.IsAbs(what)) {
+		what = abs
+	}
+	name := path.Base(filepath.ToSlash(what))
+	if dir := path.Dir(filepath.ToSlash(what)); majorVersion.MatchString(name) && dir != "." && dir != "/" {
+		name = path.Base(dir)
+	}
+	return strings.TrimSuffix(name, ".go") + ".so"
+}

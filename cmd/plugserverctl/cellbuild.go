@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/toolchain"
+)
+
+var cellBuildCommand = command{
+	name:  "cell build",
+	args:  "FILE.so",
+	short: "build the cell that loads a handler's file, and add it; needs a Go toolchain",
+	long: "The file's own build settings tell by which Go release and with which flags. " +
+		"Where there is no toolchain, build the cell on another machine with -o, and add it with cell add.",
+	bind: func(flags *flag.FlagSet) runner {
+		catalogue := cellFlags(flags)
+		builder := builderFlags(flags)
+		out := flags.String("o", "", "write the cell to `FILE` and add nothing")
+		return func(ctx context.Context, s *session) error {
+			plugin, err := elfplug.InspectFile(s.arg(0))
+			if err != nil {
+				return fmt.Errorf("read %q: %w", s.arg(0), err)
+			}
+			if *out == "" {
+				if c, refused := catalogue().Choose(plugin); refused == nil {
+					fmt.Fprintf(s.out, "%s loads it already (%s)\n", escape(c.Name), escape(c.Info.GoVersion))
+					return nil
+				}
+			}
+			b, err := builder()
+			if err != nil {
+				return err
+			}
+			return buildCell(ctx, s, b, plugin, catalogue(), *out)
+		}
+	},
+}
+
+// buildCell writes the cell to out, or where that is empty adds it.
+func buildCell(ctx context.Context, s *session, b *toolchain.Builder, plugin *elfplug.Info, catalogue *cells.Catalogue, out string) error {
+	dir, err := os.MkdirTemp("", "plugserverctl-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	path, err := b.BuildCell(ctx, plugin, dir, progress(s.problems))
+	if err != nil {
+		return err
+	}
+	if out != "" {
+		if err := toolchain.Place(path, out, 0o755); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "built: %s\n", escape(out))
+		return nil
+	}
+	c, err := catalogue.Add(path, false)
+	if err != nil {
+		return deniedState(err)
+	}
+	added(s.out, c)
+	return nil
+}
+
+// builderFlags declares the flags of what runs go.
+func builderFlags(flags *flag.FlagSet) func() (*toolchain.Builder, error) {
+	var goroots []string
+	flags.Func("goroot", "a Go installation, at `PATH`, besides the go on the PATH; may be repeated", func(s string) error {
+		goroots = append(goroots, s)
+		return nil
+	})
+	network := true
+	flags.Func("build-network", "`on` or off: whether go may fetch modules and toolchains; default on", func(s string) error {
+		if s != "on" && s != "off" {
+			return errors.New("want on or off")
+		}
+		network = s == "on"
+		return nil
+	})
+	limit := flags.Duration("build-timeout", toolchain.DefaultTimeout, "how long go build may take, a `TIME` such as 10m")
+	return func() (*toolchain.Builder, error) {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			cache = os.TempDir() // no HOME: of a user of its own
+			cache = filepath.Join(cache, fmt.Sprintf("plugserverctl-%d", os.Getuid()))
+		}
+		return toolchain.New(toolchain.Config{
+			GOROOTs: goroots, Cache: filepath.Join(cache, "plugserver"), Inherit: true, Network: network, Root: true, Timeout: *limit,
+		})
+	}
+}
+
+// tellAgain is how often a build says how far it is.
+const tellAgain = 5 * time.Second
+
+// progress writes a line at the start of a build, and then now and again.
+func progress(w io.Writer) func(string) {
+	var last time.Time
+	return func(text string) {
+		if now := time.Now(); now.Sub(last) >= tellAgain {
+			if last.IsZero() && strings.HasPrefix(text, "compiling ") {
+				text += "; the first build with a toolchain and its flags compiles the standard library"
+			}
+			last = now
+			fmt.Fprintf(w, "%s\n", escape(text))
+		}
+	}
+}
