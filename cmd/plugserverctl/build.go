@@ -34,12 +34,17 @@ var buildCommand = command{
 			if *out == "" {
 				*out = pluginName(s.arg(0))
 			}
-			return build(ctx, s, b, catalogue(), s.arg(0), *out)
+			if err := compile(ctx, s, b, catalogue(), s.arg(0), *out); err != nil {
+				return err
+			}
+			fmt.Fprintf(s.out, "built: %s\n", escape(*out))
+			return nil
 		}
 	},
 }
 
-func build(ctx context.Context, s *session, b *toolchain.Builder, catalogue *cells.Catalogue, what, out string) error {
+// compile builds the plugin out, and prints what a compiler says.
+func compile(ctx context.Context, s *session, b *toolchain.Builder, catalogue *cells.Catalogue, what, out string) error {
 	var target *elfplug.Info
 	if c, ok := buildFor(ctx, b, catalogue); ok {
 		target = c.Info
@@ -53,15 +58,7 @@ func build(ctx context.Context, s *session, b *toolchain.Builder, catalogue *cel
 		}
 		return errRefused
 	}
-	if err != nil {
-		return err
-	}
-	info, err := elfplug.InspectFile(out)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(s.out, "built: %s (%s)\n", escape(out), escape(info.GoVersion))
-	return nil
+	return err
 }
 
 // buildFor returns the cell whose flags a plugin is to have: the first that

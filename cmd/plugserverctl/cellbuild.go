@@ -103,15 +103,13 @@ func builderFlags(flags *flag.FlagSet) func() (*toolchain.Builder, error) {
 // tellAgain is how often a build says how far it is.
 const tellAgain = 5 * time.Second
 
-// progress writes a line at the start of a build, and then now and again.
+// progress writes a line now and again. What takes long is told at once.
 func progress(w io.Writer) func(string) {
-	var last time.Time
+	last, long := time.Now(), false
 	return func(text string) {
-		if now := time.Now(); now.Sub(last) >= tellAgain {
-			if last.IsZero() && strings.HasPrefix(text, "compiling ") {
-				text += "; the first build with a toolchain and its flags compiles the standard library"
-			}
-			last = now
+		now := time.Now()
+		if begins := !long && strings.HasPrefix(text, "compiling the standard library"); begins || now.Sub(last) >= tellAgain {
+			last, long = now, long || begins
 			fmt.Fprintf(w, "%s\n", escape(text))
 		}
 	}

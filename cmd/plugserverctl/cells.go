@@ -57,12 +57,16 @@ func installedCell() string {
 }
 
 // choose returns the cell that loads the plugin, or the nearest and its refusal.
+// The error says that there is no cell at all.
 func choose(catalogue *cells.Catalogue, plugin *elfplug.Info) (cells.Cell, *refusal.Error, error) {
-	if err := catalogue.Usable(); err != nil {
-		return cells.Cell{}, nil, fmt.Errorf("%w; name the cell's binary with --cell", err)
-	}
 	c, refused := catalogue.Choose(plugin)
-	return c, refused, nil
+	if refused == nil || c.Info != nil {
+		return c, refused, nil
+	}
+	for _, c := range catalogue.List() {
+		return c, nil, fmt.Errorf("cell %q: %w", c.Path, c.Ignored)
+	}
+	return c, nil, refused
 }
 
 var cellListCommand = command{

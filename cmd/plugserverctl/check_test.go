@@ -58,6 +58,9 @@ var plugins = map[string]func(e2e.TB) e2e.Plugin{
 	"flagged": func(tb e2e.TB) e2e.Plugin {
 		return e2e.Source{Files: map[string]string{"main.go": handlerSource}, Flags: []string{"-trimpath"}}.Build(tb)
 	},
+	"netgo": func(tb e2e.TB) e2e.Plugin {
+		return e2e.Source{Files: map[string]string{"main.go": handlerSource}, Flags: []string{"-tags=netgo"}}.Build(tb)
+	},
 	"mute": func(tb e2e.TB) e2e.Plugin { return e2e.Go("package main\n\nfunc Hander() {}\n").Build(tb) },
 }
 

@@ -20,22 +20,39 @@ import (
 
 var installCommand = command{
 	name:  "install",
-	args:  "FILE.so",
+	args:  "FILE.so|PACKAGE|FILE.go",
 	short: "check a handler's file, put it into the daemon's directory, and wait until it is live or refused",
-	long: "The file is read first, as check does without its trial: what cannot be served is not installed. " +
+	long: "Source is compiled, as build does. The file is then read, as check does without its trial: what cannot be served is not installed. " +
 		"It then takes the place of the handler's earlier file in one step. " +
 		"Exit 1 if it was refused; the version before goes on serving then.",
 	bind: func(flags *flag.FlagSet) runner {
 		name := flags.String("name", "", "the handler's `NAME`; default is the file's, without .so")
 		catalogue := cellFlags(flags)
-		return func(ctx context.Context, s *session) error { return install(ctx, s, s.arg(0), *name, catalogue()) }
+		builder := builderFlags(flags)
+		return func(ctx context.Context, s *session) error {
+			path := s.arg(0)
+			if strings.HasSuffix(path, ".so") {
+				return install(ctx, s, path, *name, catalogue())
+			}
+			b, err := builder()
+			if err != nil {
+				return err
+			}
+			dir, err := os.MkdirTemp("", "plugserverctl-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			built := filepath.Join(dir, pluginName(path))
+			if err := compile(ctx, s, b, catalogue(), path, built); err != nil {
+				return err
+			}
+			return install(ctx, s, built, *name, catalogue())
+		}
 	},
 }
 
 func install(ctx context.Context, s *session, path, name string, catalogue *cells.Catalogue) error {
-	if !strings.HasSuffix(path, ".so") {
-		return fmt.Errorf("install %q: it is no compiled plugin; build it first: go build -buildmode=plugin -o NAME.so %s", path, path)
-	}
 	if name == "" {
 		name = strings.TrimSuffix(filepath.Base(path), ".so")
 	}

@@ -103,6 +103,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GOCACHE", goCache)
 			env.Setenv("GOVERSION", runtime.Version())
 			env.Setenv("GOPROXY", "off")
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
 			if e2e.Race {
 				env.Setenv("GOFLAGS", "-race") // as the cell
 			}

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/cells"
 )
 
 var newCommand = command{
@@ -23,8 +23,8 @@ var newCommand = command{
 	short: "begin a handler: a folder with its code, its test and a go.mod",
 	long:  "It builds and passes its test as it stands, with the Go release of the installed cell and without the network.",
 	bind: func(flags *flag.FlagSet) runner {
-		cell := cellFlag(flags)
-		return func(_ context.Context, s *session) error { return create(s, s.arg(0), *cell) }
+		catalogue := cellFlags(flags)
+		return func(_ context.Context, s *session) error { return create(s, s.arg(0), cellRelease(catalogue())) }
 	},
 }
 
@@ -41,11 +41,11 @@ type handler struct {
 	Go     string // for go.mod, such as 1.26.8
 }
 
-func create(s *session, name, cell string) error {
+func create(s *session, name, release string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	h := handler{Name: name, Module: modulePath(name), Go: cellRelease(cell)}
+	h := handler{Name: name, Module: modulePath(name), Go: release}
 	if err := os.Mkdir(name, 0o777); errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("create %q: there is such a file or folder already; choose another name", name)
 	} else if err != nil {
@@ -55,8 +55,7 @@ func create(s *session, name, cell string) error {
 		os.RemoveAll(name)
 		return err
 	}
-	fmt.Fprintf(s.out, "created: %s; go on with: cd %s && go test . && go build -buildmode=plugin -o %s.so . && plugserverctl install %s.so\n",
-		name, name, name, name)
+	fmt.Fprintf(s.out, "created: %s; go on with: cd %s && go test . && plugserverctl install .\n", name, name)
 	return nil
 }
 
@@ -87,9 +86,11 @@ func (h handler) write(dir string) error {
 
 // cellRelease is the Go release of the installed cell, or where there is none
 // that of this command, as go.mod has it.
-func cellRelease(cell string) string {
-	if info, err := elfplug.InspectCell(cell); err == nil {
-		return goLine(info.GoVersion)
+func cellRelease(catalogue *cells.Catalogue) string {
+	for _, c := range catalogue.List() {
+		if c.Ignored == nil {
+			return goLine(c.Info.GoVersion)
+		}
 	}
 	return goLine(runtime.Version())
 }
