@@ -127,7 +127,11 @@ func (c *command) usage(flags *flag.FlagSet) string {
 	names, width := map[string]string{}, 0
 	flags.VisitAll(func(f *flag.Flag) {
 		arg, _ := flag.UnquoteUsage(f)
-		names[f.Name] = strings.TrimSpace("--" + f.Name + " " + arg)
+		dashes := "--"
+		if len(f.Name) == 1 {
+			dashes = "-"
+		}
+		names[f.Name] = strings.TrimSpace(dashes + f.Name + " " + arg)
 		words = append(words, "["+names[f.Name]+"]")
 		width = max(width, len(names[f.Name]))
 	})

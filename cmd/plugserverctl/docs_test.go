@@ -30,7 +30,11 @@ func TestManPage(t *testing.T) {
 		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
 		c.bind(flags)
 		flags.VisitAll(func(f *flag.Flag) {
-			if !strings.Contains(page[at:], `Fl -`+strings.ReplaceAll(f.Name, "-", `\-`)) && !strings.Contains(page[at:], "Fl -"+f.Name) {
+			name := "-" + f.Name
+			if len(f.Name) == 1 {
+				name = f.Name
+			}
+			if !strings.Contains(page[at:], `Fl `+strings.ReplaceAll(name, "-", `\-`)) && !strings.Contains(page[at:], "Fl "+name) {
 				t.Errorf("the man page has no --%s of %s", f.Name, c.name)
 			}
 		})
@@ -66,7 +70,7 @@ func TestCompletion(t *testing.T) {
 	if err := os.Symlink(self, ctl); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"a.so", "b.txt"} {
+	for _, name := range []string{"a.so", "b.txt", "c.go"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -99,6 +103,14 @@ func TestCompletion(t *testing.T) {
 		{"help insta", []string{"install"}},
 		{"check ", []string{"a.so"}},
 		{"install --name x a", []string{"a.so"}},
+		{"install ", []string{"a.so", "c.go"}},
+		{"build -o x ", []string{"c.go"}},
+		{"build -", []string{"--build-network", "--build-timeout", "--cell", "--control", "--goroot", "--state", "-o"}},
+		{"build --build-network o", []string{"off", "on"}},
+		{"cell ", []string{"add", "build", "list", "remove"}},
+		{"cell build ", []string{"a.so"}},
+		{"cell add ", []string{"a.so", "b.txt", "c.go", "plugserverctl", "s"}},
+		{"cell list --", []string{"--cell", "--control", "--json", "--state"}},
 		{"install --na", []string{"--name"}},
 		{"--con", []string{"--control"}},
 		{"status --re", []string{"--resources"}},

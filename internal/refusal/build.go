@@ -62,6 +62,9 @@ func BuildAsRoot() *Error {
 	}
 }
 
+// goroot is how a Go installation is named.
+const goroot = "GOROOT= in plugserverd.conf, --goroot of plugserverctl"
+
 // elsewhere is the mend where this machine cannot build a cell.
 const elsewhere = "build the cell where there is one with plugserverctl cell build, and add it here: plugserverctl cell add FILE"
 
@@ -69,7 +72,7 @@ const elsewhere = "build the cell where there is one with plugserverctl cell bui
 func NoToolchain() *Error {
 	return &Error{
 		Reason: "no Go toolchain was found",
-		Mend:   "apt install golang-go gcc libc6-dev, or name one with --goroot; or " + elsewhere,
+		Mend:   "apt install golang-go gcc libc6-dev, or name one: " + goroot + "; or " + elsewhere,
 	}
 }
 
@@ -79,11 +82,11 @@ func NoToolchain() *Error {
 func NoRelease(want string, have []string, network bool, cause string) *Error {
 	e := &Error{
 		Reason: fmt.Sprintf("no Go toolchain of release %s was found, there is %s", quote(want), list(have, 5)),
-		Mend:   "name its GOROOT with --goroot, or allow go to fetch it with --build-network=on; or " + elsewhere,
+		Mend:   "name one: " + goroot + ", or let go fetch it with --build-network=on; or " + elsewhere,
 	}
 	if network {
 		e.Reason += "; go could not fetch it: " + firstLines([]string{cause})
-		e.Mend = "name its GOROOT with --goroot; or " + elsewhere
+		e.Mend = "name one: " + goroot + "; or " + elsewhere
 	}
 	return e
 }
@@ -119,7 +122,7 @@ func BuildTimeout(limit time.Duration) *Error {
 func CellDiffers(r *Error, toolchains []string) *Error {
 	return &Error{
 		Reason: "a cell built to match still differs from the plugin: " + r.Reason + " (built by " + list(toolchains, 5) + ")",
-		Mend:   "name the GOROOT that built the plugin with --goroot, or build the plugin with plugserverctl build",
+		Mend:   "name the Go installation that built the plugin: " + goroot + "; or build the plugin with plugserverctl build",
 	}
 }
 
@@ -128,7 +131,7 @@ func CellDiffers(r *Error, toolchains []string) *Error {
 func PluginDiffers(r *Error, toolchains []string) *Error {
 	return &Error{
 		Reason: "the plugin that was built does not match the cell: " + r.Reason + " (built by " + list(toolchains, 5) + ")",
-		Mend:   "name the GOROOT that built the cell with --goroot, or build another cell: plugserverctl cell build",
+		Mend:   "name the Go installation that built the cell: " + goroot + "; or build another cell: plugserverctl cell build",
 	}
 }
 
@@ -161,7 +164,7 @@ func Compile(lines []string) *Error {
 func MissingModule(lines []string) *Error {
 	return &Error{
 		Reason: firstLines(lines),
-		Mend:   "put it into the folder with go mod vendor, or allow go to fetch it with --build-network=on",
+		Mend:   "put it into the folder with go mod vendor, or let go fetch it with --build-network=on",
 	}
 }
 

@@ -76,7 +76,7 @@ func TestMachineRefuses(t *testing.T) {
 		t.Setenv("GOPROXY", "off")
 		b = newBuilder(t)
 		_, err = b.BuildCell(ctx, &elfplug.Info{GoVersion: "go1.22.99"}, t.TempDir(), nil)
-		wantRefusal(t, err, "go could not fetch it: ", "name its GOROOT with --goroot; or build the cell where")
+		wantRefusal(t, err, "go could not fetch it: ", "--goroot of plugserverctl; or build the cell where")
 		if strings.Contains(err.Error(), "--build-network") {
 			t.Errorf("%v: the network is allowed already", err)
 		}
@@ -254,7 +254,7 @@ func TestOtherInstallations(t *testing.T) {
 		write(t, path, string(text)+"\nfunc Patched() int { return 1 }\n")
 		p := foreign(t, command, []string{"GOTOOLCHAIN=local"})
 		_, err = newBuilder(t).BuildCell(context.Background(), p, t.TempDir(), nil)
-		wantRefusal(t, err, "still differs from the plugin: ", "name the GOROOT that built the plugin with --goroot")
+		wantRefusal(t, err, "still differs from the plugin: ", "name the Go installation that built the plugin: ")
 
 		cache := t.TempDir()
 		t.Setenv("GOPROXY", "off")
