@@ -1,0 +1,107 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// file writes a plugin to a folder of its user's and returns its path.
+func (p Plugin) file(t *testing.T, name string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, p.Bytes, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// ctl runs a command that has to end with the code, and to say what is wanted.
+func (d *Daemon) ctl(t *testing.T, code int, want string, args ...string) {
+	t.Helper()
+	out, errs, got := d.Ctl(args...)
+	if got != code || !strings.Contains(out+errs, want) {
+		t.Errorf("plugserverctl %q: exit %d, want %d with %q\n%s%s", args, got, code, want, out, errs)
+	}
+}
+
+// A handler's life by plugserverctl alone: each command returns once what it
+// asked for is in force, and its exit code says whether it is.
+func TestOperate(t *testing.T) {
+	d := Start(t)
+	one, two := plain(t, "/a", "one"), plain(t, "/a", "two")
+
+	d.ctl(t, 0, "live: a, version "+one.Version+": /a (", "install", one.file(t, "a.so"))
+	d.Want("/a", 200, "one")
+	d.ctl(t, 0, "live: a, version "+two.Version, "install", "--name", "a", two.file(t, "b.so"))
+	d.Want("/a", 200, "two")
+	d.ctl(t, 0, "live: a, version "+two.Version, "install", two.file(t, "a.so")) // again
+
+	// What fails only once it runs is refused by the daemon; what cannot be
+	// loaded does not get there.
+	d.ctl(t, 1, "version "+two.Version+" goes on serving", "install", broken(t, "Start errs").file(t, "a.so"))
+	d.Want("/a", 200, "two")
+	d.ctl(t, 0, "live: a", "install", two.file(t, "a.so"))
+	d.ctl(t, 1, `pattern "/a" is taken by handler "a"`, "install", one.file(t, "squatter.so"))
+	d.ctl(t, 0, "removed: squatter", "remove", "squatter")
+	flagged := Source{Files: map[string]string{"main.go": plainSource}, Flags: []string{"-trimpath"}}.Build(t)
+	d.ctl(t, 1, "not installed: flagged", "install", flagged.file(t, "flagged.so"))
+	if _, ok := d.Handler("flagged"); ok {
+		t.Error("a file that cannot be loaded was installed")
+	}
+
+	d.ctl(t, 0, two.Version, "history", "a")
+	d.ctl(t, 0, "rolled back: a, version "+one.Version, "rollback", "a")
+	d.Want("/a", 200, "one")
+	d.ctl(t, 0, "live", "release", "a")
+	d.Want("/a", 200, "two")
+	d.ctl(t, 0, "rolled back: a, version "+one.Version, "rollback", "a", one.Version)
+	d.Want("/a", 200, "one")
+	d.ctl(t, 1, "", "rollback", "a", "0123456789ab")
+	d.ctl(t, 1, `there is no handler "b"`, "rollback", "b")
+	d.Want("/a", 200, "one")
+
+	d.ctl(t, 0, "removed: a", "remove", "a")
+	d.Want("/a", 404, "")
+	d.ctl(t, 1, "there is no a.so", "remove", "a")
+	d.ctl(t, 1, `there is no handler "a"`, "history", "a")
+	left, err := os.ReadDir(d.Handlers)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left in the handlers directory: %v, %v", left, err)
+	}
+}
+
+// Check agrees with the daemon, on what loads and on what does not.
+func TestCheckAgrees(t *testing.T) {
+	d := Start(t)
+	for _, tt := range []struct {
+		name string
+		p    Plugin
+	}{
+		{"good", plain(t, "/good", "x")},
+		{"errs", broken(t, "Start errs")},
+		{"exits", broken(t, "init exits")},
+		{"pattern", broken(t, "bad pattern")},
+		{"conflict", broken(t, "conflicts with itself")},
+		{"text", NewPlugin([]byte("no plugin"))},
+		{"cut", NewPlugin(plain(t, "/good", "x").Bytes[:5000])},
+	} {
+		out, errs, code := d.Ctl("check", tt.p.file(t, tt.name+".so"))
+		mark := d.Log.Len()
+		d.Drop(tt.name, tt.p)
+		if code == 0 {
+			d.WaitLive(mark, tt.name, tt.p)
+			continue
+		}
+		_, reason, _ := strings.Cut(out, "[KO] ")
+		reason, _, _ = strings.Cut(reason, "\n")
+		d.WaitLogFrom(mark, "refusal of "+tt.name, func(e Entry) bool {
+			return e.Msg() == "refused: "+tt.name+".so" || strings.HasPrefix(e.Msg(), "refused: "+tt.name)
+		})
+		h, _ := d.Handler(tt.name)
+		if h.Refusal == nil || reason == "" || h.Refusal.Reason != reason {
+			t.Errorf("%s: check says %q, the daemon %+v\n%s", tt.name, reason, h.Refusal, errs)
+		}
+	}
+}
