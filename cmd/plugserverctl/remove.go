@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 )
 
 var removeCommand = command{
 	name:  "remove",
 	args:  "NAME",
-	short: "delete a handler's file and wait until its routes are gone",
+	short: "delete a handler's file, NAME.so or NAME.go, and wait until its routes are gone",
 	long:  "What it has begun to answer is answered. The earlier versions go with it.",
 	bind:  noFlags(remove),
 }
@@ -25,18 +27,38 @@ func remove(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(file(dir, name)); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove %q: there is no %s.so in %q", name, name, dir)
-	} else if err != nil {
-		return denied(os.Geteuid(), err)
+	deleted, err := deleteFiles(dir, name)
+	if err != nil {
+		return denied(os.Geteuid(), fmt.Errorf("remove %q: %w", name, err))
 	}
-	out, err := settle(ctx, s, name, name+".so is deleted")
+	out, err := settle(ctx, s, name, strings.Join(deleted, " and ")+" deleted")
 	if err != nil {
 		return err
 	}
 	if out.Handler != nil {
-		return fmt.Errorf("remove %q: the file is deleted, and the handler is %s; see plugserverctl status", name, out.Handler.State)
+		return fmt.Errorf("remove %q: %s deleted, and the handler is %s; see plugserverctl status", name, strings.Join(deleted, " and "), out.Handler.State)
 	}
 	fmt.Fprintf(s.out, "removed: %s\n", escape(name))
 	return nil
+}
+
+// deleteFiles deletes the handler's files, those that one command can put back:
+// a folder of source may be all there is of it.
+func deleteFiles(dir, name string) (deleted []string, err error) {
+	for _, file := range []string{name + ".so", name + ".go"} {
+		switch err := os.Remove(filepath.Join(dir, file)); {
+		case err == nil:
+			deleted = append(deleted, file)
+		case !errors.Is(err, fs.ErrNotExist):
+			return deleted, err
+		}
+	}
+	if len(deleted) > 0 {
+		return deleted, nil
+	}
+	folder := filepath.Join(dir, name)
+	if st, err := os.Lstat(folder); err == nil && st.IsDir() {
+		return nil, fmt.Errorf("%q is a folder of source; delete it yourself, if there is a copy of it: rm -r %s", folder, folder)
+	}
+	return nil, fmt.Errorf("there is no %s.so or %s.go in %q", name, name, dir)
 }

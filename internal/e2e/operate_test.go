@@ -64,7 +64,7 @@ func TestOperate(t *testing.T) {
 
 	d.ctl(t, 0, "removed: a", "remove", "a")
 	d.Want("/a", 404, "")
-	d.ctl(t, 1, "there is no a.so", "remove", "a")
+	d.ctl(t, 1, "there is no a.so or a.go", "remove", "a")
 	d.ctl(t, 1, `there is no handler "a"`, "history", "a")
 	left, err := os.ReadDir(d.Handlers)
 	if err != nil || len(left) > 0 {
