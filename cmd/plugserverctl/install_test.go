@@ -21,6 +21,7 @@ import (
 type hall struct {
 	dir   string
 	asked chan struct{} // a status was asked for; capacity 1
+	cells bool          // it builds cells
 }
 
 func (h *hall) Status(context.Context) (api.Status, error) {
@@ -28,7 +29,7 @@ func (h *hall) Status(context.Context) (api.Status, error) {
 	case h.asked <- struct{}{}:
 	default:
 	}
-	return api.Status{Daemon: api.Daemon{Handlers: h.dir}, Handlers: []api.Handler{
+	return api.Status{Daemon: api.Daemon{Handlers: h.dir, BuildsCells: h.cells}, Handlers: []api.Handler{
 		{Name: "slow", State: api.StateStarting, Doing: "building a cell for go1.25.4\x1b[2J"},
 	}}, nil
 }

@@ -143,8 +143,8 @@ func TestScripts(t *testing.T) {
 				var d control.Backend
 				if canned, ok := daemons[args[0]]; ok {
 					d = canned
-				} else if args[0] == "hall" {
-					d = &hall{dir: ts.Getenv("DIR"), asked: make(chan struct{}, 1)}
+				} else if args[0] == "hall" || args[0] == "builder" {
+					d = &hall{dir: ts.Getenv("DIR"), asked: make(chan struct{}, 1), cells: args[0] == "builder"}
 				} else {
 					ts.Fatalf("no daemon %q", args[0])
 				}

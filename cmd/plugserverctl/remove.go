@@ -23,11 +23,11 @@ func remove(ctx context.Context, s *session) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	dir, err := handlersDir(ctx, s)
+	st, err := s.client.Status(ctx)
 	if err != nil {
 		return err
 	}
-	deleted, err := deleteFiles(dir, name)
+	deleted, err := deleteFiles(st.Daemon.Handlers, name)
 	if err != nil {
 		return denied(os.Geteuid(), fmt.Errorf("remove %q: %w", name, err))
 	}

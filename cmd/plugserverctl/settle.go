@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -60,12 +59,6 @@ func settle(ctx context.Context, s *session, name, done string) (api.Outcome, er
 	return out, nil
 }
 
-// handlersDir asks the daemon for its directory.
-func handlersDir(ctx context.Context, s *session) (string, error) {
-	st, err := s.client.Status(ctx)
-	return st.Daemon.Handlers, err
-}
-
 // checkName returns the refusal of a name that no handler can have.
 func checkName(name string) error {
 	if handlerdir.ValidName(name) {
@@ -81,9 +74,6 @@ func denied(uid int, err error) error {
 	}
 	return err
 }
-
-// file is where the handler's plugin is in the directory.
-func file(dir, name string) string { return filepath.Join(dir, name+".so") }
 
 // serves words a handler that serves.
 func serves(h *api.Handler) string {

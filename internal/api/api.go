@@ -67,6 +67,9 @@ type Daemon struct {
 	Since     time.Time `json:"since"`
 	Handlers  string    `json:"handlers"` // the watched directory
 	Listeners []string  `json:"listeners"`
+	// BuildsCells says that it builds the cell for a file that none loads,
+	// where it can.
+	BuildsCells bool `json:"builds_cells"`
 	// Goroutines and GateGoroutines are those of the supervisor and of the gate.
 	Goroutines     int `json:"goroutines"`
 	GateGoroutines int `json:"gate_goroutines"`
