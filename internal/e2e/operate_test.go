@@ -29,7 +29,7 @@ func (d *Daemon) ctl(t *testing.T, code int, want string, args ...string) {
 // A handler's life by plugserverctl alone: each command returns once what it
 // asked for is in force, and its exit code says whether it is.
 func TestOperate(t *testing.T) {
-	d := Start(t)
+	d := Start(t, Flags("--build-cells", "off"))
 	one, two := plain(t, "/a", "one"), plain(t, "/a", "two")
 
 	d.ctl(t, 0, "live: a, version "+one.Version+": /a (", "install", one.file(t, "a.so"))
@@ -74,7 +74,7 @@ func TestOperate(t *testing.T) {
 
 // Check agrees with the daemon, on what loads and on what does not.
 func TestCheckAgrees(t *testing.T) {
-	d := Start(t)
+	d := Start(t, Flags("--build-cells", "off"))
 	for _, tt := range []struct {
 		name string
 		p    Plugin

@@ -97,7 +97,7 @@ func (s *Supervisor) status() api.Status {
 	st := api.Status{Daemon: api.Daemon{
 		Version: s.cfg.Version, PID: os.Getpid(), Since: s.since,
 		Handlers: s.cfg.Handlers, Listeners: s.cfg.Addresses, Problem: s.problem(),
-		Goroutines: runtime.NumGoroutine(),
+		Goroutines: runtime.NumGoroutine(), BuildsCells: s.cfg.BuildCells,
 	}}
 	if s.gate != nil {
 		st.Daemon.GatePID = s.gate.child.PID
