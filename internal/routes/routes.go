@@ -15,19 +15,33 @@ import (
 // malformed, or that conflicts with another, is an error that names it.
 func Mux(handlers map[string]http.Handler) (*http.ServeMux, error) {
 	mux := http.NewServeMux()
-	for pattern, h := range handlers {
-		if err := add(mux, pattern, h); err != nil {
+	// In one order, so that the error is the same each time.
+	for _, pattern := range slices.Sorted(maps.Keys(handlers)) {
+		if err := add(mux, pattern, handlers[pattern]); err != nil {
 			return nil, err
 		}
 	}
 	return mux, nil
 }
 
+// conflict is what ServeMux says, without where each pattern was registered:
+// here, always.
+func conflict(text string) string {
+	for {
+		head, tail, ok := strings.Cut(text, " (registered at ")
+		if !ok {
+			return text
+		}
+		_, tail, _ = strings.Cut(tail, ")")
+		text = head + tail
+	}
+}
+
 // add registers h. ServeMux reports a bad pattern by a panic.
 func add(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("pattern %q: %v", pattern, p)
+			err = fmt.Errorf("pattern %q: %s", pattern, conflict(fmt.Sprint(p)))
 		}
 	}()
 	mux.Handle(pattern, h)

@@ -117,3 +117,14 @@ func TestMuxNamesTheBadPattern(t *testing.T) {
 		t.Fatalf("err = %v", err)
 	}
 }
+
+// Whatever the order of the map, and wherever the source lies.
+func TestMuxSaysTheSameEachTime(t *testing.T) {
+	const want = `pattern "/x/{b}": pattern "/x/{b}" conflicts with pattern "/x/{a}":` + "\n" + `/x/{b} matches the same requests as /x/{a}`
+	for range 20 {
+		_, err := Mux(map[string]http.Handler{"/x/{a}": http.NotFoundHandler(), "/x/{b}": http.NotFoundHandler(), "/": http.NotFoundHandler()})
+		if err == nil || err.Error() != want {
+			t.Fatalf("got  %v\nwant %s", err, want)
+		}
+	}
+}
