@@ -75,6 +75,15 @@ lint: ## gofmt, go vet and staticcheck (pinned in go.mod)
 bench: ## measure: drop to first answer, requests per second and CPU beside net/http, memory
 	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./internal/e2e
 
+TIME ?= 10m
+SEED ?= 0
+.PHONY: torture
+torture: deps ## faults times load for TIME (10m) from SEED, those that match FAULT; or KILLS=n, MUTANTS=n, SOAK=20m
+	go test -v -count=1 -timeout 24h ./internal/torture \
+		-run '^Test$(or $(if $(KILLS),Kills),$(if $(MUTANTS),Mutants),$(if $(SOAK),Soak),Torture)$$' -args \
+		-for '$(TIME)' -seed '$(SEED)' -fault '$(FAULT)' \
+		$(if $(KILLS),-kills '$(KILLS)') $(if $(MUTANTS),-mutants '$(MUTANTS)') $(if $(SOAK),-soak '$(SOAK)')
+
 .PHONY: clean
 clean: ## remove what was built and the folder of make run
 	rm -rf bin run

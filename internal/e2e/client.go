@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,7 +42,7 @@ type Answer struct {
 }
 
 // answerWait bounds the wait for one answer.
-const answerWait = 20 * time.Second
+const answerWait = patience
 
 // Send writes a request's bytes.
 func (c *Client) Send(raw string) error {
@@ -98,7 +99,8 @@ type Load struct {
 	Goodbyes atomic.Int64 // answers that announce it
 
 	stop     atomic.Bool
-	rest     sync.RWMutex // read-locked by a client that is at a request
+	turns    []atomic.Int64 // by client: requests that are over
+	rest     sync.RWMutex   // read-locked by a client that is at a request
 	done     sync.WaitGroup
 	progress chan struct{} // capacity 1: a request has begun
 	mu       sync.Mutex    // guards errs
@@ -118,7 +120,7 @@ type Plan struct {
 // Run starts the clients.
 func (p Plan) Run(tb TB) *Load {
 	tb.Helper()
-	l := &Load{progress: make(chan struct{}, 1)}
+	l := &Load{progress: make(chan struct{}, 1), turns: make([]atomic.Int64, p.Clients)}
 	if p.Check == nil {
 		p.Check = func(path string, a Answer) error {
 			if a.Status != http.StatusOK {
@@ -150,6 +152,7 @@ func (l *Load) client(p Plan, i int, c *Client) {
 	for n := i; !l.stop.Load(); n++ {
 		l.rest.RLock()
 		c = l.ask(p, p.Paths[n%len(p.Paths)], c)
+		l.turns[i].Add(1)
 		l.rest.RUnlock()
 		if p.Pause != nil {
 			time.Sleep(p.Pause(i))
@@ -201,12 +204,42 @@ func (l *Load) ask(p Plan, path string, c *Client) *Client {
 	return c
 }
 
+// Each returns once each client of the loads has begun a request and seen its
+// end.
+func Each(tb TB, loads ...*Load) {
+	tb.Helper()
+	type turn struct {
+		of   *atomic.Int64
+		want int64
+	}
+	var turns []turn
+	for _, l := range loads {
+		for i := range l.turns {
+			t := &l.turns[i]
+			turns = append(turns, turn{t, t.Load() + 2}) // one may have begun before
+		}
+	}
+	for end := time.Now().Add(2 * patience); len(turns) > 0; time.Sleep(100 * time.Microsecond) {
+		turns = slices.DeleteFunc(turns, func(t turn) bool { return t.of.Load() >= t.want })
+		if time.Now().After(end) {
+			tb.Fatalf("%d clients are stuck", len(turns))
+		}
+	}
+}
+
 // Rest makes the clients pause, and returns once none is at a request. Their
 // connections stay open, but for those of Fresh clients. Resume ends it.
 func (l *Load) Rest() { l.rest.Lock() }
 
 // Resume ends Rest.
 func (l *Load) Resume() { l.rest.Unlock() }
+
+// Forget forgets the failures so far, but for their numbers.
+func (l *Load) Forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.errs = nil
+}
 
 // Errors returns the first failures.
 func (l *Load) Errors() error {

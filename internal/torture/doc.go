@@ -1,0 +1,9 @@
+// Package torture hurts the product on purpose: faults times load, for as long
+// as one likes, from a seed. An arena is one daemon with handlers that are not
+// hurt, one that is, and clients of both that never retry. What must hold at
+// each turn: no request to an unhurt handler fails and no connection is
+// refused; of the hurt one's no more fail than were in flight; afterwards no
+// process, descriptor, goroutine or file of the store is left over.
+//
+// All of it is tests: see make torture.
+package torture
