@@ -118,7 +118,7 @@ func (a *arena) open(t *testing.T) {
 		}
 		return nil
 	}
-	think := func(int) time.Duration { return time.Duration(rand.IntN(10_000)) * time.Microsecond }
+	think := func(int) time.Duration { return time.Duration(rand.IntN(20_000)) * time.Microsecond }
 	addr := a.d.Addr
 	for _, c := range []struct {
 		crowd

@@ -141,6 +141,10 @@ func (a *arena) least(times int) census {
 	return c
 }
 
+// lingering is how long what a fault has left behind may stay: more than the
+// product takes for anything but its patience with what does not answer.
+const lingering = 10 * time.Second
+
 // nothingIsLeft waits until the daemon holds no more than at the begin. The
 // clients rest meanwhile.
 func (a *arena) nothingIsLeft() {
@@ -150,7 +154,7 @@ func (a *arena) nothingIsLeft() {
 		if len(more) == 0 {
 			return
 		}
-		if time.Since(began) > patience/2 {
+		if time.Since(began) > lingering {
 			a.life.Errorf("left over: %s", strings.Join(more, "; "))
 			return
 		}

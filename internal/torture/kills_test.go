@@ -35,7 +35,7 @@ func TestKills(t *testing.T) {
 // TestMutants drops mutated plugins, of each kind as many.
 func TestMutants(t *testing.T) {
 	a := newArena(t)
-	const batch = 16
+	batch := min(16, max(1, *mutantsFlag/len(mutators)))
 	table := newTable()
 	said := time.Now()
 	live, refused := 0, 0

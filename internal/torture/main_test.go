@@ -15,8 +15,8 @@ var (
 	seedFlag    = flag.Uint64("seed", 0, "choose faults by this `number`; 0 takes one from the clock")
 	faultFlag   = flag.String("fault", "", "only the faults that match the `regexp`")
 	logFlag     = flag.Bool("log", false, "print the daemon's log of every turn")
-	killsFlag   = flag.Int("kills", 20, "cells to kill in TestKills")
-	mutantsFlag = flag.Int("mutants", 96, "mutated plugins to drop in TestMutants")
+	killsFlag   = flag.Int("kills", 5, "cells to kill in TestKills")
+	mutantsFlag = flag.Int("mutants", 34, "mutated plugins to drop in TestMutants")
 	soakFlag    = flag.Duration("soak", 3*time.Second, "how long TestSoak replaces a handler once a second")
 )
 

@@ -138,6 +138,9 @@ func (a *arena) sweep(name string, prepare func() func(), judge func(hit string)
 // says why not and how to mend it: and that it helps to touch it.
 func (a *arena) livesOrTells(name, hit string) {
 	h, _ := a.d.Handler(name)
+	for end := time.Now().Add(patience); h.State == api.StateCrashed && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		h, _ = a.d.Handler(name) // what failed has killed its cell: another is on its way
+	}
 	switch {
 	case h.State == api.StateLive && h.Refusal == nil:
 		return
@@ -177,7 +180,7 @@ func (a *arena) inFlight(mark int) {
 // nothingStrays waits until there are but the processes, descriptors and
 // files of the supervisor that there should be. The clients do not rest.
 func (a *arena) nothingStrays(what string) {
-	for end := time.Now().Add(patience / 2); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(lingering); ; time.Sleep(5 * time.Millisecond) {
 		c := a.census()
 		c.allFDs, c.gateFDs, c.gateGoroutines = 0, 0, 0
 		more := c.beyond(a.base)
