@@ -115,6 +115,7 @@ func do(what string) {
 		select {}
 	case "stop":
 		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		time.Sleep(time.Second) // another thread may get the signal, a little later
 	case "close":
 		for fd := 3; fd < 256; fd++ {
 			syscall.Close(fd)
@@ -156,12 +157,12 @@ func do(what string) {
 		}
 	case "hog":
 		for {
-			b := make([]byte, 8<<20)
+			b := make([]byte, 1<<20)
 			for i := 0; i < len(b); i += 4096 {
 				b[i] = 1
 			}
 			held = append(held, b)
-			time.Sleep(time.Millisecond)
+			time.Sleep(2 * time.Millisecond)
 		}
 	case "threads":
 		for range 50 {

@@ -74,8 +74,11 @@ var facts = []fault{
 		for range 3 {
 			p := a.next("")
 			mark := a.d.Log.Len()
+			temp := a.d.Temp(p.Bytes)
 			a.d.Remove("victim")
-			a.d.DropOld("victim", p)
+			if err := os.Rename(temp, a.d.Path("victim")); err != nil {
+				a.life.Fatalf("%v", err)
+			}
 			a.d.WaitLive(mark, "victim", p)
 			a.serves(p)
 		}
@@ -270,91 +273,4 @@ func (a *arena) leave(name string) {
 	if errs, code := a.d.Reload(); code != 0 && name == "victim" {
 		a.life.Errorf("reload: exit %d: %s", code, errs)
 	}
-}
-
-// conflicting are plugins that no single process could hold.
-func conflicting() map[string]e2e.Source {
-	const user = `package main
-
-import (
-	"io"
-	"net/http"
-
-	"torture.example/lib"
-)
-
-func init() { lib.Set(%q) }
-
-func Handler() (string, func(http.ResponseWriter, *http.Request)) {
-	return "/%s", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, lib.Get()) }
-}
-`
-	libs := map[string]string{
-		"lib1": "package lib\n\nvar state string\n\nfunc Set(s string) { state = s }\n\nfunc Get() string { return \"one: \" + state }\n",
-		"lib2": "package lib\n\nvar states []string\n\nvar Calls int\n\nfunc Set(s string) { states = append(states, s) }\n\nfunc Get() string { Calls++; return \"two: \" + states[0] }\n",
-	}
-	sources := make(map[string]e2e.Source)
-	for name, lib := range map[string]string{"user1": "lib1", "user2": "lib2"} {
-		sources[name] = e2e.Source{Dir: "main", Files: map[string]string{
-			// One module path for both, too.
-			"main/go.mod":      fmt.Sprintf("module torture.example/same\n\ngo 1.25\n\nrequire torture.example/lib v1.0.0\n\nreplace torture.example/lib => ../%s\n", lib),
-			"main/main.go":     fmt.Sprintf(user, name, name),
-			lib + "/go.mod":    "module torture.example/lib\n\ngo 1.25\n",
-			lib + "/lib.go":    libs[lib],
-			lib + "/unused.go": "package lib\n\n// " + name + "\n",
-		}}
-	}
-	return sources
-}
-
-// rudeClients do to the victim and to the gate what clients do: they stop in
-// the middle, send nonsense, do not read, pipeline, and leave.
-func (a *arena) rudeClients() {
-	var open []*e2e.Client
-	defer func() {
-		for _, c := range open {
-			c.Close()
-		}
-	}()
-	for range 40 {
-		c, err := e2e.Dial("tcp", a.d.Addr)
-		if err != nil {
-			a.life.Fatalf("connect: %v", err)
-		}
-		open = append(open, c)
-		const get = "GET /victim HTTP/1.1\r\nHost: h\r\n\r\n"
-		var raw string
-		switch a.rng.IntN(8) {
-		case 0: // leaves at once
-			c.Close()
-		case 1: // half a head
-			raw = get[:a.rng.IntN(len(get))]
-		case 2: // half a body
-			raw = "POST /victim HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf"
-		case 3: // nonsense
-			b := make([]byte, 1+a.rng.IntN(300))
-			for i := range b {
-				b[i] = byte(a.rng.Uint32())
-			}
-			raw = string(b)
-		case 4: // pipelined, and never read
-			raw = strings.Repeat(get, 50)
-		case 5: // a head without end
-			raw = "GET /victim HTTP/1.1\r\nX: " + strings.Repeat("x", 64<<10)
-		case 6: // a connection reset
-			c.Conn.(*net.TCPConn).SetLinger(0)
-			raw = get
-		case 7: // a wandering one that leaves under an answer
-			raw = get + strings.ReplaceAll(get, "victim", "calm") + get
-		}
-		if raw != "" {
-			c.SetDeadline(time.Now().Add(time.Second))
-			c.Write([]byte(raw)) // it may be gone already
-		}
-		if a.rng.IntN(3) == 0 {
-			c.Close()
-		}
-	}
-	a.may.victim = true
-	a.refresh() // with these on board
 }

@@ -10,7 +10,7 @@ import (
 // it is loaded, and before it is replaced.
 var misdeeds = concat(
 	deadly("a goroutine panics", "panic"),
-	deadly("concurrent writes to a map", "throw"),
+	racy(deadly("concurrent writes to a map", "throw")),
 	deadly("the stack overflows", "overflow"),
 	deadly("an unsafe write", "unsafe"),
 	deadly("the heap is overwritten", "corrupt"),
@@ -40,6 +40,17 @@ var misdeeds = concat(
 	loaded("SIGSTOP to itself", "stop"),
 	loaded("a flood of output", "flood"),
 )
+
+// hungry are misdeeds in an arena with a limit on memory.
+var hungry = deadly("memory without end", "hog")
+
+// racy is what the race detector would tell of.
+func racy(faults []fault) []fault {
+	if e2e.Race {
+		return nil
+	}
+	return faults
+}
 
 // deadly ends the cell while it serves.
 func deadly(name, what string) []fault {
