@@ -42,7 +42,7 @@ type Answer struct {
 }
 
 // answerWait bounds the wait for one answer.
-const answerWait = patience
+const answerWait = 30 * time.Second
 
 // Send writes a request's bytes.
 func (c *Client) Send(raw string) error {
