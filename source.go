@@ -18,21 +18,16 @@ import (
 // CellPackage is the cell's package in the module that LayOutCell writes.
 const CellPackage = "./cmd/plugserver-cell"
 
-// The files of the cell and of every room it imports, tests left out.
-//
-//go:embed cmd/plugserver-cell/main.go
-//go:embed internal/cell/cell.go internal/cell/contract.go internal/cell/output.go internal/cell/serve.go
-//go:embed internal/handover/conn.go internal/handover/doc.go internal/handover/message.go internal/handover/page.go
-//go:embed internal/handover/peer.go internal/handover/server.go
-//go:embed internal/link/link.go internal/link/protocol.go
-//go:embed internal/refusal/build.go internal/refusal/contract.go internal/refusal/file.go
-//go:embed internal/refusal/plugin.go internal/refusal/refusal.go
-//go:embed internal/routes/routes.go
-//go:embed internal/wire/wire.go
-var cellSource embed.FS
+// OldestGo is the oldest Go release that builds a cell. The cell and the rooms
+// that it imports keep to its language and library.
+const OldestGo = "go1.23.0"
 
-// CellSource returns the cell's source, by path in this module.
-func CellSource() fs.FS { return cellSource }
+// The files of the cell and of every room it imports. Their tests come along,
+// for go:embed leaves nothing out; walk does.
+//
+//go:embed cmd/plugserver-cell/main.go internal/cell/*.go internal/handover/*.go internal/link/*.go
+//go:embed internal/refusal/*.go internal/routes/*.go internal/wire/*.go
+var cellSource embed.FS
 
 // CellDigest identifies the cell's source, in 16 hex digits.
 func CellDigest() string {
@@ -81,9 +76,10 @@ func init() { keep(&source) }
 func keep(*[8]byte) {}
 `
 
+// walk visits the files that a cell is built from, by their paths in this module.
 func walk(visit func(path string, text []byte) error) error {
 	return fs.WalkDir(cellSource, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		text, err := cellSource.ReadFile(path)

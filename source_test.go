@@ -3,7 +3,6 @@ package plugserver
 import (
 	"bytes"
 	"encoding/json"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,23 +11,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/andrestc/go-plugserver/internal/cell"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/link"
 )
 
 // releases are the Go releases, besides the one that runs the tests, that a
 // cell is built and tested with. Go fetches those that it does not have.
-var releases = []string{"go" + cell.OldestGo, "go1.24.10", "go1.25.4"}
+var releases = []string{OldestGo, "go1.24.10", "go1.25.4"}
 
 // The embedded source is all that the cell is built from, and no more.
 func TestCellSourceIsComplete(t *testing.T) {
 	var have []string
-	err := fs.WalkDir(CellSource(), ".", func(path string, d fs.DirEntry, err error) error {
-		if !d.IsDir() {
-			have = append(have, path)
-		}
-		return err
+	err := walk(func(path string, _ []byte) error {
+		have = append(have, path)
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)

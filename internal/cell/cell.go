@@ -28,10 +28,6 @@ import (
 	"github.com/andrestc/go-plugserver/internal/routes"
 )
 
-// OldestGo is the oldest Go release that builds a cell. This package and all
-// that it imports keep to its language and library.
-const OldestGo = "1.23.0"
-
 const (
 	// gateWait is how long a connection waits for a new gate when the old
 	// one has died.

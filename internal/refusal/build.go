@@ -91,6 +91,14 @@ func NoRelease(want string, have []string, network bool, cause string) *Error {
 	return e
 }
 
+// TooOld says that there are no cells for plugins of the release have.
+func TooOld(have, oldest string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("built by %s, and there are cells from %s on", quote(have), oldest),
+		Mend:   "build it by a later Go release",
+	}
+}
+
 // NoCompiler says that the C compiler cc, which plugins and cells need, is
 // missing.
 func NoCompiler(cc string) *Error {
@@ -103,9 +111,13 @@ func NoCompiler(cc string) *Error {
 // NoProfile refuses to build a cell for a plugin whose profile (-pgo), which
 // decides what the standard library looks like, is not here.
 func NoProfile(path string, cause error) *Error {
+	mend := "copy the profile there"
+	if !strings.HasPrefix(path, "/") { // -trimpath leaves the name alone
+		mend = "build the plugin without -trimpath, for the profile's whole path to be known"
+	}
 	return &Error{
 		Reason: fmt.Sprintf("built with the profile %s, which cannot be read here: %s", quote(path), errnoText(cause)),
-		Mend:   "copy the profile there, or build the plugin with -pgo=off",
+		Mend:   mend + ", or build the plugin with -pgo=off",
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/version"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,9 @@ func (b *Builder) BuildCell(ctx context.Context, plugin *elfplug.Info, dir strin
 		progress = func(string) {}
 	}
 	release := elfplug.Release(plugin.GoVersion)
+	if version.IsValid(release) && version.Compare(release, plugserver.OldestGo) < 0 {
+		return "", refusal.TooOld(release, plugserver.OldestGo)
+	}
 	s, err := b.enter(ctx)
 	if err != nil {
 		return "", err

@@ -1,14 +1,17 @@
 package toolchain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -218,14 +221,26 @@ func copyFolder(src Source, to string) error {
 	return err
 }
 
+// copySource copies a regular file. It waits for no writer of a named pipe that
+// took the file's place.
 func copySource(from, to string) error {
-	b, err := os.ReadFile(from)
-	if err == nil {
-		if err = os.MkdirAll(filepath.Dir(to), 0o700); err == nil {
-			err = os.WriteFile(to, b, 0o600)
-		}
-	}
+	in, err := os.OpenFile(from, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
+		return fmt.Errorf("copy source: %w", err)
+	}
+	defer in.Close()
+	if info, err := in.Stat(); err != nil || !info.Mode().IsRegular() {
+		return fmt.Errorf("copy source %q: %w", from, cmp.Or(err, errors.New("no regular file")))
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return fmt.Errorf("copy source: %w", err)
+	}
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("copy source: %w", err)
+	}
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Close()); err != nil {
 		return fmt.Errorf("copy source: %w", err)
 	}
 	return nil
