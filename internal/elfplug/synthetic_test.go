@@ -202,6 +202,39 @@ func variants() map[string][]byte {
 	return out
 }
 
+// goodCell is a program that loads plugins, in small.
+func goodCell() synthetic {
+	s := goodPlugin()
+	s.kind, s.interp = elf.ET_DYN, true
+	s.objects = append(s.objects, sourceSymbol, protocolSymbol+"s")
+	return s
+}
+
+// A cell's variables are found by their whole name, and have their size.
+func TestCellVariables(t *testing.T) {
+	s := goodCell()
+	read := func() *Info {
+		b := s.bytes()
+		im, err := outline(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := im.cell()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	// A synthetic file's variables lie on its head and are of 8 bytes.
+	if info := read(); info.Protocol != 0 || !strings.HasPrefix(info.Source, "7f454c46") || len(info.Source) != 16 {
+		t.Errorf("protocol %d, source %q", info.Protocol, info.Source)
+	}
+	s.objects = append(s.objects, protocolSymbol)
+	if info := read(); info.Protocol != 0 {
+		t.Errorf("protocol %d of 8 bytes", info.Protocol)
+	}
+}
+
 // FuzzInspect holds for any bytes: no panic, an incomplete file is refused as
 // such, whatever is refused is a refusal in one printable line, and whatever
 // is accepted can be compared.
@@ -212,6 +245,7 @@ func FuzzInspect(f *testing.F) {
 	for _, c := range refusedFiles() {
 		f.Add(c.file)
 	}
+	f.Add(goodCell().bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		complete, need, err := Complete(bytes.NewReader(b), int64(len(b)))
 		if err != nil {
@@ -219,6 +253,11 @@ func FuzzInspect(f *testing.F) {
 		}
 		if need < 0 {
 			t.Fatalf("need = %d", need)
+		}
+		if im, err := outline(bytes.NewReader(b), int64(len(b))); err == nil {
+			if info, err := im.cell(); err == nil && len(info.PkgHashes) == 0 {
+				t.Fatalf("inspected without essentials: %+v", info)
+			}
 		}
 		info, err := inspectBytes(b)
 		if err != nil {

@@ -49,8 +49,11 @@ func (w *work) complain(lines []string) error {
 		}
 		said = append(said, line)
 	}
-	if first > 0 {
+	switch {
+	case first > 0:
 		said = said[first:]
+	case len(said) == 0:
+		said = []string{"go build failed and did not say why"}
 	}
 	all := strings.Join(said, "\n")
 	switch {
