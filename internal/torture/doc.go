@@ -5,5 +5,6 @@
 // refused; of the hurt one's no more fail than were in flight; afterwards no
 // process, descriptor, goroutine or file of the store is left over.
 //
-// All of it is tests: see make torture.
+// All of it is tests: see make torture. Making a system call fail takes
+// ptrace(2); TORTURE_PTRACE=off in the environment leaves that out, and says so.
 package torture

@@ -94,8 +94,9 @@ func loaded(name, what string) []fault {
 		e := a.d.WaitLogFrom(mark, "the verdict", func(e e2e.Entry) bool {
 			return e.Get("handler") == "victim" && (e.Get("event") == "refused" || e.Get("event") == "live")
 		})
-		if what == "flood" {
-			a.may.victim = true // and it serves
+		if what == "flood" && e.Get("event") == "live" {
+			// Unless it took too long. It serves.
+			a.may.victim = true
 			a.gone(pid)
 			return
 		}
