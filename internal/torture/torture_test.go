@@ -32,7 +32,8 @@ func TestTorture(t *testing.T) {
 		t.Fatal(err)
 	}
 	lanes := map[string][]fault{
-		"processes": concat(signals, syscalls),
+		"processes": signals,
+		"syscalls":  syscalls,
 		"plugins":   misdeeds,
 		"files":     concat(facts, mutations),
 	}
