@@ -104,8 +104,9 @@ const (
 	// owes pingsOwed answers.
 	pingEvery = 5 * time.Second
 	pingsOwed = 3
-	// deafWait is how long a child that has closed its link has to exit.
-	deafWait = 2 * time.Second
+	// deafWait is how long a child that has closed its link, the last thing that
+	// it does, has to exit. Requests for it wait meanwhile.
+	deafWait = 300 * time.Millisecond
 	// restartMin and restartMax bound the pause before a cell that died is
 	// started again; the first restart comes at once. A cell that lived for
 	// restartReset starts the count anew.

@@ -139,12 +139,6 @@ func do(what string) {
 		if err := c.Start(); err != nil {
 			panic(err)
 		}
-	case "session":
-		c := exec.Command("/bin/sleep", "1000")
-		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		if err := c.Start(); err != nil {
-			panic(err)
-		}
 	case "flood":
 		for i := range 20000 {
 			fmt.Println("out", i)

@@ -29,7 +29,6 @@ var misdeeds = concat(
 	harmless("fifty locked threads", "threads"),
 	harmless("processors kept busy", "spin"),
 	harmless("a process left behind", "child"),
-	harmless("a daemon left behind", "session"),
 	loaded("runtime.Goexit", "goexit"),
 	loaded("a panic", "panic"),
 	loaded("os.Exit", "exit"),
