@@ -41,7 +41,6 @@ func BenchmarkThousand(b *testing.B) {
 	for _, size := range []int{1, 50} {
 		b.Run(fmt.Sprintf("%d in a cell", size), func(b *testing.B) {
 			dir := NewDir(b)
-			defer os.RemoveAll(dir) // 16 GB
 			var conf strings.Builder
 			for n := range handlers {
 				name, content := twin(b, n)
@@ -102,6 +101,10 @@ func BenchmarkThousand(b *testing.B) {
 			}
 			b.Logf("%d handlers in %d cells: all live after %v, in place after %v; cells Pss %d MiB, private %d MiB; supervisor %d MiB, gate %d MiB",
 				handlers, len(cells), live.Round(100*time.Millisecond), gathered.Round(100*time.Millisecond), pss>>20, private>>20, supervisor>>20, gate>>20)
+			d.Stop()
+			if err := os.RemoveAll(dir); err != nil { // 16 GB
+				b.Error(err)
+			}
 			b.ReportMetric(live.Seconds(), "s-to-live")
 			b.ReportMetric(float64(pss)/(1<<20), "MiB")
 			b.ReportMetric(0, "ns/op")
