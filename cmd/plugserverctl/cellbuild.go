@@ -91,8 +91,7 @@ func builderFlags(flags *flag.FlagSet) func() (*toolchain.Builder, error) {
 	return func() (*toolchain.Builder, error) {
 		cache, err := os.UserCacheDir()
 		if err != nil {
-			cache = os.TempDir() // no HOME: of a user of its own
-			cache = filepath.Join(cache, fmt.Sprintf("plugserverctl-%d", os.Getuid()))
+			return nil, fmt.Errorf("find a folder to build in: %w", err)
 		}
 		return toolchain.New(toolchain.Config{
 			GOROOTs: goroots, Cache: filepath.Join(cache, "plugserver"), Inherit: true, Network: network, Root: true, Timeout: *limit,

@@ -1,7 +1,6 @@
 package toolchain
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"go/version"
@@ -120,7 +119,7 @@ func (b *Builder) find(ctx context.Context, release string, progress func(string
 	if len(fit) > 0 {
 		return fit, nil
 	}
-	newest := slices.MaxFunc(all, func(a, b Toolchain) int { return cmp.Or(version.Compare(a.Release, b.Release), -1) })
+	newest := slices.MaxFunc(all, func(a, b Toolchain) int { return version.Compare(a.Release, b.Release) })
 	cause := "it is no release"
 	if version.IsValid(release) {
 		if b.cfg.Network {

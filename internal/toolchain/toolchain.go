@@ -100,25 +100,14 @@ func (b *Builder) open(ctx context.Context) (*shed, error) {
 		return nil, err
 	}
 	locked := make(chan error, 1)
-	go func() { // ends with the other process's build, wanted or not
-		var err error
-		for {
-			if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != syscall.EINTR {
-				break
-			}
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-		default:
-		}
-		locked <- err
-	}()
+	go func() { locked <- lock(f) }() // ends with the other process's build
 	select {
 	case err = <-locked:
 	case <-ctx.Done():
-	}
-	if ctx.Err() != nil {
+		go func() {
+			<-locked
+			f.Close()
+		}()
 		return nil, ctx.Err()
 	}
 	s := &shed{filepath.Join(b.cfg.Cache, "scratch"), f}
@@ -133,6 +122,16 @@ func (b *Builder) open(ctx context.Context) (*shed, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// lock waits until no other process has the file locked (flock(2)).
+func lock(f *os.File) error {
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		if err != syscall.EINTR {
+			return os.NewSyscallError("flock", err)
+		}
+	}
 }
 
 // leave deletes the scratch folder and lets the next build begin.
