@@ -20,18 +20,22 @@ import (
 // packages are what a root holds beyond Debian's essential packages.
 const packages = "systemd,systemd-sysv,dbus,curl"
 
+// compiler is what a root in which is built holds beyond those.
+const compiler = ",gcc,libc6-dev"
+
 // box is a booted Debian: a throw-away layer over a cached root, with a PID 1,
 // a network and a journal of its own.
 type box struct {
 	t      *testing.T
 	suite  string
+	builds bool   // it has Go and gcc
 	root   string // as the host sees it
 	leader int    // its PID 1, as the host sees it
 	nspawn *exec.Cmd
 }
 
 // root returns a cached Debian, which nobody may write to.
-func root(t *testing.T, suite string) string {
+func root(t *testing.T, suite, packages string) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -68,14 +72,18 @@ func host(t *testing.T, args ...string) string {
 }
 
 // boot returns once the box has booted. It ends with the test.
-func boot(t *testing.T, suite string) *box {
+func boot(t *testing.T, suite string, builds bool) *box {
 	t.Helper()
-	lower := root(t, suite)
+	has := packages
+	if builds {
+		has += compiler
+	}
+	lower := root(t, suite, has)
 	work, err := os.MkdirTemp("", "plugserver-"+suite+"-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &box{t: t, suite: suite, root: filepath.Join(work, "root")}
+	b := &box{t: t, suite: suite, builds: builds, root: filepath.Join(work, "root")}
 	t.Cleanup(func() { os.RemoveAll(work) })
 	for _, dir := range []string{"root", "upper", "work"} {
 		if err := os.Mkdir(filepath.Join(work, dir), 0o755); err != nil {
@@ -211,13 +219,26 @@ func (b *box) put(t *testing.T, from, name string) string {
 	return "/root/" + name
 }
 
+// write writes a file in the box, for all to read.
+func (b *box) write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(b.root, path), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // eventually waits until ok; nothing announces what it is used for.
 func eventually(t *testing.T, what string, ok func() bool) time.Duration {
 	t.Helper()
+	return within(t, 30*time.Second, what, ok)
+}
+
+func within(t *testing.T, limit time.Duration, what string, ok func() bool) time.Duration {
+	t.Helper()
 	began := time.Now()
 	for !ok() {
-		if time.Since(began) > 30*time.Second {
-			t.Fatalf("not within 30s: %s", what)
+		if time.Since(began) > limit {
+			t.Fatalf("not within %v: %s", limit, what)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
