@@ -125,8 +125,9 @@ func (c census) beyond(base census) (more []string) {
 	return append(more, c.strays...)
 }
 
-// least takes a census some times and returns the least of each number: what
-// is on its way out does not count.
+// least takes a census some times and returns the least number of descriptors:
+// what is on its way out does not count. Of goroutines it returns the most, for
+// those that answer the census itself come and go.
 func (a *arena) least(times int) census {
 	c := a.census()
 	for range times {
@@ -135,8 +136,8 @@ func (a *arena) least(times int) census {
 		c.supervisorFDs = min(c.supervisorFDs, o.supervisorFDs)
 		c.gateFDs = min(c.gateFDs, o.gateFDs)
 		c.allFDs = min(c.allFDs, o.allFDs)
-		c.supervisorGoroutines = min(c.supervisorGoroutines, o.supervisorGoroutines)
-		c.gateGoroutines = min(c.gateGoroutines, o.gateGoroutines)
+		c.supervisorGoroutines = max(c.supervisorGoroutines, o.supervisorGoroutines)
+		c.gateGoroutines = max(c.gateGoroutines, o.gateGoroutines)
 	}
 	return c
 }
