@@ -72,7 +72,7 @@ const elsewhere = "build the cell where there is one with plugserverctl cell bui
 func NoToolchain() *Error {
 	return &Error{
 		Reason: "no Go toolchain was found",
-		Mend:   "apt install golang-go gcc libc6-dev, or name one: " + goroot + "; or " + elsewhere,
+		Mend:   "apt install golang-go gcc libc6-dev, and let the service run it (building.conf among the package's examples); or name one: " + goroot + "; or " + elsewhere,
 	}
 }
 

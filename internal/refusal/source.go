@@ -84,7 +84,7 @@ func TreeTooLarge(limit int64) *Error {
 func SourceOff(path string) *Error {
 	return &Error{
 		Reason: "source is not compiled: --build is off",
-		Mend: "set PLUGSERVER_BUILD=auto in /etc/default/plugserverd and restart plugserverd, or build it yourself: plugserverctl install " +
+		Mend: "set PLUGSERVER_BUILD=auto in /etc/default/plugserverd, let the service run Go (building.conf among the package's examples), and restart plugserverd; or build it yourself: plugserverctl install " +
 			shellWord(path),
 	}
 }

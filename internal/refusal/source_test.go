@@ -30,7 +30,7 @@ func TestSourceRefusalsTellReasonAndMend(t *testing.T) {
 		{TreeTooDeep(32), "folder has folders in it more than 32 deep", smaller},
 		{TreeTooLarge(256 << 20), "folder has more than 256 MiB of files in it", smaller},
 		{SourceOff("/h/a b.go"), "source is not compiled: --build is off",
-			"set PLUGSERVER_BUILD=auto in /etc/default/plugserverd and restart plugserverd, or build it yourself: plugserverctl install '/h/a b.go'"},
+			"set PLUGSERVER_BUILD=auto in /etc/default/plugserverd, let the service run Go (building.conf among the package's examples), and restart plugserverd; or build it yourself: plugserverctl install '/h/a b.go'"},
 		{SourceAsRoot("/h/a"), "source is never compiled as root",
 			"run plugserverd as a user of its own, as its package does; or build it yourself: plugserverctl install /h/a"},
 		{BadName("-x.go"), `file name "-x.go" cannot name a handler`, "rename it: a letter or digit, then at most 99 of letters, digits, '.', '_' and '-', then .go"},

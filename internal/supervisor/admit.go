@@ -159,6 +159,15 @@ func (s *Supervisor) buildCell(ctx context.Context, a *admission, refused *refus
 		return cells.Cell{}, refused
 	}
 	s.long(a, "building a cell for "+elfplug.Release(a.info.GoVersion))
+	select {
+	case s.builds <- struct{}{}:
+		defer func() { <-s.builds }()
+	case <-ctx.Done():
+		return cells.Cell{}, ctx.Err()
+	}
+	if cell, refused := s.cfg.Cells.Choose(a.info); refused == nil {
+		return cell, nil // built meanwhile, for another
+	}
 	dir, err := s.scratch()
 	if err != nil {
 		return cells.Cell{}, fmt.Errorf("build a cell: %w", err)

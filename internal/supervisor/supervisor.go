@@ -11,89 +11,22 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/link"
-	"github.com/andrestc/go-plugserver/internal/proc"
 	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/andrestc/go-plugserver/internal/toolchain"
 	"github.com/sirupsen/logrus"
 )
 
-// Config is what the supervisor is given.
-type Config struct {
-	Handlers     string // the watched directory
-	Store        string // the store's directory
-	Cells        *cells.Catalogue
-	Builder      *toolchain.Builder // Configure replaces it
-	BuildCells   bool               // for plugins that no cell loads
-	BuildSource  bool
-	Scratch      string        // a directory for what is being built
-	Gate         []string      // the gate's command line
-	Listeners    []*os.File    // listening sockets; the caller keeps them open
-	Addresses    []string      // theirs, for status
-	Limits       link.Limits   // for every client
-	StartTimeout time.Duration // for a handler to become ready
-	DrainTimeout time.Duration // for requests to end when their cell does
-	MaxSize      int64         // of a handler's file, in bytes
-	CrashLimit   int           // crashes within CrashWindow after which a version is given up; 0 = never
-	CrashWindow  time.Duration
-	Version      string
-	Log          *logrus.Logger
-	// Settings are the operator's for a handler; Configure replaces them.
-	Settings func(handler string) Settings
-	// Now ends the service at once when it is closed.
-	Now <-chan struct{}
-	// Report is called with every change of what there is to report, by the
-	// goroutine of Run: it must not block.
-	Report func(Report)
-}
-
-// Settings are what an operator has set for one handler.
-type Settings struct {
-	Limits proc.Limits
-	Group  string // handlers of one group share a cell; "" for none
-}
-
-// Report says in numbers how the service stands.
-type Report struct {
-	Live, Refused, Crashed int
-	Trying                 int // handlers whose newest file is being tried
-	Ending                 int // processes that end what they began
-	Problem                string
-}
-
-// String is a line for systemctl status.
-func (r Report) String() string {
-	plural := "handlers"
-	if r.Live == 1 {
-		plural = "handler"
-	}
-	text := fmt.Sprintf("%d %s live", r.Live, plural)
-	for _, more := range []struct {
-		n    int
-		what string
-	}{{r.Refused, "refused"}, {r.Crashed, "crashed"}, {r.Trying, "being tried"}, {r.Ending, "ending"}} {
-		if more.n > 0 {
-			text += fmt.Sprintf(", %d %s", more.n, more.what)
-		}
-	}
-	if r.Problem != "" {
-		text += "; " + r.Problem
-	}
-	return text
-}
-
 const (
 	sourceTime  = 100 * time.Millisecond // source at rest for so long is compiled
 	quietTime   = 25 * time.Millisecond  // a file at rest for so long is settled
 	stalledTime = 2 * time.Second        // a part of a file at rest for so long is refused
-	goneTime    = 50 * time.Millisecond  // a file missed for so long is gone
+	goneTime    = 200 * time.Millisecond  // a file missed for so long is gone
 
 	// startSlots bounds the cells that start at the same time, so that a
 	// thousand handlers do not all miss their deadline together.
@@ -138,6 +71,7 @@ type Supervisor struct {
 	ready  chan struct{}   // closed once all that was there at start was tried
 	done   chan struct{}   // closed when Run returns
 	admits chan struct{}   // slots of the goroutines that admit files
+	builds chan struct{}   // the slot of the one who builds a cell
 	save   chan unsaved
 	saved  atomic.Int64 // the number of the history on disk
 	// builder is replaced as a whole.
@@ -244,6 +178,7 @@ func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
 		ready:    make(chan struct{}),
 		done:     make(chan struct{}),
 		admits:   make(chan struct{}, 2),
+		builds:   make(chan struct{}, 1),
 		save:     make(chan unsaved, 1),
 		since:    time.Now(),
 		handlers: make(map[string]*handler),
@@ -451,145 +386,6 @@ func (s *Supervisor) killAll() (n int) {
 // descriptors or memory is tried again.
 func (s *Supervisor) later(f func()) {
 	time.AfterFunc(restartMin, func() { s.post(f) })
-}
-
-// Configure puts settings in force, and the builder: a handler for which they
-// have changed gets a new cell. Where problem is not nil, those before stay.
-func (s *Supervisor) Configure(settings func(handler string) Settings, builder *toolchain.Builder, problem error) {
-	s.post(func() {
-		s.misconfigured = ""
-		if problem != nil {
-			s.misconfigured = oneLine(problem)
-			s.log.WithError(problem).Error("settings are refused: those before stay in force")
-			return
-		}
-		s.settings, s.regroup = settings, true
-		s.builder.Store(builder)
-		for _, h := range s.handlers {
-			s.renew(h)
-		}
-	})
-}
-
-// renew gives a handler a new cell where its settings are not those that its
-// cell was started with.
-func (s *Supervisor) renew(h *handler) {
-	if h.live == nil || h.live.dead() || h.next != nil {
-		return
-	}
-	want := s.settings(h.name)
-	moved := h.live.group != nil && h.live.group.name != want.Group
-	if moved || h.live.settings.Limits != want.Limits {
-		s.startAgain(h)
-	}
-}
-
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
-
-// saveHistory is the goroutine that writes the newest history to disk. What
-// cannot be written is tried again.
-func (s *Supervisor) saveHistory(done chan<- struct{}) {
-	defer close(done)
-	for h := range s.save {
-		for err := s.store.SaveHistory(h.history); err != nil; err = s.store.SaveHistory(h.history) {
-			s.log.WithError(err).Error("history cannot be saved")
-			select {
-			case newer, ok := <-s.save:
-				if !ok {
-					return
-				}
-				h = newer
-			case <-time.After(saveAgain):
-			}
-		}
-		s.saved.Store(h.number)
-		select {
-		case s.events <- func() {}: // there may be garbage
-		default: // the next event will do
-		}
-	}
-}
-
-// unsaved is a history to be written.
-type unsaved struct {
-	history store.History
-	number  int64
-}
-
-// changed publishes the history to the goroutine that saves it; only the
-// newest counts.
-func (s *Supervisor) changed() {
-	s.garbage = true
-	copied := make(store.History, len(s.history))
-	for name, r := range s.history {
-		copied[name] = r
-	}
-	select {
-	case <-s.save:
-	default:
-	}
-	s.changes++
-	s.save <- unsaved{copied, s.changes}
-}
-
-// collectGarbage deletes the copies that no cell has and no history names,
-// neither the one on disk.
-func (s *Supervisor) collectGarbage() {
-	if !s.garbage || s.admitting+s.building > 0 || s.saved.Load() != s.changes {
-		return
-	}
-	s.garbage = false
-	keep := make(map[string]bool)
-	for _, c := range s.cells {
-		for _, st := range c.seats {
-			keep[st.version.Sum] = true
-		}
-	}
-	for _, h := range s.handlers {
-		for _, st := range []*seat{h.live, h.next} {
-			if st != nil {
-				keep[st.version.Sum] = true
-			}
-		}
-	}
-	for _, r := range s.history {
-		for _, v := range r.Versions {
-			keep[v.Sum] = true
-		}
-	}
-	if err := s.store.Keep(keep); err != nil {
-		s.log.WithError(err).Warn("store cannot be cleaned")
-	}
-}
-
-// sweepCells deletes the cells that came by themselves and that no version in
-// the store needs.
-func (s *Supervisor) sweepCells() {
-	if s.stopping || s.admitting+s.building > 0 {
-		return
-	}
-	go func() {
-		var plugins []*elfplug.Info
-		versions, err := s.store.List()
-		if err != nil {
-			s.log.WithError(err).Warn("cells cannot be cleaned")
-			return
-		}
-		for _, v := range versions {
-			info, err := elfplug.InspectFile(v.Path)
-			if err != nil {
-				return // whatever it is, nothing is deleted for it
-			}
-			plugins = append(plugins, info)
-		}
-		deleted, err := s.cfg.Cells.Keep(plugins, sweepEvery)
-		if err != nil {
-			s.log.WithError(err).Warn("cells cannot be cleaned")
-		}
-		for _, name := range deleted {
-			s.log.Infof("deleted cell %s: no version needs it", name)
-		}
-	}()
 }
 
 var errStopped = errors.New("plugserverd is stopping")

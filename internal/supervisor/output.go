@@ -1,0 +1,69 @@
+package supervisor
+
+import (
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/sirupsen/logrus"
+)
+
+// mayLog reports whether one more record of a cell may be logged. Its own
+// goroutines call it, and those that read the cell's output.
+func (s *Supervisor) mayLog(c *cell) bool {
+	ok, dropped := c.logs.take(time.Now())
+	s.tellDropped(c, dropped)
+	return ok
+}
+
+func (s *Supervisor) tellDropped(c *cell, n int) {
+	if n > 0 {
+		s.log.WithField("handler", c.name).Warnf("%d log records of %s were dropped: it may write %d a second", n, c.name, logRate)
+	}
+}
+
+// record logs what a cell has logged.
+func (s *Supervisor) record(c *cell, m link.Message) {
+	if !s.mayLog(c) {
+		return
+	}
+	level, err := logrus.ParseLevel(m.Level)
+	if err != nil || level < logrus.ErrorLevel {
+		level = logrus.ErrorLevel // a handler's panic is not ours
+	}
+	fields := s.fields(c)
+	for _, st := range c.seats {
+		if st.name == m.Name {
+			fields = s.seatFields(st)
+		}
+	}
+	for k, v := range m.Fields {
+		if _, ours := fields[k]; ours || reserved[k] {
+			k = "attr_" + k // a handler does not speak for the supervisor
+		}
+		fields[k] = v
+	}
+	s.log.WithFields(fields).Log(level, m.Text)
+}
+
+// reserved are the fields by which an operator knows an event.
+var reserved = map[string]bool{"event": true, "reason": true, "mend": true, "patterns": true, "error": true, "frames": true, "status": true}
+
+func (s *Supervisor) fields(c *cell) logrus.Fields {
+	f := logrus.Fields{"handler": c.name}
+	if c.group == nil {
+		f["version"] = c.seats[0].version.Short()
+	} else {
+		f["group"] = c.name
+	}
+	if c.child != nil {
+		f["pid"] = c.child.PID
+	}
+	return f
+}
+
+// seatFields are those of one handler of a cell.
+func (s *Supervisor) seatFields(st *seat) logrus.Fields {
+	f := s.fields(st.cell)
+	f["handler"], f["version"] = st.name, st.version.Short()
+	return f
+}
