@@ -124,6 +124,7 @@ type Conn struct {
 	mu     sync.Mutex // guards the rest
 	queue  []Message
 	closed bool
+	err    error // that ended the writer
 }
 
 // New returns the link over f's socket and closes f.
@@ -168,6 +169,9 @@ func (c *Conn) write() {
 		c.mu.Unlock()
 		for i, m := range queue {
 			if err := c.writeOne(m); err != nil {
+				c.mu.Lock()
+				c.err = err
+				c.mu.Unlock()
 				for _, m := range queue[i+1:] {
 					closeFiles(m.FDs)
 				}
@@ -180,6 +184,13 @@ func (c *Conn) write() {
 			return
 		}
 	}
+}
+
+// Err returns the error that has ended the sending, nil if none has.
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
 }
 
 // end gives up what is queued.

@@ -44,6 +44,7 @@ type cell struct {
 	state    state
 	child    *proc.Child // nil before it runs
 	gone     bool        // its process was reaped
+	cut      bool        // its link broke for want of memory or descriptors: it is not to blame
 	began    time.Time
 	binary   cells.Cell // that it runs; zero until it is chosen
 	patterns []string   // of all seats
@@ -193,6 +194,9 @@ func (s *Supervisor) start(c *cell) {
 		for {
 			m, err := child.Link.Recv()
 			if err != nil {
+				if refusal.Passing(err) || refusal.Passing(child.Link.Err()) {
+					s.post(func() { c.cut = true })
+				}
 				break
 			}
 			s.post(func() { s.heard(c, m) })

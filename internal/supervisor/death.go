@@ -138,6 +138,10 @@ func (s *Supervisor) crashed(c *cell) {
 		h.crashes = 0
 	}
 	h.since = time.Now()
+	if c.cut {
+		s.restartLater(h)
+		return
+	}
 	s.failedAgain(h, died(c))
 }
 

@@ -312,7 +312,13 @@ func (s *Supervisor) claim(c *seat) {
 // and may have again once they have been tried.
 func (s *Supervisor) undecidedClaims() (claims []plan.Claimant) {
 	if s.snapshot == nil {
-		return nil
+		// Not looked yet, or in vain: then the store's versions are tried.
+		for name, record := range s.history {
+			if h := s.handlers[name]; s.scanned == 0 || h != nil && h.live == nil && h.next != nil {
+				claims = append(claims, plan.Claimant{Name: name, Patterns: record.Patterns, Seniority: record.Seq})
+			}
+		}
+		return claims
 	}
 	for _, f := range s.snapshot.Files {
 		record, ok := s.history[f.Name]

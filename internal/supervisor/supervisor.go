@@ -26,7 +26,7 @@ const (
 	sourceTime  = 100 * time.Millisecond // source at rest for so long is compiled
 	quietTime   = 25 * time.Millisecond  // a file at rest for so long is settled
 	stalledTime = 2 * time.Second        // a part of a file at rest for so long is refused
-	goneTime    = 200 * time.Millisecond  // a file missed for so long is gone
+	goneTime    = 200 * time.Millisecond // a file missed for so long is gone
 
 	// startSlots bounds the cells that start at the same time, so that a
 	// thousand handlers do not all miss their deadline together.
