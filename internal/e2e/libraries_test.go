@@ -5,11 +5,7 @@ import (
 	"testing"
 )
 
-// Two handlers that use different versions of one library, with its state,
-// and two whose modules have the same path: plugins that no single process
-// could hold.
-func TestConflictingModules(t *testing.T) {
-	const user = `package main
+const libraryUser = `package main
 
 import (
 	"io"
@@ -24,34 +20,38 @@ func Handler() (string, func(http.ResponseWriter, *http.Request)) {
 	return "/%s", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, lib.Get()) }
 }
 `
-	libraries := map[string]string{
-		"lib1/go.mod": "module e2e.example/lib\n\ngo 1.25\n",
-		"lib1/lib.go": "package lib\n\nvar state string\n\nfunc Set(s string) { state = s }\n\nfunc Get() string { return \"one: \" + state }\n",
-		"lib2/go.mod": "module e2e.example/lib\n\ngo 1.25\n",
+
+// librarySource is a handler that uses one of two versions of a library, with
+// its state: "lib1" or "lib2".
+func librarySource(name, lib string) Source {
+	return Source{Dir: "main", Files: map[string]string{
+		"main/go.mod":  fmt.Sprintf("module e2e.example/%s\n\ngo 1.24\n\nrequire e2e.example/lib v1.0.0\n\nreplace e2e.example/lib => ../%s\n", name, lib),
+		"main/main.go": fmt.Sprintf(libraryUser, name, name),
+		"lib1/go.mod":  "module e2e.example/lib\n\ngo 1.24\n",
+		"lib1/lib.go":  "package lib\n\nvar state string\n\nfunc Set(s string) { state = s }\n\nfunc Get() string { return \"one: \" + state }\n",
+		"lib2/go.mod":  "module e2e.example/lib\n\ngo 1.24\n",
 		// Other variables under the same exported functions, and more of them.
 		"lib2/lib.go": "package lib\n\nvar states []string\n\nvar Calls int\n\nfunc Set(s string) { states = append(states, s) }\n\nfunc Get() string { Calls++; return \"two: \" + states[0] }\n",
-	}
-	source := func(name, lib string) Source {
-		files := map[string]string{
-			"main/go.mod":  fmt.Sprintf("module e2e.example/%s\n\ngo 1.25\n\nrequire e2e.example/lib v1.0.0\n\nreplace e2e.example/lib => ../%s\n", name, lib),
-			"main/main.go": fmt.Sprintf(user, name, name),
-		}
-		for k, v := range libraries {
-			files[k] = v
-		}
-		return Source{Files: files, Dir: "main"}
-	}
-	same := func(name string) Source {
-		return Source{Files: map[string]string{
-			"go.mod":     "module e2e.example/same\n\ngo 1.25\n",
-			"main.go":    "package main\n\nimport (\n\t\"io\"\n\t\"net/http\"\n\n\t\"e2e.example/same/in\"\n)\n\nfunc Handler() (string, func(http.ResponseWriter, *http.Request)) {\n\treturn in.Pattern, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, in.Pattern) }\n}\n",
-			"in/in.go":   fmt.Sprintf("package in\n\nvar Pattern = \"/%s\"\n", name),
-			"unused.txt": name,
-		}}
-	}
+	}}
+}
+
+// myPlugin is a handler of a module whose path others have, too.
+func myPlugin(name string) Source {
+	return Source{Files: map[string]string{
+		"go.mod":     "module myplugin\n\ngo 1.24\n",
+		"main.go":    "package main\n\nimport (\n\t\"io\"\n\t\"net/http\"\n\n\t\"myplugin/in\"\n)\n\nfunc Handler() (string, func(http.ResponseWriter, *http.Request)) {\n\treturn in.Pattern, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, in.Pattern) }\n}\n",
+		"in/in.go":   fmt.Sprintf("package in\n\nvar Pattern = \"/%s\"\n", name),
+		"unused.txt": name,
+	}}
+}
+
+// Two handlers that use different versions of one library, with its state,
+// and two whose modules have the same path: plugins that no single process
+// could hold.
+func TestConflictingModules(t *testing.T) {
 	d := Start(t)
 	for name, src := range map[string]Source{
-		"user1": source("user1", "lib1"), "user2": source("user2", "lib2"), "same1": same("same1"), "same2": same("same2"),
+		"user1": librarySource("user1", "lib1"), "user2": librarySource("user2", "lib2"), "same1": myPlugin("same1"), "same2": myPlugin("same2"),
 	} {
 		d.Put(name, src.Build(t))
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -36,9 +37,9 @@ func builderDir(t *testing.T, dir string) string {
 	return cache
 }
 
-// Plugins of several Go releases and of different flags serve side by side: a
-// cell is built for each that needs one, while the rest goes on. An upgrade
-// takes none of them away.
+// Plugins of several Go releases, of different flags, with conflicting libraries
+// and of one module path serve side by side in one daemon: a cell is built for
+// each that needs one, while the rest goes on. What was built stays.
 func TestToolchains(t *testing.T) {
 	if Race || testing.Short() {
 		t.Skip("every plugin of this test has flags of its own, and -race would be another; it compiles the standard library several times")
@@ -62,6 +63,10 @@ func TestToolchains(t *testing.T) {
 		"debugged":  source("debugged", []string{"-gcflags=all=-N -l"}),
 		"elsewhere": source("elsewhere", nil, "GOROOT="+goroot, "PATH="+filepath.Join(goroot, "bin")+":"+os.Getenv("PATH")),
 	}
+	plugins["user1"], plugins["user2"] = librarySource("user1", "lib1"), librarySource("user2", "lib2")
+	plugins["same1"], plugins["same2"] = myPlugin("same1"), myPlugin("same2")
+	answers := map[string]string{"user1": "one: user1", "user2": "two: user2", "same1": "/same1", "same2": "/same2"}
+	needsCell := map[string]bool{"go125": true, "go124": true, "trimmed": true, "raced": true, "debugged": true}
 	dir := NewDir(t)
 	conf := fmt.Sprintf("[Toolchains]\nGOROOT=%s\nGOROOT=%s\n", goEnvOf(t, "go1.25.4", "GOROOT"), goEnvOf(t, "go1.24.10", "GOROOT"))
 	if err := os.WriteFile(filepath.Join(dir, "plugserverd.conf"), []byte(conf), 0o644); err != nil {
@@ -79,9 +84,9 @@ func TestToolchains(t *testing.T) {
 		e := d.WaitLogFrom(mark, "verdict on "+name, func(e Entry) bool {
 			return e.Get("handler") == name && (e.Get("event") == "refused" || e.Get("event") == "live")
 		})
-		if needsCell := name != "plain" && name != "elsewhere"; needsCell != (e.Get("event") == "refused") {
+		if needsCell[name] != (e.Get("event") == "refused") {
 			t.Errorf("%s: %s", name, e.Raw)
-		} else if needsCell {
+		} else if needsCell[name] {
 			if !strings.Contains(e.Get("mend"), "go build -buildmode=plugin") || !strings.Contains(e.Get("mend"), "plugserverctl cell build") {
 				t.Errorf("%s: mend %q", name, e.Get("mend"))
 			}
@@ -102,7 +107,7 @@ func TestToolchains(t *testing.T) {
 			t.Errorf("%s: %v %s", name, err, e.Raw)
 			continue
 		}
-		d.Want("/"+name, 200, name)
+		d.Want("/"+name, 200, cmp.Or(answers[name], name))
 		for _, h := range d.Status().Handlers {
 			doing += h.Doing
 		}
@@ -126,6 +131,6 @@ func TestToolchains(t *testing.T) {
 	// What was built serves again, with no toolchain at all.
 	d = Start(t, In(dir))
 	for name := range built {
-		d.Want("/"+name, 200, name)
+		d.Want("/"+name, 200, cmp.Or(answers[name], name))
 	}
 }
