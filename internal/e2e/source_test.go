@@ -204,7 +204,7 @@ func TestSourceUnderLoad(t *testing.T) {
 		text := sourceOf("/page", version)
 		want := "live"
 		if i%3 == 0 {
-			text, want = strings.Replace(text, "return value", "return", 1), "refused"
+			text, want = strings.Replace(text, "return value", "return no", 1), "refused"
 		} else {
 			last = version
 		}

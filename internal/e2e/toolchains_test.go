@@ -99,6 +99,10 @@ func TestToolchains(t *testing.T) {
 	load := Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/plain"}, Pause: func(int) time.Duration { return time.Millisecond }}.Run(t)
 	began := time.Now()
 	doing := ""
+	d.WaitLog("a build", func(e Entry) bool { return strings.HasPrefix(e.Msg(), "building a cell for go1.") })
+	for _, h := range d.Status().Handlers {
+		doing += h.Doing
+	}
 	for name, p := range built {
 		e, err := d.Log.Wait(0, 10*time.Minute, func(e Entry) bool {
 			return e.Get("handler") == name && (e.Get("event") == "live" || e.Get("event") == "refused")
@@ -108,9 +112,6 @@ func TestToolchains(t *testing.T) {
 			continue
 		}
 		d.Want("/"+name, 200, cmp.Or(answers[name], name))
-		for _, h := range d.Status().Handlers {
-			doing += h.Doing
-		}
 	}
 	t.Logf("all live after %v", time.Since(began).Round(time.Second))
 	if !strings.Contains(doing, "building a cell for go1.") {

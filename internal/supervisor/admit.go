@@ -202,6 +202,7 @@ func (s *Supervisor) long(a *admission, doing string) {
 		}
 		if h := a.h; h.admission == a {
 			h.doing = doing
+			s.log.WithField("handler", h.name).Info(doing)
 			if h.live == nil && h.next == nil {
 				s.fallBack(h)
 			}
