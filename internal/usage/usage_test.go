@@ -37,7 +37,7 @@ func TestOfItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if grown := after.Private - before.Private; grown < size*9/10 || grown > 2*size {
+	if grown := after.Private - before.Private; grown < size*9/10 || grown > 8*size { // the race detector has its shadow of it
 		t.Errorf("%d bytes more after %d were written to", grown, size)
 	}
 	if n := after.Descriptors - before.Descriptors; n != 10 {
