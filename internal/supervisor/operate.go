@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/andrestc/go-plugserver/internal/api"
 )
@@ -83,9 +84,7 @@ func (s *Supervisor) History(ctx context.Context, name string) (api.History, err
 			unknown = noSuch(name)
 			return
 		}
-		versions := s.history[name].Versions
-		for i := len(versions) - 1; i >= 0; i-- {
-			v := versions[i]
+		for _, v := range slices.Backward(s.history[name].Versions) {
 			past.Versions = append(past.Versions, api.Past{
 				Version: v.Sum[:12], Live: v.Live, Bad: s.isBad(h, v.Sum),
 				Current: h.live != nil && h.live.version.Sum == v.Sum,
