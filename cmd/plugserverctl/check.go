@@ -25,12 +25,21 @@ var checkCommand = command{
 	args:  "FILE.so",
 	short: "tell whether a handler's file would be served, and if not, why and the mend; needs no daemon",
 	long: "First the file is read, and none of it run: what it says of itself, and whether an installed cell loads it. " +
-		"Then it is tried in a cell of its own, which runs its init, Start, Handler and Stop, and ends; " +
-		"where root asks, as the user plugserver or nobody. Exit 1 if anything is in the way.",
+		"Then it is tried in a cell of its own, which runs its init, Start, Handler and Stop, and ends: " +
+		"without a terminal, with PATH, LANG, TZ and the like of the environment, a folder of its own as HOME and TMPDIR, " +
+		"and, where root asks, as the user plugserver or nobody. Exit 1 if anything is in the way.",
 	bind: func(flags *flag.FlagSet) runner {
 		asJSON := flags.Bool("json", false, "print one object, for programs")
 		noTrial := flags.Bool("no-trial", false, "only read the file")
 		catalogue := cellFlags(flags)
+		var env []string
+		flags.Func("env", "let the handler have this variable of the environment; `NAME`, may be repeated", func(name string) error {
+			if _, ok := os.LookupEnv(name); !ok {
+				return errors.New("it is not set")
+			}
+			env = append(env, name)
+			return nil
+		})
 		limit := flags.Duration("start-timeout", 10*time.Second, "how long the handler may take to become ready, a `TIME` such as 10s")
 		return func(ctx context.Context, s *session) error {
 			r, err := inspect(s.arg(0), catalogue())
@@ -41,7 +50,7 @@ var checkCommand = command{
 				r.write(s.out) // a trial takes its time
 			}
 			if r.OK && !*noTrial {
-				if err := r.try(ctx, *limit); err != nil {
+				if err := r.try(ctx, *limit, env); err != nil {
 					return err
 				}
 				if !*asJSON {
@@ -192,8 +201,8 @@ func (r *report) read() (*elfplug.Info, *refusal.Error, error) {
 }
 
 // try takes the last step. An error says that it could not be taken.
-func (r *report) try(ctx context.Context, limit time.Duration) error {
-	got, err := trial.Trial{File: r.File, Cell: r.Cell, Limit: limit}.Run(ctx)
+func (r *report) try(ctx context.Context, limit time.Duration, env []string) error {
+	got, err := trial.Trial{File: r.File, Cell: r.Cell, Limit: limit, Env: env}.Run(ctx)
 	if err != nil {
 		return err
 	}

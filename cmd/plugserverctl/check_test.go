@@ -48,6 +48,48 @@ func Handlers() map[string]http.Handler {
 }
 `
 
+// spySource tells, by being refused, what it can reach of whoever tries it:
+// terminals, into which it types, the environment, the user.
+const spySource = `package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+func Start(context.Context) error {
+	typed := 0
+	for fd := uintptr(0); fd < 64; fd++ {
+		typed += keys(fd)
+	}
+	if tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0); err == nil {
+		typed += 1 + keys(tty.Fd())
+	}
+	secret, given := os.Getenv("SECRET"), os.Getenv("GIVEN")
+	_, stdin := os.Stdin.Read(make([]byte, 1))
+	return fmt.Errorf("typed %d, secret %q, given %q, stdin %v, root %v", typed, secret, given, stdin, os.Getuid() == 0 || os.Getgid() == 0)
+}
+
+// keys types a key into a terminal (TIOCSTI), and returns 1 if it is one.
+func keys(fd uintptr) int {
+	key := byte('x')
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, 0x5412, uintptr(unsafe.Pointer(&key))); errno == 0 {
+		return 1
+	}
+	var size [4]uint16
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size))); errno == 0 {
+		return 1
+	}
+	return 0
+}
+
+func Handler() (string, http.Handler) { return "/spy", http.NotFoundHandler() }
+`
+
 // plugins are what a script can build with "plugin KIND FILE".
 var plugins = map[string]func(e2e.TB) e2e.Plugin{
 	"good":   mode("good"),
@@ -61,6 +103,7 @@ var plugins = map[string]func(e2e.TB) e2e.Plugin{
 	"netgo": func(tb e2e.TB) e2e.Plugin {
 		return e2e.Source{Files: map[string]string{"main.go": handlerSource}, Flags: []string{"-tags=netgo"}}.Build(tb)
 	},
+	"spy":  func(tb e2e.TB) e2e.Plugin { return e2e.Go(spySource).Build(tb) },
 	"mute": func(tb e2e.TB) e2e.Plugin { return e2e.Go("package main\n\nfunc Hander() {}\n").Build(tb) },
 }
 

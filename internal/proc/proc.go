@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"slices"
@@ -61,9 +62,11 @@ type Child struct {
 	reaped   bool
 }
 
-// Start runs a child in a process group of its own, so that a terminal's
-// interrupt reaches the supervisor alone.
+// Start runs a child in a session of its own: it has no terminal, so that an
+// interrupt reaches the supervisor alone, and no handler types into the shell
+// of whoever runs us (TIOCSTI, ioctl_tty(2)). What we inherited open it has not.
 func Start(spec Spec) (*Child, error) {
+	disinherit()
 	ours, theirs, err := wire.Pair()
 	if err != nil {
 		return nil, err
@@ -73,7 +76,7 @@ func Start(spec Spec) (*Child, error) {
 	c.cmd = exec.Command(spec.Path, spec.Args...)
 	c.cmd.Env, c.cmd.Dir = spec.Limits.environ(spec.Env), spec.Dir
 	c.cmd.ExtraFiles = []*os.File{theirs}
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: spec.As}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: spec.As}
 	var readers sync.WaitGroup
 	var pipes []*os.File
 	for _, stream := range []string{"stdout", "stderr"} {
@@ -128,6 +131,12 @@ func Start(spec Spec) (*Child, error) {
 	}()
 	return c, err
 }
+
+// disinherit keeps the descriptors that we were started with from our children:
+// one of a shell's may be its terminal. All that Go opens is closed on exec.
+var disinherit = sync.OnceFunc(func() {
+	unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // best effort: since Linux 5.11
+})
 
 // awaitDeath returns once the child is dead, and leaves it to be reaped: until
 // then its process group's number is nobody else's (pidfd_open(2), waitid(2)).

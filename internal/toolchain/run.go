@@ -132,10 +132,10 @@ func lastLine(said, or string) string {
 	return or
 }
 
-// group starts cmd in a process group of its own, all of which its context's
-// end kills.
+// group starts cmd in a session of its own, without a terminal that foreign
+// source could reach. Its context's end kills all of its process group.
 func group(cmd *exec.Cmd) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = afterKill
 	if err := cmd.Start(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -43,6 +44,26 @@ func runner() (user, error) {
 		}
 	}
 	return user{}, fmt.Errorf("root runs no handler, and there is neither a user %s nor nobody; run it as another user", daemonUser)
+}
+
+// plain are the variables that hold no secrets, and that what Go and the C
+// library do follows.
+var plain = []string{
+	"PATH", "LANG", "LANGUAGE", "TZ", "GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GORACE", "GOTRACEBACK",
+}
+
+// environ is the environment of a trial in dir.
+func (t Trial) environ(dir string) []string {
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return !slices.Contains(plain, name) && !slices.Contains(t.Env, name) && !strings.HasPrefix(name, "LC_")
+	})
+	for _, name := range []string{"HOME", "TMPDIR"} {
+		if !slices.Contains(t.Env, name) {
+			env = append(env, name+"="+dir)
+		}
+	}
+	return env
 }
 
 // folders are where a stage may be, the best first.

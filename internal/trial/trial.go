@@ -1,6 +1,8 @@
 // Package trial proves a handler's file in a throwaway cell, as plugserverd
 // would, but without one. Nothing of a trial outlives it: its process group is
-// killed, its folder deleted. A trial that root begins runs as another user.
+// killed, its folder deleted. Nothing of whoever begins it is the file's: it has
+// no terminal (proc), none of their environment but what is plain, and of root
+// not the user either.
 package trial
 
 import (
@@ -8,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,6 +38,7 @@ type Trial struct {
 	File  string        // the handler's; a copy is loaded
 	Cell  string        // the cell's binary; a copy is run
 	Limit time.Duration // for the handler to become ready
+	Env   []string      // names of variables of ours that it gets, besides those in plain
 }
 
 // Result is what came of a trial.
@@ -63,7 +65,7 @@ func (t Trial) Run(ctx context.Context) (Result, error) {
 		if err == nil {
 			defer s.remove()
 			var child *proc.Child
-			if child, err = s.start(who); err == nil {
+			if child, err = s.start(who, t.environ(s.dir)); err == nil {
 				return t.prove(ctx, child, s, who)
 			}
 		}
@@ -75,12 +77,15 @@ func (t Trial) Run(ctx context.Context) (Result, error) {
 	return Result{}, fmt.Errorf("try %q: %s; set TMPDIR to a folder in which %s may run programs", t.File, strings.Join(failed, "; "), who.name)
 }
 
-func (s *stage) start(who user) (*proc.Child, error) {
-	child, err := proc.Start(proc.Spec{Path: s.cell, Dir: s.dir, Env: os.Environ(), As: who.credential, Output: func(string, string) {}})
+func (s *stage) start(who user, env []string) (*proc.Child, error) {
+	child, err := proc.Start(proc.Spec{Path: s.cell, Dir: s.dir, Env: env, As: who.credential, Output: func(string, string) {}})
 	if err != nil && child != nil {
 		<-child.Exited() // proc has killed it
 	}
-	if errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, syscall.EPERM) && who.credential != nil: // setgroups(2), setuid(2)
+		err = fmt.Errorf("root runs no handler, and may not become %s here: %w; run it as another user, or with --no-trial", who.name, err)
+	case errors.Is(err, fs.ErrPermission):
 		err = folderError{err}
 	}
 	return child, err

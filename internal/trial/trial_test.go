@@ -94,7 +94,7 @@ func try(t *testing.T, ctx context.Context, text string, limit time.Duration) (R
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Trial{File: file, Cell: cell, Limit: limit}.Run(ctx)
+	r, err := Trial{File: file, Cell: cell, Limit: limit, Env: []string{"TRIAL_CELL"}}.Run(ctx)
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("it left %v, %v", left, err)
 	}
@@ -212,7 +212,7 @@ func TestFolders(t *testing.T) {
 	}
 	for _, dir := range []string{closed, filepath.Join(closed, "none")} {
 		t.Setenv("TMPDIR", dir)
-		if r, err := (Trial{File: file, Cell: cell, Limit: enough}).Run(t.Context()); err != nil || r.Refusal != nil {
+		if r, err := (Trial{File: file, Cell: cell, Limit: enough, Env: []string{"TRIAL_CELL"}}).Run(t.Context()); err != nil || r.Refusal != nil {
 			t.Errorf("%s: %+v, %v", dir, r, err)
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 {
@@ -224,7 +224,7 @@ func TestFolders(t *testing.T) {
 		{file, filepath.Join(closed, "none"), "none: no such file or directory"},
 		{file, file, "exec format error"},
 	} {
-		_, err := Trial{File: tt.file, Cell: tt.cell, Limit: enough}.Run(t.Context())
+		_, err := Trial{File: tt.file, Cell: tt.cell, Limit: enough, Env: []string{"TRIAL_CELL"}}.Run(t.Context())
 		if err == nil || !strings.HasSuffix(err.Error(), tt.want) {
 			t.Errorf("got %v, want … %s", err, tt.want)
 		}
