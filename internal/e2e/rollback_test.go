@@ -1,10 +1,13 @@
 package e2e
 
 import (
+	"errors"
+	"iter"
 	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // frailSource answers with its version; every third request to a version that
@@ -111,6 +114,11 @@ func TestRollBack(t *testing.T) {
 		}
 	}
 	rolledBack(d)
+	for _, what := range fiddle(t, d, "frail") {
+		if rolledBack(d); t.Failed() {
+			t.Fatalf("after %s", what)
+		}
+	}
 	load.End()
 	load.Unharmed(t)
 
@@ -120,6 +128,11 @@ func TestRollBack(t *testing.T) {
 	d.Want("/frail", 200, "good")
 	if h, _ := d.Handler("frail"); h.Refusal == nil || !strings.Contains(h.Refusal.Reason, "crashed") {
 		t.Errorf("after a restart: status %+v", h)
+	}
+	for _, what := range fiddle(t, d, "frail") {
+		if d.Want("/frail", 200, "good"); t.Failed() {
+			t.Fatalf("after a restart and %s", what)
+		}
 	}
 
 	// Released, it is tried again.
@@ -178,9 +191,16 @@ func TestQuarantine(t *testing.T) {
 	if h, _ := d.Handler("frail"); h.State != "quarantined" || h.Refusal == nil {
 		t.Errorf("status %+v", h)
 	}
-	// The same file, copied again, is tried again.
+	for _, what := range fiddle(t, d, "frail") {
+		if h, _ := d.Handler("frail"); h.State != "quarantined" || h.Refusal == nil || !strings.Contains(h.Refusal.Reason, "crashed 3 times") {
+			t.Fatalf("after %s: status %+v", what, h)
+		}
+	}
+	// The same bytes, copied over the file, are tried again.
 	mark = d.Log.Len()
-	d.Drop("frail", frail(t, "bad only"))
+	if err := os.WriteFile(d.Path("frail"), frail(t, "bad only").Bytes, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	d.WaitLogFrom(mark, "another try", Says("frail", "live again: frail"))
 	d.Want("/frail", 200, "bad only")
 	if h, _ := d.Handler("frail"); h.State != "live" || h.Refusal != nil {
@@ -226,5 +246,37 @@ func rename(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.Rename(from, to); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// fiddle yields after each change of a handler's file that leaves its content
+// alone, once it is reconciled.
+func fiddle(t *testing.T, d *Daemon, name string) iter.Seq2[int, string] {
+	path, now := d.Path(name), time.Now().Add(time.Second)
+	return func(yield func(int, string) bool) {
+		for i, step := range []struct {
+			what string
+			do   func() error
+		}{
+			{"chmod", func() error { return os.Chmod(path, 0o640) }},
+			{"chown", func() error { return os.Chown(path, os.Getuid(), os.Getgid()) }},
+			{"touch", func() error {
+				f, err := os.OpenFile(path, os.O_WRONLY, 0) // as touch(1) does
+				return errors.Join(err, os.Chtimes(path, now, now), f.Close())
+			}},
+			{"chmod to a mode that is refused", func() error { return os.Chmod(path, 0o666) }},
+			{"chmod back", func() error { return os.Chmod(path, 0o644) }},
+		} {
+			if err := step.do(); err != nil {
+				t.Fatal(err)
+			}
+			d.Reload()
+			if step.what == "chmod to a mode that is refused" {
+				continue // for another reason
+			}
+			if !yield(i, step.what) {
+				return
+			}
+		}
 	}
 }

@@ -38,7 +38,6 @@ func (s *Supervisor) admit(h *handler, f handlerdir.File) {
 	h.abandon()
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &admission{h: h, file: f, cancel: cancel}
-	h.atStart = s.scanned == 1
 	h.file, h.tried, h.admission = filepath.Base(f.Path), f.ID, a
 	s.admitting++
 	go func() {
@@ -238,24 +237,23 @@ func (s *Supervisor) admitted(a *admission) {
 	case errors.Is(a.err, handlerdir.ErrChanged):
 		h.tried = handlerdir.ID{}
 		s.scan()
+	case v.Sum != "" && !s.asked(h, a) && s.givenUp(h, v.Sum):
+		s.staysGivenUp(h, v)
 	case a.err != nil:
 		r := notServed(a.err)
+		h.atStart = h.atStart && r.passing // what it was is known
 		r.celled = a.celled
 		s.refuse(h, r)
 	case h.live != nil && h.live.version.Sum == v.Sum:
 		// The live version again: touched, or copied back.
 		s.dropNext(h)
 		h.refusal = nil
-		h.rolledBack, h.crashTimes = false, nil
+		h.rolledBack = false
 		if h.quarantined {
 			h.quarantined = false
 			s.alter() // its requests wait again
 		}
 		s.undecided(h)
-	case s.isBad(h, v.Sum) && h.atStart:
-		s.refuse(h, refusalOf{Error: refusal.Crashed(h.name, v.Short(), s.cfg.CrashLimit, s.cfg.CrashWindow, "see the log of that time")})
-	case s.history[h.name].Held == v.Sum && h.atStart:
-		s.refuse(h, refusalOf{Error: refusal.RolledBack(h.name, v.Short())})
 	default:
 		s.dropNext(h)
 		h.next = s.newSeat(h, v)

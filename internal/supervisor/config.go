@@ -40,6 +40,9 @@ type Config struct {
 	// Report is called with every change of what there is to report, by the
 	// goroutine of Run: it must not block.
 	Report func(Report)
+	// Writes counts what was written to the file of that name in the directory
+	// (watch); nil where nothing does. Any goroutine may call it.
+	Writes func(file string) uint64
 }
 
 // Settings are what an operator has set for one handler.

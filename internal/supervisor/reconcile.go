@@ -86,6 +86,12 @@ func (s *Supervisor) looked(scan uint64, snap *handlerdir.Snapshot, err error) {
 			s.log.Info("handlers directory can be read again")
 		}
 		s.orphan(snap, scan)
+		if s.snapshot == nil {
+			s.first = make(map[string]bool)
+			for _, f := range snap.Files {
+				s.first[f.Name] = true
+			}
+		}
 		s.lost, s.snapshot = "", snap
 		if snap.LookAgain > 0 {
 			s.unsettled = true
@@ -105,9 +111,11 @@ func (s *Supervisor) reconcile() {
 	}
 	have := make([]plan.Handler, 0, len(s.handlers))
 	for _, h := range s.handlers {
-		have = append(have, plan.Handler{
-			Name: h.name, Tried: h.tried, Unread: h.refusal != nil && h.refusal.unread, Orphan: h.orphan,
-		})
+		known := plan.Handler{Name: h.name, Tried: h.tried, Unread: h.refusal != nil && h.refusal.unread, Orphan: h.orphan}
+		if !known.Unread && h.admission == nil && s.givenUp(h, h.content.Sum) && s.writes(h) != h.content.Writes {
+			known.Tried = handlerdir.ID{} // the same content was written, which the file's state need not show
+		}
+		have = append(have, known)
 	}
 	todo := plan.Next(s.snapshot, have)
 	for _, name := range todo.Remove {
@@ -128,7 +136,7 @@ func (s *Supervisor) reconcile() {
 func (s *Supervisor) handler(name string) *handler {
 	h := s.handlers[name]
 	if h == nil {
-		h = &handler{name: name, since: time.Now()}
+		h = &handler{name: name, since: time.Now(), atStart: s.snapshot == nil || s.first[name]}
 		s.handlers[name] = h
 	}
 	return h
@@ -247,6 +255,7 @@ func (s *Supervisor) reclaim() {
 // remove takes a handler's routes away. Its cell ends what it began.
 func (s *Supervisor) remove(h *handler) {
 	delete(s.handlers, h.name)
+	delete(s.first, h.name)
 	h.abandon()
 	s.dropNext(h)
 	if h.restart != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/plan"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/sirupsen/logrus"
@@ -39,6 +40,7 @@ func (s *Supervisor) giveUp(h *handler, how string) {
 	if h.refusal == nil {
 		h.refusal = &refusalOf{Error: refused}
 	}
+	s.give(h, bad.Sum, refused)
 	r := s.history[h.name]
 	if !slices.Contains(r.Bad, bad.Sum) {
 		r.Bad = append(r.Bad[:len(r.Bad):len(r.Bad)], bad.Sum)
@@ -57,6 +59,82 @@ func (s *Supervisor) giveUp(h *handler, how string) {
 		}).Error("quarantined: " + h.name)
 		s.alter()
 	}
+}
+
+// givenUp reports whether a version is not to be served by itself: it crashed
+// too often, or an operator has rolled it back.
+func (s *Supervisor) givenUp(h *handler, sum string) bool {
+	return s.isBad(h, sum) || s.history[h.name].Held == sum
+}
+
+// asked reports whether somebody has put an admitted file into the directory
+// since the last. Then it has another chance, as if it were new.
+func (s *Supervisor) asked(h *handler, a *admission) bool {
+	sum := a.version.Sum
+	now := plan.Content{Sum: sum, Dev: a.file.ID.Dev, Ino: a.file.ID.Ino, Writes: s.writes(h)}
+	anew := plan.Anew(now, h.content, h.atStart)
+	h.content, h.atStart = now, false
+	if anew {
+		h.crashTimes = nil
+		if s.givenUp(h, sum) {
+			s.forgive(h, sum)
+		}
+	}
+	return anew
+}
+
+// forgive takes back what was held against a version.
+func (s *Supervisor) forgive(h *handler, sum string) {
+	r := s.history[h.name]
+	r.Bad = slices.DeleteFunc(slices.Clone(r.Bad), func(bad string) bool { return bad == sum })
+	if r.Held == sum {
+		r.Held = ""
+	}
+	s.history[h.name] = r
+	s.changed()
+}
+
+// writes counts what was written to the handler's file.
+func (s *Supervisor) writes(h *handler) uint64 {
+	if s.cfg.Writes == nil {
+		return 0
+	}
+	return s.cfg.Writes(h.file)
+}
+
+// give remembers why a version is given up. What was written before counts for
+// nothing from now on.
+func (s *Supervisor) give(h *handler, sum string, why *refusal.Error) {
+	if h.given == nil {
+		h.given = make(map[string]*refusal.Error)
+	}
+	for other := range h.given {
+		if !s.givenUp(h, other) {
+			delete(h.given, other)
+		}
+	}
+	h.given[sum] = why
+	h.content.Writes = s.writes(h)
+}
+
+// staysGivenUp is called when the content of the handler's file is one that was
+// given up, and nobody has asked for it anew: the mode of the file may have
+// changed, or the daemon was started.
+func (s *Supervisor) staysGivenUp(h *handler, v store.Version) {
+	why := h.given[v.Sum]
+	switch {
+	case why != nil:
+	case s.history[h.name].Held == v.Sum:
+		why = refusal.RolledBack(h.name, v.Short())
+	default:
+		why = refusal.Crashed(h.name, v.Short(), s.cfg.CrashLimit, s.cfg.CrashWindow, "see the log of that time")
+	}
+	if h.next != nil && h.next.again || h.refusal != nil && h.refusal.Reason == why.Reason {
+		h.refusal = &refusalOf{Error: why} // an earlier version serves, or will
+		s.undecided(h)
+		return
+	}
+	s.refuse(h, refusalOf{Error: why})
 }
 
 // rollBack makes another version take over because an operator says so; an
@@ -116,6 +194,7 @@ func (s *Supervisor) hold(h *handler, from string) {
 	case r.Held == "":
 		r.Held = from
 		h.refusal = &refusalOf{Error: refusal.RolledBack(h.name, from[:12])}
+		s.give(h, from, h.refusal.Error)
 	}
 	s.history[h.name] = r
 	s.changed()

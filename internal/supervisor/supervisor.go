@@ -17,6 +17,8 @@ import (
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/plan"
+	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/andrestc/go-plugserver/internal/toolchain"
 	"github.com/sirupsen/logrus"
@@ -92,6 +94,7 @@ type Supervisor struct {
 	lastSeq  int64
 
 	snapshot   *handlerdir.Snapshot
+	first      map[string]bool // the names in the first snapshot, but for those that were removed since
 	scanning   bool
 	scanAgain  bool   // a nudge came while scanning
 	scans      uint64 // scans begun
@@ -131,16 +134,18 @@ type handler struct {
 	crashes int // in a row
 	restart *time.Timer
 
-	serve       store.Version // that is to be live: it is the one started again
-	atStart     bool          // its file was there when the supervisor started
-	crashTimes  []time.Time   // within the window
-	rolledBack  bool          // an earlier version is live than was
-	quarantined bool          // live is dead, and is not started again
-	orphan      bool          // the directory was replaced by one without its file
-	passes      int           // refusals that passed, in a row
-	restarts    int           // of its cells that died
-	doing       string        // what is being done about its newest file, beyond a moment
-	failure     string        // why the last attempt to start a version again failed
+	serve       store.Version             // that is to be live: it is the one started again
+	atStart     bool                      // its file was there when the supervisor started, and is not known yet
+	content     plan.Content              // of the file admitted last
+	given       map[string]*refusal.Error // why versions were given up, by sum; of those in the history's Bad and Held
+	crashTimes  []time.Time               // within the window
+	rolledBack  bool                      // an earlier version is live than was
+	quarantined bool                      // live is dead, and is not started again
+	orphan      bool                      // the directory was replaced by one without its file
+	passes      int                       // refusals that passed, in a row
+	restarts    int                       // of its cells that died
+	doing       string                    // what is being done about its newest file, beyond a moment
+	failure     string                    // why the last attempt to start a version again failed
 }
 
 // undecided reports whether the handler's newest file is still being tried.

@@ -1,4 +1,5 @@
 // Package watch merges inotify(7) and a poll into one nudge.
+// Beside it counts what no look finds out: how often a file was written to.
 // It watches a directory and the folders in it, at any depth. A nudge means "look again" and carries no facts; whatever happened to the
 // directory before a nudge is received, looking after it finds. The poll
 // alone keeps that promise: inotify only makes it quick.
@@ -9,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -25,6 +28,9 @@ type Watcher struct {
 	report func(error)
 	nudges chan struct{} // capacity 1; never closed
 	system system
+
+	mu     sync.Mutex // guards writes
+	writes map[string]uint64
 
 	// Run's own.
 	watch   *subscription    // nil while inotify is not at work
@@ -46,6 +52,7 @@ func New(dir string, poll time.Duration, report func(error)) *Watcher {
 		report: report,
 		nudges: make(chan struct{}, 1),
 		system: realSystem,
+		writes: make(map[string]uint64),
 		folders: folders{
 			ids:   make(map[string]identity),
 			paths: make(map[identity]string),
@@ -96,6 +103,34 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
+// Writes counts what was written to the file, or to those in the folder, of that
+// name in the directory since Run began. A count of before that differs says
+// that somebody wrote meanwhile, be it the same bytes: touch(1) and chmod(1)
+// do not. Without inotify it counts nothing. The nudge for a write comes after
+// the count. Any goroutine may call it.
+func (w *Watcher) Writes(name string) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.writes[name]
+}
+
+// count keeps Writes. A file that has gone is forgotten.
+func (w *Watcher) count(e fsnotify.Event) {
+	path, err := filepath.Rel(w.dir, e.Name)
+	if err != nil {
+		return
+	}
+	name, _, deep := strings.Cut(path, "/")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case e.Has(fsnotify.Write) || deep && e.Op != fsnotify.Chmod:
+		w.writes[name]++
+	case e.Has(fsnotify.Remove | fsnotify.Rename):
+		delete(w.writes, name)
+	}
+}
+
 // nudge sends a nudge, now or when the last one is gap ago.
 func (w *Watcher) nudge() {
 	if w.rest != nil {
@@ -120,6 +155,7 @@ func (w *Watcher) event(e fsnotify.Event, ok bool) {
 		w.unsubscribe()
 		w.subscribe()
 	default:
+		w.count(e)
 		w.follow(e)
 	}
 }

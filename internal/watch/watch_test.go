@@ -437,3 +437,58 @@ func TestSubscribeTellsWhoseErrorItIs(t *testing.T) {
 		}
 	}
 }
+
+// What is written counts, and nothing else that happens to a file.
+func TestWrites(t *testing.T) {
+	dir := t.TempDir()
+	w := New(dir, time.Hour, func(err error) { t.Error(err) })
+	done := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { defer close(done); w.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	<-w.C()
+	path, marker := filepath.Join(dir, "a.so"), 0
+	// seen returns the count once all that happened before has been seen.
+	seen := func() uint64 {
+		t.Helper()
+		marker++
+		name := "marker" + strings.Repeat("x", marker)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for w.Writes(name) == 0 {
+			<-w.C()
+		}
+		return w.Writes("a.so")
+	}
+	write := func() error { return os.WriteFile(path, []byte("content"), 0o600) }
+	last := uint64(0)
+	for _, step := range []struct {
+		what   string
+		do     func() error
+		writes bool
+	}{
+		{"create", write, true},
+		{"chmod", func() error { return os.Chmod(path, 0o640) }, false},
+		{"touch", func() error {
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			return errors.Join(err, os.Chtimes(path, time.Now(), time.Now()), f.Close())
+		}, false},
+		{"the same again", write, true},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		if n := seen(); (n != last) != step.writes {
+			t.Errorf("%s: the count is %d after %d", step.what, n, last)
+		} else {
+			last = n
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if n := seen(); n != 0 {
+		t.Errorf("removed: the count is %d", n)
+	}
+}
