@@ -154,7 +154,7 @@ func writeCells(w *bytes.Buffer, list []cells.Cell, now time.Time) {
 	for _, c := range list {
 		if c.Ignored != nil {
 			w.WriteString("\n" + wrap("", "  ", c.Name+" is not used: "+c.Ignored.Reason, columns))
-			w.WriteString(wrap("  mend: ", "    ", c.Ignored.Mend, columns))
+			writeFixes(w, "  ", c.Ignored.Mend, c.Ignored.Or)
 		}
 	}
 }

@@ -106,10 +106,11 @@ const (
 
 // step is one of a check's.
 type step struct {
-	Name   string `json:"name"`
-	OK     bool   `json:"ok"`
-	Reason string `json:"reason"` // what is well, or what is in the way
-	Mend   string `json:"mend,omitempty"`
+	Name   string   `json:"name"`
+	OK     bool     `json:"ok"`
+	Reason string   `json:"reason"` // what is well, or what is in the way
+	Mend   string   `json:"mend,omitempty"`
+	Or     []string `json:"or,omitempty"` // what else would do
 	// Mismatches are all that keeps the nearest cell from loading it.
 	Mismatches []mismatch `json:"mismatches,omitempty"`
 	Output     []string   `json:"output,omitempty"` // of a trial that failed
@@ -127,7 +128,7 @@ type mismatch struct {
 func (r *report) take(name, well string, refused *refusal.Error) (ok bool) {
 	s := step{Name: name, OK: refused == nil, Reason: well}
 	if refused != nil {
-		s.Reason, s.Mend = refused.Reason, refused.Mend
+		s.Reason, s.Mend, s.Or = refused.Reason, refused.Mend, refused.Or
 	}
 	r.Steps, r.OK = append(r.Steps, s), s.OK
 	return s.OK

@@ -99,9 +99,7 @@ func (s step) write(w io.Writer) {
 	if more := packages - mostPackages; more > 0 {
 		fmt.Fprintf(w, "     and %d packages more\n", more)
 	}
-	if s.Mend != "" {
-		fmt.Fprintf(w, "     mend: %s\n", escape(s.Mend))
-	}
+	writeFixes(w, "     ", s.Mend, s.Or)
 	if len(s.Output) > 0 {
 		io.WriteString(w, "     it printed:\n")
 		for _, line := range s.Output[max(0, len(s.Output)-mostOutput):] {

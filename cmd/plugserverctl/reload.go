@@ -59,7 +59,5 @@ func release(ctx context.Context, s *session) error {
 
 func showRefusal(w io.Writer, name string, r api.Refusal) {
 	fmt.Fprintf(w, "refused %s: %s\n", escape(name), escape(r.Reason))
-	if r.Mend != "" {
-		fmt.Fprintf(w, "  mend: %s\n", escape(r.Mend))
-	}
+	writeFixes(w, "  ", r.Mend, r.Or)
 }

@@ -127,9 +127,7 @@ func writeStatus(w *bytes.Buffer, st api.Status, table []column, now time.Time) 
 			continue
 		}
 		w.WriteString("\n" + wrap("", "  ", h.Name+": "+h.Refusal.Reason, columns))
-		if h.Refusal.Mend != "" {
-			w.WriteString(wrap("  mend: ", "    ", h.Refusal.Mend, columns))
-		}
+		writeFixes(w, "  ", h.Refusal.Mend, h.Refusal.Or)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -25,6 +26,18 @@ func escape(s string) string {
 		s = s[size:]
 	}
 	return b.String()
+}
+
+// writeFixes writes what mends something, the best first: one a line, unwrapped,
+// for a command to be pasted.
+func writeFixes(w io.Writer, indent, mend string, or []string) {
+	if mend == "" {
+		return
+	}
+	fmt.Fprintf(w, "%smend: %s\n", indent, escape(mend))
+	for _, other := range or {
+		fmt.Fprintf(w, "%s  or: %s\n", indent, escape(other))
+	}
 }
 
 // escapeJSON does the same within JSON's own syntax. Outside of its strings

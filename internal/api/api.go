@@ -20,8 +20,9 @@ const (
 
 // Refusal is why the newest file of a handler is not served, and the mend.
 type Refusal struct {
-	Reason string `json:"reason"`
-	Mend   string `json:"mend"`
+	Reason string   `json:"reason"`
+	Mend   string   `json:"mend"`         // the fix that is best on this machine
+	Or     []string `json:"or,omitempty"` // what else would do, the better first
 }
 
 // Handler is one handler as an operator sees it.

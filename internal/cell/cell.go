@@ -9,6 +9,7 @@ package cell
 
 import (
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"plugin"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -155,7 +157,7 @@ func (c *Cell) open(plugins []link.Plugin) {
 func (c *Cell) load(f link.Plugin) (*contract, *refusal.Error) {
 	p, err := plugin.Open(f.Path)
 	if err != nil {
-		return nil, refusal.Open(err)
+		return nil, refusal.Open(err, searchPath(f.Path))
 	}
 	k, refused := read(p)
 	if refused != nil {
@@ -164,6 +166,21 @@ func (c *Cell) load(f link.Plugin) (*contract, *refusal.Error) {
 	return k, k.prove(context.Background(), func(text string, stack []byte) {
 		c.recordOf(f.Name, "error", text, map[string]string{"stack": string(stack)})
 	})
+}
+
+// searchPath is where a file says that its libraries are, "" if it does not.
+func searchPath(path string) string {
+	f, err := elf.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	var all []string
+	for _, tag := range []elf.DynTag{elf.DT_RUNPATH, elf.DT_RPATH} {
+		paths, _ := f.DynString(tag) // a file without has none
+		all = append(all, paths...)
+	}
+	return strings.Join(all, ":")
 }
 
 // apply puts a route table in force. What it does not give to this cell is

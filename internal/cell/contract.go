@@ -49,7 +49,7 @@ func read(p *plugin.Plugin) (*contract, *refusal.Error) {
 				"func() (string, http.HandlerFunc)")
 		}
 	default:
-		return nil, refusal.Open(errOne)
+		return nil, refusal.Open(errOne, "")
 	}
 	for name, f := range map[string]*hook{"Start": &k.start, "Stop": &k.stop} {
 		sym, err := p.Lookup(name)

@@ -20,7 +20,7 @@ func TestBuildRefusalsTellReasonAndMend(t *testing.T) {
 		reason, mend string
 	}{
 		{NoCell("/usr/lib/x", "/var/lib/y z"), `there is no cell to load it: none is usable in /usr/lib/x, "/var/lib/y z"`, "install the package again"},
-		{OrCell(&Error{"reason", "do this"}), "reason", "do this; or build a cell that matches it: plugserverctl cell build NAME.so"},
+		{OrCell(&Error{Reason: "reason", Mend: "do this"}), "reason", "do this; or build a cell that matches it: plugserverctl cell build NAME.so"},
 		{NotCell(gone), "not a cell: open /p/cpu.pprof: no such file or directory", "build one with plugserverctl cell build"},
 		{OtherProtocol(1, 2), "speaks another protocol than plugserverd: have 1, want 2", "build it again"},
 		{OtherProtocol(0, 2), "not a cell of plugserver: it names no protocol", "build it again"},

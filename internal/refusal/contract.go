@@ -61,14 +61,6 @@ func Taken(pattern, by, theirs string) *Error {
 	}
 }
 
-// Open: plugin.Open returned an error.
-func Open(err error) *Error {
-	return &Error{
-		Reason: "plugin cannot be loaded: " + oneLine(err.Error()),
-		Mend:   "build it with the Go release and the flags of plugserver-cell",
-	}
-}
-
 // Start: the handler's Start returned an error.
 func Start(err error) *Error {
 	return &Error{
@@ -92,10 +84,17 @@ func Panicked(symbol string, value any, frame string) *Error {
 // Died: the cell ended before the handler was ready. How is its exit status
 // or signal, tail the last lines of its output.
 func Died(how, tail string) *Error {
-	return &Error{
+	e := &Error{
 		Reason: "ended before it was ready: " + how + quoteTail(tail),
 		Mend:   "init, Start and Handler must return: no os.Exit, no log.Fatal, no panic",
 	}
+	// The dynamic linker ends the process itself, too.
+	for _, w := range []string{"symbol lookup error: ", "error while loading shared libraries: ", "/libc.so.6: version `GLIBC_"} {
+		if c := loadCause(tail); c != nil && strings.Contains(tail, w) {
+			e.Mend, e.Or = c.fix, c.or
+		}
+	}
+	return e
 }
 
 // Hung: the handler was not ready within the limit.

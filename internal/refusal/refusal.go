@@ -5,22 +5,38 @@
 // It links the standard library only: cells word their own refusals with it.
 package refusal
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // Error is why a handler's file is not served and what its owner can do.
 // Both sentences are lower case and end without a full stop.
 type Error struct {
-	Reason string `json:"reason"`
-	Mend   string `json:"mend"`
+	Reason string   `json:"reason"`
+	Mend   string   `json:"mend"`         // the fix that is best on this machine
+	Or     []string `json:"or,omitempty"` // what else would do, the better first
+	// foreign says that the file is no Go plugin, and was not meant to be one
+	// for all that can be seen.
+	foreign bool
 }
 
-// Error returns the reason and the mend in one line.
+// Error returns the reason and all fixes in one line.
 func (e *Error) Error() string {
 	if e.Mend == "" {
 		return e.Reason
 	}
-	return e.Reason + "; " + e.Mend
+	return e.Reason + "; " + e.Mends()
 }
+
+// Mends returns all fixes in one line.
+func (e *Error) Mends() string {
+	return strings.Join(append([]string{e.Mend}, e.Or...), "; or: ")
+}
+
+// Foreign reports whether a file is refused for being no Go plugin at all: a
+// library, say.
+func (e *Error) Foreign() bool { return e.foreign }
 
 // From returns the refusal in err's chain. An error that is no refusal
 // becomes one whose mend points at the log, or says that none is needed.

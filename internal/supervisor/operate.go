@@ -207,7 +207,7 @@ func (s *Supervisor) outcome() api.Reload {
 			re.Live++
 		}
 		if h.refusal != nil {
-			re.Refused[h.name] = api.Refusal(*h.refusal.Error)
+			re.Refused[h.name] = told(h.refusal.Error)
 		}
 	}
 	return re

@@ -157,7 +157,7 @@ func (s *Supervisor) refuse(h *handler, r refusalOf) {
 		}
 	}
 	entry := s.log.WithFields(logrus.Fields{
-		"event": "refused", "handler": h.name, "reason": r.Reason, "mend": r.Mend,
+		"event": "refused", "handler": h.name, "reason": r.Reason, "mend": r.Mends(),
 	})
 	if h.live != nil {
 		entry.Warnf("refused: %s; version %s goes on serving", h.file, h.live.version.Short())

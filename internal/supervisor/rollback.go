@@ -55,7 +55,7 @@ func (s *Supervisor) giveUp(h *handler, how string) {
 		h.quarantined = true
 		h.since = time.Now()
 		s.log.WithFields(logrus.Fields{
-			"event": "quarantined", "handler": h.name, "version": bad.Short(), "reason": refused.Reason, "mend": refused.Mend,
+			"event": "quarantined", "handler": h.name, "version": bad.Short(), "reason": refused.Reason, "mend": refused.Mends(),
 		}).Error("quarantined: " + h.name)
 		s.alter()
 	}

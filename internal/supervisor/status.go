@@ -11,6 +11,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/usage"
 )
 
@@ -152,10 +153,14 @@ func (s *Supervisor) describe(h *handler) api.Handler {
 	}
 	a.Doing = cmp.Or(h.doing, s.apart(h))
 	if h.refusal != nil {
-		a.Refusal = &api.Refusal{Reason: h.refusal.Reason, Mend: h.refusal.Mend}
+		told := told(h.refusal.Error)
+		a.Refusal = &told
 	}
 	return a
 }
+
+// told is a refusal as operators are told of it.
+func told(r *refusal.Error) api.Refusal { return api.Refusal{Reason: r.Reason, Mend: r.Mend, Or: r.Or} }
 
 func (st *seat) status(a *api.Handler) {
 	a.Version, a.Patterns = st.version.Short(), st.patterns
