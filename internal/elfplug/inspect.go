@@ -71,6 +71,16 @@ func Inspect(r io.ReaderAt, size int64) (*Info, error) {
 	return nil, err
 }
 
+// Foreign returns the refusal of a file of size bytes that is no Go plugin at
+// all, such as a C library, and nil of any other.
+func Foreign(r io.ReaderAt, size int64) *refusal.Error {
+	_, err := Inspect(r, size)
+	if refused, ok := errors.AsType[*refusal.Error](err); ok && refused.Foreign() {
+		return refused
+	}
+	return nil
+}
+
 // open opens a regular file, without waiting for the writer of a named pipe.
 func open(path string) (*os.File, int64, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)

@@ -47,6 +47,10 @@ type File struct {
 	// Refusal is why the file can be no handler, nil if it may be one. It is
 	// never set on a settled file. With neither, the file is being written.
 	Refusal *refusal.Error
+	// Library says that a refused file is named and made like a library that
+	// plugins link, lib*.so: nobody means it as a handler, unless there is one
+	// of its name.
+	Library bool
 
 	final bool      // the verdict stands for as long as ID does
 	since time.Time // of the first scan that saw ID
@@ -82,6 +86,9 @@ type Rules struct {
 	// many bytes it needs (0 if unknown). A *refusal.Error says that it can be
 	// no handler, any other error that it cannot be read.
 	Complete func(r io.ReaderAt, size int64) (complete bool, need int64, err error)
+	// Foreign is the refusal of a whole file that is no Go plugin at all, nil of
+	// any other. It is asked of files named like libraries.
+	Foreign func(r io.ReaderAt, size int64) *refusal.Error
 }
 
 // Open opens a scanned file, which is no GoPackage, for reading. It neither follows a symbolic link

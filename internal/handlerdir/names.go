@@ -44,6 +44,11 @@ func Ignored(name string, isDir bool) bool {
 	return name[0] == '.' || !isDir && temporary(name)
 }
 
+// libraryName reports whether a candidate is named as libraries are.
+func libraryName(file string) bool {
+	return strings.HasPrefix(file, "lib") && strings.HasSuffix(file, suffixes[Plugin])
+}
+
 // temporary reports whether editors name their temporary files so: Emacs its
 // backups x~ and saved buffers #x#, Vim its backups x~ and the file 4913 by
 // which it finds out whether it may write to a folder.

@@ -3,9 +3,11 @@ package handlerdir
 import (
 	"cmp"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -139,7 +141,7 @@ func (s *scan) look(file string, kind Kind) (f File, present bool, err error) {
 		return f, true, nil
 	}
 	if f.Refusal = s.rules.refuse(f, &st); f.Refusal != nil {
-		f.final = true
+		f.final, f.Library = true, s.libraryLink(file, &st)
 		return f, true, nil
 	}
 	touched := f.ID.Mtime
@@ -192,7 +194,7 @@ func (f *File) sameAs(old *File) bool {
 	}
 	f.since = old.since
 	if old.final {
-		f.Settled, f.Refusal, f.final = old.Settled, old.Refusal, true
+		f.Settled, f.Refusal, f.Library, f.final = old.Settled, old.Refusal, old.Library, true
 	}
 	return old.final
 }
@@ -211,7 +213,7 @@ func (s *scan) missed(old *File) (File, bool, error) {
 		return File{}, false, nil
 	}
 	s.lookAgain(left)
-	f.Settled, f.Refusal, f.final = false, nil, false
+	f.Settled, f.Refusal, f.Library, f.final = false, nil, false, false
 	return f, true, nil
 }
 
@@ -240,7 +242,7 @@ func (s *scan) settle(f File, touched int64, complete bool, need int64, err erro
 	case (complete || refused != nil) && age < quiet:
 		s.lookAgain(quiet - age)
 	case refused != nil:
-		f.Refusal, f.final = refused, true
+		f.Refusal, f.Library, f.final = refused, refused.Foreign(), true
 	case complete:
 		f.Settled, f.final = true, true
 	case age < s.rules.Stalled:
@@ -268,5 +270,21 @@ func (s *scan) complete(f File) (complete bool, need int64, err error) {
 	if f.Kind != Plugin {
 		return true, 0, nil
 	}
-	return s.rules.Complete(file, f.ID.Size)
+	complete, need, err = s.rules.Complete(file, f.ID.Size)
+	if complete && err == nil && libraryName(filepath.Base(f.Path)) {
+		if refused := s.rules.Foreign(file, f.ID.Size); refused != nil {
+			return false, 0, refused
+		}
+	}
+	return complete, need, err
+}
+
+// libraryLink reports whether a candidate is a symbolic link from the name that
+// a linker looks for to a library's own, libx.so to libx.so.1.
+func (s *scan) libraryLink(file string, st *unix.Stat_t) bool {
+	if modeOf(st.Mode)&fs.ModeSymlink == 0 || !libraryName(file) {
+		return false
+	}
+	target, err := os.Readlink(filepath.Join(s.dir, file))
+	return err == nil && strings.HasPrefix(filepath.Base(target), strings.TrimSuffix(file, suffixes[Plugin]))
 }

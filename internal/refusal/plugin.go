@@ -53,16 +53,18 @@ func NotELF(kind string) *Error {
 		kind = " but " + kind
 	}
 	return &Error{
-		Reason: "not a Go plugin: the file is not an ELF shared object" + kind,
-		Mend:   "build it with: " + Build{}.line(),
+		Reason:  "not a Go plugin: the file is not an ELF shared object" + kind,
+		Mend:    "build it with: " + Build{}.line(),
+		foreign: true,
 	}
 }
 
 // NotSharedObject refuses an ELF file of another type, such as "an executable".
 func NotSharedObject(kind string) *Error {
 	return &Error{
-		Reason: "not a Go plugin: the file is " + kind + ", not an ELF shared object",
-		Mend:   "build it with: " + Build{}.line(),
+		Reason:  "not a Go plugin: the file is " + kind + ", not an ELF shared object",
+		Mend:    "build it with: " + Build{}.line(),
+		foreign: true,
 	}
 }
 
@@ -88,8 +90,9 @@ func WrongPlatform(have, want string) *Error {
 // NotGo refuses a shared object without Go's build information.
 func NotGo() *Error {
 	return &Error{
-		Reason: "not a Go plugin: a shared object, but not built by Go (it has no build information)",
-		Mend:   "build a Go package main with: " + Build{}.line(),
+		Reason:  "not a Go plugin: a shared object, but not built by Go (it has no build information)",
+		Mend:    "build a Go package main with: " + Build{}.line(),
+		foreign: true,
 	}
 }
 
@@ -100,8 +103,9 @@ func NotPlugin(mode string) *Error {
 		mode = " (it has -buildmode=" + quote(mode) + ")"
 	}
 	return &Error{
-		Reason: "not a Go plugin: a Go binary, but not built with -buildmode=plugin" + mode,
-		Mend:   "build it with: " + Build{}.line(),
+		Reason:  "not a Go plugin: a Go binary, but not built with -buildmode=plugin" + mode,
+		Mend:    "build it with: " + Build{}.line(),
+		foreign: true,
 	}
 }
 

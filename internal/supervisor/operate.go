@@ -148,7 +148,7 @@ func (s *Supervisor) settled(name string) bool {
 	h := s.handlers[name]
 	if s.snapshot != nil {
 		for _, f := range s.snapshot.Files {
-			if f.Name == name && (h == nil || h.tried != f.ID || !f.Settled && f.Refusal == nil) {
+			if f.Name == name && !s.leaves(f) && (h == nil || h.tried != f.ID || !f.Settled && f.Refusal == nil) {
 				return false
 			}
 		}

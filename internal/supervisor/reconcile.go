@@ -122,6 +122,9 @@ func (s *Supervisor) reconcile() {
 		s.remove(s.handlers[name])
 	}
 	for _, f := range todo.Refuse {
+		if s.leaves(f) {
+			continue
+		}
 		h := s.handler(f.Name)
 		h.file, h.tried = filepath.Base(f.Path), f.ID
 		s.refuse(h, refusalOf{Error: f.Refusal, unread: true})
@@ -131,6 +134,13 @@ func (s *Supervisor) reconcile() {
 		s.admit(h, f)
 	}
 	s.reclaim()
+}
+
+// leaves reports whether a file is left alone: a library that lies beside the
+// plugins that link it, where no handler of its name was ever served.
+func (s *Supervisor) leaves(f handlerdir.File) bool {
+	_, served := s.history[f.Name]
+	return f.Library && s.handlers[f.Name] == nil && !served
 }
 
 func (s *Supervisor) handler(name string) *handler {

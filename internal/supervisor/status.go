@@ -109,7 +109,7 @@ func (s *Supervisor) status() api.Status {
 	}
 	if s.snapshot != nil {
 		for _, f := range s.snapshot.Files {
-			if s.handlers[f.Name] == nil {
+			if s.handlers[f.Name] == nil && !s.leaves(f) {
 				st.Handlers = append(st.Handlers, api.Handler{Name: f.Name, State: api.StateSeen, Since: s.since})
 			}
 		}

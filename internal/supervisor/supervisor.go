@@ -176,7 +176,7 @@ func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
 		cfg: cfg, log: cfg.Log, store: st,
 		rules: handlerdir.Rules{
 			MaxSize: cfg.MaxSize, Quiet: quietTime, SourceQuiet: sourceTime, Stalled: stalledTime, Gone: goneTime,
-			UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Complete: elfplug.Complete,
+			UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Complete: elfplug.Complete, Foreign: elfplug.Foreign,
 		},
 		events:   make(chan func(), 64),
 		nudges:   nudges,
