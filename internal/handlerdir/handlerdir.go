@@ -45,7 +45,8 @@ type File struct {
 	// Settled says that the file is complete and at rest: it may be admitted.
 	Settled bool
 	// Refusal is why the file can be no handler, nil if it may be one. It is
-	// never set on a settled file. With neither, the file is being written.
+	// never set on a settled file. With neither, the file is being written, or
+	// it is missed.
 	Refusal *refusal.Error
 	// Library says that a refused file is named and made like a library that
 	// plugins link, lib*.so: nobody means it as a handler, unless there is one
@@ -58,6 +59,10 @@ type File struct {
 	// claims are the files of one name, nil where there is but one.
 	claims []File
 }
+
+// Missed reports whether the file was not there, but may be again in a moment:
+// see Rules.Gone.
+func (f File) Missed() bool { return !f.gone.IsZero() }
 
 // Snapshot is one look at the directory.
 type Snapshot struct {

@@ -78,6 +78,8 @@ type Claimant struct {
 	// Live says that the patterns are served. If not, it is still being
 	// tried, and its patterns are kept for it from those who came later.
 	Live bool
+	// Leaving are patterns that it serves too, and is about to give up.
+	Leaving []string
 }
 
 // Verdict is the answer to a claim.
@@ -86,7 +88,7 @@ type Verdict int
 // The verdicts.
 const (
 	Granted Verdict = iota
-	Waits           // until a senior handler has been tried
+	Waits           // until a senior handler has been tried, or one that leaves has left
 	Denied
 )
 
@@ -97,6 +99,9 @@ func Claim(c Claimant, others []Claimant) (Verdict, *refusal.Error) {
 	for _, o := range others {
 		if o.Name == c.Name {
 			continue
+		}
+		if _, _, ok := contested(c.Patterns, o.Leaving); ok {
+			verdict = Waits
 		}
 		mine, theirs, ok := contested(c.Patterns, o.Patterns)
 		switch {

@@ -62,6 +62,8 @@ func TestClaim(t *testing.T) {
 		{"a senior is being tried", Claimant{Name: "new", Patterns: []string{"GET /a"}}, tried, Waits, ""},
 		{"a senior is being tried by a junior", Claimant{Name: "new", Patterns: []string{"GET /a"}, Seniority: 2}, tried, Waits, ""},
 		{"a junior is being tried", Claimant{Name: "new", Patterns: []string{"GET /a"}, Seniority: 2}, Claimant{Name: "old", Patterns: []string{"GET /a"}, Seniority: 3}, Granted, ""},
+		{"about to be given up", Claimant{Name: "new", Patterns: []string{"/x"}}, Claimant{Name: "old", Leaving: []string{"/x"}, Live: true}, Waits, ""},
+		{"given up in part", Claimant{Name: "new", Patterns: []string{"/x", "GET /a"}}, Claimant{Name: "old", Patterns: []string{"GET /a"}, Leaving: []string{"/x"}, Live: true}, Denied, "taken"},
 		{"a newcomer is being tried", Claimant{Name: "new", Patterns: []string{"GET /a"}}, newcomer, Granted, ""},
 		{"a senior with other patterns is being tried", Claimant{Name: "new", Patterns: []string{"/c"}}, tried, Granted, ""},
 	} {

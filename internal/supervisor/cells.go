@@ -26,7 +26,7 @@ type state int
 const (
 	queued   state = iota // waits for a start slot
 	starting              // loads and proves its plugin
-	waiting               // proved; a senior handler may claim its patterns
+	waiting               // proved; others may claim its patterns, or have to be ready for those that it gives up
 	live                  // has routes
 	retiring              // gives its connections back
 	dropped               // killed, whatever it says now
@@ -46,6 +46,7 @@ type cell struct {
 	gone     bool        // its process was reaped
 	cut      bool        // its link broke for want of memory or descriptors: it is not to blame
 	began    time.Time
+	provedAt time.Time
 	binary   cells.Cell // that it runs; zero until it is chosen
 	patterns []string   // of all seats
 	stats    link.Stats
@@ -291,7 +292,7 @@ func (s *Supervisor) proved(c *cell, plugins []link.Plugin) {
 		st.patterns = slices.Compact(plugins[i].Patterns)
 		c.patterns = append(c.patterns, st.patterns...)
 	}
-	c.state = waiting
+	c.state, c.provedAt = waiting, time.Now()
 	if c.group != nil {
 		s.gathered(c)
 	} else {

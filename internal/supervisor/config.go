@@ -101,7 +101,7 @@ func (s *Supervisor) Configure(settings func(handler string) Settings, builder *
 // renew gives a handler a new cell where its settings are not those that its
 // cell was started with.
 func (s *Supervisor) renew(h *handler) {
-	if h.live == nil || h.live.dead() || h.next != nil {
+	if h.live == nil || h.live.dead() || h.next != nil || !h.leaving.IsZero() {
 		return
 	}
 	want := s.settings(h.name)

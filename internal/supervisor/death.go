@@ -148,6 +148,9 @@ func (s *Supervisor) crashed(c *cell) {
 // restartLater starts the handler's live version again: at once the first
 // time, then after a pause that doubles.
 func (s *Supervisor) restartLater(h *handler) {
+	if !h.leaving.IsZero() {
+		return
+	}
 	pause := time.Duration(0)
 	if h.crashes > 0 {
 		pause = min(restartMin<<min(h.crashes-1, 20), restartMax)

@@ -182,7 +182,7 @@ func (s *Supervisor) scattered(c *cell) {
 	time.AfterFunc(rest, func() { s.post(func() { g.rest, s.regroup = false, true }) })
 	for _, st := range c.seats {
 		h := s.handlers[st.name]
-		if h == nil || h.live != st {
+		if h == nil || h.live != st || !h.leaving.IsZero() {
 			continue
 		}
 		h.since = time.Now()

@@ -153,7 +153,7 @@ func (s *Supervisor) settled(name string) bool {
 			}
 		}
 	}
-	return h == nil || h.admission == nil && h.next == nil
+	return h == nil || h.admission == nil && h.next == nil && h.leaving.IsZero()
 }
 
 // stands is what stands under a name now.

@@ -16,10 +16,11 @@ import (
 // refusalOf is why the newest file of a handler is not served.
 type refusalOf struct {
 	*refusal.Error
-	contested bool // it is tried again when a pattern becomes free
-	unread    bool // it was refused in the directory, before it was admitted
-	passing   bool // it was refused for want of something: it is tried again soon
-	celled    bool // it was refused for want of a cell: it is tried again when there are others
+	contested bool     // it is tried again when a pattern becomes free
+	patterns  []string // that it wants, where they are contested
+	unread    bool     // it was refused in the directory, before it was admitted
+	passing   bool     // it was refused for want of something: it is tried again soon
+	celled    bool     // it was refused for want of a cell: it is tried again when there are others
 }
 
 // notServed is the refusal for an error of admission or start.
@@ -117,6 +118,7 @@ func (s *Supervisor) reconcile() {
 		}
 		have = append(have, known)
 	}
+	s.missed()
 	todo := plan.Next(s.snapshot, have)
 	for _, name := range todo.Remove {
 		s.remove(s.handlers[name])
@@ -262,69 +264,36 @@ func (s *Supervisor) reclaim() {
 	}
 }
 
-// remove takes a handler's routes away. Its cell ends what it began.
-func (s *Supervisor) remove(h *handler) {
-	delete(s.handlers, h.name)
-	delete(s.first, h.name)
-	h.abandon()
-	s.dropNext(h)
-	if h.restart != nil {
-		h.restart.Stop()
-	}
-	if _, ok := s.history[h.name]; ok {
-		delete(s.history, h.name)
-		s.changed()
-	}
-	if h.live == nil {
-		s.log.WithField("handler", h.name).Info("gone: " + h.file + " was removed")
-		s.undecided(h)
-		return
-	}
-	s.publish(news{
-		event: "retired",
-		text:  "retired: " + h.name,
-		seat:  h.live,
-		old:   h.live,
-	})
-	s.freed()
-	s.undecided(h)
-}
-
-// freed tries again the handlers that were refused for a contested pattern.
-func (s *Supervisor) freed() {
-	for _, h := range s.handlers {
-		if h.refusal != nil && h.refusal.contested {
-			h.tried = handlerdir.ID{}
-			s.retry = true
-		}
-	}
-}
-
 // claim decides whether a proved cell gets its patterns.
 func (s *Supervisor) claim(c *seat) {
 	h := s.handlers[c.name]
 	if h == nil || h.next != c {
 		return
 	}
-	others := s.undecidedClaims()
-	for _, o := range s.handlers {
-		if o.live != nil {
-			others = append(others, plan.Claimant{Name: o.name, Patterns: o.live.patterns, Live: true})
-		}
+	if h.wanting.IsZero() {
+		h.wanting = time.Now()
 	}
 	mine := plan.Claimant{Name: h.name, Patterns: c.patterns, Seniority: s.history[h.name].Seq}
-	switch verdict, refused := plan.Claim(mine, others); verdict {
+	switch verdict, refused := plan.Claim(mine, append(s.undecidedClaims(), s.liveClaims()...)); verdict {
 	case plan.Granted:
-		s.promote(h, c)
+		if !s.holdsBack(h, c) {
+			s.promote(h, c)
+		}
 	case plan.Waits:
 		c.state = waiting
+		s.tryHeirs() // of what it may give up
 	case plan.Denied:
-		if c.again {
-			s.deniedAgain(h, refused)
-			return
-		}
-		s.refuse(h, refusalOf{Error: refused, contested: true})
+		s.deny(h, c, refused)
 	}
+}
+
+// deny is called when a proved cell is not granted its patterns.
+func (s *Supervisor) deny(h *handler, c *seat, refused *refusal.Error) {
+	if c.again {
+		s.deniedAgain(h, refused)
+		return
+	}
+	s.refuse(h, refusalOf{Error: refused, contested: true, patterns: c.patterns})
 }
 
 // undecidedClaims are the patterns that handlers had when they last served,
@@ -354,6 +323,7 @@ func (s *Supervisor) undecidedClaims() (claims []plan.Claimant) {
 func (s *Supervisor) promote(h *handler, c *seat) {
 	old := h.live
 	h.live, h.next, h.serve = c, nil, c.version
+	h.wanting = time.Time{}
 	h.since = time.Now()
 	c.state = live
 	switch {
@@ -372,7 +342,7 @@ func (s *Supervisor) promote(h *handler, c *seat) {
 	}
 	s.served(h, c)
 	if old != nil && plan.Freed(old.patterns, c.patterns) {
-		s.freed()
+		s.tryHeirs()
 	}
 	s.renew(h)
 	s.undecided(h)

@@ -18,6 +18,9 @@ import (
 // an earlier version takes over, and where there is none the handler is
 // quarantined.
 func (s *Supervisor) failedAgain(h *handler, how string) {
+	if !h.leaving.IsZero() {
+		return // its requests wait for its heir
+	}
 	if s.cfg.CrashLimit > 0 {
 		now := time.Now()
 		h.crashTimes = slices.DeleteFunc(h.crashTimes, func(t time.Time) bool { return now.Sub(t) > s.cfg.CrashWindow })
@@ -246,12 +249,14 @@ func (s *Supervisor) fallBack(h *handler) bool {
 // its patterns: others have taken them since.
 func (s *Supervisor) deniedAgain(h *handler, r *refusal.Error) {
 	s.log.WithFields(s.seatFields(h.next)).WithField("reason", r.Reason).Warn("an earlier version is not served: " + h.name)
+	patterns := h.next.patterns
 	s.dropNext(h)
 	switch {
 	case h.live != nil:
 		s.restartLater(h)
 	case h.refusal != nil:
-		h.refusal.contested = true // it is tried again when a pattern becomes free
+		// It is tried again when its patterns become free.
+		h.refusal.contested, h.refusal.patterns = true, patterns
 	}
 }
 

@@ -142,6 +142,9 @@ type handler struct {
 	rolledBack  bool                      // an earlier version is live than was
 	quarantined bool                      // live is dead, and is not started again
 	orphan      bool                      // the directory was replaced by one without its file
+	wanting     time.Time                 // since when it wants patterns that others have; zero if it does not
+	missed      bool                      // its file was not there when last looked at, but may be again
+	leaving     time.Time                 // when its file was found gone: it serves until its heirs can; zero if it is there
 	passes      int                       // refusals that passed, in a row
 	restarts    int                       // of its cells that died
 	doing       string                    // what is being done about its newest file, beyond a moment
@@ -266,6 +269,7 @@ func (s *Supervisor) settle() {
 		s.retry = false
 		s.reconcile()
 	}
+	s.passOn()
 	if s.unsent && len(s.events) == 0 { // a burst of changes becomes one table
 		s.sendTable()
 	}
@@ -325,7 +329,7 @@ func (s *Supervisor) quiet() bool {
 		return false
 	}
 	for _, h := range s.handlers {
-		if h.changing() {
+		if h.changing() || !h.leaving.IsZero() {
 			return false
 		}
 	}
