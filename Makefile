@@ -3,8 +3,8 @@
 VERSION  := $(shell sed -n '1s/.*(\([^-)]*\).*/\1/p' packaging/deb/debian/changelog 2>/dev/null || echo dev)
 LDFLAGS  := -X main.version=$(or $(VERSION),dev)
 SAMPLES  := bye clock hello static users
-# The modules of the repository: the main one, and the samples with dependencies.
-MODULES  := . handlers/echo
+# The modules of the repository: the main one, the samples with dependencies, and the benchmarks.
+MODULES  := . handlers/echo bench
 FUZZTIME ?= 20s
 LISTEN   ?= :8080
 export GOFLAGS ?= -buildvcs=false
@@ -67,21 +67,20 @@ lint: ## gofmt, go vet and staticcheck (pinned in go.mod)
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "gofmt: $$files"; exit 1; }
 	go vet -tags systemd ./...
 	go build -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck
-	for m in $(MODULES); do (cd $$m && go vet ./... && $(CURDIR)/bin/staticcheck -tags systemd ./...) || exit; done
-	go mod tidy -diff
-	go mod verify
+	for m in $(MODULES); do (cd $$m && go vet ./... && $(CURDIR)/bin/staticcheck -tags systemd ./... && go mod tidy -diff && go mod verify) || exit; done
 
 .PHONY: bench
-bench: ## measure: drop to first answer, requests per second and CPU beside net/http, memory
-	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./internal/e2e
+bench: deps build ## measure plugserver beside its peers: PEER=, WORK=, ROUNDS=, TIME=; BASE=folder of another build
+	cd bench && go build -o ../bin/bench/bench ./cmd/bench
+	bin/bench/bench -root . -peer '$(PEER)' -work '$(WORK)' -base '$(BASE)' \
+		$(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(TIME),-time '$(TIME)')
 
-TIME ?= 10m
 SEED ?= 0
 .PHONY: torture
 torture: deps ## faults times load for TIME (10m) from SEED, those that match FAULT; or KILLS=n, MUTANTS=n, SOAK=20m
 	go test -v -count=1 -timeout 24h ./internal/torture \
 		-run '^Test$(or $(if $(KILLS),Kills),$(if $(MUTANTS),Mutants),$(if $(SOAK),Soak),Torture)$$' -args \
-		-for '$(TIME)' -seed '$(SEED)' -fault '$(FAULT)' \
+		-for '$(or $(TIME),10m)' -seed '$(SEED)' -fault '$(FAULT)' \
 		$(if $(KILLS),-kills '$(KILLS)') $(if $(MUTANTS),-mutants '$(MUTANTS)') $(if $(SOAK),-soak '$(SOAK)')
 
 .PHONY: clean

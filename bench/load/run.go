@@ -1,0 +1,133 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/andrestc/go-plugserver/bench/tree"
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long nothing at all may come.
+const patience = 10 * time.Second
+
+// loop drives all connections. It allocates nothing once all are open.
+type loop struct {
+	spec    Spec
+	to      unix.SockaddrInet4
+	ep      int
+	batches [][]byte
+	buf     []byte // what is being parsed
+	conns   []*conn
+	answers int64
+	ending  bool // send nothing more
+	busy    int  // connections that wait for an answer
+	rand    *rand.Rand
+}
+
+// Run makes the load, and measures. Any answer that is wrong or fails is an
+// error.
+func Run(s Spec) (Result, error) {
+	s.Batch = max(s.Batch, 1)
+	addr, err := netip.ParseAddrPort(s.Addr)
+	if err != nil {
+		return Result{}, err
+	}
+	l := &loop{
+		spec: s, batches: s.batches(), buf: make([]byte, 256<<10), rand: rand.New(rand.NewPCG(1, 2)),
+		to: unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()},
+	}
+	if l.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return Result{}, err
+	}
+	defer unix.Close(l.ep)
+	defer func() {
+		for _, c := range l.conns {
+			if c.fd >= 0 {
+				unix.Close(c.fd)
+			}
+		}
+	}()
+	for i := range s.Conns {
+		c := &conn{id: i, next: i % len(s.Requests)}
+		l.conns = append(l.conns, c)
+		if err := l.open(c); err != nil {
+			return Result{}, err
+		}
+	}
+	return l.measure()
+}
+
+type snapshot struct {
+	at       time.Time
+	answers  int64
+	cpu, own time.Duration
+}
+
+func (l *loop) snapshot() (s snapshot, err error) {
+	s.answers = l.answers
+	if s.cpu, err = tree.CPU(l.spec.PIDs); err != nil {
+		return s, err
+	}
+	s.own, err = tree.Own()
+	s.at = time.Now()
+	return s, err
+}
+
+func (l *loop) measure() (Result, error) {
+	if err := l.until(time.Now().Add(l.spec.Warm)); err != nil {
+		return Result{}, err
+	}
+	from, err := l.snapshot()
+	if err != nil {
+		return Result{}, err
+	}
+	if err := l.until(from.at.Add(l.spec.Time)); err != nil {
+		return Result{}, err
+	}
+	to, err := l.snapshot()
+	if err != nil {
+		return Result{}, err
+	}
+	// What was asked is answered, too.
+	l.ending = true
+	if err := l.until(time.Time{}); err != nil {
+		return Result{}, err
+	}
+	if to.answers == from.answers {
+		return Result{}, errors.New("no answer")
+	}
+	return Result{to.answers - from.answers, to.at.Sub(from.at), to.cpu - from.cpu, to.own - from.own}, nil
+}
+
+// until serves the connections until then, or where that is zero until none
+// of them waits for an answer.
+func (l *loop) until(then time.Time) error {
+	events := make([]unix.EpollEvent, 256)
+	last := time.Now()
+	for {
+		n, err := unix.EpollWait(l.ep, events, 100)
+		if err != nil && err != unix.EINTR {
+			return fmt.Errorf("epoll_wait: %w", err)
+		}
+		for _, e := range events[:max(n, 0)] {
+			c := l.conns[e.Fd]
+			if err := l.serve(c, e.Events); err != nil {
+				return fmt.Errorf("connection %d: %w", c.id, err)
+			}
+		}
+		now := time.Now()
+		if n > 0 {
+			last = now
+		}
+		switch {
+		case then.IsZero() && l.busy == 0, !then.IsZero() && !now.Before(then):
+			return nil
+		case now.Sub(last) > patience:
+			return fmt.Errorf("no answer within %v; %d connections wait", patience, l.busy)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+// Package load is the load generator: one thread, one epoll, requests built
+// beforehand, answers parsed no further than needed to know that they are
+// right. On a machine of few cores what it costs is taken from the server.
+package load
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+)
+
+// Spec is what one run does.
+type Spec struct {
+	Addr     string
+	Conns    int
+	Batch    int  // requests sent before their answers are read; 0 is 1
+	Fresh    bool // one request per connection
+	Random   bool // each connection asks in an order of its own, not in turn
+	Requests []Request
+	// Hello is sent first on each connection, and is answered by 101; what
+	// follows are frames (RFC 6455).
+	Hello []byte
+	Warm  time.Duration // before the measurement
+	Time  time.Duration
+	PIDs  []int // whose CPU time is measured
+}
+
+// Request is what is sent, and the body of the only right answer.
+type Request struct {
+	Bytes []byte
+	Want  []byte
+}
+
+// Get is a GET request whose answer is want; fresh asks for the end of the
+// connection.
+func Get(path, want string, fresh bool) Request {
+	var end string
+	if fresh {
+		end = "Connection: close\r\n"
+	}
+	return Request{fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: bench.example\r\n%s\r\n", path, end), []byte(want)}
+}
+
+// Post is a POST request with a body.
+func Post(path string, body []byte, want string) Request {
+	head := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: bench.example\r\nContent-Length: %d\r\n\r\n", path, len(body))
+	return Request{append(head, body...), []byte(want)}
+}
+
+// Upgrade asks for a WebSocket.
+func Upgrade(path string) []byte {
+	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: bench.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path)
+}
+
+// Frame is a text message of less than 126 bytes, to be echoed.
+func Frame(text string) Request {
+	mask := [4]byte{1, 2, 3, 4}
+	frame := append([]byte{0x81, 0x80 | byte(len(text))}, mask[:]...)
+	for i := range text {
+		frame = append(frame, text[i]^mask[i%4])
+	}
+	return Request{frame, []byte(text)}
+}
+
+// Result is what a run has measured, between its warming and its end.
+type Result struct {
+	Answers int64
+	Elapsed time.Duration
+	CPU     time.Duration // of Spec.PIDs
+	Own     time.Duration // CPU time of the load generator
+}
+
+// batches are the bytes to send by the number of their first request.
+func (s *Spec) batches() [][]byte {
+	out := make([][]byte, len(s.Requests))
+	for first := range s.Requests {
+		var b bytes.Buffer
+		for i := range s.Batch {
+			b.Write(s.Requests[(first+i)%len(s.Requests)].Bytes)
+		}
+		out[first] = b.Bytes()
+	}
+	return out
+}

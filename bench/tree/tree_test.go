@@ -1,0 +1,42 @@
+package tree
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestTree(t *testing.T) {
+	// The shell burns its time, then waits in its child.
+	cmd := exec.Command("sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 60 & echo; wait")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	root := cmd.Process.Pid
+	out.Read(make([]byte, 1))
+	pids := Of(root)
+	if len(pids) != 2 || pids[0] != root {
+		t.Errorf("the tree of %d is %v", root, pids)
+	}
+	if slices.Contains(pids, os.Getpid()) || !slices.Contains(Of(os.Getpid()), pids[len(pids)-1]) {
+		t.Errorf("wrong relations: %v", pids)
+	}
+	cpu, err := CPU(pids)
+	if err != nil || cpu < time.Millisecond || cpu > time.Minute {
+		t.Errorf("CPU: %v, %v", cpu, err)
+	}
+	for _, pid := range pids {
+		p, _ := os.FindProcess(pid)
+		p.Kill()
+	}
+	cmd.Wait()
+	if _, err := CPU(pids); err == nil {
+		t.Error("the CPU time of processes that have gone")
+	}
+}
