@@ -124,22 +124,22 @@ type cellPackage struct {
 // cellPackages asks the go command what the cell is built from.
 func cellPackages(t *testing.T) (packages []cellPackage) {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard,GoFiles,TestGoFiles,Module", CellPackage).Output()
+	out, err := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard,GoFiles,TestGoFiles,XTestGoFiles,Module", CellPackage).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for dec := json.NewDecoder(bytes.NewReader(out)); dec.More(); {
 		var p struct {
-			ImportPath           string
-			Standard             bool
-			GoFiles, TestGoFiles []string
-			Module               *struct{ Path string }
+			ImportPath                         string
+			Standard                           bool
+			GoFiles, TestGoFiles, XTestGoFiles []string
+			Module                             *struct{ Path string }
 		}
 		if err := dec.Decode(&p); err != nil {
 			t.Fatal(err)
 		}
 		if !p.Standard {
-			packages = append(packages, cellPackage{strings.TrimPrefix(p.ImportPath, p.Module.Path+"/"), p.GoFiles, p.TestGoFiles})
+			packages = append(packages, cellPackage{strings.TrimPrefix(p.ImportPath, p.Module.Path+"/"), p.GoFiles, append(p.TestGoFiles, p.XTestGoFiles...)})
 		}
 	}
 	return packages
