@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
@@ -64,19 +65,20 @@ func writeHistory(w io.Writer, h api.History, now time.Time) {
 	}
 	fmt.Fprintf(w, "%-12s  %-20s  %5s\n", "VERSION", "LIVE", "AGE")
 	for _, v := range h.Versions {
-		note := ""
-		switch {
-		case v.Current && v.Bad:
-			note = "  serves, crashed too often"
-		case v.Current:
-			note = "  serves"
-		case v.Bad:
-			note = "  crashed too often"
+		var notes []string
+		for _, n := range []struct {
+			is   bool
+			what string
+		}{{v.Current, "serves"}, {v.Bad, "crashed too often"}, {v.Held, "rolled back"}} {
+			if n.is {
+				notes = append(notes, n.what)
+			}
 		}
 		live := "-"
 		if !v.Live.IsZero() {
 			live = v.Live.UTC().Format("2006-01-02T15:04:05Z")
 		}
-		fmt.Fprintf(w, "%s  %-20s  %5s%s\n", pad(escape(v.Version), 12, false), live, age(v.Live, now), note)
+		line := fmt.Sprintf("%s  %-20s  %5s  %s", pad(escape(v.Version), 12, false), live, age(v.Live, now), strings.Join(notes, ", "))
+		fmt.Fprintln(w, strings.TrimRight(line, " "))
 	}
 }

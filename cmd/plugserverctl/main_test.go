@@ -60,7 +60,7 @@ var daemons = map[string]daemon{
 					Patterns: []string{"DELETE /users/{id}", "GET /users", "GET /users/{id}", "POST /users"}, MemoryBytes: 900},
 			}}
 		},
-		reload: api.Reload{Live: 2},
+		reload: api.Reload{Live: 2, RolledBack: map[string]api.Refusal{"users": {Reason: "version 0123456789ab was rolled back by plugserverctl rollback"}}},
 	},
 	"ailing": {
 		status: func(now time.Time) api.Status {
@@ -70,7 +70,7 @@ var daemons = map[string]daemon{
 				{Name: "late", State: api.StateSeen, Since: now.Add(-30 * time.Minute)},
 				{Name: "squatter", State: api.StateRefused, Since: now.Add(-30 * time.Minute), Refusal: &taken},
 				{Name: "users", State: api.StateLive, Version: "ba9876543210", PID: 202, Since: now.Add(-26 * time.Hour),
-					Patterns: []string{"/users"}, Requests: 7, MemoryBytes: 5 << 20, Refusal: &api.Refusal{
+					Patterns: []string{"/users"}, Requests: 7, MemoryBytes: 5 << 20, Earlier: true, Refusal: &api.Refusal{
 						Reason: "built by go1.25.1, but the cells are built by go1.26.0",
 						Mend:   "build it again: GOTOOLCHAIN=go1.26.0 CGO_ENABLED=1 GOAMD64=v1 go build -buildmode=plugin -o users.so ./handlers/users"}},
 			}}

@@ -30,6 +30,9 @@ func reload(ctx context.Context, s *session) error {
 	}
 	fmt.Fprintf(s.out, "reloaded: %d live\n", re.Live)
 	// One line a fact, unwrapped: systemd runs this and the journal keeps it.
+	for _, name := range slices.Sorted(maps.Keys(re.RolledBack)) {
+		fmt.Fprintf(s.out, "rolled back %s: %s\n", escape(name), escape(re.RolledBack[name].Reason))
+	}
 	for _, name := range slices.Sorted(maps.Keys(re.Refused)) {
 		showRefusal(s.problems, name, re.Refused[name])
 	}

@@ -116,8 +116,8 @@ func writeStatus(w *bytes.Buffer, st api.Status, table []column, now time.Time) 
 	}
 	writeTable(w, table, st.Handlers, now)
 
-	if slices.ContainsFunc(st.Handlers, superseded) {
-		w.WriteString("\n* the newest file was refused; the version shown is an earlier one\n")
+	if slices.ContainsFunc(st.Handlers, func(h api.Handler) bool { return h.Earlier }) {
+		w.WriteString("\n* the version shown is an earlier one than that of the newest file\n")
 	}
 	for _, h := range st.Handlers {
 		if h.Doing != "" {
@@ -210,14 +210,8 @@ func patterns(list []string, limit int) string {
 
 func more(n int) string { return fmt.Sprintf(" +%d more", n) }
 
-// superseded tells whether h is of an earlier version than its newest file,
-// which was refused.
-func superseded(h api.Handler) bool {
-	return h.Refusal != nil && h.Version != "" && h.State != api.StateRefused
-}
-
 func state(h api.Handler) string {
-	if superseded(h) {
+	if h.Earlier {
 		return escape(h.State) + "*"
 	}
 	return escape(h.State)

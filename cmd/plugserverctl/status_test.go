@@ -49,7 +49,7 @@ func TestCrowded(t *testing.T) {
 	st := api.Status{Daemon: api.Daemon{Version: "0.1.0", PID: 123, GatePID: 124, Since: now, Handlers: "/h"}, Handlers: []api.Handler{
 		{Name: strings.Repeat("accounting-", 9), State: api.StateStarting, Version: "0123456789ab", PID: 4194304,
 			Since: now.AddDate(-300, 0, 0), Requests: math.MaxInt64, InFlight: math.MaxInt64, MemoryBytes: math.MaxInt64,
-			Patterns: []string{"GET example.com/accounting/{year}/{month}", "/b", "/c"}, Refusal: refusal},
+			Patterns: []string{"GET example.com/accounting/{year}/{month}", "/b", "/c"}, Refusal: refusal, Earlier: true},
 		{Name: "новости-за-сегодняшний-день", State: "surprising-state", Version: "0123456789abcdef", PID: math.MaxInt64,
 			Patterns: []string{"GET /新闻/今天的新闻"}, Requests: math.MinInt64, InFlight: -1, MemoryBytes: -1},
 		{Name: "new\nline\x1b[2J", State: api.StateRetiring, Patterns: []string{"/a", "/b", "/c", "/d"}, Requests: 99_999_999},
@@ -64,7 +64,7 @@ accounting-…  starting*     0123456789ab  4194304  106751d      9.2E      9.2E
 новости-за-…  surprising-…  0123456789a…  922337…        -         0         0       -  GET /新闻/…
 new\nline\x…  retiring      -                   -        -    100.0M         0       -  /a +3 more
 
-* the newest file was refused; the version shown is an earlier one
+* the version shown is an earlier one than that of the newest file
 
 accounting-accounting-accounting-accounting-accounting-accounting-accounting-accounting-accounting-:
   r
@@ -83,7 +83,7 @@ func TestResources(t *testing.T) {
 			PrivateBytes: 4404019, MemoryMax: 64 << 20, Cell: "plugserver-cell"},
 		{Name: "late", State: api.StateSeen, Doing: "building a cell for go1.25.4"},
 		{Name: "users", State: api.StateRolledBack, Version: "0123456789ab", PID: 4194304, CPUSeconds: 90000, Threads: 10, Descriptors: 7, PrivateBytes: 900,
-			Cell: "go1.25.4-trimpath-0123456789ab\x1b[2J", Group: "accounts", Refusal: &api.Refusal{Reason: "r"}},
+			Cell: "go1.25.4-trimpath-0123456789ab\x1b[2J", Group: "accounts", Earlier: true, Refusal: &api.Refusal{Reason: "r"}},
 	}}
 	var b bytes.Buffer
 	writeStatus(&b, st, resourcesTable, now)
@@ -95,7 +95,7 @@ bye    live              201         3  1.2s        9  12/1024  4.2M/64.0M  plug
 late   seen                -         0     -        -        -           -  -
 users  rolled back*  4194304         0   25h       10        7         900  group accounts: go1.25.…
 
-* the newest file was refused; the version shown is an earlier one
+* the version shown is an earlier one than that of the newest file
 
 late: building a cell for go1.25.4
 

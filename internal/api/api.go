@@ -11,7 +11,8 @@ const (
 	StateLive     = "live"     // its routes are served
 	StateCrashed  = "crashed"  // its cell died and is being started again
 	StateRefused  = "refused"  // its file was refused and no earlier version serves
-	// It crashed too often: an earlier version serves.
+	// It crashed too often, or an operator has rolled it back: an earlier version
+	// serves.
 	StateRolledBack = "rolled back"
 	// It crashed too often and there is no earlier version to serve.
 	StateQuarantined = "quarantined"
@@ -58,6 +59,8 @@ type Handler struct {
 	Goroutines int `json:"goroutines"`
 	// Refusal tells of the newest file; a live handler may carry one.
 	Refusal *Refusal `json:"refusal,omitempty"`
+	// Earlier says that Version is an earlier one than that of the newest file.
+	Earlier bool `json:"earlier,omitempty"`
 }
 
 // Daemon is the supervisor itself.
@@ -90,7 +93,10 @@ type Status struct {
 type Reload struct {
 	Live    int                `json:"live"`
 	Refused map[string]Refusal `json:"refused"` // by handler name; empty when all is well
-	Problem string             `json:"problem,omitempty"`
+	// RolledBack are those of which an operator wants an earlier version: all is
+	// well with them.
+	RolledBack map[string]Refusal `json:"rolled_back,omitempty"`
+	Problem    string             `json:"problem,omitempty"`
 }
 
 // Outcome answers POST /v1/settle and POST /v1/rollback.
@@ -110,10 +116,11 @@ type History struct {
 
 // Past is a version of a handler that has served, or serves.
 type Past struct {
-	Version string    `json:"version"` // the first 12 hex digits of its file's SHA-256
-	Live    time.Time `json:"live"`    // when it last went live
-	Current bool      `json:"current"` // it serves
-	Bad     bool      `json:"bad"`     // it crashed too often
+	Version string    `json:"version"`        // the first 12 hex digits of its file's SHA-256
+	Live    time.Time `json:"live"`           // when it last went live
+	Current bool      `json:"current"`        // it serves
+	Bad     bool      `json:"bad"`            // it crashed too often
+	Held    bool      `json:"held,omitempty"` // an operator has rolled it back
 }
 
 // Version answers GET /v1/version.

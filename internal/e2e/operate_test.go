@@ -54,6 +54,21 @@ func TestOperate(t *testing.T) {
 	d.ctl(t, 0, two.Version, "history", "a")
 	d.ctl(t, 0, "rolled back: a, version "+one.Version, "rollback", "a")
 	d.Want("/a", 200, "one")
+	// Who has asked for it finds nothing wrong, after a restart of the daemon either.
+	d.ctl(t, 0, "rolled back a: version "+two.Version+" was rolled back", "reload")
+	if e := d.WaitLogFrom(0, "the roll-back", event("rolled_back", "a")); e.Get("level") != "info" {
+		t.Errorf("an operator's roll-back is logged as %v", e)
+	}
+	d.Stop()
+	d = Start(t, In(d.Dir), Flags("--build-cells", "off"))
+	d.Want("/a", 200, "one")
+	d.ctl(t, 0, "rolled back a: version "+two.Version+" was rolled back", "reload")
+	d.ctl(t, 0, "rolled back", "status")
+	for _, e := range d.Log.From(0) {
+		if e.Get("level") == "error" || e.Get("level") == "warning" {
+			t.Errorf("an operator's roll-back is logged as %v", e)
+		}
+	}
 	d.ctl(t, 0, "live", "release", "a")
 	d.Want("/a", 200, "two")
 	d.ctl(t, 0, "rolled back: a, version "+one.Version, "rollback", "a", one.Version)

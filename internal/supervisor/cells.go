@@ -41,6 +41,7 @@ type cell struct {
 	seats    []*seat
 	again    bool // it serves a version that has served before
 	rollBack bool // and an earlier one than serves now
+	byHand   bool // which an operator has asked for
 	state    state
 	child    *proc.Child // nil before it runs
 	gone     bool        // its process was reaped

@@ -53,10 +53,14 @@ type Settings struct {
 
 // Report says in numbers how the service stands.
 type Report struct {
-	Live, Refused, Crashed int
-	Trying                 int // handlers whose newest file is being tried
-	Ending                 int // processes that end what they began
-	Problem                string
+	Live        int // those that are rolled back among them
+	RolledBack  int
+	Refused     int // newest files
+	Crashed     int
+	Quarantined int
+	Trying      int // handlers whose newest file is being tried
+	Ending      int // processes that end what they began
+	Problem     string
 }
 
 // String is a line for systemctl status.
@@ -69,7 +73,7 @@ func (r Report) String() string {
 	for _, more := range []struct {
 		n    int
 		what string
-	}{{r.Refused, "refused"}, {r.Crashed, "crashed"}, {r.Trying, "being tried"}, {r.Ending, "ending"}} {
+	}{{r.RolledBack, "rolled back"}, {r.Refused, "refused"}, {r.Crashed, "crashed"}, {r.Quarantined, "quarantined"}, {r.Trying, "being tried"}, {r.Ending, "ending"}} {
 		if more.n > 0 {
 			text += fmt.Sprintf(", %d %s", more.n, more.what)
 		}

@@ -255,7 +255,7 @@ func (s *Supervisor) announce() {
 			e = e.WithField("took", time.Since(n.seat.began).Round(100*time.Microsecond))
 		}
 		level := logrus.InfoLevel
-		if n.event == "rolled_back" {
+		if n.event == "rolled_back" && !n.seat.byHand {
 			level = logrus.ErrorLevel // somebody has to mend the release
 		}
 		e.Log(level, n.text)

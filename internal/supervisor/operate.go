@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/andrestc/go-plugserver/internal/api"
 )
@@ -84,12 +83,7 @@ func (s *Supervisor) History(ctx context.Context, name string) (api.History, err
 			unknown = noSuch(name)
 			return
 		}
-		for _, v := range slices.Backward(s.history[name].Versions) {
-			past.Versions = append(past.Versions, api.Past{
-				Version: v.Sum[:12], Live: v.Live, Bad: s.isBad(h, v.Sum),
-				Current: h.live != nil && h.live.version.Sum == v.Sum,
-			})
-		}
+		past.Versions = s.past(h)
 	}, done)
 	return past, errors.Join(err, unknown)
 }
@@ -119,6 +113,7 @@ func (s *Supervisor) Rollback(ctx context.Context, name, version string) (api.Ou
 			close(done)
 			return
 		}
+		h.next.byHand = true
 		s.await(ctx, done, func() bool {
 			if !s.settled(name) {
 				return false
@@ -198,17 +193,4 @@ func (s *Supervisor) ask(ctx context.Context, event func(), done <-chan struct{}
 	case <-s.done:
 		return errStopped
 	}
-}
-
-func (s *Supervisor) outcome() api.Reload {
-	re := api.Reload{Refused: make(map[string]api.Refusal), Problem: s.problem()}
-	for _, h := range s.handlers {
-		if h.live != nil {
-			re.Live++
-		}
-		if h.refusal != nil {
-			re.Refused[h.name] = told(h.refusal.Error)
-		}
-	}
-	return re
 }

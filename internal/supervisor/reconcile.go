@@ -21,6 +21,9 @@ type refusalOf struct {
 	unread    bool     // it was refused in the directory, before it was admitted
 	passing   bool     // it was refused for want of something: it is tried again soon
 	celled    bool     // it was refused for want of a cell: it is tried again when there are others
+
+	of   string // the sum of the version that was given up, whatever the newest file is; else empty
+	held bool   // it was given up because an operator has rolled it back
 }
 
 // notServed is the refusal for an error of admission or start.
@@ -171,11 +174,16 @@ func (s *Supervisor) refuse(h *handler, r refusalOf) {
 	entry := s.log.WithFields(logrus.Fields{
 		"event": "refused", "handler": h.name, "reason": r.Reason, "mend": r.Mends(),
 	})
-	if h.live != nil {
+	switch {
+	case r.held:
+		s.log.WithFields(logrus.Fields{"handler": h.name, "reason": r.Reason, "mend": r.Mends()}).Infof("rolled back: %s", h.file)
+	case h.serves():
 		entry.Warnf("refused: %s; version %s goes on serving", h.file, h.live.version.Short())
-	} else {
-		h.since = time.Now()
+	default:
 		entry.Warnf("refused: %s", h.file)
+	}
+	if h.live == nil {
+		h.since = time.Now()
 		s.fallBack(h) // to what the supervisor before had live
 	}
 	s.undecided(h)

@@ -41,7 +41,7 @@ func (s *Supervisor) giveUp(h *handler, how string) {
 	refused := refusal.Crashed(h.name, bad.Short(), len(h.crashTimes), s.cfg.CrashWindow, how)
 	h.crashTimes, h.crashes = nil, 0
 	if h.refusal == nil {
-		h.refusal = &refusalOf{Error: refused}
+		h.refusal = &refusalOf{Error: refused, of: bad.Sum}
 	}
 	s.give(h, bad.Sum, refused)
 	r := s.history[h.name]
@@ -124,27 +124,28 @@ func (s *Supervisor) give(h *handler, sum string, why *refusal.Error) {
 // given up, and nobody has asked for it anew: the mode of the file may have
 // changed, or the daemon was started.
 func (s *Supervisor) staysGivenUp(h *handler, v store.Version) {
-	why := h.given[v.Sum]
+	r := refusalOf{Error: h.given[v.Sum], of: v.Sum, held: s.history[h.name].Held == v.Sum}
 	switch {
-	case why != nil:
-	case s.history[h.name].Held == v.Sum:
-		why = refusal.RolledBack(h.name, v.Short())
+	case r.Error != nil:
+	case r.held:
+		r.Error = refusal.RolledBack(h.name, v.Short())
 	default:
-		why = refusal.Crashed(h.name, v.Short(), s.cfg.CrashLimit, s.cfg.CrashWindow, "see the log of that time")
+		r.Error = refusal.Crashed(h.name, v.Short(), s.cfg.CrashLimit, s.cfg.CrashWindow, "see the log of that time")
 	}
-	if h.next != nil && h.next.again || h.refusal != nil && h.refusal.Reason == why.Reason {
-		h.refusal = &refusalOf{Error: why} // an earlier version serves, or will
+	h.rolledBack = h.live == nil || h.live.version.Sum != v.Sum
+	if h.next != nil && h.next.again || h.refusal != nil && h.refusal.Reason == r.Reason {
+		h.refusal = &r // an earlier version serves, or will
 		s.undecided(h)
 		return
 	}
-	s.refuse(h, refusalOf{Error: why})
+	s.refuse(h, r)
 }
 
 // rollBack makes another version take over because an operator says so; an
 // empty one is the newest before that which serves. The error says why there is
 // none.
 func (s *Supervisor) rollBack(h *handler, version string) (store.Version, error) {
-	sum, err := s.past(h, version)
+	sum, err := s.target(h, version)
 	if err != nil {
 		return store.Version{}, err
 	}
@@ -163,8 +164,8 @@ func (s *Supervisor) rollBack(h *handler, version string) (store.Version, error)
 	return v, nil
 }
 
-// past is the sum of the version that rollBack is to take.
-func (s *Supervisor) past(h *handler, version string) (string, error) {
+// target is the sum of the version that rollBack is to take.
+func (s *Supervisor) target(h *handler, version string) (string, error) {
 	serves := ""
 	if h.live != nil {
 		serves = h.live.version.Sum
@@ -196,7 +197,7 @@ func (s *Supervisor) hold(h *handler, from string) {
 		h.refusal, h.rolledBack = nil, false
 	case r.Held == "":
 		r.Held = from
-		h.refusal = &refusalOf{Error: refusal.RolledBack(h.name, from[:12])}
+		h.refusal = &refusalOf{Error: refusal.RolledBack(h.name, from[:12]), of: from, held: true}
 		s.give(h, from, h.refusal.Error)
 	}
 	s.history[h.name] = r

@@ -133,23 +133,9 @@ func (s *Supervisor) describe(h *handler) api.Handler {
 		Name: h.name, Since: h.since, Restarts: h.restarts,
 		MemoryMax: limits.Memory, LimitNOFILE: limits.Descriptors,
 	}
-	switch {
-	case h.quarantined:
-		a.State = api.StateQuarantined
+	a.State, a.Earlier = h.state(), h.earlier()
+	if h.live != nil {
 		h.live.status(&a)
-	case h.rolledBack && h.live != nil && !h.live.dead():
-		a.State = api.StateRolledBack
-		h.live.status(&a)
-	case h.live != nil && h.live.dead():
-		a.State = api.StateCrashed
-		h.live.status(&a)
-	case h.live != nil:
-		a.State = api.StateLive
-		h.live.status(&a)
-	case h.refusal != nil:
-		a.State = api.StateRefused
-	default:
-		a.State = api.StateStarting
 	}
 	a.Doing = cmp.Or(h.doing, s.apart(h))
 	if h.refusal != nil {

@@ -297,26 +297,7 @@ func (s *Supervisor) settle() {
 }
 
 func (s *Supervisor) report() {
-	r := Report{Problem: s.problem()}
-	for _, h := range s.handlers {
-		switch {
-		case h.live != nil && h.live.dead():
-			r.Crashed++
-		case h.live != nil:
-			r.Live++
-		}
-		if h.refusal != nil {
-			r.Refused++
-		}
-		if h.undecided() {
-			r.Trying++
-		}
-	}
-	for _, c := range s.cells {
-		if c.state == retiring || s.stopping {
-			r.Ending++
-		}
-	}
+	r := s.counts()
 	if r != s.reported && s.cfg.Report != nil {
 		s.reported = r
 		s.cfg.Report(r)

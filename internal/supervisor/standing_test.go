@@ -1,0 +1,63 @@
+package supervisor
+
+import (
+	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/store"
+)
+
+// However a handler stands, all who are told are told the same.
+func TestStanding(t *testing.T) {
+	const older, newer = "0000000000000000", "1111111111111111"
+	seatOf := func(sum string, dead bool) *seat {
+		return &seat{cell: &cell{gone: dead}, name: "a", version: store.Version{Sum: sum}}
+	}
+	because := func(of string, held bool) *refusalOf {
+		return &refusalOf{Error: &refusal.Error{Reason: "why"}, of: of, held: held}
+	}
+	type told struct {
+		state   string
+		earlier bool // status has a star and its footnote
+		live    int  // of a reload
+		refused bool // a reload exits 1
+		current bool // the history says that its newest version serves
+		systemd string
+	}
+	for name, tt := range map[string]struct {
+		h    *handler
+		held string
+		bad  string
+		want told
+	}{
+		"live":                {h: &handler{live: seatOf(newer, false)}, want: told{state: api.StateLive, live: 1, current: true, systemd: "1 handler live"}},
+		"newest refused":      {h: &handler{live: seatOf(older, false), refusal: because("", false)}, want: told{state: api.StateLive, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 refused"}},
+		"crashed":             {h: &handler{live: seatOf(newer, true)}, want: told{state: api.StateCrashed, systemd: "0 handlers live, 1 crashed"}},
+		"rolled back":         {h: &handler{live: seatOf(older, false), rolledBack: true, refusal: because(newer, false)}, bad: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 rolled back"}},
+		"rolled back by hand": {h: &handler{live: seatOf(older, false), rolledBack: true, refusal: because(newer, true)}, held: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, systemd: "1 handler live, 1 rolled back"}},
+		"quarantined":         {h: &handler{live: seatOf(newer, true), quarantined: true, refusal: because(newer, false)}, bad: newer, want: told{state: api.StateQuarantined, refused: true, systemd: "0 handlers live, 1 quarantined"}},
+		"refused":             {h: &handler{refusal: because("", false)}, want: told{state: api.StateRefused, refused: true, systemd: "0 handlers live, 1 refused"}},
+		"refused at start":    {h: &handler{refusal: because(newer, false)}, bad: newer, want: told{state: api.StateRefused, refused: true, systemd: "0 handlers live, 1 refused"}},
+	} {
+		tt.h.name, tt.h.tried.Ino = "a", 1
+		s := &Supervisor{
+			handlers: map[string]*handler{"a": tt.h}, settings: func(string) Settings { return Settings{} },
+			history: store.History{"a": {Held: tt.held, Bad: []string{tt.bad}, Versions: []store.Served{{Sum: older}, {Sum: newer}}}},
+		}
+		status := s.describe(tt.h)
+		re := s.outcome()
+		_, refused := re.Refused["a"]
+		past := s.past(tt.h)[0]
+		got := told{
+			state: status.State, earlier: status.Earlier, live: re.Live, refused: refused,
+			current: past.Current, systemd: s.counts().String(),
+		}
+		if got != tt.want {
+			t.Errorf("%s:\ngot  %+v\nwant %+v", name, got, tt.want)
+		}
+		if _, told := re.RolledBack["a"]; told != (tt.held != "") || past.Held != told || past.Bad != (tt.bad != "") {
+			t.Errorf("%s: reload %+v, history %+v", name, re, past)
+		}
+	}
+}
