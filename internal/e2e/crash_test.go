@@ -14,6 +14,7 @@ const mortalSource = `package main
 
 import (
 	"fmt"
+	"log"
 	"net/http"
 	"os"
 	"syscall"
@@ -26,7 +27,7 @@ func Handlers() map[string]http.Handler {
 			go panic("beyond help")
 			select {}
 		}),
-		"/mortal/exits": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { os.Exit(7) }),
+		"/mortal/fatal": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { log.Fatal("the licence server is gone") }),
 		"/mortal/stops": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} }),
 	}
 }
@@ -46,7 +47,7 @@ func TestCellDies(t *testing.T) {
 		t.Fatalf("%d %v", a.Status, err)
 	}
 	pids := make(map[int]bool)
-	for i, path := range []string{"kill", "/mortal/panics", "/mortal/exits", "/mortal/stops"} {
+	for i, path := range []string{"kill", "/mortal/panics", "/mortal/fatal", "/mortal/stops"} {
 		h, _ := d.Handler("mortal")
 		if h.PID == 0 || pids[h.PID] {
 			t.Fatalf("%s: status %+v", path, h)
@@ -69,9 +70,16 @@ func TestCellDies(t *testing.T) {
 		}
 		if path == "/mortal/panics" {
 			e := d.WaitLogFrom(mark, "crash", event("crashed", "mortal"))
-			if !strings.Contains(e.Get("reason"), "panic: beyond help in ") || !strings.Contains(e.Get("frames"), "Handlers.func2.") || !strings.Contains(e.Get("frames"), "main.go:14") {
+			if !strings.Contains(e.Get("reason"), "panic: beyond help in ") || !strings.Contains(e.Get("frames"), "Handlers.func2.") || !strings.Contains(e.Get("frames"), "main.go:15") {
 				t.Errorf("the crash is not told well: %s", e.Raw)
 			}
+		}
+		if path == "/mortal/fatal" {
+			e := d.WaitLogFrom(mark, "crash", event("crashed", "mortal"))
+			if want := "exit status 1; it printed: the licence server is gone"; e.Get("reason") != want {
+				t.Errorf("the crash is told as %q, want %q", e.Get("reason"), want)
+			}
+			d.WaitLogFrom(mark, "the last words", Says("mortal", "the licence server is gone"))
 		}
 		// Held until it is back; the pause before that doubles.
 		for range 3 {

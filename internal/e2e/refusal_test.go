@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -61,6 +62,9 @@ func Start(ctx context.Context) error {
 	switch {
 	case is("Start errs"):
 		return errors.New("no seat left\non two lines")
+	case is("Start logs and exits"):
+		slog.Error("cannot connect", "err", "no route to it")
+		os.Exit(4)
 	case is("Start panics"):
 		panic("started badly")
 	}
@@ -162,7 +166,8 @@ func TestRefusedReplacements(t *testing.T) {
 
 		{"init panics", mode("init panics"), []string{"ended before it was ready: exit status 2", "panic: a stone in the shoe"}, "no os.Exit, no log.Fatal, no panic"},
 		{"init exits", mode("init exits"), []string{"ended before it was ready: exit status 0; it printed: leaving, and not sorry"}, "no os.Exit"},
-		{"init logs fatal", mode("init logs fatal"), []string{"ended before it was ready: exit status 1"}, "no log.Fatal"},
+		{"init logs fatal", mode("init logs fatal"), []string{"ended before it was ready: exit status 1; it printed: no database"}, "no log.Fatal"},
+		{"Start logs and exits", mode("Start logs and exits"), []string{"ended before it was ready: exit status 4; it printed: cannot connect err=no route to it"}, "no os.Exit"},
 		{"init hangs", mode("init hangs"), []string{"was not ready within " + startTimeout + " and was killed; it printed: waiting for ever"}, "wait for what is slow in a goroutine"},
 		{"init follows a wild pointer", mode("init follows a wild pointer"), []string{"ended before it was ready", "SIGSEGV"}, "must return"},
 		{"init starts what dies", mode("init starts what dies"), []string{"ended before it was ready", "in a goroutine"}, "must return"},

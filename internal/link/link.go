@@ -1,13 +1,16 @@
 // Package link carries messages between the supervisor and one child over one
-// Unix socket. Messages arrive in order; Send never blocks; the end of the
-// stream means that the other side is dead.
+// Unix socket. Messages arrive in order; Send never blocks, Deliver not for
+// long; the end of the stream means that the other side is dead.
 package link
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,6 +105,18 @@ type Message struct {
 	FDs []*os.File `json:"-"`
 }
 
+// Line is what a Log says, on one line, its fields behind its text but for a
+// stack.
+func (m Message) Line() string {
+	words := strings.Fields(m.Text)
+	for _, k := range slices.Sorted(maps.Keys(m.Fields)) {
+		if v := m.Fields[k]; !strings.Contains(v, "\n") {
+			words = append(words, k+"="+v)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // ChildFD is the descriptor on which a child finds its link.
 const ChildFD = 3
 
@@ -121,10 +136,30 @@ type Conn struct {
 	wake chan struct{} // capacity 1
 	done chan struct{} // closed by the writer when it ends
 
-	mu     sync.Mutex // guards the rest
-	queue  []Message
-	closed bool
-	err    error // that ended the writer
+	mu      sync.Mutex // guards the rest
+	queue   []queued
+	closed  bool
+	stalled bool  // Deliver has waited in vain, and nothing was written since
+	err     error // that ended the writer
+}
+
+// queued is a message on its way.
+type queued struct {
+	Message
+	written chan struct{} // closed once it is, or never will be; nil where nobody waits
+}
+
+// drop gives a message up.
+func (q queued) drop() {
+	closeFiles(q.FDs)
+	q.told()
+}
+
+// told tells who waits for the message.
+func (q queued) told() {
+	if q.written != nil {
+		close(q.written)
+	}
 }
 
 // New returns the link over f's socket and closes f.
@@ -139,17 +174,46 @@ func New(f *os.File) (*Conn, error) {
 }
 
 // Send queues m, and takes its files over whatever it returns.
-func (c *Conn) Send(m Message) error {
+func (c *Conn) Send(m Message) error { return c.push(queued{Message: m}) }
+
+// Deliver is Send that returns once m is the kernel's: then it arrives even if
+// this process ends at once. It waits for wait at the most, and after once in
+// vain not at all until something is written again: a reader that stands still
+// holds up nobody twice.
+func (c *Conn) Deliver(m Message, wait time.Duration) error {
+	q := queued{m, make(chan struct{})}
+	if err := c.push(q); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	stalled := c.stalled
+	c.mu.Unlock()
+	if stalled {
+		return nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-q.written:
+	case <-t.C:
+		c.mu.Lock()
+		c.stalled = true
+		c.mu.Unlock()
+	}
+	return nil
+}
+
+func (c *Conn) push(q queued) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed || len(c.queue) >= backlog {
-		closeFiles(m.FDs)
+		closeFiles(q.FDs)
 		if c.closed {
 			return os.ErrClosed
 		}
 		return ErrBacklog
 	}
-	c.queue = append(c.queue, m)
+	c.queue = append(c.queue, q)
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -167,20 +231,25 @@ func (c *Conn) write() {
 		queue, closed := c.queue, c.closed
 		c.queue = nil
 		c.mu.Unlock()
-		for i, m := range queue {
-			if err := c.writeOne(m); err != nil {
-				c.mu.Lock()
-				c.err = err
-				c.mu.Unlock()
-				for _, m := range queue[i+1:] {
-					closeFiles(m.FDs)
+		for i, q := range queue {
+			err := c.writeOne(q.Message)
+			q.told()
+			c.mu.Lock()
+			c.stalled, c.err = false, err
+			c.mu.Unlock()
+			if err != nil {
+				for _, q := range queue[i+1:] {
+					q.drop()
 				}
-				c.wire.Close() // Recv reports the death
+				// Recv reports the end, after what the other side has said
+				// before its own.
+				c.wire.CloseWrite()
+				c.wire.CloseRead()
 				return
 			}
 		}
 		if closed {
-			c.wire.CloseWrite()
+			c.wire.Close()
 			return
 		}
 	}
@@ -198,8 +267,8 @@ func (c *Conn) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	for _, m := range c.queue {
-		closeFiles(m.FDs)
+	for _, q := range c.queue {
+		q.drop()
 	}
 	c.queue = nil
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -85,6 +87,74 @@ func TestSendNeverBlocks(t *testing.T) {
 		}
 	}
 	t.Fatal("the backlog has no bound")
+}
+
+// What was delivered arrives, whatever becomes of the process: it is in the
+// socket by then.
+func TestDelivered(t *testing.T) {
+	ours, theirs, err := wire.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	a, err := New(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	buf := make([]byte, 4096)
+	for range 1000 {
+		if err := a.Deliver(Message{Kind: Log, Text: "last words"}, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		n, _, err := syscall.Recvfrom(int(theirs.Fd()), buf, syscall.MSG_DONTWAIT)
+		if err != nil || !strings.Contains(string(buf[:n]), "last words") {
+			t.Fatalf("in the socket is %q, %v", buf[:n], err)
+		}
+	}
+}
+
+// A side that stands still holds up who delivers once, and not for long.
+func TestDeliverToNobody(t *testing.T) {
+	a, b := pair(t)
+	const wait = 200 * time.Millisecond
+	big := Message{Kind: Log, Text: strings.Repeat("x", 256<<10)}
+	began := time.Now()
+	for range 300 {
+		if err := a.Deliver(big, wait); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(began); took < wait || took > 10*wait {
+		t.Errorf("300 records that nobody reads took %v, want %v or little more", took, wait)
+	}
+	for range 300 {
+		if _, err := b.Recv(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// It reads again: what is delivered is waited for again.
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stalled {
+		t.Error("the link is taken for stalled for good")
+	}
+}
+
+// A side that ends has its last words heard, though it is being sent to.
+func TestLastWordsAreHeard(t *testing.T) {
+	for range 50 {
+		a, b := pair(t)
+		if err := b.Deliver(Message{Kind: Log, Text: "last words"}, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+		a.Send(Message{Kind: Ping})
+		<-a.done // the writer has found out
+		if m, err := a.Recv(); err != nil || m.Text != "last words" {
+			t.Fatalf("got %+v, %v", m, err)
+		}
+	}
 }
 
 // A link whose other side is gone says so, and leaks nothing that is sent.

@@ -91,8 +91,8 @@ func (c Crash) Handler() []Frame {
 	})
 }
 
-// Printed is the end of what a child printed, on one line: of a crash what the
-// runtime said, and where in the handler it was.
+// Printed is the end of what a child printed or said, on one line: of a crash
+// what the runtime said, and where in the handler it was.
 func (c *Child) Printed() string {
 	crash, crashed := c.Crash()
 	if !crashed {

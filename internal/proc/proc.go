@@ -182,6 +182,10 @@ func (c *Child) read(r io.Reader, stream string, output func(stream, line string
 	}
 }
 
+// Said adds a line that the child said over its link to those of Tail: its
+// last words are not always printed.
+func (c *Child) Said(line string) { c.remember("link", line[:min(len(line), maxLine)]) }
+
 func (c *Child) remember(stream, line string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -209,8 +213,8 @@ func (c *Child) Crash() (Crash, bool) {
 	return parseCrash(c.crash), len(c.crash) > 0
 }
 
-// Tail returns the last lines that the child printed, at most 4 KiB or one
-// line of them.
+// Tail returns the last lines that the child printed or said, at most 4 KiB or
+// one line of them.
 func (c *Child) Tail() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,8 +21,11 @@ func (s *Supervisor) tellDropped(c *cell, n int) {
 	}
 }
 
-// record logs what a cell has logged.
+// record logs what a cell has logged, and keeps it: it may be its last word.
 func (s *Supervisor) record(c *cell, m link.Message) {
+	if m.Level != "debug" {
+		c.child.Said(m.Line())
+	}
 	if !s.mayLog(c) {
 		return
 	}

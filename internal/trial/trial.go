@@ -29,8 +29,6 @@ const (
 	// lateWait bounds the wait for what a dead cell has said: a process that
 	// it started may hold its end of the link.
 	lateWait = time.Second
-	// maxLogged bounds the log records that are kept.
-	maxLogged = 100
 )
 
 // Trial says what to try.
@@ -48,7 +46,7 @@ type Result struct {
 	Patterns []string      // of a handler that became ready, sorted
 	Took     time.Duration // from the start of the cell to the outcome
 	User     string        // whom it ran as
-	Output   []string      // the last lines that it printed, then what it logged
+	Output   []string      // the last lines that it printed or logged
 }
 
 // Run loads the file, waits until its handler is ready, is refused, dies, or
@@ -95,7 +93,7 @@ func (s *stage) start(who user, env []string) (*proc.Child, error) {
 func (t Trial) prove(ctx context.Context, child *proc.Child, s *stage, who user) (Result, error) {
 	began := time.Now()
 	h := &hearing{verdict: make(chan link.Message, 1), over: make(chan struct{})}
-	go h.listen(child.Link)
+	go h.listen(child)
 	child.Link.Send(link.Message{Kind: link.Open, Cell: 1, Plugins: []link.Plugin{{Name: strings.TrimSuffix(filepath.Base(t.File), ".so"), Path: s.file}}})
 	r, err := t.await(ctx, child, h)
 	r.Took, r.User = time.Since(began), who.name
@@ -114,7 +112,7 @@ func (t Trial) prove(ctx context.Context, child *proc.Child, s *stage, who user)
 	child.Kill()
 	<-child.Exited()
 	h.end(child.Link)
-	r.Output = append(child.Tail(), h.logged...)
+	r.Output = child.Tail()
 	return r, err
 }
 
@@ -165,14 +163,13 @@ func (r *Result) judge(m link.Message) {
 type hearing struct {
 	verdict chan link.Message // Ready, or Refused with a refusal; capacity 1
 	over    chan struct{}     // closed by listen when it ends
-	logged  []string          // listen's until over is closed
 }
 
 // listen ends with the link.
-func (h *hearing) listen(lc *link.Conn) {
+func (h *hearing) listen(child *proc.Child) {
 	defer close(h.over)
 	for {
-		m, err := lc.Recv()
+		m, err := child.Link.Recv()
 		switch {
 		case err != nil:
 			return
@@ -181,8 +178,10 @@ func (h *hearing) listen(lc *link.Conn) {
 			case h.verdict <- m:
 			default: // it has said so
 			}
-		case m.Kind == link.Log && len(h.logged) < maxLogged:
-			h.logged = append(h.logged, m.Text)
+		case m.Kind == link.Log:
+			if m.Level != "debug" {
+				child.Said(m.Line())
+			}
 		}
 	}
 }

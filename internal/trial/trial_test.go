@@ -58,6 +58,9 @@ func TestMain(m *testing.M) {
 	case "exits":
 		fmt.Println(rest)
 		os.Exit(3)
+	case "logs fatal":
+		lc.Deliver(link.Message{Kind: link.Log, Level: "error", Text: rest, Fields: map[string]string{"err": "no route"}}, enough)
+		os.Exit(1)
 	case "panics":
 		fmt.Println("before")
 		panic(rest)
@@ -117,6 +120,7 @@ func TestOutcomes(t *testing.T) {
 		{text: "refused:it does not suit", reason: "it does not suit"},
 		{text: "refused and gone:it does not suit", reason: "it does not suit"},
 		{text: "exits:good bye", reason: "ended before it was ready: exit status 3; it printed: good bye", output: "good bye"},
+		{text: "logs fatal:no database", reason: "ended before it was ready: exit status 1; it printed: no database err=no route", output: "no database err=no route"},
 		{text: "panics:a stone", reason: "ended before it was ready: exit status 2; it printed: panic: a stone", output: "before"},
 		{text: "hangs", limit: 200 * time.Millisecond, reason: "was not ready within 200ms and was killed; it printed nothing"},
 		{text: "unlinks itself:alone", limit: time.Second, reason: "was not ready within 1s and was killed; it printed: alone"},
@@ -154,7 +158,8 @@ func TestWho(t *testing.T) {
 	}
 	var uid int
 	var wd string
-	if _, err := fmt.Sscanf(r.Output[0], "uid %d in %s", &uid, &wd); err != nil {
+	at := max(0, slices.IndexFunc(r.Output, func(line string) bool { return strings.HasPrefix(line, "uid ") }))
+	if _, err := fmt.Sscanf(r.Output[at], "uid %d in %s", &uid, &wd); err != nil {
 		t.Fatalf("output %q: %v", r.Output, err)
 	}
 	if uid == 0 || os.Geteuid() != 0 && uid != os.Geteuid() {
