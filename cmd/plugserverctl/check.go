@@ -88,6 +88,8 @@ type report struct {
 	Cell     string   `json:"cell"`     // that would run it; empty if none would
 	Patterns []string `json:"patterns"` // that it gave in the trial
 	Steps    []step   `json:"steps"`    // those taken: none follows one that failed
+
+	godebug string // of the trial
 }
 
 type module struct {
@@ -153,6 +155,7 @@ func inspect(path string, catalogue *cells.Catalogue) (*report, error) {
 	}
 	if r.take(stepCell, fmt.Sprintf("%s (%s) loads it", c.Path, c.Info.GoVersion), refused) {
 		r.Cell = c.Path
+		r.godebug = elfplug.GODEBUG(info, c.Info, os.Getenv("GODEBUG"))
 		return r, nil
 	}
 	last := &r.Steps[len(r.Steps)-1]
@@ -203,7 +206,7 @@ func (r *report) read() (*elfplug.Info, *refusal.Error, error) {
 
 // try takes the last step. An error says that it could not be taken.
 func (r *report) try(ctx context.Context, limit time.Duration, env []string) error {
-	got, err := trial.Trial{File: r.File, Cell: r.Cell, Limit: limit, Env: env}.Run(ctx)
+	got, err := trial.Trial{File: r.File, Cell: r.Cell, Limit: limit, Env: env, GODEBUG: r.godebug}.Run(ctx)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,9 @@ func Agree(a, b *Info) error {
 			return fmt.Errorf("built with different %s: %q and %q", name, x, y)
 		}
 	}
+	if x, y := a.Settings[defaultGODEBUG], b.Settings[defaultGODEBUG]; x != y {
+		return fmt.Errorf("built with different GODEBUG settings: %q and %q", x, y)
+	}
 	for _, pkg := range slices.Sorted(maps.Keys(a.PkgHashes)) {
 		hash, shared := b.PkgHashes[pkg]
 		if !shared {

@@ -199,6 +199,9 @@ func (im *image) buildInfo() (*Info, error) {
 	for _, s := range bi.Settings {
 		info.Settings[s.Key] = s.Value
 	}
+	if !fit(info.Settings[defaultGODEBUG]) {
+		return nil, refusal.MalformedELF("its GODEBUG settings are none")
+	}
 	if bi.Main.Path != "" {
 		info.Modules = append(info.Modules, bi.Main)
 	}

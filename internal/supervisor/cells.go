@@ -159,7 +159,7 @@ func (s *Supervisor) start(c *cell) {
 	}
 	child, err := proc.Start(proc.Spec{
 		Path:   c.binary.Path,
-		Env:    cleanEnv(os.Environ()),
+		Env:    c.environ(),
 		Limits: c.limits(),
 		Output: func(stream, line string) {
 			level := logrus.InfoLevel
@@ -231,6 +231,16 @@ func (s *Supervisor) choose(c *cell) error {
 		c.binary = binary
 	}
 	return nil
+}
+
+// environ is the cell's environment: the daemon's, and what its plugins have
+// for defaults of GODEBUG.
+func (c *cell) environ() []string {
+	env := cleanEnv(os.Environ())
+	if godebug := elfplug.GODEBUG(c.seats[0].info, c.binary.Info, os.Getenv("GODEBUG")); godebug != "" {
+		env = append(env, "GODEBUG="+godebug)
+	}
+	return env
 }
 
 // cleanEnv is the environment of the children: the daemon's own, less what

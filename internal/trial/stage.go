@@ -63,6 +63,9 @@ func (t Trial) environ(dir string) []string {
 			env = append(env, name+"="+dir)
 		}
 	}
+	if t.GODEBUG != "" {
+		env = append(env, "GODEBUG="+t.GODEBUG)
+	}
 	return env
 }
 

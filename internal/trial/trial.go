@@ -37,6 +37,8 @@ type Trial struct {
 	Cell  string        // the cell's binary; a copy is run
 	Limit time.Duration // for the handler to become ready
 	Env   []string      // names of variables of ours that it gets, besides those in plain
+	// GODEBUG is the cell's; "" is as we have it.
+	GODEBUG string
 }
 
 // Result is what came of a trial.
