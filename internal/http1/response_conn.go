@@ -20,8 +20,8 @@ const sniffed = 512
 // ReadFrom implements io.ReaderFrom. The socket itself copies from src, once
 // the head has left and where the body is sent as it is.
 func (w *Response) ReadFrom(src io.Reader) (n int64, err error) {
-	buf := largePool.Get().(*[largeSize]byte)
-	defer largePool.Put(buf)
+	buf := copyPool.Get().(*[copySize]byte)
+	defer copyPool.Put(buf)
 	if !w.headLeft() {
 		n, err = io.CopyBuffer((*plainWriter)(w), io.LimitReader(src, sniffed), buf[:])
 		if err != nil || n < sniffed {
@@ -30,8 +30,8 @@ func (w *Response) ReadFrom(src io.Reader) (n int64, err error) {
 	}
 	var more int64
 	if w.beginCopy() {
+		defer func() { w.endCopy(more) }()
 		more, err = w.t.ReadFrom(src)
-		w.endCopy(more)
 	} else {
 		more, err = io.CopyBuffer((*plainWriter)(w), src, buf[:])
 	}

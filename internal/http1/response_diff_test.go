@@ -151,7 +151,7 @@ func (v variant) String() string { return v.method + " " + v.proto + " " + v.con
 var (
 	methods     = []string{"GET", "HEAD", "OPTIONS", "DELETE"}
 	protos      = []string{"HTTP/1.1", "HTTP/1.0"}
-	connections = []string{"", "close", "keep-alive", "x, Keep-Alive", "Upgrade, CLOSE", "upgrade"}
+	connections = []string{"", "close", "keep-alive", "x, Keep-Alive", "Upgrade, CLOSE", "upgrade", "a close\tb", "x\r\nConnection: close"}
 )
 
 var (

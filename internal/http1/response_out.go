@@ -17,7 +17,9 @@ const (
 	// than that is sent at once.
 	outSize = 4096
 	// largeSize bounds what is copied to leave in one write.
-	largeSize = 32 << 10
+	largeSize = 16 << 10
+	// copySize is what net/http asks a reader for.
+	copySize = 32 << 10
 )
 
 // buffers are what a response needs while it lasts. They are used again.
@@ -32,6 +34,7 @@ var (
 		return &buffers{body: bufio.NewWriterSize(nil, bodySize), out: make([]byte, 0, outSize+512)}
 	}}
 	largePool = sync.Pool{New: func() any { return new([largeSize]byte) }}
+	copyPool  = sync.Pool{New: func() any { return new([copySize]byte) }}
 )
 
 func getBuffers(w *Response) *buffers {
@@ -76,42 +79,42 @@ func (c *chunks) Write(p []byte) (n int, err error) {
 }
 
 // send sends what is buffered and p, with the chunk's end: all that net/http
-// would send now, and no less, in one write if that is not too large.
+// would send now, and no less, in one write if it is not too much to copy.
 func (w *Response) send(p []byte) (n int, err error) {
 	end := ""
 	if w.chunked {
 		end = "\r\n"
 	}
-	total := len(w.buf.out) + len(p) + len(end)
-	if total <= cap(w.buf.out) {
-		w.buf.out = append(append(w.buf.out, p...), end...)
-		if total > outSize {
-			return outcome(len(p), w.flush())
+	b := w.buf
+	total := len(b.out) + len(p) + len(end)
+	switch {
+	case total <= cap(b.out):
+		b.out = append(append(b.out, p...), end...)
+		if total <= outSize {
+			return len(p), nil
 		}
-		return len(p), nil
+		return outcome(len(p), w.flush())
+	case total <= largeSize:
+		large := largePool.Get().(*[largeSize]byte)
+		defer largePool.Put(large)
+		all := append(append(append(large[:0], b.out...), p...), end...)
+		b.out = b.out[:0]
+		return outcome(len(p), w.put(all))
 	}
-	large := largePool.Get().(*[largeSize]byte)
-	defer largePool.Put(large)
-	b := append(large[:0], w.buf.out...)
-	w.buf.out = w.buf.out[:0]
-	k := 0
-	if len(b) < largeSize {
-		k = min(len(p), largeSize-len(b))
-		b = append(b, p[:k]...)
-	}
-	if len(b)+len(end) <= largeSize && k == len(p) {
-		return outcome(len(p), w.put(append(b, end...)))
-	}
-	if err := w.put(b); err != nil {
-		return 0, err
-	}
-	if k < len(p) {
-		if err := w.put(p[k:]); err != nil {
-			return k, err
+	if n = min(len(p), cap(b.out)-len(b.out)); len(b.out) > 0 {
+		b.out = append(b.out, p[:n]...)
+		if err := w.flush(); err != nil {
+			return 0, err
 		}
+		p = p[n:]
+	} else {
+		n = 0
 	}
-	w.buf.out = append(w.buf.out, end...)
-	return len(p), nil
+	if err := w.put(p); err != nil {
+		return n, err
+	}
+	b.out = append(b.out, end...)
+	return n + len(p), nil
 }
 
 // put writes to the client.

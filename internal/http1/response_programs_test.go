@@ -41,7 +41,7 @@ var programs = map[string][]step{
 	"100k":                           {write(100_000)},
 	"100k twice":                     {write(100_000), write(100_000)},
 	"pieces":                         {write(700), write(700), write(700), write(700), write(700), write(700), write(700)},
-	"32k, the largest that is moved": {write(32<<10 - 200), write(32 << 10)},
+	"16k, about what is copied":      {write(16<<10 - 200), write(16<<10 - 100), write(16 << 10)},
 	"binary":                         {writeBytes([]byte("\x00\x01\x02"))},
 	"gif":                            {writeBytes([]byte("GIF89a...")), write(10)},
 	"sniffs no more than one write":  {writeBytes([]byte("<")), writeBytes([]byte("html>"))},
@@ -58,8 +58,8 @@ var programs = map[string][]step{
 	"304 with all":             {set("Content-Length", "5"), set("Content-Type", "a/b"), set("Etag", `"1"`), status(304), write(5)},
 	"304 with an empty write":  {status(304), writeBytes(nil), flush},
 	"404":                      {func(x *run) { http.NotFound(x.w, x.r) }},
-	"error":                    {set("Content-Length", "3"), func(x *run) { http.Error(x.w, "no", 503) }},
-	"redirect":                 {func(x *run) { http.Redirect(x.w, x.r, "/elsewhere", 302) }},
+	"error":                    {set("Content-Length", "3"), func(x *run) { http.Error(x.w, "no", http.StatusServiceUnavailable) }},
+	"redirect":                 {func(x *run) { http.Redirect(x.w, x.r, "/elsewhere", http.StatusFound) }},
 	"599":                      {status(599)},
 	"999":                      {status(999), write(5)},
 	"418":                      {status(418), flush, write(5)},
@@ -219,10 +219,13 @@ var programs = map[string][]step{
 	"copy a failing beginning": {copyFrom(4, 100, true), write(5)},
 	"copy a failing chunk":     {copyFrom(4, 4000, true)},
 	"copy bytes":               {copyFrom(1, 5000, false)},
-	"copy twice":               {copyFrom(0, 700, true), copyFrom(0, 700, true)},
-	"copy 304":                 {status(304), copyFrom(0, 700, true)},
-	"copy behind the hijack":   {hijack, copyFrom(0, 700, true)},
-	"copy behind both":         {flush, hijack, copyFrom(0, 700, true)},
+	"copy a panicking source": {set("Content-Length", "512"), func(x *run) {
+		x.w.(io.ReaderFrom).ReadFrom(io.MultiReader(bytes.NewReader(text(512)), panicking{}))
+	}},
+	"copy twice":             {copyFrom(0, 700, true), copyFrom(0, 700, true)},
+	"copy 304":               {status(304), copyFrom(0, 700, true)},
+	"copy behind the hijack": {hijack, copyFrom(0, 700, true)},
+	"copy behind both":       {flush, hijack, copyFrom(0, 700, true)},
 
 	// The connection.
 	"hijack":              {hijack},
@@ -310,3 +313,8 @@ func (upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 		Trailer: http.Header{"X-T": {"1"}},
 	}, nil
 }
+
+// panicking is a reader in trouble.
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("trouble") }

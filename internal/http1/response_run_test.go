@@ -116,7 +116,7 @@ func writeBytes(p []byte) step {
 
 func writeString(n int) step {
 	return func(x *run) {
-		k, err := io.WriteString(x.w, string(text(n)))
+		k, err := x.w.(io.StringWriter).WriteString(string(text(n)))
 		x.seen.note("write string %d: %d %v", n, k, err)
 	}
 }
@@ -132,8 +132,9 @@ func controls(x *run) {
 }
 
 func closeNotify(x *run) {
-	c := x.w.(http.CloseNotifier).CloseNotify()
-	x.seen.note("close notify: %v, the same: %v", len(c), c == x.w.(http.CloseNotifier).CloseNotify())
+	w := x.w.(interface{ CloseNotify() <-chan bool })
+	c := w.CloseNotify()
+	x.seen.note("close notify: %v, the same: %v", len(c), c == w.CloseNotify())
 }
 
 // source notes how it is read.

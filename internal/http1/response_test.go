@@ -80,7 +80,10 @@ func TestResponseWrites(t *testing.T) {
 			w.Write(text(10 << 10))
 		}, 1},
 		{"10k", func(w http.ResponseWriter, _ *http.Request) { w.Write(text(10 << 10)) }, 2},
-		{"30k", func(w http.ResponseWriter, _ *http.Request) { w.Write(text(30 << 10)) }, 2},
+		{"10k in two", func(w http.ResponseWriter, _ *http.Request) {
+			w.Write(text(5 << 10))
+			w.Write(text(5 << 10))
+		}, 3},
 		{"100k", func(w http.ResponseWriter, _ *http.Request) { w.Write(text(100_000)) }, 3},
 	} {
 		s := &sink{}
@@ -242,6 +245,24 @@ func TestResponseAfterAWriteError(t *testing.T) {
 	}
 }
 
+// The date is that of the second in which the answer is given.
+func TestResponseDate(t *testing.T) {
+	for range 2 {
+		s := &sink{}
+		before := time.Now().Truncate(time.Second)
+		http1.NewResponse(s, get(t), nil).Finish()
+		after := time.Now()
+		res, err := http.ReadResponse(bufio.NewReader(s), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, err := http.ParseTime(res.Header.Get("Date")); err != nil || d.Before(before) || d.After(after) {
+			t.Errorf("dated %v, between %v and %v: %v", d, before, after, err)
+		}
+		time.Sleep(time.Until(before.Add(time.Second)))
+	}
+}
+
 func second(_ int, err error) error { return err }
 
 // A connection that cannot be given leaves the answer as it was.
@@ -265,7 +286,7 @@ func TestResponseHijackRefused(t *testing.T) {
 func TestResponseWithACopyUnderWay(t *testing.T) {
 	s := &sink{}
 	w := http1.NewResponse(s, get(t), nil)
-	w.Header().Set("Content-Length", "3000")
+	w.Header().Set("Content-Length", "512")
 	r, source := io.Pipe()
 	done := make(chan struct{})
 	go func() {
