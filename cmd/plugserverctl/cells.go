@@ -120,7 +120,7 @@ func jsonOf(c cells.Cell) cellJSON {
 // writeCells writes the list as people read it.
 func writeCells(w *bytes.Buffer, list []cells.Cell, now time.Time) {
 	if len(list) == 0 {
-		w.WriteString("no cells; install the package, or add one: plugserverctl cell add FILE\n")
+		w.WriteString("no cells; install the package, or add one: plugserverctl cell add CELL\n")
 		return
 	}
 	rows := [][]string{{"NAME", "GO", "FROM", "SIZE", "AGE"}}

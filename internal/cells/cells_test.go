@@ -193,7 +193,7 @@ func TestChooseRefuses(t *testing.T) {
 	p := pluginOf(t, s.plain)
 	install(t, s.plain, s.cfg.Packaged)
 	s.add(t, s.tagged, false)
-	const cell = "; or build a cell that matches it: plugserverctl cell build NAME.so"
+	const cell = "; or: build a cell that matches it: plugserverctl cell build NAME.so"
 	release := elfplug.Release(p.GoVersion)
 	for _, tt := range []struct {
 		p            *elfplug.Info
@@ -208,7 +208,7 @@ func TestChooseRefuses(t *testing.T) {
 		{other(p, "", map[string]string{"-tags": "netgo"}), "built from other sources than its cell", cell},
 	} {
 		_, r := s.Choose(tt.p)
-		if r == nil || !strings.Contains(r.Reason, tt.reason) || !strings.HasSuffix(r.Mend, tt.mend) {
+		if r == nil || !strings.Contains(r.Reason, tt.reason) || !strings.HasSuffix(r.Mends(), tt.mend) {
 			t.Errorf("got  %v\nwant %s; %s", r, tt.reason, tt.mend)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"unsafe"
 )
@@ -260,7 +262,7 @@ func TestRefusedReplacements(t *testing.T) {
 			serves("the version before")
 			h, _ := d.Handler(name)
 			if h.State != "live" || h.PID != before.PID || h.Version != first.Version || h.Refusal == nil ||
-				h.Refusal.Reason != e.Get("reason") || h.Refusal.Mend != e.Get("mend") {
+				h.Refusal.Reason != e.Get("reason") || strings.Join(append([]string{h.Refusal.Mend}, h.Refusal.Or...), "; or: ") != e.Get("mend") {
 				t.Errorf("status: %+v", h)
 			}
 			errs, code := d.Reload()
@@ -412,4 +414,41 @@ func TestTruncatedAnywhere(t *testing.T) {
 	}
 	load.Unharmed(t)
 	t.Logf("%d offsets of %d bytes", len(offsets), size)
+}
+
+// What no cell loads is tried again whenever there are other cells, and told
+// once, with the file's own name in what mends it.
+func TestRefusedAgainIsToldOnce(t *testing.T) {
+	d := Start(t)
+	mark := d.Log.Len()
+	d.Drop("old", NewPlugin(patchRelease(t, plain(t, "/old", "old").Bytes)))
+	e := d.WaitRefused(mark, "old")
+	if want := "plugserverctl cell build " + d.Path("old"); !strings.Contains(e.Get("mend"), want) {
+		t.Errorf("mend %q, want %q", e.Get("mend"), want)
+	}
+	cells := filepath.Join(d.State, "cells")
+	for i := range 3 {
+		if err := os.MkdirAll(cells, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(cells, fmt.Sprint("other", i)), []byte("no cell"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		d.Reload()
+	}
+	refused := func() (n int) {
+		for _, e := range d.Log.From(mark) {
+			if e.Get("handler") == "old" && e.Get("event") == "refused" {
+				n++
+			}
+		}
+		return n
+	}
+	if n := refused(); n != 1 {
+		t.Errorf("it was told %d times", n)
+	}
+	// Another file is another matter.
+	next := d.Log.Len()
+	d.Drop("old", NewPlugin(patchRelease(t, plain(t, "/old", "older").Bytes)))
+	d.WaitRefused(next, "old")
 }

@@ -2,6 +2,7 @@ package refusal
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,15 +12,28 @@ import (
 func NoCell(dirs ...string) *Error {
 	return &Error{
 		Reason: "there is no cell to load it: none is usable in " + list(dirs, 5),
-		Mend:   "install the package again, or name a cell with --cell; plugserverctl cell list tells why those there are not used",
+		Mend:   "see why those there are not used: plugserverctl cell list",
+		Or:     []string{"install the package again", "name a cell with --cell"},
 	}
 }
 
 // OrCell adds to the mend of a plugin that no cell loads what else would do: a
 // cell that is built to match it.
 func OrCell(r *Error) *Error {
-	return &Error{Reason: r.Reason, Mend: r.Mend + "; or build a cell that matches it: plugserverctl cell build NAME.so"}
+	return &Error{Reason: r.Reason, Mend: r.Mend, Or: append(slices.Clone(r.Or), matchingCell)}
 }
+
+// CellFirst is OrCell on a machine that has what builds the cell: no source is
+// needed for that, and nothing of the plugin changes.
+func CellFirst(r *Error) *Error {
+	if !slices.Contains(r.Or, matchingCell) {
+		return r // none would load it
+	}
+	or := slices.DeleteFunc(slices.Clone(r.Or), func(fix string) bool { return fix == matchingCell })
+	return &Error{Reason: r.Reason, Mend: matchingCell, Or: append([]string{r.Mend}, or...)}
+}
+
+const matchingCell = "build a cell that matches it: plugserverctl cell build NAME.so"
 
 // NotCell refuses a file that is no cell, as cause says.
 func NotCell(cause error) *Error {
@@ -58,7 +72,8 @@ func NotExecutable(path string) *Error {
 func BuildAsRoot() *Error {
 	return &Error{
 		Reason: "plugserverd runs as root and builds nothing",
-		Mend:   "run it as a user of its own (User= of plugserverd.service), or build with plugserverctl build and plugserverctl cell build",
+		Mend:   matchingCell,
+		Or:     []string{"build the plugin: plugserverctl build PACKAGE", "run it as a user of its own (User= of plugserverd.service)"},
 	}
 }
 
@@ -66,13 +81,14 @@ func BuildAsRoot() *Error {
 const goroot = "GOROOT= in plugserverd.conf, --goroot of plugserverctl"
 
 // elsewhere is the mend where this machine cannot build a cell.
-const elsewhere = "build the cell where there is one with plugserverctl cell build, and add it here: plugserverctl cell add FILE"
+const elsewhere = "build the cell on a machine that has one: plugserverctl cell build -o CELL NAME.so; and add it here: plugserverctl cell add CELL"
 
 // NoToolchain says that there is no go command.
 func NoToolchain() *Error {
 	return &Error{
 		Reason: "no Go toolchain was found",
-		Mend:   "apt install golang-go gcc libc6-dev, and let the service run it (building.conf among the package's examples); or name one: " + goroot + "; or " + elsewhere,
+		Mend:   "apt install golang-go gcc libc6-dev, and let the service run it (building.conf among the package's examples)",
+		Or:     []string{"name one: " + goroot, elsewhere},
 	}
 }
 
@@ -82,14 +98,20 @@ func NoToolchain() *Error {
 func NoRelease(want string, have []string, network bool, cause string) *Error {
 	e := &Error{
 		Reason: fmt.Sprintf("no Go toolchain of release %s was found, there is %s", quote(want), list(have, 5)),
-		Mend:   "name one: " + goroot + ", or let go fetch it with --build-network=on; or " + elsewhere,
+		Mend:   "name one: " + goroot,
+		Or:     []string{elsewhere},
 	}
 	if network {
 		e.Reason += "; go could not fetch it: " + firstLines([]string{cause})
-		e.Mend = "name one: " + goroot + "; or " + elsewhere
+		return e
 	}
+	e.Reason += "; --build-network=off kept go from fetching it"
+	e.Mend, e.Or = networkOn, append([]string{e.Mend}, e.Or...)
 	return e
 }
+
+// networkOn is the mend for what --build-network=off stopped.
+const networkOn = "let go fetch it: --build-network=on; of the service: PLUGSERVER_BUILD_NETWORK=on in /etc/default/plugserverd, then systemctl restart plugserverd"
 
 // TooOld says that there are no cells for plugins of the release have.
 func TooOld(have, oldest string) *Error {
@@ -117,7 +139,8 @@ func NoProfile(path string, cause error) *Error {
 	}
 	return &Error{
 		Reason: fmt.Sprintf("built with the profile %s, which cannot be read here: %s", quote(path), errnoText(cause)),
-		Mend:   mend + ", or build the plugin with -pgo=off",
+		Mend:   mend,
+		Or:     []string{"build the plugin with -pgo=off"},
 	}
 }
 
@@ -125,7 +148,8 @@ func NoProfile(path string, cause error) *Error {
 func BuildTimeout(limit time.Duration) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("the build took longer than %v and was ended", limit),
-		Mend:   "allow more with --build-timeout, or build it elsewhere",
+		Mend:   "allow more with --build-timeout",
+		Or:     []string{"build it elsewhere"},
 	}
 }
 
@@ -134,7 +158,8 @@ func BuildTimeout(limit time.Duration) *Error {
 func CellDiffers(r *Error, toolchains []string) *Error {
 	return &Error{
 		Reason: "a cell built to match still differs from the plugin: " + r.Reason + " (built by " + list(toolchains, 5) + ")",
-		Mend:   "name the Go installation that built the plugin: " + goroot + "; or build the plugin with plugserverctl build",
+		Mend:   "name the Go installation that built the plugin: " + goroot,
+		Or:     []string{"build the plugin by the cell's: plugserverctl build PACKAGE"},
 	}
 }
 
@@ -143,16 +168,29 @@ func CellDiffers(r *Error, toolchains []string) *Error {
 func PluginDiffers(r *Error, toolchains []string) *Error {
 	return &Error{
 		Reason: "the plugin that was built does not match the cell: " + r.Reason + " (built by " + list(toolchains, 5) + ")",
-		Mend:   "name the Go installation that built the cell: " + goroot + "; or build another cell: plugserverctl cell build",
+		Mend:   "name the Go installation that built the cell: " + goroot,
+		Or:     []string{matchingCell},
 	}
 }
 
 // NoMatch refuses a plugin that no cell loads, as refused says, where none could
-// be built either, as cause says.
-func NoMatch(refused, cause *Error) *Error {
+// be built either, as cause says. Where its Go release is here, what is wanting
+// besides is mended first; else another build of the plugin is less work.
+func NoMatch(refused, cause *Error, here bool) *Error {
+	first, then := append([]string{refused.Mend}, refused.Or...), append([]string{cause.Mend}, cause.Or...)
+	if here {
+		first, then = then, first
+	}
+	var fixes []string
+	for _, fix := range append([]string{first[0]}, append(then, first[1:]...)...) {
+		if !slices.Contains(fixes, fix) {
+			fixes = append(fixes, fix)
+		}
+	}
 	return &Error{
 		Reason: refused.Reason + "; a cell that matches it could not be built: " + cause.Reason,
-		Mend:   refused.Mend + "; or: " + cause.Mend,
+		Mend:   fixes[0],
+		Or:     fixes[1:],
 	}
 }
 
@@ -161,7 +199,8 @@ func NoMatch(refused, cause *Error) *Error {
 func CellBuild(lines []string) *Error {
 	return &Error{
 		Reason: "a cell cannot be built: " + firstLines(lines),
-		Mend:   "see what go says of the flags that built the plugin, or " + elsewhere,
+		Mend:   "see what go says of the flags that built the plugin",
+		Or:     []string{elsewhere},
 	}
 }
 
@@ -175,8 +214,9 @@ func Compile(lines []string) *Error {
 // network may not be used.
 func MissingModule(lines []string) *Error {
 	return &Error{
-		Reason: firstLines(lines),
-		Mend:   "put it into the folder with go mod vendor, or let go fetch it with --build-network=on",
+		Reason: firstLines(lines) + "; --build-network=off kept go from fetching it",
+		Mend:   "put it into the folder: go mod vendor",
+		Or:     []string{networkOn},
 	}
 }
 
@@ -185,7 +225,8 @@ func MissingModule(lines []string) *Error {
 func NewerGo(lines []string) *Error {
 	return &Error{
 		Reason: firstLines(lines),
-		Mend:   "lower the go line in its go.mod, or build it by that release: the cell that matches can be built, too",
+		Mend:   "lower the go line in its go.mod",
+		Or:     []string{"build it by that release: the cell that matches can be built, too"},
 	}
 }
 

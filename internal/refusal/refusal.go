@@ -7,6 +7,7 @@ package refusal
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 )
 
@@ -32,6 +33,17 @@ func (e *Error) Error() string {
 // Mends returns all fixes in one line.
 func (e *Error) Mends() string {
 	return strings.Join(append([]string{e.Mend}, e.Or...), "; or: ")
+}
+
+// Named returns e with NAME.so in its fixes replaced by the file at path.
+func (e *Error) Named(path string) *Error {
+	name := strings.NewReplacer("cell build NAME.so", "cell build "+shellWord(path), "NAME.so", shellWord(filepath.Base(path)))
+	c := *e
+	c.Mend, c.Or = name.Replace(e.Mend), nil
+	for _, fix := range e.Or {
+		c.Or = append(c.Or, name.Replace(fix))
+	}
+	return &c
 }
 
 // Foreign reports whether a file is refused for being no Go plugin at all: a

@@ -143,21 +143,29 @@ func (s *Supervisor) buildFor(ctx context.Context, b *toolchain.Builder) *elfplu
 	}
 	release := elfplug.Release(main.Info.GoVersion)
 	there := b.Toolchains(ctx)
-	if s.cfg.BuildCells && len(there) > 0 &&
-		!slices.ContainsFunc(there, func(t toolchain.Toolchain) bool { return t.Release == release }) {
+	if s.cfg.BuildCells && len(there) > 0 && !hasRelease(there, release) {
 		return nil
 	}
 	return main.Info
+}
+
+func hasRelease(toolchains []toolchain.Toolchain, release string) bool {
+	return slices.ContainsFunc(toolchains, func(t toolchain.Toolchain) bool { return t.Release == release })
 }
 
 // buildCell builds the cell that loads the plugin, and adds it to the others.
 // If it cannot be built, the plugin stays refused.
 func (s *Supervisor) buildCell(ctx context.Context, a *admission, refused *refusal.Error) (cells.Cell, error) {
 	builder := s.builder.Load()
-	if !s.cfg.BuildCells || len(builder.Toolchains(ctx)) == 0 {
+	there, release := builder.Toolchains(ctx), elfplug.Release(a.info.GoVersion)
+	here := hasRelease(there, release)
+	switch {
+	case !s.cfg.BuildCells && here:
+		return cells.Cell{}, refusal.CellFirst(refused)
+	case !s.cfg.BuildCells, len(there) == 0:
 		return cells.Cell{}, refused
 	}
-	s.long(a, "building a cell for "+elfplug.Release(a.info.GoVersion))
+	s.long(a, "building a cell for "+release)
 	select {
 	case s.builds <- struct{}{}:
 		defer func() { <-s.builds }()
@@ -180,7 +188,7 @@ func (s *Supervisor) buildCell(ctx context.Context, a *admission, refused *refus
 		_, err = s.cfg.Cells.Add(path, true)
 	}
 	if err != nil {
-		return cells.Cell{}, refusal.NoMatch(refused, refusal.From(err))
+		return cells.Cell{}, refusal.NoMatch(refused, refusal.From(err), here)
 	}
 	cell, refused := s.cfg.Cells.Choose(a.info)
 	if refused != nil {

@@ -16,11 +16,12 @@ import (
 // refusalOf is why the newest file of a handler is not served.
 type refusalOf struct {
 	*refusal.Error
-	contested bool     // it is tried again when a pattern becomes free
-	patterns  []string // that it wants, where they are contested
-	unread    bool     // it was refused in the directory, before it was admitted
-	passing   bool     // it was refused for want of something: it is tried again soon
-	celled    bool     // it was refused for want of a cell: it is tried again when there are others
+	contested bool          // it is tried again when a pattern becomes free
+	patterns  []string      // that it wants, where they are contested
+	unread    bool          // it was refused in the directory, before it was admitted
+	passing   bool          // it was refused for want of something: it is tried again soon
+	celled    bool          // it was refused for want of a cell: it is tried again when there are others
+	file      handlerdir.ID // the state of the file that was refused
 
 	of   string // the sum of the version that was given up, whatever the newest file is; else empty
 	held bool   // it was given up because an operator has rolled it back
@@ -162,7 +163,12 @@ func (s *Supervisor) handler(name string) *handler {
 func (s *Supervisor) refuse(h *handler, r refusalOf) {
 	h.abandon()
 	s.dropNext(h)
+	r.file = h.tried
+	if strings.HasSuffix(h.file, ".so") && handlerdir.ValidName(h.name) {
+		r.Error = r.Named(filepath.Join(s.cfg.Handlers, h.file))
+	}
 	known := h.refusal != nil && h.refusal.Reason == r.Reason
+	again := known && h.refusal.file == r.file // it was tried once more, in vain
 	h.refusal = &r
 	if r.passing {
 		s.tryLater(h)
@@ -175,6 +181,7 @@ func (s *Supervisor) refuse(h *handler, r refusalOf) {
 		"event": "refused", "handler": h.name, "reason": r.Reason, "mend": r.Mends(),
 	})
 	switch {
+	case again:
 	case r.held:
 		s.log.WithFields(logrus.Fields{"handler": h.name, "reason": r.Reason, "mend": r.Mends()}).Infof("rolled back: %s", h.file)
 	case h.serves():
@@ -183,7 +190,9 @@ func (s *Supervisor) refuse(h *handler, r refusalOf) {
 		entry.Warnf("refused: %s", h.file)
 	}
 	if h.live == nil {
-		h.since = time.Now()
+		if !again {
+			h.since = time.Now()
+		}
 		s.fallBack(h) // to what the supervisor before had live
 	}
 	s.undecided(h)

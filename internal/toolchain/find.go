@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -27,8 +28,46 @@ func (t Toolchain) String() string { return t.Release + " in " + t.GOROOT }
 // installed are the places of Go's own archive and of Debian's packages.
 var installed = []string{"/usr/local/go", "/usr/lib/go", "/usr/lib/go-[0-9]*"}
 
+// fetched are the places where the go command puts the toolchains that it
+// fetches (https://go.dev/doc/toolchain#download): the module caches of the
+// builder, of whoever runs it, and the folder of golang.org/dl.
+func (b *Builder) fetched() []string {
+	const module = "golang.org/toolchain@v*." + runtime.GOOS + "-" + runtime.GOARCH
+	caches := []string{filepath.Join(b.cfg.Cache, "gopath", "pkg", "mod")}
+	env := os.Environ()
+	if b.cfg.Inherit {
+		env = b.inherited()
+	}
+	home := ""
+	for _, kv := range env {
+		switch name, value, _ := strings.Cut(kv, "="); {
+		case !filepath.IsAbs(value):
+		case name == "GOMODCACHE":
+			caches = append(caches, value)
+		case name == "GOPATH":
+			caches = append(caches, filepath.Join(filepath.SplitList(value)[0], "pkg", "mod"))
+		case name == "HOME":
+			home = value
+			caches = append(caches, filepath.Join(value, "go", "pkg", "mod"))
+		}
+	}
+	var patterns []string
+	for _, dir := range caches {
+		patterns = append(patterns, filepath.Join(escapeGlob(dir), module))
+	}
+	if home != "" {
+		patterns = append(patterns, filepath.Join(escapeGlob(home), "sdk", "go1*"))
+	}
+	return patterns
+}
+
+// escapeGlob quotes a path for filepath.Glob.
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
+
 // Toolchains returns the Go installations found: those that the configuration
-// names, then that of the PATH, then the well-known.
+// names, then that of the PATH, then the well-known, then those that go fetched.
 func (b *Builder) Toolchains(ctx context.Context) []Toolchain {
 	var commands []string
 	for _, root := range b.cfg.GOROOTs {
@@ -37,7 +76,7 @@ func (b *Builder) Toolchains(ctx context.Context) []Toolchain {
 	if path, err := exec.LookPath("go"); err == nil {
 		commands = append(commands, path)
 	}
-	for _, pattern := range installed {
+	for _, pattern := range append(slices.Clone(installed), b.fetched()...) {
 		roots, _ := filepath.Glob(pattern) // the patterns are well-formed
 		for _, root := range roots {
 			commands = append(commands, filepath.Join(root, "bin", "go"))

@@ -32,6 +32,9 @@ func fakeGo(t *testing.T, release, script string) (goroot string) {
 }
 
 func setInstalled(t *testing.T, patterns ...string) {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("GOPATH", t.TempDir())
+	t.Setenv("GOMODCACHE", t.TempDir())
 	before := installed
 	installed = patterns
 	t.Cleanup(func() { installed = before })
@@ -40,7 +43,7 @@ func setInstalled(t *testing.T, patterns ...string) {
 func wantRefusal(t *testing.T, err error, reason, mend string) {
 	t.Helper()
 	r, ok := errors.AsType[*refusal.Error](err)
-	if !ok || !strings.Contains(r.Reason, reason) || !strings.Contains(r.Mend, mend) {
+	if !ok || !strings.Contains(r.Reason, reason) || !strings.Contains(r.Mends(), mend) {
 		t.Errorf("got  %v\nwant %s; %s", err, reason, mend)
 	}
 }
@@ -73,16 +76,43 @@ func TestMachineRefuses(t *testing.T) {
 		b := newBuilder(t)
 		b.cfg.Network = false
 		_, err := b.BuildCell(ctx, &elfplug.Info{GoVersion: "go1.23.99"}, t.TempDir(), nil)
-		wantRefusal(t, err, "no Go toolchain of release go1.23.99 was found, there is "+`"`+runtime.Version(), "--build-network=on")
+		wantRefusal(t, err, "no Go toolchain of release go1.23.99 was found, there is "+`"`+runtime.Version(), "let go fetch it: --build-network=on")
+		wantRefusal(t, err, "; --build-network=off kept go from fetching it", "PLUGSERVER_BUILD_NETWORK=on")
 		t.Setenv("GOPROXY", "off")
 		b = newBuilder(t)
 		_, err = b.BuildCell(ctx, &elfplug.Info{GoVersion: "go1.23.99"}, t.TempDir(), nil)
-		wantRefusal(t, err, "go could not fetch it: ", "--goroot of plugserverctl; or build the cell where")
+		wantRefusal(t, err, "go could not fetch it: ", "--goroot of plugserverctl")
 		if strings.Contains(err.Error(), "--build-network") {
 			t.Errorf("%v: the network is allowed already", err)
 		}
 		_, err = b.BuildCell(ctx, &elfplug.Info{GoVersion: "devel go1.99-abcdef"}, t.TempDir(), nil)
 		wantRefusal(t, err, "no Go toolchain of release \"devel go1.99-abcdef\"", "")
+	})
+	t.Run("a release that go has fetched", func(t *testing.T) {
+		goroot := fakeGo(t, "go1.23.99", "echo 'no: not today'; exit 1")
+		for _, tt := range []struct {
+			place   string
+			inherit bool
+			set     func(dir string)
+		}{
+			{"golang.org/toolchain@v0.0.1-go1.23.99." + runtime.GOOS + "-" + runtime.GOARCH, true, func(dir string) { t.Setenv("GOMODCACHE", dir) }},
+			{"pkg/mod/golang.org/toolchain@v0.0.1-go1.23.99." + runtime.GOOS + "-" + runtime.GOARCH, false, func(dir string) { t.Setenv("GOPATH", dir) }},
+			{"sdk/go1.23.99", false, func(dir string) { t.Setenv("HOME", dir) }},
+		} {
+			setInstalled(t)
+			dir := filepath.Join(t.TempDir(), "a [b]*")
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, tt.place)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(goroot, filepath.Join(dir, tt.place)); err != nil {
+				t.Fatal(err)
+			}
+			tt.set(dir)
+			b := newBuilder(t)
+			b.cfg.Network, b.cfg.Inherit = false, tt.inherit
+			_, err := b.BuildCell(ctx, &elfplug.Info{GoVersion: "go1.23.99"}, t.TempDir(), nil)
+			wantRefusal(t, err, "a cell cannot be built: no: not today", "")
+		}
 	})
 	t.Run("an old release", func(t *testing.T) {
 		_, err := newBuilder(t).BuildCell(ctx, &elfplug.Info{GoVersion: "go1.22.12"}, t.TempDir(), nil)

@@ -146,7 +146,7 @@ func TestBuildPluginRefuses(t *testing.T) {
 		{name: "go.mod", path: "hi", files: map[string]string{"hi/a.go": small, "hi/b.go": text, "hi/go.mod": "module example.com/hi\n\nnonsense here\n"},
 			reason: "hi/go.mod:3: unknown directive", mend: "mend the source"},
 		{name: "a missing module", path: "hi.go", files: map[string]string{"hi.go": "package main\n\nimport _ \"example.com/missing\"\n\nfunc main() {}\n"},
-			reason: "hi.go:3:8: ", mend: "put it into the folder with go mod vendor"},
+			reason: "hi.go:3:8: ", mend: "put it into the folder: go mod vendor"},
 		{name: "a missing package", path: "hi.go", files: map[string]string{"hi.go": "package main\n\nimport _ \"nett/http\"\n\nfunc main() {}\n"},
 			reason: "hi.go:3:8: package nett/http is not in std", mend: "mend the source"},
 		{name: "a later release", path: "hi", files: map[string]string{"hi/a.go": small, "hi/b.go": text, "hi/go.mod": "module example.com/hi\n\ngo 1.99\n"},
