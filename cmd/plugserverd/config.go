@@ -308,7 +308,7 @@ func newLogger(c *config, w io.Writer) (log *logrus.Logger, flush func()) {
 	log.SetOutput(w)
 	level, _ := logrus.ParseLevel(c.logLevel) // checked
 	log.SetLevel(level)
-	log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	log.SetFormatter(newText(w))
 	switch {
 	case c.logFormat == "json":
 		log.SetFormatter(&logrus.JSONFormatter{})

@@ -98,6 +98,8 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 	}
 	log, flush := newLogger(cfg, stderr)
 	defer flush()
+	tell := newTeller(log)
+	tell.begin(cfg.handlers)
 	files, addresses, err := sockets(cfg)
 	if err != nil {
 		return err
@@ -115,7 +117,6 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 	if err := catalogue.Adopt(); err != nil {
 		log.WithError(err).Warn("the cell is not kept: an upgrade may leave plugins without one")
 	}
-	tell := newTeller(log)
 	file, misread := settings.Load(cfg.config)
 	if misread != nil {
 		file = &settings.Settings{} // the flags alone hold: better than no service

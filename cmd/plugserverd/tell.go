@@ -40,6 +40,13 @@ func newTeller(log *logrus.Logger) *teller {
 	return &teller{notify: sd.NewNotifier(), log: log}
 }
 
+// begin tells what a start does first.
+func (t *teller) begin(handlers string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.told(t.notify.Status("starting: looking at " + handlers))
+}
+
 // told logs that systemd could not be told; the daemon goes on.
 func (t *teller) told(err error) {
 	if err != nil {
@@ -52,7 +59,11 @@ func (t *teller) report(r supervisor.Report) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.text = r.String()
-	t.told(t.notify.Status(t.text))
+	text := t.text
+	if t.phase == starting {
+		text = "starting: " + text
+	}
+	t.told(t.notify.Status(text))
 	if t.phase != running {
 		t.told(t.notify.Extend(extension)) // a change is progress
 	}

@@ -83,6 +83,9 @@ func TestNotify(t *testing.T) {
 	if !strings.Contains(ready, "STATUS=1 handler live, 1 refused") {
 		t.Errorf("ready says %q", ready)
 	}
+	if len(before) == 0 || !strings.HasPrefix(before[0], "STATUS=starting: looking at ") {
+		t.Errorf("the first that systemd hears is %q", before)
+	}
 	started := strings.Join(before, "\n")
 	if !strings.Contains(started, "being tried") || !strings.Contains(started, "EXTEND_TIMEOUT_USEC=") {
 		t.Errorf("before it was ready: %q", before)

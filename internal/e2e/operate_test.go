@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +35,10 @@ func TestOperate(t *testing.T) {
 
 	d.ctl(t, 0, "live: a, version "+one.Version+": /a (", "install", one.file(t, "a.so"))
 	d.Want("/a", 200, "one")
+	h, _ := d.Handler("a")
+	if argv, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", h.PID)); err != nil || !strings.HasSuffix(string(argv), "\x00a\x00") {
+		t.Errorf("ps shows its cell as %q, %v", argv, err)
+	}
 	d.ctl(t, 0, "live: a, version "+two.Version, "install", "--name", "a", two.file(t, "b.so"))
 	d.Want("/a", 200, "two")
 	d.ctl(t, 0, "live: a, version "+two.Version, "install", two.file(t, "a.so")) // again

@@ -271,7 +271,7 @@ func TestJournalGone(t *testing.T) {
 	if !strings.HasPrefix(first, "<4>write to the journal: ") || !strings.Contains(first, "no such file") {
 		t.Errorf("stderr begins with %q", first)
 	}
-	if want := "<3>one\n<3>two\n<3>  PLUGSERVER_HANDLER=\"users\"\n<6>three\n"; rest != want {
+	if want := "<3>one\n<3>  two\n<3>  PLUGSERVER_HANDLER=\"users\"\n<6>three\n"; rest != want {
 		t.Errorf("stderr goes on with\n%swant\n%s", rest, want)
 	}
 }

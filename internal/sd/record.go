@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/journal"
@@ -51,8 +52,12 @@ func newRecord(e *logrus.Entry) record {
 		}
 		r.vars[name] = v
 	}
-	// Who reads MESSAGE alone is to learn why, and what to do.
+	// Who reads MESSAGE alone is to learn who speaks, or why, and what to do.
 	r.message = strings.TrimRight(e.Message, "\n")
+	if plain["stream"] != "" && plain["handler"] != "" {
+		r.message = said(plain, r.message)
+		return r
+	}
 	for _, s := range []struct{ before, key string }{
 		{": ", "reason"}, {": ", logrus.ErrorKey}, {"; mend: ", "mend"},
 	} {
@@ -61,6 +66,42 @@ func newRecord(e *logrus.Entry) record {
 		}
 	}
 	return r
+}
+
+// said is what a handler has said, for who reads MESSAGE alone: which handler it
+// is, the text, and the attributes.
+func said(fields map[string]string, message string) string {
+	var b strings.Builder
+	b.WriteString(fields["handler"] + ": " + message)
+	gap := "  "
+	for _, k := range slices.Sorted(maps.Keys(fields)) {
+		v := fields[k]
+		if _, ours := own[k]; ours || k == "stream" || k == "group" || k == "stack" && strings.Contains(v, "\n") {
+			continue
+		}
+		if b.Len() > maxSaid {
+			b.WriteString(gap + "...")
+			break
+		}
+		b.WriteString(gap + word(strings.TrimPrefix(k, "attr_")) + "=" + word(v))
+		gap = " "
+	}
+	return b.String()
+}
+
+// maxSaid bounds the attributes in a message, in bytes: roughly, and each of them.
+const maxSaid = 1 << 10
+
+// word is s, quoted where it would not be told from what is around it.
+func word(s string) string {
+	if len(s) > maxSaid {
+		s = strings.ToValidUTF8(s[:maxSaid], "") + "..."
+	}
+	plain := func(r rune) bool { return r > ' ' && r != '"' && r != '=' && strconv.IsPrint(r) }
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 // size is roughly what r holds in memory, in bytes.
@@ -76,8 +117,10 @@ func (r *record) size() int {
 // a stderr that the journal reads.
 func (r *record) writeText(w io.Writer) {
 	var b strings.Builder
+	indent := "" // of the first line: the others are no records of their own
 	for line := range strings.Lines(r.message) {
-		fmt.Fprintf(&b, "<%d>%s\n", r.priority, strings.TrimRight(line, "\n"))
+		fmt.Fprintf(&b, "<%d>%s%s\n", r.priority, indent, strings.TrimRight(line, "\r\n"))
+		indent = "  "
 	}
 	for _, k := range slices.Sorted(maps.Keys(r.vars)) {
 		if strings.HasPrefix(k, prefix) && k != own["reason"] && k != own["mend"] {

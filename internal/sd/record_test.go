@@ -45,6 +45,16 @@ func TestRecord(t *testing.T) {
 			record{"x", journal.PriCrit, map[string]string{
 				"PLUGSERVER_FIELD_A_B": "1\n2", "PLUGSERVER_PATTERN": "/p\n/q, /r", "PLUGSERVER_FIELD_NIL": "<nil>",
 			}}},
+		{"a handler prints", logrus.WarnLevel, "boom", logrus.Fields{"handler": "users", "stream": "stderr"},
+			record{"users: boom", journal.PriWarning, map[string]string{"PLUGSERVER_HANDLER": "users", "PLUGSERVER_FIELD_STREAM": "stderr"}}},
+		{"a handler logs", logrus.ErrorLevel, "query failed", logrus.Fields{
+			"handler": "users", "version": "abc", "pid": 42, "stream": "log", "stack": "a\nb",
+			"attr_error": "no rows", "n": "3", "a b=\n": "x\n<0>y", "empty": "",
+		}, record{`users: query failed  "a b=\n"="x\n<0>y" error="no rows" empty="" n=3`, journal.PriErr, map[string]string{
+			"PLUGSERVER_HANDLER": "users", "PLUGSERVER_VERSION": "abc", "PLUGSERVER_CELL_PID": "42",
+			"PLUGSERVER_FIELD_STREAM": "log", "PLUGSERVER_FIELD_STACK": "a\nb", "PLUGSERVER_FIELD_ATTR_ERROR": "no rows",
+			"PLUGSERVER_FIELD_N": "3", "PLUGSERVER_FIELD_A_B__": "x\n<0>y", "PLUGSERVER_FIELD_EMPTY": "",
+		}}},
 		{"trace", logrus.TraceLevel, "x", nil, record{"x", journal.PriDebug, map[string]string{}}},
 	} {
 		got := newRecord(&logrus.Entry{Level: tt.level, Message: tt.text, Data: tt.fields})
@@ -93,7 +103,7 @@ func TestWriteText(t *testing.T) {
 	}})
 	var b strings.Builder
 	r.writeText(&b)
-	want := fmt.Sprint("<3>one\n<3>two: bad; mend: do\n", `<3>  PLUGSERVER_FIELD_TOOK="1\n2"`, "\n", `<3>  PLUGSERVER_HANDLER="a"`, "\n")
+	want := fmt.Sprint("<3>one\n<3>  two: bad; mend: do\n", `<3>  PLUGSERVER_FIELD_TOOK="1\n2"`, "\n", `<3>  PLUGSERVER_HANDLER="a"`, "\n")
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
 	}

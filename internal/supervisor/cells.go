@@ -147,6 +147,23 @@ func (s *Supervisor) dequeue() {
 	}
 }
 
+// title is what ps(1) shows of a cell: the handler, or the group and its
+// handlers, as many as fit.
+func (c *cell) title() string {
+	if c.group == nil {
+		return c.name
+	}
+	title := c.name + ":"
+	for _, st := range c.seats {
+		if title += " " + st.name; len(title) > titleMax {
+			return title[:titleMax] + "..."
+		}
+	}
+	return title
+}
+
+const titleMax = 400 // bytes
+
 func (s *Supervisor) start(c *cell) {
 	c.state, c.began = starting, time.Now()
 	if err := s.choose(c); err != nil {
@@ -159,6 +176,7 @@ func (s *Supervisor) start(c *cell) {
 	}
 	child, err := proc.Start(proc.Spec{
 		Path:   c.binary.Path,
+		Args:   []string{c.title()},
 		Env:    c.environ(),
 		Limits: c.limits(),
 		Output: func(stream, line string) {

@@ -45,11 +45,12 @@ func (s *Supervisor) record(c *cell, m link.Message) {
 		}
 		fields[k] = v
 	}
+	fields["stream"] = "log" // beside stdout and stderr: the handler speaks
 	s.log.WithFields(fields).Log(level, m.Text)
 }
 
 // reserved are the fields by which an operator knows an event.
-var reserved = map[string]bool{"event": true, "reason": true, "mend": true, "patterns": true, "error": true, "frames": true, "status": true}
+var reserved = map[string]bool{"event": true, "stream": true, "group": true, "reason": true, "mend": true, "patterns": true, "error": true, "frames": true, "status": true}
 
 func (s *Supervisor) fields(c *cell) logrus.Fields {
 	f := logrus.Fields{"handler": c.name}

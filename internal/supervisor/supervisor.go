@@ -117,7 +117,7 @@ type Supervisor struct {
 	waiters  []func() bool
 	pingSeq  uint64
 	stopping bool
-	reported Report
+	reported *Report // nil before the first
 }
 
 // handler is what stands, or is to stand, under one name.
@@ -298,8 +298,8 @@ func (s *Supervisor) settle() {
 
 func (s *Supervisor) report() {
 	r := s.counts()
-	if r != s.reported && s.cfg.Report != nil {
-		s.reported = r
+	if s.cfg.Report != nil && (s.reported == nil || r != *s.reported) {
+		s.reported = &r
 		s.cfg.Report(r)
 	}
 }

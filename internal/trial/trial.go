@@ -65,7 +65,7 @@ func (t Trial) Run(ctx context.Context) (Result, error) {
 		if err == nil {
 			defer s.remove()
 			var child *proc.Child
-			if child, err = s.start(who, t.environ(s.dir)); err == nil {
+			if child, err = s.start(who, t.name(), t.environ(s.dir)); err == nil {
 				return t.prove(ctx, child, s, who)
 			}
 		}
@@ -77,8 +77,11 @@ func (t Trial) Run(ctx context.Context) (Result, error) {
 	return Result{}, fmt.Errorf("try %q: %s; set TMPDIR to a folder in which %s may run programs", t.File, strings.Join(failed, "; "), who.name)
 }
 
-func (s *stage) start(who user, env []string) (*proc.Child, error) {
-	child, err := proc.Start(proc.Spec{Path: s.cell, Dir: s.dir, Env: env, As: who.credential, Output: func(string, string) {}})
+// name is the handler's.
+func (t Trial) name() string { return strings.TrimSuffix(filepath.Base(t.File), ".so") }
+
+func (s *stage) start(who user, name string, env []string) (*proc.Child, error) {
+	child, err := proc.Start(proc.Spec{Path: s.cell, Args: []string{name}, Dir: s.dir, Env: env, As: who.credential, Output: func(string, string) {}})
 	if err != nil && child != nil {
 		<-child.Exited() // proc has killed it
 	}
@@ -96,7 +99,7 @@ func (t Trial) prove(ctx context.Context, child *proc.Child, s *stage, who user)
 	began := time.Now()
 	h := &hearing{verdict: make(chan link.Message, 1), over: make(chan struct{})}
 	go h.listen(child)
-	child.Link.Send(link.Message{Kind: link.Open, Cell: 1, Plugins: []link.Plugin{{Name: strings.TrimSuffix(filepath.Base(t.File), ".so"), Path: s.file}}})
+	child.Link.Send(link.Message{Kind: link.Open, Cell: 1, Plugins: []link.Plugin{{Name: t.name(), Path: s.file}}})
 	r, err := t.await(ctx, child, h)
 	r.Took, r.User = time.Since(began), who.name
 
