@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -27,7 +28,8 @@ const sharedCells = "/usr/lib/plugserver/cells"
 // them once they are parsed.
 func cellFlags(flags *flag.FlagSet) func() *cells.Catalogue {
 	packaged := flags.String("cell", installedCell(), "the cell's binary, at `PATH`")
-	state := flags.String("state", "/var/lib/plugserver", "the daemon's `DIRECTORY`, whose folder cells holds those that were built or added")
+	state := flags.String("state", cmp.Or(os.Getenv("PLUGSERVER_STATE"), "/var/lib/plugserver"),
+		"the daemon's `DIRECTORY`, whose folder cells holds those that were built or added; default $PLUGSERVER_STATE, else /var/lib/plugserver")
 	return func() *cells.Catalogue {
 		own := filepath.Join(*state, "cells")
 		return cells.New(cells.Config{

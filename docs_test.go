@@ -1,0 +1,67 @@
+package plugserver
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// All that users read agrees on which plugins are served.
+func TestDocumentsAgreeOnWhatServes(t *testing.T) {
+	oldest := strings.TrimSuffix(strings.TrimPrefix(OldestGo, "go"), ".0")
+	says := "Plugins built by any Go release from " + oldest + " on, with any flags, are served"
+	other := regexp.MustCompile("(?i)built (with|by) the Go release|Go release (and the flags )?that built `?plugserver-cell|without `?-?(trimpath|race)|no flag")
+	for _, path := range []string{
+		"README.md", "handlers/README.md", "packaging/deb/debian/README.Debian", "packaging/deb/debian/control",
+		"packaging/deb/man/plugserver-handler.7",
+	} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := strings.Join(strings.Fields(string(text)), " ")
+		if !strings.Contains(page, says) {
+			t.Errorf("%s does not say %q", path, says)
+		}
+		if !strings.HasSuffix(path, "control") && !strings.Contains(page, "plugserverctl cell build") {
+			t.Errorf("%s does not say how a cell that matches is built", path)
+		}
+		if wrong := other.FindString(page); wrong != "" {
+			t.Errorf("%s says %q", path, wrong)
+		}
+	}
+}
+
+// README.md and make test itself say how long it takes, and each test is told as
+// it ends; a failed one with all that it said.
+func TestMakeTestTellsHowFarItIs(t *testing.T) {
+	for _, path := range []string{"README.md", "Makefile"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, says := range []string{"about 20 minutes on 2 processors", "5 GB of disk", "250 MB", "1.23 to"} {
+			if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), says) {
+				t.Errorf("%s does not say %q", path, says)
+			}
+		}
+	}
+	recipe, err := exec.Command("make", "-n", "test").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tell, ok := strings.Cut(string(recipe), "| awk '")
+	tell, _, ok2 := strings.Cut(tell, "') ")
+	if !ok || !ok2 {
+		t.Fatalf("make test tells nothing:\n%s", recipe)
+	}
+	tell = strings.ReplaceAll(tell, "\\\n", "")
+	cmd := exec.Command("awk", tell)
+	cmd.Stdin = strings.NewReader("=== RUN   TestA\n    a_test.go:1: noise\n--- PASS: TestA (1.00s)\n=== RUN   TestB\n    b_test.go:1: why\n--- FAIL: TestB (0.00s)\nFAIL\nFAIL\tx\t1s\npanic: boo\nstack\n")
+	out, err := cmd.Output()
+	if want := "--- PASS: TestA (1.00s)\n=== RUN   TestB\n    b_test.go:1: why\n--- FAIL: TestB (0.00s)\nFAIL\nFAIL\tx\t1s\npanic: boo\nstack\n"; err != nil || string(out) != want {
+		t.Errorf("%v: got\n%swant\n%s", err, out, want)
+	}
+}
