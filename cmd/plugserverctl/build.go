@@ -13,6 +13,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/toolchain"
 )
 
@@ -21,10 +22,12 @@ var buildCommand = command{
 	args:  "PACKAGE|FILE.go",
 	short: "compile a handler, with the flags of the installed cell",
 	long: "A package of a module is built as go build would build it there. A file or a folder outside of any module needs no go.mod. " +
-		"Of several cells the installed one counts, if there is a toolchain of its release here. Exit 1 with the compiler's words if it does not compile.",
+		"Of several cells the installed one counts, if there is a toolchain of its release here. GOFLAGS and the flags of go build win over those of the cell: " +
+		"where they make another cell necessary, build says so. Exit 1 with the compiler's words if it does not compile.",
 	bind: func(flags *flag.FlagSet) runner {
 		catalogue := cellFlags(flags)
 		builder := builderFlags(flags)
+		own := goFlags(flags)
 		out := flags.String("o", "", "write the plugin to `FILE.so`; default is the package's name, in the current folder")
 		return func(ctx context.Context, s *session) error {
 			b, err := builder()
@@ -34,31 +37,52 @@ var buildCommand = command{
 			if *out == "" {
 				*out = pluginName(s.arg(0))
 			}
-			if err := compile(ctx, s, b, catalogue(), s.arg(0), *out); err != nil {
+			if err := compile(ctx, s, b, catalogue(), s.arg(0), *out, own()); err != nil {
 				return err
 			}
 			fmt.Fprintf(s.out, "built: %s\n", escape(*out))
+			tellOfCell(s, catalogue(), *out)
 			return nil
 		}
 	},
 }
 
 // compile builds the plugin out, and prints what a compiler says.
-func compile(ctx context.Context, s *session, b *toolchain.Builder, catalogue *cells.Catalogue, what, out string) error {
+func compile(ctx context.Context, s *session, b *toolchain.Builder, catalogue *cells.Catalogue, what, out string, own []string) error {
 	var target *elfplug.Info
 	if c, ok := buildFor(ctx, b, catalogue); ok {
 		target = c.Info
 	} else {
 		fmt.Fprintf(s.problems, "no cell is installed here: building for one without flags\n")
 	}
-	err := b.BuildPlugin(ctx, source(what), out, target, progress(s.problems))
+	for _, name := range toolchain.Dropped() {
+		fmt.Fprintf(s.problems, "%s does not count here: the plugin is built for this machine and its cell\n", name)
+	}
+	src := source(what)
+	src.Flags = own
+	err := b.BuildPlugin(ctx, src, out, target, progress(s.problems))
 	if said, ok := errors.AsType[*toolchain.CompileError](err); ok {
 		for _, line := range said.Lines {
 			fmt.Fprintf(s.problems, "%s\n", escape(strings.ReplaceAll(line, "\t", "    ")))
 		}
+		if r := said.Refusal; r.Mend != refusal.Compile(nil).Mend { // the compiler's words say what to do
+			writeFixes(s.problems, "  ", r.Mend, r.Or)
+		}
 		return errRefused
 	}
 	return err
+}
+
+// tellOfCell says that no cell loads a plugin that was built, where that is so.
+func tellOfCell(s *session, catalogue *cells.Catalogue, path string) {
+	built, err := elfplug.InspectFile(path)
+	if err != nil {
+		return
+	}
+	if c, refused := catalogue.Choose(built); refused != nil && c.Info != nil {
+		fmt.Fprintf(s.problems, "no cell here loads it: %s\n", escape(refused.Reason))
+		writeFixes(s.problems, "  ", "plugserverctl cell build "+path, nil)
+	}
 }
 
 // buildFor returns the cell whose flags a plugin is to have: the first that

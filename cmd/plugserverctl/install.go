@@ -29,6 +29,7 @@ var installCommand = command{
 		name := flags.String("name", "", "the handler's `NAME`; default is the file's, without .so")
 		catalogue := cellFlags(flags)
 		builder := builderFlags(flags)
+		own := goFlags(flags)
 		return func(ctx context.Context, s *session) error {
 			path := s.arg(0)
 			if strings.HasSuffix(path, ".so") {
@@ -44,7 +45,7 @@ var installCommand = command{
 			}
 			defer os.RemoveAll(dir)
 			built := filepath.Join(dir, pluginName(path))
-			if err := compile(ctx, s, b, catalogue(), path, built); err != nil {
+			if err := compile(ctx, s, b, catalogue(), path, built, own()); err != nil {
 				return err
 			}
 			return install(ctx, s, built, *name, catalogue())

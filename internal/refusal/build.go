@@ -220,6 +220,21 @@ func MissingModule(lines []string) *Error {
 	}
 }
 
+// NoReplacement refuses source whose go.mod replaces a module with a folder that
+// is not there: a copy is built, which has the source's own folder alone, or,
+// inPlace, the source itself.
+func NoReplacement(lines []string, inPlace bool) *Error {
+	e := &Error{
+		Reason: firstLines(lines),
+		Mend:   "copy the modules into the folder, where they all are: go mod vendor; and copy that here with its vendor folder",
+		Or:     []string{"move what replaces it into the folder: go mod edit -replace=MODULE=./NAME", "build it where all of it is: plugserverctl build PACKAGE"},
+	}
+	if inPlace {
+		e.Mend, e.Or = "put what replaces it where go.mod says, as seen from its own folder", []string{"name where it is: go mod edit -replace=MODULE=FOLDER"}
+	}
+	return e
+}
+
 // NewerGo refuses source whose go.mod asks for a later Go release than its
 // cell's.
 func NewerGo(lines []string) *Error {

@@ -57,6 +57,8 @@ func (w *work) complain(lines []string) error {
 	}
 	all := strings.Join(said, "\n")
 	switch {
+	case strings.Contains(all, "replacement directory ") && strings.Contains(all, " does not exist"), strings.Contains(all, "(replaced by ") && strings.Contains(all, "no such file or directory"):
+		return &CompileError{refusal.NoReplacement(said, w.src.InPlace), said}
 	case strings.Contains(all, "disabled by GOPROXY=off"):
 		return &CompileError{refusal.MissingModule(said), said}
 	case strings.Contains(all, "requires exactly one main package"), strings.Contains(all, "no Go files in"),

@@ -33,10 +33,13 @@ type Source struct {
 	// copy is built; what it lacks in its go.mod and go.sum is added to that.
 	InPlace bool
 	Package string
+	// Flags are the caller's own for go build, each with its value. They, and
+	// GOFLAGS, win over those that would match the cell.
+	Flags []string
 }
 
 // BuildPlugin builds the source into the file out, for the cell: by its release
-// and with its flags. Without a cell, the first toolchain builds it plainly.
+// and with its flags, but for what the caller asks otherwise. Without a cell, the first toolchain builds it plainly.
 // out is replaced as a whole, or not touched. progress may be nil. The error is
 // a *refusal.Error where the machine or the source is to blame.
 func (b *Builder) BuildPlugin(ctx context.Context, src Source, out string, cell *elfplug.Info, progress func(string)) error {
@@ -63,18 +66,19 @@ func (b *Builder) BuildPlugin(ctx context.Context, src Source, out string, cell 
 	if err != nil {
 		return err
 	}
+	mine := own{b.goflags(), src.Flags}
 	var env, flags []string
 	if cell != nil {
 		env, flags = settings(cell)
 	}
+	flags = slices.Concat(w.flags, mine.beside(flags))
 	var differs *refusal.Error
 	var tried []string
 	for _, t := range toolchains {
 		tried = append(tried, t.String())
-		args := append([]string{"build", "-v", "-buildmode=plugin", "-buildvcs=false", "-o", s.out()}, flags...)
 		err := b.build(ctx, s, job{
-			toolchain: t, dir: w.dir, env: append(env, w.env...),
-			args: append(append(args, w.flags...), w.pkg),
+			toolchain: t, dir: w.dir, env: slices.Concat(env, w.env, []string{"GOFLAGS=" + mine.goflags}),
+			args: slices.Concat([]string{"build", "-v", "-buildmode=plugin", "-buildvcs=false", "-o", s.out()}, flags, []string{w.pkg}),
 			line: tell(t, progress),
 		})
 		if f, ok := errors.AsType[*failure](err); ok {
@@ -89,6 +93,9 @@ func (b *Builder) BuildPlugin(ctx context.Context, src Source, out string, cell 
 		}
 		if cell != nil {
 			differs = elfplug.Compatible(built, cell)
+		}
+		if differs != nil && mine.asked(built, cell) {
+			differs = nil
 		}
 		if differs == nil {
 			return Place(s.out(), out, 0o644)

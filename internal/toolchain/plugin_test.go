@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -147,6 +148,14 @@ func TestBuildPluginRefuses(t *testing.T) {
 			reason: "hi/go.mod:3: unknown directive", mend: "mend the source"},
 		{name: "a missing module", path: "hi.go", files: map[string]string{"hi.go": "package main\n\nimport _ \"example.com/missing\"\n\nfunc main() {}\n"},
 			reason: "hi.go:3:8: ", mend: "put it into the folder: go mod vendor"},
+		{name: "a replacement elsewhere", path: "hi", files: map[string]string{
+			"hi/go.mod": "module example.com/hi\n\ngo 1.23\n\nrequire example.com/lib v0.0.0\n\nreplace example.com/lib => ../shared\n",
+			"hi/a.go":   "package main\n\nimport _ \"example.com/lib\"\n\nfunc main() {}\n", "shared/go.mod": "module example.com/lib\n", "shared/lib.go": "package lib\n"},
+			reason: "hi/a.go:3:8: example.com/lib@v0.0.0: replacement directory ../shared does not exist", mend: "copy the modules into the folder, where they all are: go mod vendor"},
+		{name: "a replacement that is missing", path: "hi", inPlace: true, files: map[string]string{
+			"hi/go.mod": "module example.com/hi\n\ngo 1.23\n\nrequire example.com/lib v0.0.0\n\nreplace example.com/lib => ../shared\n",
+			"hi/a.go":   "package main\n\nimport _ \"example.com/lib\"\n\nfunc main() {}\n"},
+			reason: "hi/a.go:3:8: example.com/lib@v0.0.0: replacement directory ../shared does not exist", mend: "put what replaces it where go.mod says"},
 		{name: "a missing package", path: "hi.go", files: map[string]string{"hi.go": "package main\n\nimport _ \"nett/http\"\n\nfunc main() {}\n"},
 			reason: "hi.go:3:8: package nett/http is not in std", mend: "mend the source"},
 		{name: "a later release", path: "hi", files: map[string]string{"hi/a.go": small, "hi/b.go": text, "hi/go.mod": "module example.com/hi\n\ngo 1.99\n"},
@@ -175,6 +184,58 @@ func TestBuildPluginRefuses(t *testing.T) {
 				t.Errorf("a plugin was written: %v", err)
 			}
 		})
+	}
+}
+
+// The daemon, which inherits nothing else, and the command build by the same
+// flags: those of GOFLAGS and of the caller, whatever cell that makes necessary.
+func TestOwnFlags(t *testing.T) {
+	dir := tree(t, map[string]string{"hi/a.go": small, "hi/b.go": "//go:build mine\n\n" + text})
+	cell := plainCell(t)
+	for _, tt := range []struct {
+		name, goflags string
+		flags         []string
+		want          string
+	}{
+		{"GOFLAGS", "-tags=mine", nil, "mine"},
+		{"caller", "-tags=other", []string{"-tags=mine"}, "mine"},
+		{"another cell", "-buildvcs=false", []string{"-tags=mine,netgo"}, "mine,netgo"},
+	} {
+		for _, inherit := range []bool{true, false} {
+			t.Setenv("GOFLAGS", tt.goflags)
+			b := newBuilder(t)
+			b.cfg.Inherit = inherit
+			if !inherit { // its caches are its own, but for what is compiled
+				cache, err := exec.Command(goCommand(t), "env", "GOCACHE").Output()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Symlink(strings.TrimSpace(string(cache)), filepath.Join(b.cfg.Cache, "go-build")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			out := filepath.Join(t.TempDir(), "hi.so")
+			if err := b.BuildPlugin(context.Background(), Source{Path: filepath.Join(dir, "hi"), Flags: tt.flags}, out, cell, nil); err != nil {
+				t.Errorf("%s: %v", tt.name, err)
+				continue
+			}
+			built, err := elfplug.InspectFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := built.Settings["-tags"]; got != tt.want {
+				t.Errorf("%s, inherit %v: tags %q, want %q", tt.name, inherit, got, tt.want)
+			}
+		}
+	}
+}
+
+// What a cell asks for is kept beside what the caller does.
+func TestFlagsBesideTheCells(t *testing.T) {
+	o := own{"-mod=vendor '-ldflags=-s -w' -trimpath=false", []string{"-tags=b,c", "--gcflags=-N"}}
+	got := strings.Join(o.beside([]string{"-race=true", "-trimpath=true", "-gcflags=-l", "-tags=a", "-pgo=off"}), " ")
+	if want := "-race=true -pgo=off -tags=b,c --gcflags=-N -tags=a,b,c"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

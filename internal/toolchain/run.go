@@ -91,7 +91,7 @@ func (b *Builder) inherited() []string {
 		name, _, _ := strings.Cut(kv, "=")
 		return slices.Contains(decided, name)
 	})
-	names := []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOPRIVATE", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOINSECURE", "CC", "CXX"}
+	names := []string{"GOFLAGS", "GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOPRIVATE", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOINSECURE", "CC", "CXX"}
 	cmd := exec.Command("go", append([]string{"env"}, names...)...)
 	cmd.Env = append(slices.Clone(env), "GOTOOLCHAIN=local")
 	out, err := cmd.Output()
