@@ -168,6 +168,9 @@ func (s *side) do(v variant, steps []step) (wire, seen string, err error) {
 	if err != nil {
 		return "", "", err
 	}
+	// The server closes first. A reset in answer to that leaves no socket in
+	// TIME_WAIT, of which there would be thousands.
+	conn.(*net.TCPConn).SetLinger(0)
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
 	connection := ""
