@@ -81,10 +81,6 @@ func (w *Response) declareTrailers() bool {
 // not depend on how the body is framed.
 func (w *Response) decideKeeping(add *additions, isHEAD, allowed, keepAlives bool) {
 	head := &w.buf.head
-	connection := head.get(keyConnection)
-	if w.keep10 && keepAlives && connection == "keep-alive" && head.get(keyContentLength) != "" {
-		w.closeAfter = false
-	}
 	if w.keep10 && (isHEAD || w.contentLength != -1 || !allowed) {
 		if !head.has(keyConnection) {
 			add.connection = "keep-alive"
@@ -92,7 +88,7 @@ func (w *Response) decideKeeping(add *additions, isHEAD, allowed, keepAlives boo
 	} else if w.wantsClose || !w.r.ProtoAtLeast(1, 1) {
 		w.closeAfter = true
 	}
-	if connection == "close" || !keepAlives {
+	if head.get(keyConnection) == "close" || !keepAlives {
 		w.closeAfter = true
 	}
 }

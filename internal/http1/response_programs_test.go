@@ -243,6 +243,9 @@ var programs = map[string][]step{
 	"hijack, header":      {set("X-A", "1"), hijack, showHeader, set("X-A", "2"), showHeader},
 	"hijack, controls":    {hijack, controls, closeNotify},
 	"hijack, abort":       {hijack, abort},
+	"hijack, timed out":   {timedOut, hijack},
+	"timed out":           {timedOut, write(5), flushError, write(5), write(3000), writeString(5), flushError, status(200)},
+	"timed out, unseen":   {timedOut, write(5)},
 	"controls":            {controls, write(5)},
 	"close notify":        {closeNotify, write(5), closeNotify},
 

@@ -131,6 +131,11 @@ func controls(x *run) {
 		c.SetWriteDeadline(time.Now().Add(time.Minute)), c.EnableFullDuplex())
 }
 
+// timedOut lets every write to the client fail.
+func timedOut(x *run) {
+	x.seen.note("deadline: %v", http.NewResponseController(x.w).SetWriteDeadline(time.Unix(1, 0)))
+}
+
 func closeNotify(x *run) {
 	w := x.w.(interface{ CloseNotify() <-chan bool })
 	c := w.CloseNotify()
