@@ -303,21 +303,3 @@ var programs = map[string][]step{
 		x.seen.note("offers %v %v %v %v %v %v", pusher, unwraps, closes, seeks, bytewise, stringer)
 	}},
 }
-
-// upstream answers what a proxy asks, with a trailer. Were the length unknown,
-// the proxy would flush by a timer, at no certain time.
-type upstream struct{}
-
-func (upstream) RoundTrip(r *http.Request) (*http.Response, error) {
-	return &http.Response{
-		StatusCode: 200, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r, ContentLength: 5000,
-		Header:  http.Header{"X-Up": {"1"}, "Connection": {"keep-alive"}},
-		Body:    io.NopCloser(bytes.NewReader(text(5000))),
-		Trailer: http.Header{"X-T": {"1"}},
-	}, nil
-}
-
-// panicking is a reader in trouble.
-type panicking struct{}
-
-func (panicking) Read([]byte) (int, error) { panic("trouble") }
