@@ -132,7 +132,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 		CrashLimit: cfg.crashLimit.n, CrashWindow: cfg.crashLimit.window,
 		Settings: cfg.settings(file), Builder: builder, Scratch: cfg.cache,
 		BuildCells: cfg.buildCells.word == "auto", BuildSource: cfg.build.word == "auto",
-		Version: version, Log: log, Report: tell.report, Now: now, Writes: watcher.Writes,
+		Version: version, Log: log, Report: tell.report, Now: now, Writes: watcher.Writes, Writing: watcher.Writing,
 	}, watcher.C())
 	if err != nil {
 		return err

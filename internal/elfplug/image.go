@@ -41,6 +41,7 @@ type section struct {
 	name             string
 	nameOff          uint32
 	kind             elf.SectionType
+	flags            elf.SectionFlag
 	link             uint32
 	addr, off, bytes uint64
 }
@@ -80,6 +81,9 @@ func outline(r io.ReaderAt, size int64) (*image, error) {
 		return nil, err
 	}
 	if m := min(n, len(elf.ELFMAG)); string(head[:m]) != elf.ELFMAG[:m] {
+		if n > 0 && isZero(head[:n]) {
+			return nil, &cutError{size} // its size came before its content
+		}
 		return nil, refusal.NotELF(foreign(head[:n]))
 	}
 	if n < elf.EI_NIDENT {
@@ -193,7 +197,7 @@ func (im *image) readSections(h elf.Header64, entry int) error {
 		} else {
 			var s32 elf.Section32
 			im.decode(table[:entry], &s32)
-			s = elf.Section64{Name: s32.Name, Type: s32.Type, Link: s32.Link,
+			s = elf.Section64{Name: s32.Name, Type: s32.Type, Flags: uint64(s32.Flags), Link: s32.Link,
 				Addr: uint64(s32.Addr), Off: uint64(s32.Off), Size: uint64(s32.Size)}
 		}
 		t := elf.SectionType(s.Type)
@@ -202,7 +206,7 @@ func (im *image) readSections(h elf.Header64, entry int) error {
 				return err
 			}
 		}
-		im.sections = append(im.sections, section{nameOff: s.Name, kind: t, link: s.Link, addr: s.Addr, off: s.Off, bytes: s.Size})
+		im.sections = append(im.sections, section{nameOff: s.Name, kind: t, flags: elf.SectionFlag(s.Flags), link: s.Link, addr: s.Addr, off: s.Off, bytes: s.Size})
 	}
 	if im.need > im.size {
 		return &cutError{im.need}

@@ -62,7 +62,12 @@ func Inspect(r io.ReaderAt, size int64) (*Info, error) {
 	if err == nil {
 		var info *Info
 		if info, err = im.plugin(); err == nil {
-			return info, nil
+			var surely bool
+			if _, surely, err = im.blank(); err == nil && !surely {
+				return info, nil
+			} else if surely {
+				err = &cutError{size}
+			}
 		}
 	}
 	if cut, ok := errors.AsType[*cutError](err); ok {

@@ -249,7 +249,7 @@ func TestCompleteAtAnyCut(t *testing.T) {
 }
 
 func TestCompleteIsNotELF(t *testing.T) {
-	for _, s := range []string{"hello, world", "MZ\x00\x00", "hi", "\x00\x00\x00\x00"} {
+	for _, s := range []string{"hello, world", "MZ\x00\x00", "hi"} {
 		if complete, need, err := Complete(strings.NewReader(s), int64(len(s))); !complete || need != int64(len(s)) || err != nil {
 			t.Errorf("%q: %v, %d, %v", s, complete, need, err)
 		}

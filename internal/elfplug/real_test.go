@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
 // The real tests build plugins and programs that open them with the go
@@ -434,6 +436,56 @@ func TestCompleteAtRealCuts(t *testing.T) {
 			cut++
 		} else {
 			cut = min(cut+step, size-4096+1)
+		}
+	}
+}
+
+// TestBlank takes pages out of a real plugin, as a download in parallel has not
+// fetched them yet.
+func TestBlank(t *testing.T) {
+	whole, err := os.ReadFile(shop(t).build(t, ".", "handler.so", "", "-buildmode=plugin", "./handler"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := int64(len(whole))
+	if maybe, surely, err := Blank(bytes.NewReader(whole), size); maybe || surely || err != nil {
+		t.Fatalf("whole: %v, %v, %v", maybe, surely, err)
+	}
+	im, err := outline(bytes.NewReader(whole), size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		section       string
+		zeros         int64
+		maybe, surely bool
+	}{
+		{".text", 4096, true, true},
+		{".gopclntab", 4096, true, true},
+		{".dynsym", 8192, true, true},
+		{".rela.dyn", 4096, true, true},
+		{".rodata", 4096, true, false},
+		{".noptrdata", 4096, false, false},
+	} {
+		s := im.section(tt.section)
+		if s == nil {
+			continue // as the linker likes
+		}
+		holed := bytes.Clone(whole)
+		at := (int64(s.off) + int64(s.bytes)/2) / 4096 * 4096
+		clear(holed[at : at+tt.zeros])
+		maybe, surely, err := Blank(bytes.NewReader(holed), size)
+		if maybe != tt.maybe || surely != tt.surely || err != nil {
+			t.Errorf("%d zeros in %s: %v, %v, %v; want %v, %v", tt.zeros, tt.section, maybe, surely, err, tt.maybe, tt.surely)
+		}
+		_, err = Inspect(bytes.NewReader(holed), size)
+		if refused := errors.As(err, new(*refusal.Error)); refused != tt.surely {
+			t.Errorf("%d zeros in %s: inspected: %v", tt.zeros, tt.section, err)
+		}
+	}
+	for _, head := range []int{4, 64, len(whole)} {
+		if complete, _, err := Complete(bytes.NewReader(make([]byte, head)), int64(head)); complete || err != nil {
+			t.Errorf("%d zeros: %v, %v", head, complete, err)
 		}
 	}
 }

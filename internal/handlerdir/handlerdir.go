@@ -53,6 +53,9 @@ type File struct {
 	// of its name.
 	Library bool
 
+	// Over says that the content was written in place over one that was settled.
+	Over bool
+
 	final bool      // the verdict stands for as long as ID does
 	since time.Time // of the first scan that saw ID
 	gone  time.Time // of the first scan that missed the file, zero if none did
@@ -77,6 +80,11 @@ type Snapshot struct {
 type Rules struct {
 	MaxSize int64         // bytes; a larger file is refused, or a folder of source with more
 	Quiet   time.Duration // a file untouched for this long is at rest
+	// Rewrite and Unsure are Quiet, where they are longer, for a file that was
+	// settled and is written over in place: nothing in it tells when it is all of
+	// the new. Rewrite holds once its writer has closed it, Unsure where nobody
+	// knows. Open is Quiet for a file that a writer has open.
+	Rewrite, Unsure, Open time.Duration
 	// SourceQuiet is Quiet for source, which tells not when it is complete. At
 	// 0 source is not looked for.
 	SourceQuiet time.Duration
@@ -94,6 +102,12 @@ type Rules struct {
 	// Foreign is the refusal of a whole file that is no Go plugin at all, nil of
 	// any other. It is asked of files named like libraries.
 	Foreign func(r io.ReaderAt, size int64) *refusal.Error
+	// Blank says whether a complete file has stretches of zeros that may be
+	// content yet to come, and if so, whether they must be. nil says that none has.
+	Blank func(r io.ReaderAt, size int64) (maybe, surely bool, err error)
+	// Writing says whether somebody has the file of that name in the directory
+	// open for writing, where that is known. nil knows nothing.
+	Writing func(name string) (open, known bool)
 }
 
 // Open opens a scanned file, which is no GoPackage, for reading. It neither follows a symbolic link

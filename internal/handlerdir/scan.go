@@ -2,7 +2,6 @@ package handlerdir
 
 import (
 	"cmp"
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -150,8 +149,10 @@ func (s *scan) look(file string, kind Kind) (f File, present bool, err error) {
 		// says more than its age.
 		touched = max(touched, f.ID.Ctime)
 	}
-	complete, need, err := s.complete(f)
-	f, err = s.settle(f, touched, complete, need, err)
+	f.Over = old != nil && old.gone.IsZero() && old.ID.Dev == f.ID.Dev && old.ID.Ino == f.ID.Ino && (old.Settled || old.Over)
+	quiet, open := s.quiet(f)
+	complete, need, err := s.complete(f, touched, quiet)
+	f, err = s.settle(f, touched, rest{quiet, open}, complete, need, err)
 	return f, true, err
 }
 
@@ -182,7 +183,7 @@ func (s *scan) lookInto(f File, st *unix.Stat_t, old *File) (File, bool, error) 
 	if f.sameAs(old) {
 		return f, true, nil
 	}
-	f, err = s.settle(f, t.touched, true, 0, t.err)
+	f, err = s.settle(f, t.touched, rest{quiet: s.rules.SourceQuiet}, true, 0, t.err)
 	return f, true, err
 }
 
@@ -194,7 +195,7 @@ func (f *File) sameAs(old *File) bool {
 	}
 	f.since = old.since
 	if old.final {
-		f.Settled, f.Refusal, f.Library, f.final = old.Settled, old.Refusal, old.Library, true
+		f.Settled, f.Refusal, f.Library, f.Over, f.final = old.Settled, old.Refusal, old.Library, old.Over, true
 	}
 	return old.final
 }
@@ -215,68 +216,6 @@ func (s *scan) missed(old *File) (File, bool, error) {
 	s.lookAgain(left)
 	f.Settled, f.Refusal, f.Library, f.final = false, nil, false, false
 	return f, true, nil
-}
-
-// settle decides whether an admissible file is complete and at rest. It was
-// touched last at that many nanoseconds since the epoch.
-func (s *scan) settle(f File, touched int64, complete bool, need int64, err error) (File, error) {
-	// A time ahead of the clock says nothing of the file's age. What was seen
-	// unchanged over time is at rest whatever its times.
-	age := max(s.now.Sub(time.Unix(0, touched)), s.now.Sub(f.since))
-	quiet := s.rules.Quiet
-	if f.Kind != Plugin {
-		quiet = s.rules.SourceQuiet
-	}
-	var refused *refusal.Error
-	switch {
-	case errors.Is(err, ErrChanged):
-		s.lookAgain(quiet)
-	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-		return f, err
-	case err != nil && !errors.As(err, &refused) && age < s.rules.Stalled:
-		// install(1) sets the mode once the content is written.
-		s.lookAgain(min(max(age, quiet), s.rules.Stalled-age))
-	case err != nil && !errors.As(err, &refused):
-		// Not final: what mends this need not touch the file.
-		f.Refusal = s.rules.unreadable(f, err)
-	case (complete || refused != nil) && age < quiet:
-		s.lookAgain(quiet - age)
-	case refused != nil:
-		f.Refusal, f.Library, f.final = refused, refused.Foreign(), true
-	case complete:
-		f.Settled, f.final = true, true
-	case age < s.rules.Stalled:
-		// Where events tell nothing, waiting as long as it has been at rest
-		// finds the end of a copy soon and costs a handful of scans.
-		s.lookAgain(min(max(age, quiet), s.rules.Stalled-age))
-	case f.Kind == GoFile:
-		f.Refusal, f.final = refusal.EmptySource(), true
-	default:
-		f.Refusal, f.final = refusal.HalfCopied(f.ID.Size, need), true
-	}
-	return f, nil
-}
-
-// complete reads whether the file is whole: source is unless it is empty.
-func (s *scan) complete(f File) (complete bool, need int64, err error) {
-	if f.ID.Size == 0 {
-		return false, 0, nil
-	}
-	file, err := Open(f)
-	if err != nil {
-		return false, 0, err
-	}
-	defer file.Close()
-	if f.Kind != Plugin {
-		return true, 0, nil
-	}
-	complete, need, err = s.rules.Complete(file, f.ID.Size)
-	if complete && err == nil && libraryName(filepath.Base(f.Path)) {
-		if refused := s.rules.Foreign(file, f.ID.Size); refused != nil {
-			return false, 0, refused
-		}
-	}
-	return complete, need, err
 }
 
 // libraryLink reports whether a candidate is a symbolic link from the name that

@@ -266,6 +266,7 @@ func (s *Supervisor) admitted(a *admission) {
 		s.dropNext(h)
 		h.next = s.newSeat(h, v)
 		h.next.info, h.next.binary = a.info, a.binary
+		h.next.over = a.file.Over && a.file.Kind == handlerdir.Plugin
 		s.enqueue(h.next.cell)
 	}
 }

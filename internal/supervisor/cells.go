@@ -70,6 +70,7 @@ type seat struct {
 	*cell
 	name     string // the handler's
 	version  store.Version
+	over     bool // its file was written in place over another version's
 	settings Settings
 	info     *elfplug.Info // what the file says of itself; nil until it is inspected
 	patterns []string      // once it is proved

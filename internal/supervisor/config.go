@@ -43,6 +43,10 @@ type Config struct {
 	// Writes counts what was written to the file of that name in the directory
 	// (watch); nil where nothing does. Any goroutine may call it.
 	Writes func(file string) uint64
+	// Writing says whether somebody has the file of that name in the directory
+	// open for writing, where that is known (watch); nil where nothing does. Any
+	// goroutine may call it.
+	Writing func(file string) (open, known bool)
 }
 
 // Settings are what an operator has set for one handler.

@@ -9,7 +9,6 @@ import (
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/plan"
 	"github.com/andrestc/go-plugserver/internal/refusal"
-	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/sirupsen/logrus"
 )
 
@@ -363,29 +362,4 @@ func (s *Supervisor) promote(h *handler, c *seat) {
 	}
 	s.renew(h)
 	s.undecided(h)
-}
-
-// served puts into the history what is live now.
-func (s *Supervisor) served(h *handler, c *seat) {
-	r := s.history[h.name]
-	if r.Seq == 0 {
-		s.lastSeq++
-		r.Seq = s.lastSeq
-	}
-	r.Patterns, r.Serves = c.patterns, c.version.Sum
-	now := store.Served{Sum: c.version.Sum, Live: h.since}
-	r.Versions = slices.Clone(r.Versions)
-	at := slices.IndexFunc(r.Versions, func(v store.Served) bool { return v.Sum == now.Sum })
-	switch {
-	case at >= 0 && c.again:
-		r.Versions[at] = now
-	case at >= 0:
-		r.Versions = append(slices.Delete(r.Versions, at, at+1), now)
-	default:
-		r.Versions = append(r.Versions, now)
-	}
-	r.Versions = r.Versions[max(0, len(r.Versions)-3):]
-	r.Bad = slices.DeleteFunc(slices.Clone(r.Bad), func(sum string) bool { return sum == c.version.Sum })
-	s.history[h.name] = r
-	s.changed()
 }

@@ -27,8 +27,14 @@ import (
 const (
 	sourceTime  = 100 * time.Millisecond // source at rest for so long is compiled
 	quietTime   = 25 * time.Millisecond  // a file at rest for so long is settled
+	rewriteTime = 100 * time.Millisecond // one written over in place is, closed and at rest for so long
+	unsureTime  = time.Second            // where nobody knows whether it is closed
+	openTime    = 30 * time.Second       // though it is open: whoever opened it may have forgotten it
 	stalledTime = 2 * time.Second        // a part of a file at rest for so long is refused
 	goneTime    = 200 * time.Millisecond // a file missed for so long is gone
+	// livedTime is for how long a version has to serve to be history where the
+	// next one was written over it in place: it may have been a part of that.
+	livedTime = 10 * time.Second
 
 	// startSlots bounds the cells that start at the same time, so that a
 	// thousand handlers do not all miss their deadline together.
@@ -135,6 +141,7 @@ type handler struct {
 	restart *time.Timer
 
 	serve       store.Version             // that is to be live: it is the one started again
+	origin      origin                    // of the newest version that was live
 	atStart     bool                      // its file was there when the supervisor started, and is not known yet
 	content     plan.Content              // of the file admitted last
 	given       map[string]*refusal.Error // why versions were given up, by sum; of those in the history's Bad and Held
@@ -179,7 +186,9 @@ func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
 		cfg: cfg, log: cfg.Log, store: st,
 		rules: handlerdir.Rules{
 			MaxSize: cfg.MaxSize, Quiet: quietTime, SourceQuiet: sourceTime, Stalled: stalledTime, Gone: goneTime,
-			UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Complete: elfplug.Complete, Foreign: elfplug.Foreign,
+			Rewrite: rewriteTime, Unsure: unsureTime, Open: openTime,
+			UID: uint32(os.Getuid()), GID: uint32(os.Getgid()),
+			Complete: elfplug.Complete, Foreign: elfplug.Foreign, Blank: elfplug.Blank, Writing: cfg.Writing,
 		},
 		events:   make(chan func(), 64),
 		nudges:   nudges,

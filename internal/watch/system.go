@@ -29,6 +29,8 @@ type subscription struct {
 	add    func(path string) error
 	remove func(path string) // of a folder that was added, even if it is gone since
 	close  func()
+	// writers are those in the directory; nil where inotify has no room for them.
+	writers *writers
 }
 
 // errDirectory marks an error as the directory's, not inotify's: who looks at
@@ -102,13 +104,23 @@ func subscribe(dir string) (*subscription, error) {
 		w.Close()
 		return nil, errDirectory
 	}
+	writers, err := watchWriters(dir)
+	if err != nil {
+		writers = nil // who asks waits longer
+	}
 	return &subscription{
 		dir:    before,
 		events: w.Events,
 		errors: errs,
 		add:    w.Add,
 		remove: func(path string) { w.Remove(path) }, // it may be gone, and with it its watch
-		close:  func() { w.Close() },
+		close: func() {
+			w.Close()
+			if writers != nil {
+				writers.close()
+			}
+		},
+		writers: writers,
 	}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,6 +32,7 @@ type Watcher struct {
 
 	mu     sync.Mutex // guards writes
 	writes map[string]uint64
+	writer atomic.Pointer[writers] // nil where nothing is known
 
 	// Run's own.
 	watch   *subscription    // nil while inotify is not at work
@@ -76,8 +78,12 @@ func (w *Watcher) Run(ctx context.Context) {
 	for {
 		var events <-chan fsnotify.Event
 		var errs <-chan error
+		var closed <-chan struct{}
 		if w.watch != nil {
 			events, errs = w.watch.events, w.watch.errors
+			if w.watch.writers != nil {
+				closed = w.watch.writers.closed
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -90,6 +96,8 @@ func (w *Watcher) Run(ctx context.Context) {
 				err = errEnded
 			}
 			w.failed(err)
+			w.nudge()
+		case <-closed:
 			w.nudge()
 		case <-ticker.C:
 			w.check()
@@ -112,6 +120,17 @@ func (w *Watcher) Writes(name string) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.writes[name]
+}
+
+// Writing reports whether somebody has the file of that name in the directory
+// open for writing, where inotify knows. It counts as open from the first write
+// that was seen to the next close, and a nudge follows that. Any goroutine may
+// call it.
+func (w *Watcher) Writing(name string) (open, known bool) {
+	if writers := w.writer.Load(); writers != nil {
+		return writers.writing(name)
+	}
+	return false, false
 }
 
 // count keeps Writes. A file that has gone is forgotten.
@@ -207,6 +226,7 @@ func (w *Watcher) check() {
 
 func (w *Watcher) unsubscribe() {
 	if w.watch != nil {
+		w.writer.Store(nil)
 		w.watch.close()
 		w.watch = nil
 		clear(w.folders.ids)
@@ -220,6 +240,7 @@ func (w *Watcher) subscribe() {
 	watch, err := w.system.subscribe(w.dir)
 	if err == nil {
 		w.watch, w.lost = watch, false
+		w.writer.Store(watch.writers)
 		w.coverAll()
 		return
 	}
