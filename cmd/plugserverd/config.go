@@ -168,7 +168,8 @@ func (c *config) settings(file *settings.Settings) func(handler string) supervis
 		if h.LimitNOFILE != 0 {
 			limits.Descriptors = max(h.LimitNOFILE, 0)
 		}
-		return supervisor.Settings{Limits: limits, Group: h.Cell}
+		rate := supervisor.LogRate{Burst: h.LogRateLimitBurst, Interval: h.LogRateLimitInterval}
+		return supervisor.Settings{Limits: limits, Log: rate, Group: h.Cell}
 	}
 }
 

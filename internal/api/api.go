@@ -47,6 +47,9 @@ type Handler struct {
 	Restarts     int     `json:"restarts"`     // of its cell after a death, since the daemon's start
 	MemoryMax    int64   `json:"memory_max"`   // bytes its cell may use; 0: no limit
 	LimitNOFILE  int     `json:"limit_nofile"` // descriptors its cell may have open; 0: the daemon's own limit
+	// LogDropped counts the log records of its cell that were dropped, for it wrote
+	// more than it may.
+	LogDropped int64 `json:"log_dropped"`
 	// Cell is the name of the cell binary that runs it; empty while none does.
 	Cell string `json:"cell"`
 	// Group names the cell that it shares with others; empty if its cell is

@@ -74,6 +74,9 @@ func (s *Settings) handler(name string) (keys, error) {
 		"MemoryMax":   set(&h.MemoryMax, ParseMemory),
 		"LimitNOFILE": set(&h.LimitNOFILE, ParseNOFILE),
 		"Cell":        set(&h.Cell, parseCell),
+
+		"LogRateLimitBurst":       set(&h.LogRateLimitBurst, parseBurst),
+		"LogRateLimitIntervalSec": set(&h.LogRateLimitInterval, parseInterval),
 	}, nil
 }
 

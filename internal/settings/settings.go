@@ -7,6 +7,7 @@ package settings
 import (
 	"errors"
 	"slices"
+	"time"
 )
 
 // DefaultPath is where the Debian package has the file.
@@ -28,6 +29,10 @@ type Handler struct {
 	MemoryMax   int64  // bytes; 0 is unset, Infinity no limit
 	LimitNOFILE int    // descriptors; 0 is unset, Infinity no limit
 	Cell        string // handlers of one Cell share a process; "" is unset
+	// LogRateLimitBurst log records are logged within LogRateLimitInterval; 0 is
+	// unset, Infinity no limit.
+	LogRateLimitBurst    int
+	LogRateLimitInterval time.Duration
 }
 
 // Load reads the file at path, then the files path.d/*.conf by their names:

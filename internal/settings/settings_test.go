@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,14 +53,15 @@ func TestLoad(t *testing.T) {
 		{"nothing there", nil, Handler{}, nil},
 		{"an empty file", map[string]string{"plugserverd.conf": ""}, Handler{}, nil},
 		{"another handler", map[string]string{"plugserverd.conf": "[Handler Users]\nMemoryMax=64M"}, Handler{}, nil},
-		{"the file", map[string]string{"plugserverd.conf": users}, Handler{64 << 20, 512, "shop"}, []string{"/go/1", "/go/2"}},
-		{"no file but drop-ins", map[string]string{dropIn + "a.conf": users}, Handler{64 << 20, 512, "shop"}, []string{"/go/1", "/go/2"}},
-		{"an empty drop-in directory", map[string]string{"plugserverd.conf": users, dropIn: ""}, Handler{64 << 20, 512, "shop"}, []string{"/go/1", "/go/2"}},
-		{"no limits", map[string]string{"plugserverd.conf": "[Handler users]\nMemoryMax=infinity\nLimitNOFILE=infinity"}, Handler{Infinity, Infinity, ""}, nil},
-		{"a section twice", map[string]string{"plugserverd.conf": "[Handler users]\nMemoryMax=64M\nCell=a\n[Handler x]\nCell=x\n[Handler \tusers ]\nMemoryMax=128M"}, Handler{128 << 20, 0, "a"}, nil},
+		{"the file", map[string]string{"plugserverd.conf": users}, Handler{MemoryMax: 64 << 20, LimitNOFILE: 512, Cell: "shop"}, []string{"/go/1", "/go/2"}},
+		{"no file but drop-ins", map[string]string{dropIn + "a.conf": users}, Handler{MemoryMax: 64 << 20, LimitNOFILE: 512, Cell: "shop"}, []string{"/go/1", "/go/2"}},
+		{"an empty drop-in directory", map[string]string{"plugserverd.conf": users, dropIn: ""}, Handler{MemoryMax: 64 << 20, LimitNOFILE: 512, Cell: "shop"}, []string{"/go/1", "/go/2"}},
+		{"no limits", map[string]string{"plugserverd.conf": "[Handler users]\nMemoryMax=infinity\nLimitNOFILE=infinity"}, Handler{MemoryMax: Infinity, LimitNOFILE: Infinity, Cell: ""}, nil},
+		{"log rate limits", map[string]string{"plugserverd.conf": "[Handler users]\nLogRateLimitIntervalSec=30s\nLogRateLimitBurst=10000"}, Handler{LogRateLimitBurst: 10000, LogRateLimitInterval: 30 * time.Second}, nil},
+		{"a section twice", map[string]string{"plugserverd.conf": "[Handler users]\nMemoryMax=64M\nCell=a\n[Handler x]\nCell=x\n[Handler \tusers ]\nMemoryMax=128M"}, Handler{MemoryMax: 128 << 20, LimitNOFILE: 0, Cell: "a"}, nil},
 		{"empty values unset", map[string]string{
 			"plugserverd.conf": users + "[Handler users]\nMemoryMax=\nCell=\n[Toolchains]\nGOROOT=\nGOROOT=/go/3",
-		}, Handler{0, 512, ""}, []string{"/go/3"}},
+		}, Handler{MemoryMax: 0, LimitNOFILE: 512, Cell: ""}, []string{"/go/3"}},
 		{"toolchains are clean and unique", map[string]string{
 			"plugserverd.conf": "[Toolchains]\nGOROOT=/go/1/\nGOROOT=/go//1\nGOROOT=/go/x/../1\nGOROOT=/with space",
 		}, Handler{}, []string{"/go/1", "/with space"}},
@@ -69,11 +71,11 @@ func TestLoad(t *testing.T) {
 			dropIn + "9.conf":  "[Handler users]\nMemoryMax=90M",
 			dropIn + "A.conf":  "[Handler users]\nCell=capital\n[Toolchains]\nGOROOT=/go/A",
 			dropIn + "a.conf":  "[Handler users]\nLimitNOFILE=",
-		}, Handler{90 << 20, 0, "capital"}, []string{"/go/1", "/go/2", "/go/A"}},
+		}, Handler{MemoryMax: 90 << 20, LimitNOFILE: 0, Cell: "capital"}, []string{"/go/1", "/go/2", "/go/A"}},
 		{"a section ends with its file", map[string]string{
 			"plugserverd.conf": "[Handler users]\nMemoryMax=64M\n",
 			dropIn + "a.conf":  "[Handler other]\nMemoryMax=128M",
-		}, Handler{64 << 20, 0, ""}, nil},
+		}, Handler{MemoryMax: 64 << 20, LimitNOFILE: 0, Cell: ""}, nil},
 		{"what is no drop-in", map[string]string{
 			"plugserverd.conf":        users,
 			dropIn + ".hidden.conf":   "nonsense",
@@ -83,8 +85,8 @@ func TestLoad(t *testing.T) {
 			dropIn + "folder/a.conf":  "nonsense",
 			"plugserverd.conf.old":    "nonsense",
 			"other.conf.d/other.conf": "nonsense",
-		}, Handler{64 << 20, 512, "shop"}, []string{"/go/1", "/go/2"}},
-		{"of the largest size", map[string]string{"plugserverd.conf": users + strings.Repeat("#", maxSize-len(users))}, Handler{64 << 20, 512, "shop"}, []string{"/go/1", "/go/2"}},
+		}, Handler{MemoryMax: 64 << 20, LimitNOFILE: 512, Cell: "shop"}, []string{"/go/1", "/go/2"}},
+		{"of the largest size", map[string]string{"plugserverd.conf": users + strings.Repeat("#", maxSize-len(users))}, Handler{MemoryMax: 64 << 20, LimitNOFILE: 512, Cell: "shop"}, []string{"/go/1", "/go/2"}},
 	} {
 		s, err := Load(layout(t, tt.files))
 		if err != nil {
@@ -159,13 +161,13 @@ func TestFaultsAreNamedByLine(t *testing.T) {
 	want := strings.Join([]string{
 		`F:1: "MemoryMax=64M" stands before any section; put it below a line [NAME]`,
 		`F:4: unknown key "memorymax"; write MemoryMax=`,
-		`F:5: unknown key "Memory"; possible here: Cell=, LimitNOFILE=, MemoryMax=`,
+		`F:5: unknown key "Memory"; possible here: Cell=, LimitNOFILE=, LogRateLimitBurst=, LogRateLimitIntervalSec=, MemoryMax=`,
 		`F:6: MemoryMax="64Q": not a size; write bytes, or a number with K, M, G or T such as 256M, or infinity`,
 		`F:7: MemoryMax="1M": too little for a handler to run; the least is 16M`,
 		`F:8: LimitNOFILE="many": not a number of descriptors; write one such as 1024, or infinity`,
 		`F:11: Cell="-a": cannot name a cell; ` + rule,
 		`F:12: Cell="shop # all of them": a comment is taken for a part of the value; put it on a line of its own`,
-		`F:13: unknown key "GOROOT"; possible here: Cell=, LimitNOFILE=, MemoryMax=`,
+		`F:13: unknown key "GOROOT"; possible here: Cell=, LimitNOFILE=, LogRateLimitBurst=, LogRateLimitIntervalSec=, MemoryMax=`,
 		`F:14: "rubbish" is no assignment; write NAME=VALUE`,
 		`F:15: section [Handler] names no handler; write [Handler NAME]`,
 		`F:17: "a b" cannot name a handler; ` + rule,

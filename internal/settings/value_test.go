@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParseMemory(t *testing.T) {
@@ -91,5 +92,31 @@ func TestParsersServeFlags(t *testing.T) {
 	const want = `invalid value "1M" for flag -memory-max: too little for a handler to run; the least is 16M`
 	if err := fs.Parse([]string{"--memory-max=1M"}); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestParseLogRate(t *testing.T) {
+	for in, want := range map[string]time.Duration{
+		"5": 5 * time.Second, "30s": 30 * time.Second, "1min 30s": 90 * time.Second, "1m30s": 90 * time.Second, "500ms": 500 * time.Millisecond,
+		"2 hours": 2 * time.Hour, "0": Infinity, "0s": Infinity, "24h": 24 * time.Hour,
+	} {
+		if got, err := parseInterval(in); err != nil || got != want {
+			t.Errorf("%q: %v, %v, want %v", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "-1", "often", "5x", "1.5s", "25h", "999999999h", "1h 24h", " 5", "infinity"} {
+		if got, err := parseInterval(in); err == nil || !strings.Contains(err.Error(), "; write ") {
+			t.Errorf("%q: %v, %v", in, got, err)
+		}
+	}
+	for in, want := range map[string]int{"1": 1, "10000": 10000, "0": Infinity} {
+		if got, err := parseBurst(in); err != nil || got != want {
+			t.Errorf("%q: %v, %v, want %v", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "-1", "many", "1e3", "99999999999"} {
+		if got, err := parseBurst(in); err == nil || !strings.Contains(err.Error(), "; write ") {
+			t.Errorf("%q: %v, %v", in, got, err)
+		}
 	}
 }

@@ -116,6 +116,18 @@ func (c *cell) limits() (l proc.Limits) {
 	return l
 }
 
+// logRate is what all seats may log together.
+func (c *cell) logRate() (r LogRate) {
+	for i, st := range c.seats {
+		if of := st.settings.Log; i == 0 {
+			r = of
+		} else {
+			r = r.and(of)
+		}
+	}
+	return r
+}
+
 func sumOrNone[N int | int64](a, b N) N {
 	if a == 0 || b == 0 {
 		return 0
@@ -175,6 +187,7 @@ func (s *Supervisor) start(c *cell) {
 		s.failed(c, r)
 		return
 	}
+	c.logs.bound(c.logRate())
 	child, err := proc.Start(proc.Spec{
 		Path:   c.binary.Path,
 		Args:   []string{c.title()},
@@ -290,11 +303,14 @@ func (s *Supervisor) heard(c *cell, m link.Message) {
 		c.owed = 0
 		c.ponged = m.Seq
 		if m.Stats != nil {
-			c.stats = *m.Stats
+			s.counted(c, *m.Stats)
 		}
 	case link.Log:
 		s.record(c, m)
 	case link.Done:
+		if m.Stats != nil {
+			s.counted(c, *m.Stats)
+		}
 		s.log.WithFields(s.fields(c)).Debug("cell is done")
 	}
 }

@@ -52,6 +52,7 @@ type Config struct {
 // Settings are what an operator has set for one handler.
 type Settings struct {
 	Limits proc.Limits
+	Log    LogRate
 	Group  string // handlers of one group share a cell; "" for none
 }
 
@@ -100,6 +101,12 @@ func (s *Supervisor) Configure(settings func(handler string) Settings, builder *
 		}
 		s.settings, s.regroup = settings, true
 		s.builder.Store(builder)
+		for _, c := range s.cells {
+			for _, st := range c.seats {
+				st.settings.Log = settings(st.name).Log // which takes no new cell
+			}
+			c.logs.bound(c.logRate())
+		}
 		for _, h := range s.handlers {
 			s.renew(h)
 		}

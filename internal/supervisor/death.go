@@ -69,7 +69,7 @@ func (s *Supervisor) drop(c *cell) {
 func (s *Supervisor) exited(c *cell) {
 	c.gone = true
 	c.child.Link.Close()
-	s.tellDropped(c, c.logs.told())
+	s.tellLost(c)
 	c.overdue.Stop()
 	delete(s.cells, c.id)
 	s.garbage = true

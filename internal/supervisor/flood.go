@@ -5,47 +5,102 @@ import (
 	"time"
 )
 
-const (
-	// logBurst and logRate (per second) bound what a cell may log: beyond
-	// that its records are dropped and counted.
-	logBurst = 1000
-	logRate  = 200
-)
+// LogRate bounds what a handler may log: Burst records within Interval, and what
+// is beyond is dropped and counted. Where one of the two is 0, that of
+// defaultRate holds; where one is below, nothing is bounded.
+type LogRate struct {
+	Burst    int
+	Interval time.Duration
+}
+
+// defaultRate is a burst of 1,000 records, then 200 a second.
+var defaultRate = LogRate{1000, 5 * time.Second}
+
+func (r LogRate) orDefault() LogRate {
+	if r.Burst == 0 {
+		r.Burst = defaultRate.Burst
+	}
+	if r.Interval == 0 {
+		r.Interval = defaultRate.Interval
+	}
+	return r
+}
+
+func (r LogRate) bounded() bool { return r.Burst >= 0 && r.Interval >= 0 }
+
+// and is what handlers may log that share a cell.
+func (r LogRate) and(o LogRate) LogRate {
+	if r, o = r.orDefault(), o.orDefault(); !r.bounded() || !o.bounded() {
+		return LogRate{-1, -1}
+	}
+	burst := r.Burst + o.Burst
+	perSecond := float64(r.Burst)/r.Interval.Seconds() + float64(o.Burst)/o.Interval.Seconds()
+	return LogRate{burst, time.Duration(float64(burst) / perSecond * float64(time.Second))}
+}
 
 // bucket bounds a cell's log records. It is used by the goroutines that read
 // the cell's output, and by the supervisor's.
 type bucket struct {
 	mu      sync.Mutex
-	spent   float64 // of logBurst
+	rate    LogRate
+	spent   float64 // of the burst
 	last    time.Time
-	dropped int
+	dropped int   // and not told of yet
+	all     int64 // that were dropped
 }
 
-// take reports whether one more record may be logged now, and how many were
-// dropped before it.
-func (b *bucket) take(now time.Time) (ok bool, dropped int) {
+// bound puts another rate in force.
+func (b *bucket) bound(r LogRate) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.spent = max(0, b.spent-logRate*max(0, now.Sub(b.last).Seconds()))
-	b.last = now
-	limit := float64(logBurst)
-	if b.dropped > 0 {
-		limit /= 2 // so that a flood is told of now and then, not at each record
+	b.rate = r
+}
+
+// verdict is what becomes of one record.
+type verdict struct {
+	log     bool
+	begins  bool // it is the first that is dropped
+	dropped int  // before this one, and not told of yet
+	rate    LogRate
+}
+
+// take decides on one more record.
+func (b *bucket) take(now time.Time) verdict {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := b.rate.orDefault()
+	v := verdict{log: true, rate: r}
+	if r.bounded() {
+		b.spent = max(0, b.spent-float64(r.Burst)*max(0, now.Sub(b.last).Seconds())/r.Interval.Seconds())
+		b.last = now
+		limit := float64(r.Burst)
+		if b.dropped > 0 {
+			limit = max(1, limit/2) // so that a flood is told of now and then, not at each record
+		}
+		v.log = b.spent+1 <= limit
 	}
-	if b.spent+1 > limit {
+	if !v.log {
+		v.begins = b.dropped == 0
 		b.dropped++
-		return false, 0
+		b.all++
+		return v
 	}
 	b.spent++
-	dropped, b.dropped = b.dropped, 0
-	return true, dropped
+	v.dropped, b.dropped = b.dropped, 0
+	return v
 }
 
 // told returns how many were dropped and not told of yet.
-func (b *bucket) told() int {
+func (b *bucket) told() (dropped int, r LogRate) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	dropped := b.dropped
-	b.dropped = 0
-	return dropped
+	dropped, b.dropped = b.dropped, 0
+	return dropped, b.rate.orDefault()
+}
+
+// lost returns how many were dropped in all.
+func (b *bucket) lost() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all
 }

@@ -6,34 +6,66 @@ import (
 )
 
 func TestBucket(t *testing.T) {
-	var b bucket
-	now := time.Unix(1000, 0)
-	take := func(n int) (taken, dropped int) {
-		for range n {
-			ok, d := b.take(now)
-			if ok {
-				taken++
+	for name, rate := range map[string]LogRate{"the default": {}, "more": {Burst: 5000, Interval: time.Minute}, "one": {Burst: 1, Interval: time.Second}} {
+		t.Run(name, func(t *testing.T) {
+			var b bucket
+			b.bound(rate)
+			burst, interval := rate.orDefault().Burst, rate.orDefault().Interval
+			now := time.Unix(1000, 0)
+			take := func(n int) (taken, told, begun int) {
+				for range n {
+					v := b.take(now)
+					if v.log {
+						taken++
+					}
+					if v.begins {
+						begun++
+					}
+					told += v.dropped
+				}
+				return taken, told, begun
 			}
-			dropped += d
+			if taken, told, begun := take(burst + 50); taken != burst || told != 0 || begun != 1 {
+				t.Errorf("at once: %d taken, %d told as dropped, told %d times that it begins", taken, told, begun)
+			}
+			now = now.Add(interval / 5)
+			if taken, told, begun := take(1); taken != 0 || told != 0 || begun != 0 {
+				t.Errorf("a little later: %d taken, %d told as dropped, %d", taken, told, begun)
+			}
+			now = now.Add(-time.Hour) // a clock that steps back frees nothing
+			if taken, _, _ := take(1); taken != 0 {
+				t.Error("a step back of the clock has freed a record")
+			}
+			now = now.Add(interval)
+			if taken, told, begun := take(2 * burst); taken != burst || told != 52 || begun != 1 {
+				t.Errorf("once the bucket is empty: %d taken, %d told as dropped, %d", taken, told, begun)
+			}
+			if n, _ := b.told(); n != burst {
+				t.Errorf("%d dropped, want %d", n, burst)
+			}
+			if n := b.lost(); n != int64(burst+52) {
+				t.Errorf("%d dropped in all, want %d", n, burst+52)
+			}
+		})
+	}
+}
+
+func TestUnbounded(t *testing.T) {
+	for _, rate := range []LogRate{{Burst: -1}, {Interval: -1}, LogRate{Burst: -1}.and(LogRate{}), LogRate{}.and(LogRate{Interval: -1})} {
+		var b bucket
+		b.bound(rate)
+		for range 100_000 {
+			if v := b.take(time.Unix(1000, 0)); !v.log {
+				t.Fatalf("%+v: a record is dropped", rate)
+			}
 		}
-		return taken, dropped
 	}
-	if taken, dropped := take(logBurst + 50); taken != logBurst || dropped != 0 {
-		t.Errorf("at once: %d taken, %d told as dropped", taken, dropped)
-	}
-	now = now.Add(time.Second)
-	if taken, dropped := take(1); taken != 0 || dropped != 0 {
-		t.Errorf("a second later: %d taken, %d told as dropped", taken, dropped)
-	}
-	now = now.Add(-time.Hour) // a clock that steps back frees nothing
-	if taken, _ := take(1); taken != 0 {
-		t.Error("a step back of the clock has freed a record")
-	}
-	now = now.Add(logBurst / logRate * time.Second)
-	if taken, dropped := take(2 * logBurst); taken != logBurst || dropped != 52 {
-		t.Errorf("once the bucket is empty: %d taken, %d told as dropped", taken, dropped)
-	}
-	if n := b.told(); n != logBurst {
-		t.Errorf("%d dropped, want %d", n, logBurst)
+}
+
+// Who shares a cell may log what each may alone.
+func TestSharedRate(t *testing.T) {
+	got := LogRate{}.and(LogRate{Burst: 3000, Interval: 30 * time.Second})
+	if want := (LogRate{4000, 40 * time.Second / 3}); got.Burst != want.Burst || (got.Interval-want.Interval).Abs() > time.Millisecond {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

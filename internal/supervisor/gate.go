@@ -271,7 +271,7 @@ func (s *Supervisor) pingAll() {
 		if c.child == nil || c.state == dropped {
 			continue
 		}
-		s.tellDropped(c, c.logs.told())
+		s.tellLost(c)
 		if c.owed++; c.owed > pingsOwed {
 			s.log.WithFields(s.fields(c)).Error("cell does not answer: it is killed")
 			c.child.Kill()

@@ -1,24 +1,46 @@
 package supervisor
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/sirupsen/logrus"
 )
 
-// mayLog reports whether one more record of a cell may be logged. Its own
-// goroutines call it, and those that read the cell's output.
+// mayLog reports whether one more record of a cell may be logged, and tells in
+// its place where not. Its own goroutines call it, and those that read the
+// cell's output.
 func (s *Supervisor) mayLog(c *cell) bool {
-	ok, dropped := c.logs.take(time.Now())
-	s.tellDropped(c, dropped)
-	return ok
+	v := c.logs.take(time.Now())
+	s.tellDropped(c, v.dropped, v.rate)
+	if v.begins {
+		s.log.WithField("handler", c.name).Warnf(
+			"log records of %s are dropped from here on: it may write %s; for more, set LogRateLimitBurst= in plugserverd.conf(5)", c.name, v.rate)
+	}
+	return v.log
 }
 
-func (s *Supervisor) tellDropped(c *cell, n int) {
+func (s *Supervisor) tellDropped(c *cell, n int, r LogRate) {
 	if n > 0 {
-		s.log.WithField("handler", c.name).Warnf("%d log records of %s were dropped: it may write %d a second", n, c.name, logRate)
+		s.log.WithFields(logrus.Fields{"handler": c.name, "lost": n}).Warnf("%d log records of %s were dropped until here: it may write %s", n, c.name, r)
 	}
+}
+
+// tellLost tells of what was dropped last.
+func (s *Supervisor) tellLost(c *cell) {
+	n, r := c.logs.told()
+	s.tellDropped(c, n, r)
+}
+
+func (r LogRate) String() string { return fmt.Sprintf("%d in %v", r.Burst, r.Interval) }
+
+// counted takes what a cell counts. What it could not even send is lost, too.
+func (s *Supervisor) counted(c *cell, stats link.Stats) {
+	if n := stats.Dropped - c.stats.Dropped; n > 0 {
+		s.log.WithFields(logrus.Fields{"handler": c.name, "lost": n}).Warnf("%d log records of %s were dropped: it wrote faster than they were read", n, c.name)
+	}
+	c.stats = stats
 }
 
 // record logs what a cell has logged, and keeps it: it may be its last word.

@@ -152,6 +152,7 @@ func (st *seat) status(a *api.Handler) {
 	a.Version, a.Patterns = st.version.Short(), st.patterns
 	a.Cell = st.binary.Name
 	a.Requests, a.InFlight, a.Goroutines = st.stats.Requests, st.stats.InFlight, st.stats.Goroutines
+	a.LogDropped = st.logs.lost() + st.stats.Dropped
 	if st.group != nil {
 		a.Group = st.group.name
 		own := st.stats.Plugins[st.name]
