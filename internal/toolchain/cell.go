@@ -117,17 +117,23 @@ func settings(info *elfplug.Info) (env, flags []string) {
 func tell(t Toolchain, progress func(string)) func(string) {
 	n := 0
 	return func(line string) {
-		first, _, _ := strings.Cut(line, "/")
 		switch {
 		case strings.Contains(line, " "): // go: downloading x v1
 			progress(line)
-		case strings.Contains(first, "."):
+		case !t.hasPackage(line):
 			progress("compiling " + line + " with " + t.Release)
 		default:
 			n++
 			progress(fmt.Sprintf("compiling the standard library with %s, once for its flags: package %d", t.Release, n))
 		}
 	}
+}
+
+// hasPackage reports whether a package is of the standard library. Its path does
+// not tell: a module of one word has no dot either.
+func (t Toolchain) hasPackage(path string) bool {
+	info, err := os.Stat(filepath.Join(t.GOROOT, "src", filepath.FromSlash(path)))
+	return err == nil && info.IsDir()
 }
 
 // Place copies a file that was built to where it is wanted, whole or not at all.

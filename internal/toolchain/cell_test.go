@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -183,4 +184,25 @@ func plainCellFile(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// Only what is of the standard library is called so, whatever its path.
+func TestProgressTellsTheStandardLibrary(t *testing.T) {
+	out, err := exec.Command(goCommand(t), "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	each := tell(Toolchain{GOROOT: strings.TrimSpace(string(out)), Release: "go1"}, func(s string) { got = append(got, s) })
+	for _, line := range []string{"app", "app/net", "example.com/x", "go: downloading x v1", "net/http", "vendor/golang.org/x/net/idna", "command-line-arguments"} {
+		each(line)
+	}
+	want := []string{
+		"compiling app with go1", "compiling app/net with go1", "compiling example.com/x with go1", "go: downloading x v1",
+		"compiling the standard library with go1, once for its flags: package 1",
+		"compiling the standard library with go1, once for its flags: package 2", "compiling command-line-arguments with go1",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
 }

@@ -203,6 +203,7 @@ func TestOwnFlags(t *testing.T) {
 	} {
 		for _, inherit := range []bool{true, false} {
 			t.Setenv("GOFLAGS", tt.goflags)
+			t.Setenv("CGO_CFLAGS", "-O1")
 			b := newBuilder(t)
 			b.cfg.Inherit = inherit
 			if !inherit { // its caches are its own, but for what is compiled
@@ -225,6 +226,9 @@ func TestOwnFlags(t *testing.T) {
 			}
 			if got := built.Settings["-tags"]; got != tt.want {
 				t.Errorf("%s, inherit %v: tags %q, want %q", tt.name, inherit, got, tt.want)
+			}
+			if got := built.Settings["CGO_CFLAGS"]; got != "-O1" {
+				t.Errorf("%s, inherit %v: C flags %q", tt.name, inherit, got)
 			}
 		}
 	}

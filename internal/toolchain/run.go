@@ -33,7 +33,7 @@ type job struct {
 }
 
 // env is the environment of every go command: clean, so that a build depends
-// on nothing but what the builder is told.
+// on nothing but what the builder is told, how C is compiled included.
 func (b *Builder) env(t Toolchain, tmp string) []string {
 	env := []string{
 		"GOENV=off", "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=" + t.choice, "CGO_ENABLED=1",
@@ -56,15 +56,21 @@ func (b *Builder) env(t Toolchain, tmp string) []string {
 	gopath := filepath.Join(b.cfg.Cache, "gopath")
 	env = append(env, "HOME="+b.cfg.Cache, "GOPATH="+gopath, "GOMODCACHE="+filepath.Join(gopath, "pkg", "mod"),
 		"GOCACHE="+filepath.Join(b.cfg.Cache, "go-build"))
+	names := compilers
 	if b.cfg.Network {
-		for _, name := range network {
-			if v, ok := os.LookupEnv(name); ok {
-				env = append(env, name+"="+v)
-			}
+		names = append(slices.Clone(names), network...)
+	}
+	for _, name := range names {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
 		}
 	}
 	return env
 }
+
+// compilers are the variables that say how C is compiled: the daemon's builds
+// heed them as the command's do.
+var compilers = []string{"CC", "CXX", "CGO_CFLAGS", "CGO_CPPFLAGS", "CGO_CXXFLAGS", "CGO_LDFLAGS", "PKG_CONFIG", "PKG_CONFIG_PATH"}
 
 // network are the variables that say how the network is reached.
 var network = []string{
