@@ -16,6 +16,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
 var installCommand = command{
@@ -74,6 +75,9 @@ func install(ctx context.Context, s *session, path, name string, catalogue *cell
 		fmt.Fprintf(s.problems, "not installed: %s\n", escape(name))
 		return errRefused
 	}
+	if there := sourceThere(st.Daemon.Handlers, name); there != "" {
+		return fmt.Errorf("install %q: %w", name, refusal.SourceThere(there, name+".so"))
+	}
 	began := time.Now()
 	if err := place(ctx, filepath.Join(st.Daemon.Handlers, name+".so"), path, r.Version); err != nil {
 		return denied(os.Geteuid(), fmt.Errorf("install %q: %w", name, err))
@@ -83,6 +87,23 @@ func install(ctx context.Context, s *session, path, name string, catalogue *cell
 		return err
 	}
 	return installed(s, name, r.Version, out, time.Since(began))
+}
+
+// sourceThere is the handler's source in the directory, "" if it has none: the
+// daemon would refuse both, and what serves would be replaced by nothing.
+func sourceThere(dir, name string) string {
+	path := filepath.Join(dir, name)
+	if info, err := os.Lstat(path + ".go"); err == nil && info.Mode().IsRegular() {
+		return path + ".go"
+	}
+	if files, err := os.ReadDir(path); err == nil {
+		for _, f := range files {
+			if strings.HasSuffix(f.Name(), ".go") {
+				return path
+			}
+		}
+	}
+	return ""
 }
 
 // installed reports what became of the version of the handler.

@@ -180,6 +180,16 @@ func TestSourceIsOff(t *testing.T) {
 		if e := d.verdict(mark, "file"); !strings.Contains(e.Get("reason"), c.reason) || !strings.Contains(e.Get("mend"), c.mend) {
 			t.Errorf("--build %s: %s", c.build, e.Raw)
 		}
+		// The fix leads to no other refusal.
+		h, _ := d.Handler("file")
+		_, fix, _ := strings.Cut(h.Refusal.Mend, ": ")
+		cmd := exec.Command("sh", "-ec", fix)
+		cmd.Env = append(goEnv(), "HOME="+t.TempDir(), "GOMODCACHE="+t.TempDir(), "GOCACHE="+goEnvOf(t, "local", "GOCACHE"),
+			"PATH="+filepath.Dir(Build(t).Ctl)+":"+os.Getenv("PATH"), "PLUGSERVER_CONTROL="+d.Control)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", fix, err, out)
+		}
+		d.Want("/file", 200, "x")
 		d.Stop()
 	}
 }

@@ -3,6 +3,7 @@ package refusal
 import (
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 )
 
@@ -84,8 +85,9 @@ func TreeTooLarge(limit int64) *Error {
 func SourceOff(path string) *Error {
 	return &Error{
 		Reason: "source is not compiled: --build is off",
-		Mend: "set PLUGSERVER_BUILD=auto in /etc/default/plugserverd, let the service run Go (building.conf among the package's examples), and restart plugserverd; or build it yourself: plugserverctl install " +
-			shellWord(path),
+		Mend:   moveAndInstall(path),
+		Or: []string{"let plugserverd compile it: set PLUGSERVER_BUILD=auto in /etc/default/plugserverd, let the service run Go " +
+			"(building.conf among the package's examples), and systemctl restart plugserverd"},
 	}
 }
 
@@ -93,8 +95,24 @@ func SourceOff(path string) *Error {
 func SourceAsRoot(path string) *Error {
 	return &Error{
 		Reason: "source is never compiled as root",
-		Mend:   "run plugserverd as a user of its own, as its package does; or build it yourself: plugserverctl install " + shellWord(path),
+		Mend:   moveAndInstall(path),
+		Or:     []string{"run plugserverd as a user of its own, as its package does"},
 	}
+}
+
+// SourceThere says that a compiled file may not be put beside the source, at
+// path, of the same handler.
+func SourceThere(path, file string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("%s is in the handlers directory, and %s may not be beside it", path, file),
+		Mend:   moveAndInstall(path),
+	}
+}
+
+// moveAndInstall builds source that lies in the handlers directory. There it
+// cannot stay: of a file and its source only one may be there.
+func moveAndInstall(source string) string {
+	return "build it elsewhere: mv " + shellWord(source) + " ~/ && plugserverctl install ~/" + shellWord(path.Base(source))
 }
 
 // entryWord names an entry of a folder by its path in it.

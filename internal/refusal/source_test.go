@@ -30,9 +30,11 @@ func TestSourceRefusalsTellReasonAndMend(t *testing.T) {
 		{TreeTooDeep(32), "folder has folders in it more than 32 deep", smaller},
 		{TreeTooLarge(256 << 20), "folder has more than 256 MiB of files in it", smaller},
 		{SourceOff("/h/a b.go"), "source is not compiled: --build is off",
-			"set PLUGSERVER_BUILD=auto in /etc/default/plugserverd, let the service run Go (building.conf among the package's examples), and restart plugserverd; or build it yourself: plugserverctl install '/h/a b.go'"},
+			"build it elsewhere: mv '/h/a b.go' ~/ && plugserverctl install ~/'a b.go'"},
 		{SourceAsRoot("/h/a"), "source is never compiled as root",
-			"run plugserverd as a user of its own, as its package does; or build it yourself: plugserverctl install /h/a"},
+			"build it elsewhere: mv /h/a ~/ && plugserverctl install ~/a"},
+		{SourceThere("/h/a.go", "a.so"), "/h/a.go is in the handlers directory, and a.so may not be beside it",
+			"build it elsewhere: mv /h/a.go ~/ && plugserverctl install ~/a.go"},
 		{BadName("-x.go"), `file name "-x.go" cannot name a handler`, "rename it: a letter or digit, then at most 99 of letters, digits, '.', '_' and '-', then .go"},
 		{BadName("-x.y"), `file name "-x.y" cannot name a handler`, "rename it: a letter or digit, then at most 99 of letters, digits, '.', '_' and '-'"},
 	} {
