@@ -1,8 +1,10 @@
 package refusal
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -63,10 +65,38 @@ func Taken(pattern, by, theirs string) *Error {
 
 // Start: the handler's Start returned an error.
 func Start(err error) *Error {
-	return &Error{
+	e := &Error{
 		Reason: "Start returned an error: " + oneLine(err.Error()),
 		Mend:   "mend what Start needs, then copy the file again",
 	}
+	words := err.Error()
+	for _, errno := range []syscall.Errno{syscall.EADDRINUSE, syscall.EWOULDBLOCK, syscall.EBUSY} {
+		if errors.Is(err, errno) {
+			words = errno.Error() // whatever its wrapper says
+		}
+	}
+	return e.contended(words)
+}
+
+// beforeStop tells what a version cannot have at its Start.
+const beforeStop = "a new version's Start runs while the old one serves and holds its ports and locks: take them in a goroutine that tries again until the old one's Stop has let them go"
+
+// contended makes e's fix that for what another process holds, where that is
+// what the words say: the version before, as a rule.
+func (e *Error) contended(words string) *Error {
+	for _, w := range []string{
+		"address already in use", "resource temporarily unavailable", "device or resource busy",
+		"is locked", "already locked", "lock is held", "acquire lock", "obtain lock", "cannot lock", "could not lock", "lock file", "already running",
+	} {
+		if strings.Contains(words, w) {
+			e.Mend, e.Or = beforeStop, []string{
+				"share them between versions: SO_REUSEPORT for a port, LOCK_SH for a file",
+				"see who else holds them: ss -lptn; lslocks",
+			}
+			break
+		}
+	}
+	return e
 }
 
 // Panicked: a function of the contract panicked before any request.
@@ -78,7 +108,7 @@ func Panicked(symbol string, value any, frame string) *Error {
 	if frame != "" {
 		e.Reason += " at " + frame
 	}
-	return e
+	return e.contended(e.Reason)
 }
 
 // Died: the cell ended before the handler was ready. How is its exit status
@@ -94,7 +124,7 @@ func Died(how, tail string) *Error {
 			e.Mend, e.Or = c.fix, c.or
 		}
 	}
-	return e
+	return e.contended(tail)
 }
 
 // Hung: the handler was not ready within the limit.
@@ -102,6 +132,7 @@ func Hung(limit time.Duration, tail string) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("was not ready within %v and was killed", limit) + quoteTail(tail),
 		Mend:   "init, Start and Handler must return soon: wait for what is slow in a goroutine",
+		Or:     []string{beforeStop},
 	}
 }
 
