@@ -72,21 +72,31 @@ func WritableByOthers(path string) *Error {
 	return &Error{Reason: "file is writable by others", Mend: "chmod o-w " + shellWord(path)}
 }
 
+// unseen is who an unknown owner or group is: a namespace has no other name.
+const unseen = "that the daemon cannot tell: its user namespace (PrivateUsers=) shows uid and gid 65534, nobody, for all but root and its own user; ls -l names it"
+
 // WritableByGroup refuses a file that the members of a group other than
-// root's and the daemon's may rewrite.
+// root's and the daemon's may rewrite. An empty one is not seen by the daemon.
 func WritableByGroup(path, group string) *Error {
+	reason := fmt.Sprintf("file is writable by group %q", group)
+	if group == "" {
+		reason = "file is writable by a group " + unseen
+	}
 	return &Error{
-		Reason: fmt.Sprintf("file is writable by group %q", group),
+		Reason: reason,
 		Mend:   "chmod g-w " + shellWord(path),
 	}
 }
 
 // ForeignOwner refuses a file that belongs to neither root nor daemon, the
-// user that plugserverd runs as.
+// user that plugserverd runs as. An empty owner is not seen by the daemon.
 func ForeignOwner(path, owner, daemon string) *Error {
 	reason := fmt.Sprintf("file is owned by %q, who is neither root nor the daemon's user %q", owner, daemon)
 	if daemon == "root" {
 		reason = fmt.Sprintf("file is owned by %q, not by root", owner)
+	}
+	if owner == "" {
+		reason = "file is owned by a user " + unseen
 	}
 	return &Error{Reason: reason, Mend: "chown root " + shellWord(path)}
 }

@@ -20,6 +20,8 @@ func TestSourceRefusalsTellReasonAndMend(t *testing.T) {
 		{Inside("sub/x.go", WritableByOthers("/h/a/sub/x.go")), "sub/x.go is writable by others", "chmod o-w /h/a/sub/x.go"},
 		{Inside(".", WritableByGroup("/h/a", "games")), `folder is writable by group "games"`, "chmod g-w /h/a"},
 		{Inside("x\n.go", ForeignOwner("/h/a/x\n.go", "eve", "root")), `"x\n.go" is owned by "eve", not by root`, "chown root '/h/a/x\n.go'"},
+		{ForeignOwner("/h/a.so", "", "plugserver"), "file is owned by a user " + unseen, "chown root /h/a.so"},
+		{WritableByGroup("/h/a.so", ""), "file is writable by a group " + unseen, "chmod g-w /h/a.so"},
 		{UnreadableInside("sub", "/h/a/sub", "plugserver", syscall.EACCES), "sub cannot be read: permission denied",
 			"chgrp plugserver /h/a/sub && chmod g+rX /h/a/sub"},
 		{UnreadableInside(".", "/h/a", "plugserver", syscall.EIO), "folder cannot be read: input/output error",
