@@ -60,11 +60,12 @@ var daemons = map[string]daemon{
 					Patterns: []string{"DELETE /users/{id}", "GET /users", "GET /users/{id}", "POST /users"}, MemoryBytes: 900},
 			}}
 		},
-		reload: api.Reload{Live: 2, RolledBack: map[string]api.Refusal{"users": {Reason: "version 0123456789ab was rolled back by plugserverctl rollback"}}},
+		reload: api.Reload{Live: 2, Notes: []string{"/etc/plugserver/plugserverd.conf:3: [Handler userss]: there is no such handler; did you mean users?"}, RolledBack: map[string]api.Refusal{"users": {Reason: "version 0123456789ab was rolled back by plugserverctl rollback"}}},
 	},
 	"ailing": {
 		status: func(now time.Time) api.Status {
 			d := header(now)
+			d.Notes = []string{"/etc/plugserver/plugserverd.conf:3: [Handler userss]: there is no such handler; did you mean users?"}
 			d.GatePID, d.Problem = 0, `read folder "/var/lib/plugserver/handlers": permission denied`
 			return api.Status{Daemon: d, Handlers: []api.Handler{
 				{Name: "late", State: api.StateSeen, Since: now.Add(-30 * time.Minute)},

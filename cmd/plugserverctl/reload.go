@@ -33,6 +33,9 @@ func reload(ctx context.Context, s *session) error {
 	for _, name := range slices.Sorted(maps.Keys(re.RolledBack)) {
 		fmt.Fprintf(s.out, "rolled back %s: %s\n", escape(name), escape(re.RolledBack[name].Reason))
 	}
+	for _, n := range re.Notes {
+		fmt.Fprintf(s.out, "note: %s\n", escape(n))
+	}
 	for _, name := range slices.Sorted(maps.Keys(re.Refused)) {
 		showRefusal(s.problems, name, re.Refused[name])
 	}

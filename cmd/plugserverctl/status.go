@@ -109,6 +109,9 @@ func writeStatus(w *bytes.Buffer, st api.Status, table []column, now time.Time) 
 	if d.Problem != "" {
 		w.WriteString(wrap("problem: ", "  ", d.Problem, columns))
 	}
+	for _, n := range d.Notes {
+		w.WriteString(wrap("note: ", "  ", n, columns))
+	}
 	w.WriteString("\n")
 	if len(st.Handlers) == 0 {
 		w.WriteString(wrap("", "  ", "no handlers yet; copy a compiled plugin (NAME.so) into "+d.Handlers, columns))

@@ -48,6 +48,9 @@ type config struct {
 	logLevel     string
 	logFormat    string
 	version      bool
+
+	origins map[string]string // of the flags that the environment has set: their variable, and where it stands
+	notes   []string          // about the environment: nothing is refused for them
 }
 
 // cells is the folder of the cells that were built or added here.
@@ -223,12 +226,12 @@ func parse(args, env []string, help io.Writer) (*config, error) {
 			fs.PrintDefaults()
 			return nil, err
 		}
-		return nil, fmt.Errorf("%w: %w; see plugserverd --help", errUsage, err)
+		return nil, fmt.Errorf("%w: %w; see plugserverd --help", errUsage, reform(fs, err))
 	}
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("%w: unexpected argument %q; see plugserverd --help", errUsage, fs.Arg(0))
 	}
-	if err := fromEnv(fs, env); err != nil {
+	if err := c.fromEnv(fs, env); err != nil {
 		return nil, err
 	}
 	if c.cache == "" {
@@ -243,28 +246,6 @@ func parse(args, env []string, help io.Writer) (*config, error) {
 		c.listen = listFlag{":8080"}
 	}
 	return c, c.check()
-}
-
-// fromEnv sets the flags that were not given from PLUGSERVER_<NAME>.
-func fromEnv(fs *flag.FlagSet, env []string) error {
-	vars := make(map[string]string)
-	for _, kv := range env {
-		if k, v, ok := strings.Cut(kv, "="); ok && v != "" {
-			vars[k] = v
-		}
-	}
-	given := make(map[string]bool)
-	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	var err error
-	fs.VisitAll(func(f *flag.Flag) {
-		key := "PLUGSERVER_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		if v, ok := vars[key]; ok && !given[f.Name] && err == nil && f.Name != "version" {
-			if e := fs.Set(f.Name, v); e != nil {
-				err = fmt.Errorf("%w: environment %s=%q: %w", errUsage, key, v, e)
-			}
-		}
-	})
-	return err
 }
 
 func (c *config) check() error {
@@ -282,22 +263,22 @@ func (c *config) check() error {
 		{"build-timeout", c.buildTimeout, time.Second},
 	} {
 		if d.value < d.min {
-			return fmt.Errorf("%w: --%s is %v, the least is %v", errUsage, d.name, d.value, d.min)
+			return fmt.Errorf("%w: %s is %v, the least is %v", errUsage, c.origin(d.name), d.value, d.min)
 		}
 	}
 	if c.limits.MaxHeaderBytes < 1<<10 || c.limits.MaxHeaderBytes > 8<<20 {
-		return fmt.Errorf("%w: --max-header-bytes is %d, from 1024 to %d are possible", errUsage, c.limits.MaxHeaderBytes, 8<<20)
+		return fmt.Errorf("%w: %s is %d, from 1024 to %d are possible", errUsage, c.origin("max-header-bytes"), c.limits.MaxHeaderBytes, 8<<20)
 	}
 	if c.maxSize < 1 {
-		return fmt.Errorf("%w: --max-file-bytes is %d, the least is 1", errUsage, c.maxSize)
+		return fmt.Errorf("%w: %s is %d, the least is 1", errUsage, c.origin("max-file-bytes"), c.maxSize)
 	}
 	if _, err := logrus.ParseLevel(c.logLevel); err != nil {
-		return fmt.Errorf("%w: --log-level is %q, possible are error, warning, info, debug", errUsage, c.logLevel)
+		return fmt.Errorf("%w: %s is %q, possible are error, warning, info, debug", errUsage, c.origin("log-level"), c.logLevel)
 	}
 	switch c.logFormat {
 	case "auto", "text", "json":
 	default:
-		return fmt.Errorf("%w: --log-format is %q, possible are auto, text, json", errUsage, c.logFormat)
+		return fmt.Errorf("%w: %s is %q, possible are auto, text, json", errUsage, c.origin("log-format"), c.logFormat)
 	}
 	return nil
 }

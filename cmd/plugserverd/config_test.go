@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -58,7 +59,14 @@ func TestBadUsageIsNamed(t *testing.T) {
 		{[]string{"--crash-limit", "3"}, nil, "crash-limit"},
 		{[]string{"--crash-limit", "3/0s"}, nil, "crash-limit"},
 		{[]string{"--max-file-bytes", "0"}, nil, "--max-file-bytes"},
-		{nil, []string{"PLUGSERVER_POLL=often"}, "PLUGSERVER_POLL"},
+		{nil, []string{"PLUGSERVER_POLL=often"}, `PLUGSERVER_POLL, in the environment, is "often": not a time; write one such as`},
+		{nil, []string{"PLUGSERVER_MAX_HEADER_BYTES=1k"}, `PLUGSERVER_MAX_HEADER_BYTES, in the environment, is "1k": not a whole number; write one such as 1048576`},
+		{nil, []string{"PLUGSERVER_CRASH_LIMIT=3"}, "want a number of crashes and a time"},
+		{nil, []string{"PLUGSERVER_LOG_LEVEL=loud"}, `PLUGSERVER_LOG_LEVEL, in the environment, is "loud", possible are error,`},
+		{nil, []string{"PLUGSERVER_POLL=0s"}, `PLUGSERVER_POLL, in the environment, is 0s, the least is 10ms`},
+		{nil, []string{"PLUGSERVER_POLL=often", "PLUGSERVER_HOLD=long"}, "PLUGSERVER_HOLD"},
+		{[]string{"--hold=long"}, nil, `--hold is "long": not a time; write one such as`},
+		{[]string{"--lisen", ":1"}, nil, "there is no flag --lisen; did you mean --listen?"},
 	} {
 		_, err := parse(c.args, c.env, nil)
 		if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), c.named) {
@@ -107,5 +115,55 @@ func TestListen(t *testing.T) {
 		for _, f := range files {
 			f.Close()
 		}
+	}
+}
+
+// What the unit's file sets is named with its line, and what is no setting is
+// named, too.
+func TestEnvironmentFile(t *testing.T) {
+	was := envFile
+	defer func() { envFile = was }()
+	envFile = filepath.Join(t.TempDir(), "plugserverd")
+	if err := os.WriteFile(envFile, []byte("# PLUGSERVER_POLL=1s\n\nPLUGSERVER_POLL=often\nPLUGSERVER_HANDLER=/x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := parse(nil, []string{"PLUGSERVER_POLL=often"}, nil)
+	if err == nil || !strings.Contains(err.Error(), "PLUGSERVER_POLL, in line 3 of "+envFile+`, is "often": `) {
+		t.Errorf("got %v", err)
+	}
+	c, err := parse(nil, []string{"PLUGSERVER_HANDLER=/x", "PLUGSERVER_FROBNICATE=1", "PLUGSERVER_HOLD=1s", "OTHER=1"}, nil)
+	want := []string{
+		"PLUGSERVER_FROBNICATE, in the environment, is no setting",
+		"PLUGSERVER_HANDLER, in line 4 of " + envFile + ", is no setting; did you mean PLUGSERVER_HANDLERS?",
+	}
+	if err != nil || !slices.Equal(c.notes, want) {
+		t.Errorf("got %q, %v\nwant %q", c.notes, err, want)
+	}
+}
+
+// A daemon that cannot begin waits longer each time, within bounds.
+func TestFailures(t *testing.T) {
+	t.Setenv("CACHE_DIRECTORY", t.TempDir())
+	var last time.Duration
+	for i := range 10 {
+		pause := pauseAfter(failures())
+		if i == 0 && pause != startPause || pause < last || pause > startPauseMax {
+			t.Errorf("pause %d is %v after %v", i, pause, last)
+		}
+		last = pause
+	}
+	if last != startPauseMax {
+		t.Errorf("the last pause is %v", last)
+	}
+	long := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(failuresFile(), long, long); err != nil {
+		t.Fatal(err)
+	}
+	if n := failures(); n != 0 {
+		t.Errorf("%d failures an hour ago count", n)
+	}
+	forgetFailures()
+	if n := failures(); n != 0 {
+		t.Errorf("%d failures count after a start", n)
 	}
 }

@@ -76,6 +76,7 @@ func TestPackagedSettings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		got.origins = want.origins
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s is not the default: %+v, want %+v", set, got, want)
 		}

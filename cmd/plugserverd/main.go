@@ -59,7 +59,12 @@ func main() {
 			}
 		}
 	}()
-	exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, hup, now))
+	notify := sd.NewNotifier()
+	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, hup, now, notify)
+	if begun, ok := errors.AsType[*startError](err); ok {
+		notStarted(ctx, begun, notify)
+	}
+	exit(err)
 }
 
 func exit(err error) {
@@ -87,7 +92,14 @@ func runGate() error {
 
 // run is the supervisor's role. It returns once ctx is done and all is
 // drained, or now is closed and all is killed. Each value of hup is a nudge.
-func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup, now <-chan struct{}) error {
+// What keeps it from beginning is a *startError.
+func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup, now <-chan struct{}, notify *sd.Notifier) (err error) {
+	begun := false
+	defer func() {
+		if err != nil && !begun && !errors.Is(err, flag.ErrHelp) {
+			err = &startError{err}
+		}
+	}()
 	cfg, err := parse(args, env, stdout)
 	if err != nil {
 		return err
@@ -98,7 +110,10 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 	}
 	log, flush := newLogger(cfg, stderr)
 	defer flush()
-	tell := newTeller(log)
+	for _, note := range cfg.notes {
+		log.Warn(note)
+	}
+	tell := newTeller(log, notify)
 	tell.begin(cfg.handlers)
 	files, addresses, err := sockets(cfg)
 	if err != nil {
@@ -130,7 +145,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 		Listeners: files, Addresses: addresses, Limits: cfg.limits,
 		StartTimeout: cfg.startTimeout, DrainTimeout: cfg.drainTimeout, MaxSize: cfg.maxSize,
 		CrashLimit: cfg.crashLimit.n, CrashWindow: cfg.crashLimit.window,
-		Settings: cfg.settings(file), Builder: builder, Scratch: cfg.cache,
+		Settings: cfg.settings(file), Named: file.Named(), Builder: builder, Scratch: cfg.cache,
 		BuildCells: cfg.buildCells.word == "auto", BuildSource: cfg.build.word == "auto",
 		Version: version, Log: log, Report: tell.report, Now: now, Writes: watcher.Writes, Writing: watcher.Writing,
 	}, watcher.C())
@@ -138,7 +153,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 		return err
 	}
 	if misread != nil {
-		s.Configure(nil, nil, misread)
+		s.Configure(nil, nil, nil, misread)
 	}
 	back := &backend{Supervisor: s, tell: tell, cfg: cfg}
 	cl, err := control.Listen(cfg.control, -1)
@@ -186,6 +201,8 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 			end()
 		}
 	})
+	begun = true
+	forgetFailures()
 	err = s.Run(serving)
 	stop()
 	all.Wait()

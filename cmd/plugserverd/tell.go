@@ -36,8 +36,8 @@ const (
 	ending
 )
 
-func newTeller(log *logrus.Logger) *teller {
-	return &teller{notify: sd.NewNotifier(), log: log}
+func newTeller(log *logrus.Logger, notify *sd.Notifier) *teller {
+	return &teller{notify: notify, log: log}
 }
 
 // begin tells what a start does first.
@@ -142,10 +142,10 @@ func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
 	b.tell.reload(func() {
 		file, misread := settings.Load(b.cfg.config)
 		if misread != nil {
-			b.Configure(nil, nil, misread)
+			b.Configure(nil, nil, nil, misread)
 		} else {
 			builder, err := b.cfg.builder(file)
-			b.Configure(b.cfg.settings(file), builder, err)
+			b.Configure(b.cfg.settings(file), file.Named(), builder, err)
 		}
 		re, err = b.Supervisor.Reload(ctx)
 	})

@@ -83,6 +83,9 @@ type Daemon struct {
 	// Problem is what ails the daemon as a whole, such as an unreadable
 	// directory; empty when all is well.
 	Problem string `json:"problem,omitempty"`
+	// Notes are what somebody may have meant otherwise, such as settings of a
+	// handler that there is not; nothing is wrong.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Status answers GET /v1/status. Handlers are sorted by name.
@@ -100,6 +103,7 @@ type Reload struct {
 	// well with them.
 	RolledBack map[string]Refusal `json:"rolled_back,omitempty"`
 	Problem    string             `json:"problem,omitempty"`
+	Notes      []string           `json:"notes,omitempty"` // Daemon's
 }
 
 // Outcome answers POST /v1/settle and POST /v1/rollback.

@@ -37,6 +37,9 @@ func NewNotifier() *Notifier {
 	return n
 }
 
+// Heard reports whether somebody listens.
+func (n *Notifier) Heard() bool { return n.socket != "" }
+
 // Ready says that the start, or a reload, is done.
 func (n *Notifier) Ready(status string) error {
 	return n.send(daemon.SdNotifyReady, statusLine(status))

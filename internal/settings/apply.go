@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/sd"
 )
 
@@ -26,6 +27,9 @@ func (s *Settings) apply(file, text string) (errs []error) {
 		case err != nil:
 		case e.Name == "":
 			section, err = s.section(e.Section)
+			if name := handlerOf(e.Section); err == nil && name != "" && s.named[name] == "" {
+				s.named[name] = fmt.Sprintf("%s:%d", file, e.Line)
+			}
 		case section != nil:
 			err = section.assign(e.Name, e.Value)
 		}
@@ -36,12 +40,25 @@ func (s *Settings) apply(file, text string) (errs []error) {
 	return errs
 }
 
+// split takes a header apart: [KIND NAME].
+func split(header string) (kind, name string) {
+	if i := strings.IndexAny(header, " \t"); i >= 0 {
+		return header[:i], strings.TrimSpace(header[i:])
+	}
+	return header, ""
+}
+
+// handlerOf is the handler that a header names, "" if it names none.
+func handlerOf(header string) string {
+	if kind, name := split(header); kind == "Handler" {
+		return name
+	}
+	return ""
+}
+
 // section returns the keys of the section of that header.
 func (s *Settings) section(header string) (keys, error) {
-	kind, name := header, ""
-	if i := strings.IndexAny(header, " \t"); i >= 0 {
-		kind, name = header[:i], strings.TrimSpace(header[i:])
-	}
+	kind, name := split(header)
 	switch {
 	case header == "Toolchains":
 		return keys{"GOROOT": s.addGOROOT}, nil
@@ -121,6 +138,9 @@ func (k keys) assign(name, value string) error {
 		if strings.EqualFold(other, name) {
 			return fmt.Errorf("unknown key %.60q; write %s=", name, other)
 		}
+	}
+	if near := refusal.Near(name, known); near != "" {
+		return fmt.Errorf("unknown key %.60q; did you mean %s=?", name, near)
 	}
 	return fmt.Errorf("unknown key %.60q; possible here: %s=", name, strings.Join(known, "=, "))
 }

@@ -20,6 +20,7 @@ const Infinity = -1
 // Settings is what the files say. The zero value says nothing.
 type Settings struct {
 	handlers map[string]*Handler
+	named    map[string]string // by handler: where it is first named
 	goroots  []string
 }
 
@@ -35,11 +36,15 @@ type Handler struct {
 	LogRateLimitInterval time.Duration
 }
 
+func blank() *Settings {
+	return &Settings{handlers: make(map[string]*Handler), named: make(map[string]string)}
+}
+
 // Load reads the file at path, then the files path.d/*.conf by their names:
 // what is assigned later holds, and an empty value unsets. Files that are not
 // there say nothing. The error joins one for each fault of each file.
 func Load(path string) (*Settings, error) {
-	s := &Settings{handlers: make(map[string]*Handler)}
+	s := blank()
 	files, err := dropIns(path)
 	errs := []error{err}
 	for _, file := range append([]string{path}, files...) {
@@ -60,6 +65,10 @@ func (s *Settings) Handler(name string) Handler {
 	}
 	return Handler{}
 }
+
+// Named are the handlers that have a section, and where the first of each is:
+// FILE:LINE. It is not to be changed.
+func (s *Settings) Named() map[string]string { return s.named }
 
 // GOROOTs are the toolchains named in [Toolchains], absolute and each once, in
 // their order. The caller owns the slice.

@@ -161,7 +161,7 @@ func TestFaultsAreNamedByLine(t *testing.T) {
 	want := strings.Join([]string{
 		`F:1: "MemoryMax=64M" stands before any section; put it below a line [NAME]`,
 		`F:4: unknown key "memorymax"; write MemoryMax=`,
-		`F:5: unknown key "Memory"; possible here: Cell=, LimitNOFILE=, LogRateLimitBurst=, LogRateLimitIntervalSec=, MemoryMax=`,
+		`F:5: unknown key "Memory"; did you mean MemoryMax=?`,
 		`F:6: MemoryMax="64Q": not a size; write bytes, or a number with K, M, G or T such as 256M, or infinity`,
 		`F:7: MemoryMax="1M": too little for a handler to run; the least is 16M`,
 		`F:8: LimitNOFILE="many": not a number of descriptors; write one such as 1024, or infinity`,
@@ -276,14 +276,14 @@ func asNobody(t *testing.T, f func()) {
 func TestPackagedFile(t *testing.T) {
 	const packaged = "../../packaging/deb/plugserverd.conf"
 	s, err := Load(packaged)
-	if err != nil || !reflect.DeepEqual(s, &Settings{handlers: map[string]*Handler{}}) {
+	if err != nil || !reflect.DeepEqual(s, blank()) {
 		t.Errorf("Load = %+v, %v; want settings that say nothing", s, err)
 	}
 	text, err := os.ReadFile(packaged)
 	if err != nil {
 		t.Fatal(err)
 	}
-	live := &Settings{handlers: make(map[string]*Handler)}
+	live := blank()
 	var lines strings.Builder
 	for line := range strings.Lines(string(text)) {
 		if bare, ok := strings.CutPrefix(line, "#"); ok && !strings.HasPrefix(bare, " ") {
@@ -308,7 +308,7 @@ func FuzzApply(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		s := &Settings{handlers: make(map[string]*Handler)}
+		s := blank()
 		for _, err := range s.apply("F", text) {
 			if msg := err.Error(); !strings.HasPrefix(msg, "F:") || !strings.Contains(msg, "; ") || strings.ContainsAny(msg, "\n\x00\x1b") {
 				t.Errorf("%q gives %q", text, msg)
@@ -327,4 +327,20 @@ func FuzzApply(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Named says where each handler that has a section is first named.
+func TestNamed(t *testing.T) {
+	path := layout(t, map[string]string{
+		"plugserverd.conf": "[Handler users]\nCell=a\n\n[Handler userss]\n[Toolchains]\n[Handler users]\n",
+		dropIn + "a.conf":  "\n[Handler \tlate]\n",
+	})
+	s, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"users": path + ":1", "userss": path + ":4", "late": path + ".d/a.conf:2"}
+	if got := s.Named(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

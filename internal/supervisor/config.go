@@ -35,6 +35,8 @@ type Config struct {
 	Log          *logrus.Logger
 	// Settings are the operator's for a handler; Configure replaces them.
 	Settings func(handler string) Settings
+	// Named are the handlers that they name, with where; Configure replaces them.
+	Named map[string]string
 	// Now ends the service at once when it is closed.
 	Now <-chan struct{}
 	// Report is called with every change of what there is to report, by the
@@ -91,7 +93,7 @@ func (r Report) String() string {
 
 // Configure puts settings in force, and the builder: a handler for which they
 // have changed gets a new cell. Where problem is not nil, those before stay.
-func (s *Supervisor) Configure(settings func(handler string) Settings, builder *toolchain.Builder, problem error) {
+func (s *Supervisor) Configure(settings func(handler string) Settings, named map[string]string, builder *toolchain.Builder, problem error) {
 	s.post(func() {
 		s.misconfigured = ""
 		if problem != nil {
@@ -99,7 +101,7 @@ func (s *Supervisor) Configure(settings func(handler string) Settings, builder *
 			s.log.WithError(problem).Error("settings are refused: those before stay in force")
 			return
 		}
-		s.settings, s.regroup = settings, true
+		s.settings, s.named, s.regroup, s.noted = settings, named, true, false
 		s.builder.Store(builder)
 		for _, c := range s.cells {
 			for _, st := range c.seats {

@@ -1,9 +1,11 @@
 package supervisor
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
 // How a handler stands is decided here alone: status, history, reload and
@@ -72,7 +74,7 @@ func (s *Supervisor) counts() Report {
 
 // outcome is what a reload answers.
 func (s *Supervisor) outcome() api.Reload {
-	re := api.Reload{Refused: make(map[string]api.Refusal), RolledBack: make(map[string]api.Refusal), Problem: s.problem()}
+	re := api.Reload{Refused: make(map[string]api.Refusal), RolledBack: make(map[string]api.Refusal), Problem: s.problem(), Notes: s.notes()}
 	for _, h := range s.handlers {
 		if h.serves() {
 			re.Live++
@@ -97,4 +99,33 @@ func (s *Supervisor) past(h *handler) (versions []api.Past) {
 		})
 	}
 	return versions
+}
+
+// notes are what an operator may have meant otherwise; nothing is wrong.
+func (s *Supervisor) notes() (notes []string) {
+	if s.snapshot == nil {
+		return nil // nobody knows which handlers there are
+	}
+	var known []string
+	for name := range s.handlers {
+		known = append(known, name)
+	}
+	for name, where := range s.named {
+		if !slices.Contains(known, name) {
+			notes = append(notes, fmt.Sprintf("%s: [Handler %s]: there is no such handler%s", where, name, refusal.DidYouMean(name, known)))
+		}
+	}
+	slices.Sort(notes)
+	return notes
+}
+
+// note logs the notes once for all settings.
+func (s *Supervisor) note() {
+	if s.noted {
+		return
+	}
+	s.noted = true
+	for _, n := range s.notes() {
+		s.log.Info(n)
+	}
 }

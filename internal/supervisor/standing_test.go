@@ -1,9 +1,11 @@
 package supervisor
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
@@ -59,5 +61,21 @@ func TestStanding(t *testing.T) {
 		if _, told := re.RolledBack["a"]; told != (tt.held != "") || past.Held != told || past.Bad != (tt.bad != "") {
 			t.Errorf("%s: reload %+v, history %+v", name, re, past)
 		}
+	}
+}
+
+// Settings of a handler that there is not are no error: it may come. They may be
+// a slip, too.
+func TestNotes(t *testing.T) {
+	s := &Supervisor{
+		snapshot: &handlerdir.Snapshot{}, handlers: map[string]*handler{"users": {name: "users"}},
+		named: map[string]string{"users": "F:1", "userss": "F:4", "later": "F.d/a.conf:1"},
+	}
+	want := []string{"F.d/a.conf:1: [Handler later]: there is no such handler", "F:4: [Handler userss]: there is no such handler; did you mean users?"}
+	if got := s.notes(); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	if s.snapshot = nil; s.notes() != nil {
+		t.Error("before the first look it knows which handlers there are")
 	}
 }

@@ -99,6 +99,7 @@ func (s *Supervisor) status() api.Status {
 		Version: s.cfg.Version, PID: os.Getpid(), Since: s.since,
 		Handlers: s.cfg.Handlers, Listeners: s.cfg.Addresses, Problem: s.problem(),
 		Goroutines: runtime.NumGoroutine(), BuildsCells: s.cfg.BuildCells,
+		Notes: s.notes(),
 	}}
 	if s.gate != nil {
 		st.Daemon.GatePID = s.gate.child.PID

@@ -114,6 +114,8 @@ type Supervisor struct {
 	lost       string // why the directory cannot be read
 	accept     uint64 // the scan from which on a missing file is a removed one, whatever the directory; 0 if none
 	settings   func(handler string) Settings
+	named      map[string]string // that the settings name, with where
+	noted      bool              // the log has the notes on them
 	// misconfigured is why the newest settings are not in force.
 	misconfigured string
 
@@ -202,6 +204,7 @@ func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
 		cells:    make(map[uint64]*cell),
 		groups:   make(map[string]*group),
 		settings: cfg.Settings,
+		named:    cfg.Named,
 	}
 	s.builder.Store(cfg.Builder)
 	if s.settings == nil {
@@ -294,6 +297,7 @@ func (s *Supervisor) settle() {
 		default:
 			close(s.ready)
 		}
+		s.note()
 	}
 	s.report()
 	kept := s.waiters[:0]

@@ -399,8 +399,12 @@ func day(t *testing.T, b *box, a artefacts) {
 		b.run(t, "sh", "-c", "echo PLUGSERVER_POLL=nonsense >>/etc/default/plugserverd")
 		never(t, b.load(t, "/greet", func() {
 			b.fail(t, "systemctl", "restart", service)
-			time.Sleep(2 * time.Second) // ten starts
+			time.Sleep(2 * time.Second) // a few starts
 			b.active(t, socket, "active")
+			log := b.run(t, "journalctl", "--no-pager", "-o", "cat", "-b", "-u", service, "-t", "plugserverd")
+			if n := strings.Count(log, `/etc/default/plugserverd, is "nonsense": not a time; write one such as`); n == 0 || n > 6 {
+				t.Errorf("the reason stands %d times in the log, or the pauses do not grow:\n%s", n, log)
+			}
 			b.run(t, "sed", "-i", "/nonsense/d", "/etc/default/plugserverd")
 			b.want(t, "/greet", 200, "two")
 		}), clients)
