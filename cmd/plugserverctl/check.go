@@ -16,7 +16,9 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/routes"
 	"github.com/andrestc/go-plugserver/internal/trial"
 )
 
@@ -41,6 +43,9 @@ var checkCommand = command{
 			return nil
 		})
 		limit := flags.Duration("start-timeout", 10*time.Second, "how long the handler may take to become ready, a `TIME` such as 10s")
+		var bounds link.Limits
+		flags.IntVar(&bounds.MaxPatterns, "max-patterns", routes.MaxPatterns, "how many patterns the handler may have")
+		flags.IntVar(&bounds.MaxPatternBytes, "max-pattern-bytes", routes.MaxPatternBytes, "how long each may be, in `BYTES`")
 		return func(ctx context.Context, s *session) error {
 			r, err := inspect(s.arg(0), catalogue())
 			if err != nil {
@@ -50,7 +55,7 @@ var checkCommand = command{
 				r.write(s.out) // a trial takes its time
 			}
 			if r.OK && !*noTrial {
-				if err := r.try(ctx, *limit, env); err != nil {
+				if err := r.try(ctx, trial.Trial{Limit: *limit, Env: env, Limits: bounds}); err != nil {
 					return err
 				}
 				if !*asJSON {
@@ -97,6 +102,9 @@ type module struct {
 	Version string `json:"version"`
 	Replace string `json:"replace,omitempty"` // path and version of what took its place
 }
+
+// wellWidth bounds the patterns in the words of a trial that went well.
+const wellWidth = 1000
 
 // The names of the steps, in their order.
 const (
@@ -205,13 +213,14 @@ func (r *report) read() (*elfplug.Info, *refusal.Error, error) {
 }
 
 // try takes the last step. An error says that it could not be taken.
-func (r *report) try(ctx context.Context, limit time.Duration, env []string) error {
-	got, err := trial.Trial{File: r.File, Cell: r.Cell, Limit: limit, Env: env, GODEBUG: r.godebug}.Run(ctx)
+func (r *report) try(ctx context.Context, t trial.Trial) error {
+	t.File, t.Cell, t.GODEBUG = r.File, r.Cell, r.godebug
+	got, err := t.Run(ctx)
 	if err != nil {
 		return err
 	}
 	r.Patterns = append(r.Patterns, got.Patterns...)
-	well := fmt.Sprintf("ready in %v as user %s: %s", got.Took.Round(time.Millisecond), got.User, strings.Join(got.Patterns, ", "))
+	well := fmt.Sprintf("ready in %v as user %s: %s", got.Took.Round(time.Millisecond), got.User, patterns(got.Patterns, wellWidth))
 	if !r.take(stepTrial, well, got.Refusal) {
 		r.Steps[len(r.Steps)-1].Output = got.Output
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
@@ -77,5 +76,5 @@ func denied(uid int, err error) error {
 
 // serves words a handler that serves.
 func serves(h *api.Handler) string {
-	return fmt.Sprintf("%s, version %s: %s", h.Name, h.Version, strings.Join(h.Patterns, ", "))
+	return fmt.Sprintf("%s, version %s: %s", h.Name, h.Version, patterns(h.Patterns, wellWidth))
 }

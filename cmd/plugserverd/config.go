@@ -15,6 +15,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/control"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/proc"
+	"github.com/andrestc/go-plugserver/internal/routes"
 	"github.com/andrestc/go-plugserver/internal/sd"
 	"github.com/andrestc/go-plugserver/internal/settings"
 	"github.com/andrestc/go-plugserver/internal/supervisor"
@@ -203,6 +204,8 @@ func parse(args, env []string, help io.Writer) (*config, error) {
 	fs.DurationVar(&c.limits.IdleTimeout, "idle-timeout", 2*time.Minute, "how long a connection may wait between two requests")
 	fs.DurationVar(&c.limits.HeaderTimeout, "header-timeout", 10*time.Second, "how long a request's head may take to arrive")
 	fs.IntVar(&c.limits.MaxHeaderBytes, "max-header-bytes", 1<<20, "largest head of a request, in `bytes`")
+	fs.IntVar(&c.limits.MaxPatterns, "max-patterns", routes.MaxPatterns, "most patterns that a handler may have")
+	fs.IntVar(&c.limits.MaxPatternBytes, "max-pattern-bytes", routes.MaxPatternBytes, "longest pattern of a handler, in `bytes`")
 	fs.DurationVar(&c.limits.Hold, "hold", 2*time.Second, "how long a request waits for a handler that is being restarted before it is answered 503")
 	c.crashLimit = crashFlag{3, time.Minute}
 	fs.Var(&c.crashLimit, "crash-limit", "`crashes/time` after which a version is given up for an earlier one; 0 is never")
@@ -268,6 +271,17 @@ func (c *config) check() error {
 	}
 	if c.limits.MaxHeaderBytes < 1<<10 || c.limits.MaxHeaderBytes > 8<<20 {
 		return fmt.Errorf("%w: %s is %d, from 1024 to %d are possible", errUsage, c.origin("max-header-bytes"), c.limits.MaxHeaderBytes, 8<<20)
+	}
+	for _, n := range []struct {
+		name             string
+		value, min, most int
+	}{
+		{"max-patterns", c.limits.MaxPatterns, 1, 100_000},
+		{"max-pattern-bytes", c.limits.MaxPatternBytes, 16, 1 << 20},
+	} {
+		if n.value < n.min || n.value > n.most {
+			return fmt.Errorf("%w: %s is %d, from %d to %d are possible", errUsage, c.origin(n.name), n.value, n.min, n.most)
+		}
 	}
 	if c.maxSize < 1 {
 		return fmt.Errorf("%w: %s is %d, the least is 1", errUsage, c.origin("max-file-bytes"), c.maxSize)

@@ -67,6 +67,9 @@ func TestBadUsageIsNamed(t *testing.T) {
 		{nil, []string{"PLUGSERVER_POLL=often", "PLUGSERVER_HOLD=long"}, "PLUGSERVER_HOLD"},
 		{[]string{"--hold=long"}, nil, `--hold is "long": not a time; write one such as`},
 		{[]string{"--lisen", ":1"}, nil, "there is no flag --lisen; did you mean --listen?"},
+		{[]string{"--max-patterns", "0"}, nil, "--max-patterns"},
+		{[]string{"--max-patterns", "100001"}, nil, "--max-patterns"},
+		{[]string{"--max-pattern-bytes", "15"}, nil, "--max-pattern-bytes"},
 	} {
 		_, err := parse(c.args, c.env, nil)
 		if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), c.named) {

@@ -60,7 +60,8 @@ type Cell struct {
 	peer   *handover.Peer
 	joined chan struct{} // closed and replaced when peer changes
 
-	id      uint64 // set by Open, like server and cancel
+	id      uint64 // set by Open, like limits, server and cancel
+	limits  link.Limits
 	plugins []*loaded
 	owners  map[string]*own // by pattern
 	opened  chan struct{}   // closed once plugins and owners are set, for good
@@ -109,7 +110,7 @@ func Run(lc *link.Conn) {
 // listen prepares to serve.
 func (c *Cell) listen(m link.Message) {
 	ctx, cancel := context.WithCancel(context.Background())
-	c.id, c.cancel = m.Cell, cancel
+	c.id, c.limits, c.cancel = m.Cell, m.Limits, cancel
 	c.server = handover.NewServer(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.mux.Load().ServeHTTP(w, r)
 	}), handover.Limits{
@@ -133,10 +134,19 @@ func (c *Cell) open(plugins []link.Plugin) {
 	ready := link.Message{Kind: link.Ready}
 	c.owners = make(map[string]*own)
 	var routes []link.Route // all there are, until the first table comes
+	size := 0
 	for _, p := range plugins {
 		k, refused := c.load(p)
+		if refused == nil {
+			for pattern := range k.handlers {
+				size += link.RouteSize(pattern)
+			}
+			if size > link.MaxRoutes {
+				refused = refusal.PatternsTooLarge(size, link.MaxRoutes)
+			}
+		}
 		if refused != nil {
-			c.link.Send(link.Message{Kind: link.Refused, Name: p.Name, Refusal: refused})
+			c.link.Send(link.Message{Kind: link.Refused, Name: p.Name, Refusal: refused.Bounded()})
 			return
 		}
 		l := &loaded{name: p.Name, contract: k}
@@ -163,7 +173,7 @@ func (c *Cell) load(f link.Plugin) (*contract, *refusal.Error) {
 	if refused != nil {
 		return nil, refused
 	}
-	return k, k.prove(context.Background(), func(text string, stack []byte) {
+	return k, k.prove(context.Background(), c.limits, func(text string, stack []byte) {
 		c.recordOf(f.Name, "error", text, map[string]string{"stack": string(stack)})
 	})
 }

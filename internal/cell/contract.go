@@ -3,12 +3,15 @@ package cell
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"plugin"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/routes"
 )
@@ -111,9 +114,9 @@ func convert[H any](in map[string]H, to func(H) http.Handler) map[string]http.Ha
 	return out
 }
 
-// prove runs Start, asks for the patterns and checks them. log gets the stack
-// of a panic.
-func (k *contract) prove(ctx context.Context, log func(text string, stack []byte)) (refused *refusal.Error) {
+// prove runs Start, asks for the patterns and checks them, within the limits. log
+// gets the stack of a panic.
+func (k *contract) prove(ctx context.Context, lim link.Limits, log func(text string, stack []byte)) (refused *refusal.Error) {
 	symbol := "Start"
 	defer func() {
 		if p := recover(); p != nil {
@@ -136,6 +139,10 @@ func (k *contract) prove(ctx context.Context, log func(text string, stack []byte
 		if v := reflect.ValueOf(h); h == nil || v.Kind() == reflect.Func && v.IsNil() {
 			return refusal.NilHandler(pattern)
 		}
+	}
+	patterns := slices.Sorted(maps.Keys(k.handlers))
+	if refused := routes.Check(patterns, lim.MaxPatterns, lim.MaxPatternBytes); refused != nil {
+		return refused
 	}
 	if _, err := routes.Mux(k.handlers); err != nil {
 		return refusal.Pattern(err)

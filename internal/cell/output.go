@@ -24,7 +24,8 @@ func (c *Cell) record(level, text string, fields map[string]string) {
 // recordOf is record for one plugin. What a plugin logs by itself cannot be told
 // from another's in the same process.
 func (c *Cell) recordOf(plugin, level, text string, fields map[string]string) {
-	if c.link.Deliver(link.Message{Kind: link.Log, Name: plugin, Level: level, Text: text, Fields: fields}, lastWords) != nil {
+	m := link.Message{Kind: link.Log, Name: plugin, Level: level, Text: text, Fields: fields}
+	if c.link.Deliver(m.Bounded(), lastWords) != nil {
 		c.dropped.Add(1)
 	}
 }

@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/wire"
@@ -57,6 +60,31 @@ type Limits struct {
 	HeaderTimeout  time.Duration `json:"header_timeout,omitempty"`
 	MaxHeaderBytes int           `json:"max_header_bytes,omitempty"`
 	Hold           time.Duration `json:"hold,omitempty"` // gate: how long a request waits for a cell to come back
+	// MaxPatterns and MaxPatternBytes bound what a handler gives; 0 is no bound
+	// but MaxRoutes.
+	MaxPatterns     int `json:"max_patterns,omitempty"`
+	MaxPatternBytes int `json:"max_pattern_bytes,omitempty"`
+}
+
+// MaxRoutes bounds the RouteSizes of one message: of a route table, or of the
+// patterns of a cell.
+const MaxRoutes = wire.MaxBody - 64<<10
+
+// RouteSize is how many bytes of a message a route with the pattern takes, at
+// the most.
+func RouteSize(pattern string) int {
+	n := 64 // the words around it
+	for i := 0; i < len(pattern); i++ {
+		switch c := pattern[i]; {
+		case c < ' ' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&':
+			n += 6 // \u003c
+		case c >= utf8.RuneSelf:
+			n += 2 // of three bytes, U+2028 becomes six
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 // Stats are what a child counts.
@@ -108,13 +136,57 @@ type Message struct {
 // Line is what a Log says, on one line, its fields behind its text but for a
 // stack.
 func (m Message) Line() string {
-	words := strings.Fields(m.Text)
+	words := strings.Fields(clip(m.Text, maxText/8))
 	for _, k := range slices.Sorted(maps.Keys(m.Fields)) {
-		if v := m.Fields[k]; !strings.Contains(v, "\n") {
+		if v := m.Fields[k]; len(v) <= maxText/8 && !strings.Contains(v, "\n") {
 			words = append(words, k+"="+v)
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+const (
+	// maxText bounds the text of a log record and each of its fields' values,
+	// in bytes, maxKey the fields' names, maxFields their number.
+	maxText   = 32 << 10
+	maxKey    = 200
+	maxFields = 100
+)
+
+// Bounded returns a Log whose parts are of bounded length: a handler may log
+// what it likes.
+func (m Message) Bounded() Message {
+	m.Text = clip(m.Text, maxText)
+	size := 0
+	for k, v := range m.Fields {
+		size += len(v)
+		if len(k) > maxKey {
+			size = math.MaxInt / 2
+		}
+	}
+	if len(m.Fields) <= maxFields && size <= maxText {
+		return m
+	}
+	fields := make(map[string]string)
+	size = 0
+	for _, k := range slices.Sorted(maps.Keys(m.Fields)) {
+		if len(fields) == maxFields-1 || size > 4*maxText {
+			fields["dropped_fields"] = strconv.Itoa(len(m.Fields) - len(fields))
+			break
+		}
+		v := clip(m.Fields[k], maxText)
+		fields[clip(k, maxKey)] = v
+		size += len(v)
+	}
+	m.Fields = fields
+	return m
+}
+
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return fmt.Sprintf("%s... (%d bytes in all)", strings.ToValidUTF8(s[:most], ""), len(s))
 }
 
 // ChildFD is the descriptor on which a child finds its link.

@@ -3,6 +3,7 @@ package link
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"reflect"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/wire"
@@ -201,4 +203,41 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%s: %v", b, err)
 		}
 	})
+}
+
+// A record is bounded once and for all: the other side counts no field as lost
+// that is not.
+func TestBounded(t *testing.T) {
+	m := Message{Kind: Log, Text: strings.Repeat("é", 1<<20), Fields: map[string]string{"long": strings.Repeat("x", 1<<20), strings.Repeat("k", 1<<20): "v"}}
+	for i := range 5000 {
+		m.Fields[fmt.Sprint("f", i)] = "v"
+	}
+	b := m.Bounded()
+	if len(b.Text) > maxText+100 || !utf8.ValidString(b.Text) || len(b.Fields) != maxFields || b.Fields["dropped_fields"] != "4903" {
+		t.Errorf("a text of %d bytes, %d fields, %s dropped", len(b.Text), len(b.Fields), b.Fields["dropped_fields"])
+	}
+	for k, v := range b.Fields {
+		if len(k) > maxKey+100 || len(v) > maxText+100 {
+			t.Errorf("a field of %d bytes named in %d", len(v), len(k))
+		}
+	}
+	if again := b.Bounded(); !reflect.DeepEqual(again.Fields, b.Fields) {
+		t.Errorf("bounded again it has %d fields, %s dropped", len(again.Fields), again.Fields["dropped_fields"])
+	}
+	if m := (Message{Kind: Log, Text: "short", Fields: map[string]string{"k": "v"}}); !reflect.DeepEqual(m.Bounded(), m) {
+		t.Errorf("%+v became %+v", m, m.Bounded())
+	}
+	if n := len(b.Line()); n > 50<<10 {
+		t.Errorf("a line of %d bytes", n)
+	}
+}
+
+// What RouteSize says is no less than what a route takes.
+func TestRouteSize(t *testing.T) {
+	for _, p := range []string{"/", "/<<<&>\"\\", "/é\u2028", "/\x01\x7f", "GET /{x...}", strings.Repeat("/\u2029<", 100)} {
+		b, err := json.Marshal(Route{Pattern: p, Cell: 1<<64 - 1, Down: true})
+		if err != nil || len(b)+1 > RouteSize(p) {
+			t.Errorf("%q takes %d bytes, %d were said, %v", p, len(b)+1, RouteSize(p), err)
+		}
+	}
 }

@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"slices"
-
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
@@ -19,8 +17,12 @@ type Stake struct {
 // Divide tells the patterns that the handler keeps whatever comes from those
 // that it gives up, which it serves until others can.
 func (s Stake) Divide() (keeps, gives []string) {
+	wants := make(map[string]bool, len(s.Wants))
+	for _, p := range s.Wants {
+		wants[p] = true
+	}
 	for _, p := range s.Has {
-		if s.Leaves || s.Wants != nil && !slices.Contains(s.Wants, p) {
+		if s.Leaves || s.Wants != nil && !wants[p] {
 			gives = append(gives, p)
 		} else {
 			keeps = append(keeps, p)
@@ -34,8 +36,14 @@ func (s Stake) Divide() (keeps, gives []string) {
 // and who is denied what it had. The earlier in stakes comes first.
 func PassOn(stakes []Stake) (granted []string, denied map[string]*refusal.Error) {
 	denied = make(map[string]*refusal.Error)
+	all := make([]wants, len(stakes))
+	for i, s := range stakes {
+		if s.Wants != nil {
+			all[i] = newWants(s.Wants)
+		}
+	}
 	for {
-		name, refused := deny(stakes, denied)
+		name, refused := deny(stakes, all, denied)
 		if refused == nil {
 			break
 		}
@@ -49,9 +57,9 @@ func PassOn(stakes []Stake) (granted []string, denied map[string]*refusal.Error)
 	return granted, denied
 }
 
-// deny returns the first that cannot be granted what it wants, given those that
-// are denied already.
-func deny(stakes []Stake, denied map[string]*refusal.Error) (string, *refusal.Error) {
+// deny returns the first that cannot be granted what it wants, which is indexed in
+// all, given those that are denied already.
+func deny(stakes []Stake, all []wants, denied map[string]*refusal.Error) (string, *refusal.Error) {
 	for i, s := range stakes {
 		if s.Wants == nil || denied[s.Name] != nil {
 			continue
@@ -67,7 +75,7 @@ func deny(stakes []Stake, denied map[string]*refusal.Error) (string, *refusal.Er
 			default:
 				continue
 			}
-			if mine, taken, ok := contested(s.Wants, theirs); ok {
+			if mine, taken, ok := all[i].contested(theirs); ok {
 				return s.Name, refusal.Taken(mine, o.Name, taken)
 			}
 		}

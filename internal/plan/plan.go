@@ -96,35 +96,48 @@ const (
 // incumbent keeps a contested one, and across a restart the senior does.
 func Claim(c Claimant, others []Claimant) (Verdict, *refusal.Error) {
 	verdict := Granted
+	wants := newWants(c.Patterns)
 	for _, o := range others {
-		if o.Name == c.Name {
+		senior := o.Seniority > 0 && (c.Seniority == 0 || o.Seniority < c.Seniority)
+		if o.Name == c.Name || !o.Live && !senior {
 			continue
 		}
-		if _, _, ok := contested(c.Patterns, o.Leaving); ok {
+		if _, _, ok := wants.contested(o.Leaving); ok {
 			verdict = Waits
 		}
-		mine, theirs, ok := contested(c.Patterns, o.Patterns)
+		mine, theirs, ok := wants.contested(o.Patterns)
 		switch {
 		case !ok:
 		case o.Live:
 			return Denied, refusal.Taken(mine, o.Name, theirs)
-		case o.Seniority > 0 && (c.Seniority == 0 || o.Seniority < c.Seniority):
+		default:
 			verdict = Waits
 		}
 	}
 	return verdict, nil
 }
 
-// contested returns the first two patterns that cannot both be served.
-func contested(a, b []string) (string, string, bool) {
-	for _, p := range a {
-		for _, q := range b {
-			if routes.MayOverlap(p, q) && routes.Conflict(p, q) {
-				return p, q, true
-			}
-		}
+// Room refuses a handler whose routes, size bytes, do not fit in one table beside
+// those of the others: most bytes can be sent.
+func Room(size, others, most int) *refusal.Error {
+	if size+others > most {
+		return refusal.TableFull(size+others, most)
 	}
-	return "", "", false
+	return nil
+}
+
+// wants are the patterns that somebody wants, indexed: two handlers of thousands
+// are compared in no time.
+type wants struct{ *routes.Index[string] }
+
+func newWants(patterns []string) wants {
+	return wants{routes.NewIndex(patterns, func(p string) string { return p })}
+}
+
+// contested returns what is wanted that cannot be served beside one of the
+// patterns, and which.
+func (w wants) contested(patterns []string) (mine, theirs string, ok bool) {
+	return w.Conflicting(patterns...)
 }
 
 // Freed reports whether a pattern of old is not in current any more.

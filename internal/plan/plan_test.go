@@ -1,9 +1,11 @@
 package plan
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -71,6 +73,46 @@ func TestClaim(t *testing.T) {
 		if verdict != c.verdict || (refused != nil) != (c.reason != "") || refused != nil && !strings.Contains(refused.Reason, c.reason) {
 			t.Errorf("%s: %v, %v; want %v, %q", c.name, verdict, refused, c.verdict, c.reason)
 		}
+	}
+}
+
+// However many wildcards two handlers have, a claim takes milliseconds: ten
+// seconds are what a busy machine may need, and a hundredth of all pairs.
+func TestClaimOfMany(t *testing.T) {
+	const n = 3000
+	many := func(format string) (patterns []string) {
+		for i := range n {
+			patterns = append(patterns, fmt.Sprintf(format, i))
+		}
+		return patterns
+	}
+	for _, c := range []struct{ mine, theirs string }{
+		{"/{x}/a%d", "/{x}/b%d"},
+		{"/{x}/a%d/", "/{x}/b%d/"},
+		{"/{x}/{y}/a%d", "/{x}/{y}/{z}/b%d"},
+		{"GET /{x}/a%d", "POST /{y}/a%d"},
+		{"a%d.example/{x...}", "b%d.example/{x...}"},
+		{"/{x}/a%d/", "one.example/b%d/{x...}"},
+		{"/a%d/{x...}", "/b%d/{x...}"},
+	} {
+		mine := Claimant{Name: "mine", Patterns: many(c.mine)}
+		began := time.Now()
+		verdict, refused := Claim(mine, []Claimant{{Name: "theirs", Patterns: many(c.theirs), Live: true}})
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("%s beside %s took %v", c.mine, c.theirs, took)
+		}
+		if verdict != Granted {
+			t.Errorf("%s beside %s: %v", c.mine, c.theirs, refused)
+		}
+	}
+}
+
+func TestRoom(t *testing.T) {
+	if r := Room(600, 400, 1000); r != nil {
+		t.Errorf("just room enough: %v", r)
+	}
+	if r := Room(600, 401, 1000); r == nil || !strings.Contains(r.Reason, "with its patterns it would take 1001 bytes, 1000 can be sent") {
+		t.Errorf("too much: %v", r)
 	}
 }
 

@@ -9,6 +9,10 @@ import (
 // the last are the far end of some other goroutine's stack.
 const maxCrash = 100
 
+// maxWords bounds what is quoted of a crash's words, in bytes: a panic's value may
+// be of any length.
+const maxWords = 1000
+
 // Crash is what the Go runtime printed when it ended a child.
 type Crash struct {
 	// Words are the lines before the first stack: the panic or the fatal
@@ -24,7 +28,7 @@ type Frame struct {
 	At   string // file and line
 }
 
-func (f Frame) String() string { return f.Func + " (" + f.At + ")" }
+func (f Frame) String() string { return f.Func[:min(len(f.Func), 300)] + " (" + f.At + ")" }
 
 // beginsCrash recognises the first line of a crash.
 func beginsCrash(line string) bool {
@@ -99,10 +103,14 @@ func (c *Child) Printed() string {
 		lines := c.Tail()
 		return strings.Join(lines[max(0, len(lines)-12):], " | ")
 	}
-	if frames := crash.Handler(); len(frames) > 0 {
-		return crash.Words + " in " + frames[0].String()
+	words := crash.Words
+	if len(words) > maxWords {
+		words = strings.ToValidUTF8(words[:maxWords], "") + "..."
 	}
-	return crash.Words
+	if frames := crash.Handler(); len(frames) > 0 {
+		return words + " in " + frames[0].String()
+	}
+	return words
 }
 
 // packageOf is the package path of a symbol: dots after its last slash are

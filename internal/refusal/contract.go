@@ -22,7 +22,7 @@ func BothContracts() *Error {
 // Signature: a symbol of the contract has the type got, not one of want.
 func Signature(symbol, got string, want ...string) *Error {
 	return &Error{
-		Reason: fmt.Sprintf("%s has the wrong signature: got %s, want %s", symbol, got, strings.Join(want, " or ")),
+		Reason: fmt.Sprintf("%s has the wrong signature: got %s, want %s", symbol, clip(got), strings.Join(want, " or ")),
 		Mend:   fmt.Sprintf("declare it as %s", strings.Replace(want[0], "func(", "func "+symbol+"(", 1)),
 	}
 }
@@ -38,7 +38,7 @@ func NoPatterns(symbol string) *Error {
 // NilHandler: the handler gave nil for a pattern.
 func NilHandler(pattern string) *Error {
 	return &Error{
-		Reason: fmt.Sprintf("the handler of pattern %q is nil", pattern),
+		Reason: fmt.Sprintf("the handler of pattern %q is nil", short(pattern)),
 		Mend:   "return a function",
 	}
 }
@@ -51,11 +51,53 @@ func Pattern(err error) *Error {
 	}
 }
 
+// TooManyPatterns: the handler gave more than most patterns.
+func TooManyPatterns(n, most int) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("has %d patterns, a handler may have %d", n, most),
+		Mend:   "let one pattern stand for many, such as /users/{id} or /files/, or raise --max-patterns of plugserverd",
+	}
+}
+
+// LongPattern: a pattern is longer than most bytes.
+func LongPattern(pattern string, most int) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("has a pattern of %d bytes, it may have %d: %s", len(pattern), most, quote(pattern)),
+		Mend:   "shorten it, or raise --max-pattern-bytes of plugserverd",
+	}
+}
+
+// PatternEncoding: a pattern is not UTF-8, and cannot be told to the gate.
+func PatternEncoding(pattern string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("pattern %s is not UTF-8", quote(pattern)),
+		Mend:   "write its bytes in percent-encoding, such as %E9",
+	}
+}
+
+// PatternsTooLarge: the patterns of one process, size bytes, do not fit in one
+// message.
+func PatternsTooLarge(size, most int) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("the patterns take %d bytes together, %d can be sent to plugserverd", size, most),
+		Mend:   "shorten them, or let one pattern stand for many, such as /users/{id} or /files/",
+	}
+}
+
+// TableFull: with the patterns of this handler, size bytes, the route table
+// would not fit in one message any more.
+func TableFull(size, most int) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("the route table is full: with its patterns it would take %d bytes, %d can be sent to the gate", size, most),
+		Mend:   "shorten its patterns, or remove another handler that has many: this file is tried again by itself then",
+	}
+}
+
 // Taken: another handler has the pattern, or one that conflicts with it.
 func Taken(pattern, by, theirs string) *Error {
-	reason := fmt.Sprintf("pattern %q is taken by handler %q", pattern, by)
+	reason := fmt.Sprintf("pattern %q is taken by handler %q", short(pattern), by)
 	if pattern != theirs {
-		reason = fmt.Sprintf("pattern %q conflicts with %q of handler %q", pattern, theirs, by)
+		reason = fmt.Sprintf("pattern %q conflicts with %q of handler %q", short(pattern), short(theirs), by)
 	}
 	return &Error{
 		Reason: reason,
@@ -177,8 +219,28 @@ func quoteTail(tail string) string {
 	if tail == "" {
 		return "; it printed nothing"
 	}
-	return "; it printed: " + oneLine(tail)
+	return "; it printed: " + Last(tail)
+}
+
+// Last is the end of what a process said, on one line and of no more than a few
+// lines' length.
+func Last(said string) string {
+	const most = 2000 // bytes
+	said = strings.Join(strings.Fields(said), " ")
+	if len(said) > most {
+		said = "... " + strings.ToValidUTF8(said[len(said)-most:], "")
+	}
+	return said
 }
 
 // oneLine folds white space, so that a reason stays one line of the log.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+func oneLine(s string) string { return strings.Join(strings.Fields(clip(s)), " ") }
+
+// clip shortens what a handler says at length.
+func clip(s string) string {
+	const most = 3000 // bytes
+	if len(s) <= most {
+		return s
+	}
+	return fmt.Sprintf("%s ... (%d bytes in all)", strings.ToValidUTF8(s[:most], ""), len(s))
+}

@@ -210,13 +210,19 @@ func list(names []string, most int) string {
 
 // quote shortens what a file says of itself and makes it safe for a terminal.
 func quote(s string) string {
-	if len(s) > 120 {
-		s = s[:120] + "..."
-	}
+	s = short(s)
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' {
 			return strconv.Quote(s)
 		}
 	}
 	return s
+}
+
+// short shortens a name that somebody else chose.
+func short(s string) string {
+	if len(s) <= 120 {
+		return s
+	}
+	return strings.ToValidUTF8(s[:120], "") + "..."
 }

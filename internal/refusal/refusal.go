@@ -50,6 +50,10 @@ func (e *Error) Named(path string) *Error {
 // library, say.
 func (e *Error) Foreign() bool { return e.foreign }
 
+// Bounded returns the refusal with sentences of bounded length: those of a cell
+// may be of any.
+func (e *Error) Bounded() *Error { return &Error{Reason: clip(e.Reason), Mend: clip(e.Mend)} }
+
 // From returns the refusal in err's chain. An error that is no refusal
 // becomes one whose mend points at the log, or says that none is needed.
 func From(err error) *Error {

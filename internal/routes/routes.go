@@ -9,6 +9,16 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/andrestc/go-plugserver/internal/refusal"
+)
+
+// The bounds of a handler's patterns that hold where an operator sets no others:
+// their number, and the bytes of each.
+const (
+	MaxPatterns     = 1000
+	MaxPatternBytes = 4 << 10
 )
 
 // Mux returns a ServeMux with every pattern of handlers. A pattern that is
@@ -24,9 +34,9 @@ func Mux(handlers map[string]http.Handler) (*http.ServeMux, error) {
 	return mux, nil
 }
 
-// conflict is what ServeMux says, without where each pattern was registered:
+// unplaced is what ServeMux says, without where each pattern was registered:
 // here, always.
-func conflict(text string) string {
+func unplaced(text string) string {
 	for {
 		head, tail, ok := strings.Cut(text, " (registered at ")
 		if !ok {
@@ -41,7 +51,7 @@ func conflict(text string) string {
 func add(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("pattern %q: %s", pattern, conflict(fmt.Sprint(p)))
+			err = fmt.Errorf("pattern %q: %s", pattern, unplaced(fmt.Sprint(p)))
 		}
 	}()
 	mux.Handle(pattern, h)
@@ -53,90 +63,36 @@ func Valid(pattern string) error {
 	return add(http.NewServeMux(), pattern, http.NotFoundHandler())
 }
 
-// Conflict reports whether ServeMux would refuse to serve both patterns: they
-// match a request in common and neither is the more specific.
-func Conflict(a, b string) bool {
-	mux := http.NewServeMux()
-	return add(mux, a, http.NotFoundHandler()) == nil && add(mux, b, http.NotFoundHandler()) != nil
-}
-
 // Beside returns those of more that ServeMux would serve beside all of base,
-// and beside each other, the earlier first.
+// and beside each other, the earlier first. All are Valid.
 func Beside(base, more []string) (served []string) {
-	mux := http.NewServeMux()
-	for _, p := range base {
-		add(mux, p, http.NotFoundHandler())
-	}
+	x := NewIndex(base, func(p string) string { return p })
 	for _, p := range more {
-		if add(mux, p, http.NotFoundHandler()) == nil {
+		if _, _, conflicts := x.Conflicting(p); !conflicts {
+			x.Add(p, p)
 			served = append(served, p)
 		}
 	}
 	return served
 }
 
-// MayOverlap reports whether some request could match both patterns. It errs
-// on the side of true: it compares hosts and first path segments alone.
-func MayOverlap(a, b string) bool {
-	ha, sa := parse(a)
-	hb, sb := parse(b)
-	if ha != "" && hb != "" && ha != hb {
-		return false
+// Check refuses patterns that are no handler's: too many, too long, malformed,
+// or such as do not come through a link unharmed. most is how many a handler may
+// have, mostBytes how long each may be; 0 is any.
+func Check(patterns []string, most, mostBytes int) *refusal.Error {
+	if most > 0 && len(patterns) > most {
+		return refusal.TooManyPatterns(len(patterns), most)
 	}
-	return sa == "" || sb == "" || sa == sb
-}
-
-// Index finds the items whose patterns may overlap with given ones, without
-// comparing each with each.
-type Index[T any] struct {
-	items   []T
-	pattern func(T) string
-	segment map[string][]int // ascending, by first path segment
-}
-
-// NewIndex returns an index of items, in whose order it answers.
-func NewIndex[T any](items []T, pattern func(T) string) *Index[T] {
-	x := &Index[T]{items, pattern, make(map[string][]int)}
-	for i, item := range items {
-		_, segment := parse(pattern(item))
-		x.segment[segment] = append(x.segment[segment], i)
-	}
-	return x
-}
-
-// Overlapping returns the items that MayOverlap with one of the patterns.
-func (x *Index[T]) Overlapping(patterns []string) (found []T) {
-	seen := make(map[int]bool)
 	for _, p := range patterns {
-		_, segment := parse(p)
-		if segment == "" {
-			for i, item := range x.items {
-				seen[i] = seen[i] || MayOverlap(p, x.pattern(item))
-			}
-			continue
+		if mostBytes > 0 && len(p) > mostBytes {
+			return refusal.LongPattern(p, mostBytes)
 		}
-		for _, i := range slices.Concat(x.segment[segment], x.segment[""]) {
-			seen[i] = seen[i] || MayOverlap(p, x.pattern(x.items[i]))
+		if !utf8.ValidString(p) {
+			return refusal.PatternEncoding(p)
 		}
-	}
-	for _, i := range slices.Sorted(maps.Keys(seen)) {
-		if seen[i] {
-			found = append(found, x.items[i])
+		if err := Valid(p); err != nil {
+			return refusal.Pattern(err)
 		}
 	}
-	return found
-}
-
-// parse returns the pattern's host and its path's first segment, which is
-// empty where the segment is a wildcard or the root.
-func parse(pattern string) (host, segment string) {
-	if i := strings.IndexAny(pattern, " \t"); i >= 0 {
-		pattern = strings.TrimLeft(pattern[i:], " \t")
-	}
-	host, path, _ := strings.Cut(pattern, "/")
-	segment, _, _ = strings.Cut(path, "/")
-	if strings.ContainsAny(segment, "{%") {
-		segment = ""
-	}
-	return host, segment
+	return nil
 }

@@ -21,6 +21,29 @@ func TestValid(t *testing.T) {
 	}
 }
 
+// muxConflict is what ServeMux itself says.
+func muxConflict(a, b string) bool {
+	mux := http.NewServeMux()
+	return add(mux, a, http.NotFoundHandler()) == nil && add(mux, b, http.NotFoundHandler()) != nil
+}
+
+// disagree reports whether we take a conflict otherwise than ServeMux does. Of two
+// patterns such as "//" and "/{x}/" it serves the later in the place of both: that
+// we call a conflict.
+func disagree(a, b string, got bool) bool {
+	want := muxConflict(a, b)
+	return got != want && (want || !strings.Contains(a+" "+b, "//"))
+}
+
+func conflict(a, b string) bool {
+	_, _, ok := NewIndex([]string{a}, func(p string) string { return p }).Conflicting(b)
+	return ok
+}
+
+func overlap(a, b string) bool {
+	return len(NewIndex([]string{a}, func(p string) string { return p }).Overlapping([]string{b})) > 0
+}
+
 func TestConflictAndOverlap(t *testing.T) {
 	for _, c := range []struct {
 		a, b               string
@@ -28,37 +51,68 @@ func TestConflictAndOverlap(t *testing.T) {
 	}{
 		{"/a", "/a", true, true},
 		{"/a", "/b", false, false},
-		{"/a", "/a/", false, true},
+		{"/a", "/a/", false, false},
 		{"GET /a", "POST /a", false, true},
 		{"GET /a", "/a", false, true},
 		{"/{x}", "/{y}", true, true},
 		{"/a/{x}", "/a/b", false, true},
 		{"/a/{x}", "/{y}/b", true, true},
+		{"/{x}/a", "/{x}/b", false, false},
+		{"/{x}/a/", "/{x}/b/", false, false},
 		{"/", "/a/b/c", false, true},
 		{"one.example/a", "two.example/a", false, false},
 		{"one.example/a", "/a", false, true},
-		{"/%61/b", "/a/c", false, true},
+		{"/%61/b", "/a/b", true, true},
+		{"/%61/b", "/a/c", false, false},
 		{"/{$}", "/", false, true},
+		{"/a/{$}", "/a/{x}", false, false},
 	} {
 		for range 2 {
-			if got := Conflict(c.a, c.b); got != c.conflict {
-				t.Errorf("Conflict(%q, %q) = %v", c.a, c.b, got)
+			if got := conflict(c.a, c.b); got != c.conflict || got != muxConflict(c.a, c.b) {
+				t.Errorf("conflict of %q and %q: %v", c.a, c.b, got)
 			}
-			if got := MayOverlap(c.a, c.b); got != c.mayMatch {
-				t.Errorf("MayOverlap(%q, %q) = %v", c.a, c.b, got)
+			if got := overlap(c.a, c.b); got != c.mayMatch {
+				t.Errorf("overlap of %q and %q: %v", c.a, c.b, got)
 			}
 			c.a, c.b = c.b, c.a
 		}
 	}
 }
 
-func TestIndexFindsWhatMayOverlap(t *testing.T) {
+// All patterns of a few pieces conflict where ServeMux says so.
+func TestConflictsAreServeMuxs(t *testing.T) {
+	var paths []string
+	for _, a := range []string{"a", "%61", "{x}", "", "b"} {
+		for _, b := range []string{"", "/", "/{$}", "/{y}", "/{y...}", "/a", "/a/", "/{y}/c", "/{y}/", "/%2F"} {
+			paths = append(paths, "/"+a+b)
+		}
+	}
+	var all []string
+	for _, before := range []string{"", "GET ", "HEAD ", "POST ", "h.example", "GET h.example"} {
+		for _, p := range paths {
+			if Valid(before+p) == nil {
+				all = append(all, before+p)
+			}
+		}
+	}
+	for _, a := range all {
+		index := NewIndex([]string{a}, func(p string) string { return p })
+		for _, b := range all {
+			if _, _, got := index.Conflicting(b); disagree(a, b, got) {
+				t.Errorf("conflict of %q and %q: %v, ServeMux says %v", a, b, got, !got)
+			}
+		}
+	}
+	t.Logf("%d patterns", len(all))
+}
+
+func TestIndexAnswersInOrder(t *testing.T) {
 	all := []string{"/", "/a", "/a/{x}", "/b", "GET /b/c", "h.example/a", "h.example/{x}", "/{x}/y", "POST /c"}
 	index := NewIndex(all, func(p string) string { return p })
 	for _, own := range [][]string{{"/a"}, {"/b", "/c"}, {"/{z}"}, {"other.example/a"}, {"/none"}, nil} {
 		var want []string
 		for _, p := range all {
-			if slices.ContainsFunc(own, func(o string) bool { return MayOverlap(o, p) }) {
+			if slices.ContainsFunc(own, func(o string) bool { return overlap(o, p) }) {
 				want = append(want, p)
 			}
 		}
@@ -66,17 +120,44 @@ func TestIndexFindsWhatMayOverlap(t *testing.T) {
 			t.Errorf("%q: %q, want %q", own, got, want)
 		}
 	}
+	item, p, ok := index.Conflicting("/none", "/{z}/y", "/a", "POST /c")
+	if item != "/a" || p != "/a" || !ok {
+		t.Errorf("the first conflict is of %q and %q, %v", item, p, ok)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		patterns []string
+		says     string
+	}{
+		{[]string{"/a", "/b"}, ""},
+		{[]string{"/a", "/b", "/c"}, "has 3 patterns, a handler may have 2"},
+		{[]string{"/" + strings.Repeat("a", 100)}, "has a pattern of 101 bytes, it may have 100: /aaaa"},
+		{[]string{"/caf\xe9"}, `pattern "/caf\xe9" is not UTF-8`},
+		{[]string{"/café"}, ""},
+		{[]string{"/{"}, "bad wildcard"},
+	} {
+		refused := Check(c.patterns, 2, 100)
+		if c.says == "" && refused != nil || c.says != "" && (refused == nil || !strings.Contains(refused.Reason, c.says) || refused.Mend == "") {
+			t.Errorf("%.20q: %v, want %q", c.patterns, refused, c.says)
+		}
+	}
+	if refused := Check([]string{"/a", "/" + strings.Repeat("a", 100)}, 0, 0); refused != nil {
+		t.Errorf("without bounds: %v", refused)
+	}
 }
 
 func TestBeside(t *testing.T) {
-	got := Beside([]string{"/a", "/b/{x}"}, []string{"/a", "/c", "/b/{y}", "/b/c", "/c", "{"})
+	got := Beside([]string{"/a", "/b/{x}"}, []string{"/a", "/c", "/b/{y}", "/b/c", "/c"})
 	if want := []string{"/c", "/b/c"}; !slices.Equal(got, want) {
 		t.Fatalf("%q, want %q", got, want)
 	}
 }
 
-// Whatever two patterns, a request that both match means that they may overlap.
-func FuzzMayOverlap(f *testing.F) {
+// Whatever two patterns, a request that both match means that they overlap, and
+// they conflict where ServeMux says so.
+func FuzzOverlap(f *testing.F) {
 	f.Add("/a/{x}", "/a/b", "/a/b")
 	f.Add("h.example/{x...}", "/q", "/q")
 	f.Add("/%61", "/a", "/a")
@@ -84,12 +165,15 @@ func FuzzMayOverlap(f *testing.F) {
 		if Valid(a) != nil || Valid(b) != nil || !strings.HasPrefix(path, "/") {
 			return
 		}
+		if got := conflict(a, b); disagree(a, b, got) {
+			t.Fatalf("conflict of %q and %q: %v, ServeMux says %v", a, b, got, !got)
+		}
 		matches := func(p string) bool {
 			mux, err := Mux(map[string]http.Handler{p: http.NotFoundHandler()})
 			if err != nil {
 				return false
 			}
-			host, _ := parse(p)
+			host := parse(p).host
 			method, _, ok := strings.Cut(p, " ")
 			if !ok || !strings.HasPrefix(method, strings.ToUpper(method)) {
 				method = "GET"
@@ -100,12 +184,10 @@ func FuzzMayOverlap(f *testing.F) {
 			_, got := mux.Handler(r)
 			return got != ""
 		}
-		ha, _ := parse(a)
-		hb, _ := parse(b)
-		if ha != hb {
+		if parse(a).host != parse(b).host {
 			return // no request here has both hosts
 		}
-		if matches(a) && matches(b) && !MayOverlap(a, b) {
+		if matches(a) && matches(b) && !overlap(a, b) {
 			t.Fatalf("%q and %q both match %q", a, b, path)
 		}
 	})

@@ -74,6 +74,7 @@ type seat struct {
 	settings Settings
 	info     *elfplug.Info // what the file says of itself; nil until it is inspected
 	patterns []string      // once it is proved
+	size     int           // of their routes in a message, in bytes
 }
 
 // send kills a cell that does not read what it is told.
@@ -233,7 +234,11 @@ func (s *Supervisor) start(c *cell) {
 				}
 				break
 			}
-			s.post(func() { s.heard(c, m) })
+			var offers map[string]offer
+			if m.Kind == link.Ready {
+				offers = examine(m.Plugins, s.cfg.Limits)
+			}
+			s.post(func() { s.heard(c, m, offers) })
 		}
 		child.End(deafWait)
 		s.post(func() { s.exited(c) })
@@ -288,14 +293,39 @@ func cleanEnv(env []string) []string {
 	})
 }
 
-// heard handles what a cell says.
-func (s *Supervisor) heard(c *cell, m link.Message) {
+// offer is what a cell says of one plugin.
+type offer struct {
+	patterns []string // sorted, each once
+	size     int      // of their routes in a message, in bytes
+	refused  *refusal.Error
+}
+
+// examine checks what a cell offers, by the names of its plugins. It is foreign
+// input, and may be much: this is done beside the loop.
+func examine(plugins []link.Plugin, lim link.Limits) map[string]offer {
+	offers := make(map[string]offer, len(plugins))
+	for _, p := range plugins {
+		o := offer{refused: routes.Check(p.Patterns, lim.MaxPatterns, lim.MaxPatternBytes)}
+		if o.refused == nil {
+			slices.Sort(p.Patterns)
+			o.patterns = slices.Compact(p.Patterns)
+			for _, pattern := range o.patterns {
+				o.size += link.RouteSize(pattern)
+			}
+		}
+		offers[p.Name] = o
+	}
+	return offers
+}
+
+// heard handles what a cell says; offers are what a Ready holds.
+func (s *Supervisor) heard(c *cell, m link.Message, offers map[string]offer) {
 	switch m.Kind {
 	case link.Ready:
-		s.proved(c, m.Plugins)
+		s.proved(c, offers)
 	case link.Refused:
 		if c.state == starting && m.Refusal != nil {
-			s.failed(c, refusalOf{Error: m.Refusal})
+			s.failed(c, refusalOf{Error: m.Refusal.Bounded()})
 		}
 	case link.Ack:
 		c.acked = max(c.acked, min(m.Version, s.table))
@@ -315,27 +345,23 @@ func (s *Supervisor) heard(c *cell, m link.Message) {
 	}
 }
 
-// proved is called when a cell reports its plugins' patterns. They are foreign
-// input.
-func (s *Supervisor) proved(c *cell, plugins []link.Plugin) {
+// proved is called when a cell reports its plugins' patterns.
+func (s *Supervisor) proved(c *cell, offers map[string]offer) {
 	if c.state != starting {
 		return
 	}
 	c.overdue.Stop()
 	for _, st := range c.seats {
-		i := slices.IndexFunc(plugins, func(p link.Plugin) bool { return p.Name == st.name })
-		if i < 0 {
+		o := offers[st.name]
+		switch {
+		case o.refused != nil:
+			s.failed(c, refusalOf{Error: o.refused})
+			return
+		case len(o.patterns) == 0:
 			s.failed(c, refusalOf{Error: refusal.NoPatterns(st.name)})
 			return
 		}
-		for _, p := range plugins[i].Patterns {
-			if err := routes.Valid(p); err != nil {
-				s.failed(c, refusalOf{Error: refusal.Pattern(err)})
-				return
-			}
-		}
-		slices.Sort(plugins[i].Patterns)
-		st.patterns = slices.Compact(plugins[i].Patterns)
+		st.patterns, st.size = o.patterns, o.size
 		c.patterns = append(c.patterns, st.patterns...)
 	}
 	c.state, c.provedAt = waiting, time.Now()

@@ -97,7 +97,7 @@ func diedEarly(c *cell) refusalOf {
 // died says how a cell ended, and what it printed last.
 func died(c *cell) string {
 	if t := c.child.Printed(); t != "" && c.child.Exceeded() == "" {
-		return c.child.Status() + "; it printed: " + t
+		return c.child.Status() + "; it printed: " + refusal.Last(t)
 	}
 	return c.child.Status()
 }

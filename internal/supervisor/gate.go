@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -110,6 +111,7 @@ func (s *Supervisor) heardGate(g *gate, m link.Message) {
 			g.stats = *m.Stats
 		}
 	case link.Log:
+		m = m.Bounded()
 		level, err := logrus.ParseLevel(m.Level)
 		if err != nil {
 			level = logrus.ErrorLevel
@@ -173,14 +175,19 @@ func (s *Supervisor) routes() (table []link.Route) {
 		}
 	}
 	var served, claimed []string
+	size := 0
 	for _, r := range table {
 		served = append(served, r.Pattern)
+		size += link.RouteSize(r.Pattern)
 	}
 	for _, c := range s.undecidedClaims() {
 		claimed = append(claimed, c.Patterns...)
 	}
 	if len(claimed) > 0 {
 		for _, p := range routes.Beside(served, claimed) {
+			if size += link.RouteSize(p); size > link.MaxRoutes {
+				break // what cannot be sent does not wait
+			}
 			table = append(table, link.Route{Pattern: p})
 		}
 	}
@@ -249,7 +256,7 @@ func (s *Supervisor) announce() {
 		n := s.news[0]
 		s.news = s.news[1:]
 		e := s.log.WithFields(s.seatFields(n.seat)).WithFields(logrus.Fields{
-			"event": n.event, "patterns": strings.Join(n.seat.patterns, ", "),
+			"event": n.event, "patterns": listed(n.seat.patterns),
 		})
 		if n.event == "live" {
 			e = e.WithField("took", time.Since(n.seat.began).Round(100*time.Microsecond))
@@ -260,6 +267,18 @@ func (s *Supervisor) announce() {
 		}
 		e.Log(level, n.text)
 	}
+}
+
+// listed lists patterns for a log record, which has to be of bounded length.
+func listed(patterns []string) string {
+	const most = 2000 // bytes
+	size := 0
+	for i, p := range patterns {
+		if size += len(p) + 2; size > most {
+			return fmt.Sprintf("%s and %d more", strings.Join(patterns[:i], ", "), len(patterns)-i)
+		}
+	}
+	return strings.Join(patterns, ", ")
 }
 
 // pingAll asks every child for a sign of life, and kills those that owe too

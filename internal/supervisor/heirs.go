@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/plan"
 )
 
@@ -102,6 +103,9 @@ func (s *Supervisor) tryHeirs() {
 		}
 		if live == nil {
 			live = s.liveClaims()
+		}
+		if plan.Room(h.refusal.size, s.others(h), link.MaxRoutes) != nil {
+			continue
 		}
 		if verdict, _ := plan.Claim(plan.Claimant{Name: h.name, Patterns: h.refusal.patterns}, live); verdict != plan.Denied {
 			h.tried = handlerdir.ID{}
@@ -212,7 +216,7 @@ func (s *Supervisor) decide(leaving []*handler, claims map[string]*seat) {
 	}
 	for _, name := range granted {
 		if h := s.handlers[name]; h.next == claims[name] {
-			s.promote(h, h.next)
+			s.grant(h, h.next)
 		}
 	}
 	for name, refused := range denied {

@@ -45,6 +45,7 @@ func (s *Supervisor) counted(c *cell, stats link.Stats) {
 
 // record logs what a cell has logged, and keeps it: it may be its last word.
 func (s *Supervisor) record(c *cell, m link.Message) {
+	m = m.Bounded() // whatever the process is
 	if m.Level != "debug" {
 		c.child.Said(m.Line())
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/plan"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/sirupsen/logrus"
@@ -17,6 +18,7 @@ type refusalOf struct {
 	*refusal.Error
 	contested bool          // it is tried again when a pattern becomes free
 	patterns  []string      // that it wants, where they are contested
+	size      int           // of their routes in a message, in bytes
 	unread    bool          // it was refused in the directory, before it was admitted
 	passing   bool          // it was refused for want of something: it is tried again soon
 	celled    bool          // it was refused for want of a cell: it is tried again when there are others
@@ -293,7 +295,7 @@ func (s *Supervisor) claim(c *seat) {
 	switch verdict, refused := plan.Claim(mine, append(s.undecidedClaims(), s.liveClaims()...)); verdict {
 	case plan.Granted:
 		if !s.holdsBack(h, c) {
-			s.promote(h, c)
+			s.grant(h, c)
 		}
 	case plan.Waits:
 		c.state = waiting
@@ -303,13 +305,32 @@ func (s *Supervisor) claim(c *seat) {
 	}
 }
 
+// grant gives a proved cell its patterns, if the table has room for them.
+func (s *Supervisor) grant(h *handler, c *seat) {
+	if refused := plan.Room(c.size, s.others(h), link.MaxRoutes); refused != nil {
+		s.deny(h, c, refused)
+		return
+	}
+	s.promote(h, c)
+}
+
+// others is what all that serve but one take of the table, in bytes.
+func (s *Supervisor) others(but *handler) (size int) {
+	for _, h := range s.handlers {
+		if h != but && h.live != nil {
+			size += h.live.size
+		}
+	}
+	return size
+}
+
 // deny is called when a proved cell is not granted its patterns.
 func (s *Supervisor) deny(h *handler, c *seat, refused *refusal.Error) {
 	if c.again {
 		s.deniedAgain(h, refused)
 		return
 	}
-	s.refuse(h, refusalOf{Error: refused, contested: true, patterns: c.patterns})
+	s.refuse(h, refusalOf{Error: refused, contested: true, patterns: c.patterns, size: c.size})
 }
 
 // undecidedClaims are the patterns that handlers had when they last served,

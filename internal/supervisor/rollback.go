@@ -250,14 +250,14 @@ func (s *Supervisor) fallBack(h *handler) bool {
 // its patterns: others have taken them since.
 func (s *Supervisor) deniedAgain(h *handler, r *refusal.Error) {
 	s.log.WithFields(s.seatFields(h.next)).WithField("reason", r.Reason).Warn("an earlier version is not served: " + h.name)
-	patterns := h.next.patterns
+	denied := h.next
 	s.dropNext(h)
 	switch {
 	case h.live != nil:
 		s.restartLater(h)
 	case h.refusal != nil:
 		// It is tried again when its patterns become free.
-		h.refusal.contested, h.refusal.patterns = true, patterns
+		h.refusal.contested, h.refusal.patterns, h.refusal.size = true, denied.patterns, denied.size
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/plan"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/routes"
 	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/andrestc/go-plugserver/internal/toolchain"
 	"github.com/sirupsen/logrus"
@@ -213,8 +215,11 @@ func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
 	if s.history, err = st.LoadHistory(); err != nil {
 		s.log.WithError(err).Error("history cannot be read: handlers lose their seniority")
 	}
-	for _, r := range s.history {
+	for name, r := range s.history {
 		s.lastSeq = max(s.lastSeq, r.Seq)
+		// They may be of a release that took other patterns.
+		r.Patterns = slices.DeleteFunc(r.Patterns, func(p string) bool { return routes.Check([]string{p}, 0, 0) != nil })
+		s.history[name] = r
 	}
 	return s, nil
 }

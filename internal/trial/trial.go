@@ -37,6 +37,8 @@ type Trial struct {
 	Cell  string        // the cell's binary; a copy is run
 	Limit time.Duration // for the handler to become ready
 	Env   []string      // names of variables of ours that it gets, besides those in plain
+	// Limits bound the handler's patterns; 0 is no bound.
+	Limits link.Limits
 	// GODEBUG is the cell's; "" is as we have it.
 	GODEBUG string
 }
@@ -99,7 +101,7 @@ func (t Trial) prove(ctx context.Context, child *proc.Child, s *stage, who user)
 	began := time.Now()
 	h := &hearing{verdict: make(chan link.Message, 1), over: make(chan struct{})}
 	go h.listen(child)
-	child.Link.Send(link.Message{Kind: link.Open, Cell: 1, Plugins: []link.Plugin{{Name: t.name(), Path: s.file}}})
+	child.Link.Send(link.Message{Kind: link.Open, Cell: 1, Limits: t.Limits, Plugins: []link.Plugin{{Name: t.name(), Path: s.file}}})
 	r, err := t.await(ctx, child, h)
 	r.Took, r.User = time.Since(began), who.name
 
@@ -127,12 +129,12 @@ func (t Trial) await(ctx context.Context, child *proc.Child, h *hearing) (r Resu
 	defer limit.Stop()
 	select {
 	case m := <-h.verdict:
-		r.judge(m)
+		r.judge(m, t.Limits)
 	case <-child.Exited():
 		h.end(child.Link)
 		select {
 		case m := <-h.verdict:
-			r.judge(m)
+			r.judge(m, t.Limits)
 		default:
 			r.Refusal = refusal.Died(child.Status(), child.Printed())
 		}
@@ -145,20 +147,17 @@ func (t Trial) await(ctx context.Context, child *proc.Child, h *hearing) (r Resu
 }
 
 // judge takes what a cell reports. Its patterns are foreign input.
-func (r *Result) judge(m link.Message) {
+func (r *Result) judge(m link.Message, lim link.Limits) {
 	if m.Kind == link.Refused {
-		r.Refusal = m.Refusal
+		r.Refusal = m.Refusal.Bounded()
 		return
 	}
 	var patterns []string
 	for _, p := range m.Plugins {
 		patterns = append(patterns, p.Patterns...)
 	}
-	for _, p := range patterns {
-		if err := routes.Valid(p); err != nil {
-			r.Refusal = refusal.Pattern(err)
-			return
-		}
+	if r.Refusal = routes.Check(patterns, lim.MaxPatterns, lim.MaxPatternBytes); r.Refusal != nil {
+		return
 	}
 	slices.Sort(patterns)
 	r.Patterns = slices.Compact(patterns)
@@ -185,7 +184,7 @@ func (h *hearing) listen(child *proc.Child) {
 			}
 		case m.Kind == link.Log:
 			if m.Level != "debug" {
-				child.Said(m.Line())
+				child.Said(m.Bounded().Line())
 			}
 		}
 	}
