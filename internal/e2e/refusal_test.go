@@ -24,7 +24,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"unsafe"
 )
@@ -202,8 +201,10 @@ func TestRefusedReplacements(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, []string{"file is writable by others"}, "chmod o-w "},
-		{"symbolic link", exchange(func(path string) error { return os.Symlink("/dev/null", path) }),
-			[]string{"file is a symbolic link, not a regular file"}, "replace it with a copy"},
+		{"symbolic link to a device", exchange(func(path string) error { return os.Symlink("/dev/null", path) }),
+			[]string{"file is a device, not a regular file"}, "copy the handler's file there"},
+		{"symbolic link to nowhere", exchange(func(path string) error { return os.Symlink("nowhere", path) }),
+			[]string{"file is a symbolic link that leads nowhere"}, "copy the file there"},
 		{"named pipe", exchange(func(path string) error { return unix.Mkfifo(path, 0o644) }),
 			[]string{"file is a named pipe, not a regular file"}, "copy the handler's file there"},
 		{"directory", exchange(func(path string) error { return os.Mkdir(path, 0o755) }),
