@@ -8,6 +8,7 @@
 package handlerdir
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -41,6 +42,8 @@ type File struct {
 	Name string
 	Kind Kind
 	Path string
+	// Real is where the content is, if Path is a link to it; else it is "".
+	Real string
 	ID   ID
 	// Settled says that the file is complete and at rest: it may be admitted.
 	Settled bool
@@ -95,6 +98,8 @@ type Rules struct {
 	// missed file is absent at once.
 	Gone     time.Duration
 	UID, GID uint32 // the daemon's own
+	// Members names the accounts of a group; nil asks the system.
+	Members func(gid uint32) []string
 	// Complete says whether the file of size bytes is whole, and if not, how
 	// many bytes it needs (0 if unknown). A *refusal.Error says that it can be
 	// no handler, any other error that it cannot be read.
@@ -110,11 +115,14 @@ type Rules struct {
 	Writing func(name string) (open, known bool)
 }
 
-// Open opens a scanned file, which is no GoPackage, for reading. It neither follows a symbolic link
-// nor blocks. The error is ErrChanged if the file is not in the state that f
+// Content is the path of what a handler is made of, no link to it.
+func (f File) Content() string { return cmp.Or(f.Real, f.Path) }
+
+// Open opens a scanned file, which is no GoPackage, for reading. It neither
+// follows a symbolic link that was not followed before, nor blocks. The error is ErrChanged if the file is not in the state that f
 // describes. The caller closes the file, and asks Unchanged after reading.
 func Open(f File) (*os.File, error) {
-	file, err := os.OpenFile(f.Path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	file, err := os.OpenFile(f.Content(), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENXIO):
 		return nil, fmt.Errorf("open handler file %q: %w", f.Path, ErrChanged)
@@ -155,7 +163,7 @@ func Same(f File, rules Rules) (bool, error) {
 		}
 	} else {
 		var st unix.Stat_t
-		err = retry(func() error { return unix.Lstat(f.Path, &st) })
+		err = retry(func() error { return unix.Lstat(f.Content(), &st) })
 		id = idOf(&st)
 	}
 	var refused *refusal.Error

@@ -167,7 +167,7 @@ func TestScanRefusesByKindAndMode(t *testing.T) {
 		"good settled",
 		"group settled", // the daemon's group may write
 		"large refused: file is larger than the 1 MiB that a handler may have",
-		"link refused: file is a symbolic link, not a regular file",
+		"link settled",
 		"others refused: file is writable by others",
 		"sock refused: file is a socket, not a regular file",
 	}
@@ -179,6 +179,7 @@ func TestScanRefusesByKindAndMode(t *testing.T) {
 		r.must(os.Chown(r.path("good.so"), foreign, 0))
 		lines[3] = `good refused: file is owned by "4321", not by root`
 		lines[4] = `group refused: file is writable by group "4321"`
+		lines[6] = `link refused: file is owned by "4321", not by root`
 		s := r.scan(nil, start.Add(time.Minute))
 		r.want(s, 0, lines...)
 		if got, want := s.Files[3].Refusal.Mend, "chown root "+r.path("good.so"); got != want {
@@ -186,7 +187,7 @@ func TestScanRefusesByKindAndMode(t *testing.T) {
 		}
 		r.rules.UID = foreign
 		r.rules.GID = foreign
-		lines[3], lines[4] = "good settled", "group settled"
+		lines[3], lines[4], lines[6] = "good settled", "group settled", "link settled"
 		r.want(r.scan(nil, start.Add(time.Minute)), 0, lines...)
 		return
 	}

@@ -32,19 +32,6 @@ func (r *Rules) refuse(f File, st *unix.Stat_t) *refusal.Error {
 	return nil
 }
 
-// writers judges who may write to what is at path.
-func (r *Rules) writers(path string, st *unix.Stat_t) *refusal.Error {
-	switch {
-	case st.Uid != 0 && st.Uid != r.UID:
-		return refusal.ForeignOwner(path, userName(st.Uid), userName(r.UID))
-	case st.Mode&unix.S_IWOTH != 0:
-		return refusal.WritableByOthers(path)
-	case st.Mode&unix.S_IWGRP != 0 && st.Gid != 0 && st.Gid != r.GID:
-		return refusal.WritableByGroup(path, groupName(st.Gid))
-	}
-	return nil
-}
-
 // directory words an error that concerns the directory dir.
 func (r *Rules) directory(dir string, err error) error {
 	return refusal.Directory(dir, groupName(r.GID), err)
@@ -84,7 +71,7 @@ func userName(uid uint32) string {
 	if unseen(uid, overflow("uid"), ownMap("uid_map")) {
 		return ""
 	}
-	id := strconv.FormatUint(uint64(uid), 10)
+	id := idText(uid)
 	if u, err := user.LookupId(id); err == nil {
 		return u.Username
 	}
@@ -96,7 +83,7 @@ func groupName(gid uint32) string {
 	if unseen(gid, overflow("gid"), ownMap("gid_map")) {
 		return ""
 	}
-	id := strconv.FormatUint(uint64(gid), 10)
+	id := idText(gid)
 	if g, err := user.LookupGroupId(id); err == nil {
 		return g.Name
 	}
@@ -132,3 +119,5 @@ func ownMap(name string) string {
 	b, _ := os.ReadFile("/proc/self/" + name)
 	return string(b)
 }
+
+func idText(id uint32) string { return strconv.FormatUint(uint64(id), 10) }

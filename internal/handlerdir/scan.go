@@ -20,8 +20,10 @@ import (
 // temporary files. What prev, the snapshot before (nil if there is none),
 // found out about files that have not changed since is not found out again,
 // unless it was of another directory; now must not be before the time given
-// for prev. An error says that the directory cannot be scanned, with the mend;
-// it wraps the system's.
+// for prev. A candidate may be a link to such a file. An error says that the
+// directory cannot be scanned, with the mend; it wraps the system's, or is a
+// refusal: others than root and the daemon may write to the directory, or to one
+// above it.
 func Scan(dir string, rules Rules, prev *Snapshot, now time.Time) (*Snapshot, error) {
 	// O_DIRECTORY, so that a FIFO of that name cannot block the open.
 	d, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
@@ -29,6 +31,9 @@ func Scan(dir string, rules Rules, prev *Snapshot, now time.Time) (*Snapshot, er
 		return nil, rules.directory(dir, err)
 	}
 	defer d.Close()
+	if refused := rules.handlers(dir); refused != nil {
+		return nil, refused
+	}
 	s := scan{dir: dir, fd: int(d.Fd()), rules: rules, prev: prev, now: now}
 
 	var st unix.Stat_t
@@ -133,6 +138,11 @@ func (s *scan) look(file string, kind Kind) (f File, present bool, err error) {
 		return f, true, nil
 	case isDir && kind != Plugin:
 		return s.lookInto(f, &st, old)
+	case modeOf(st.Mode) == fs.ModeSymlink:
+		if f.Refusal = s.link(&f, &st); f.Refusal != nil {
+			f.ID, f.Library = idOf(&st), s.libraryLink(file, &st)
+			return f, true, nil
+		}
 	}
 
 	f.ID = idOf(&st)
@@ -216,6 +226,26 @@ func (s *scan) missed(old *File) (File, bool, error) {
 	s.lookAgain(left)
 	f.Settled, f.Refusal, f.Library, f.final = false, nil, false, false
 	return f, true, nil
+}
+
+// link follows a candidate that is a symbolic link, and puts into st what it
+// leads to. The refusal is not final: what mends it need not touch the link.
+func (s *scan) link(f *File, st *unix.Stat_t) *refusal.Error {
+	path, err := filepath.Abs(f.Path)
+	if err != nil {
+		return s.rules.unreadable(*f, err)
+	}
+	real, to, refused, err := s.rules.follow(path)
+	switch {
+	case err == unix.ENOENT, err == unix.ENOTDIR, err == unix.ELOOP:
+		return refusal.DeadLink()
+	case err != nil:
+		return s.rules.unreadable(*f, err)
+	case refused != nil:
+		return refusal.LinkThrough(refused)
+	}
+	*st, f.Real = to, real
+	return nil
 }
 
 // libraryLink reports whether a candidate is a symbolic link from the name that

@@ -23,7 +23,7 @@ func (s *scan) quiet(f File) (quiet time.Duration, open bool) {
 		quiet = s.rules.SourceQuiet
 	}
 	known := false
-	if s.rules.Writing != nil {
+	if s.rules.Writing != nil && f.Real == "" { // of what is elsewhere nobody tells
 		open, known = s.rules.Writing(filepath.Base(f.Path))
 	}
 	switch {

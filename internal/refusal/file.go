@@ -75,16 +75,63 @@ func WritableByOthers(path string) *Error {
 // unseen is who an unknown owner or group is: a namespace has no other name.
 const unseen = "that the daemon cannot tell: its user namespace (PrivateUsers=) shows uid and gid 65534, nobody, for all but root and its own user; ls -l names it"
 
-// WritableByGroup refuses a file that the members of a group other than
-// root's and the daemon's may rewrite. An empty one is not seen by the daemon.
-func WritableByGroup(path, group string) *Error {
-	reason := fmt.Sprintf("file is writable by group %q", group)
-	if group == "" {
-		reason = "file is writable by a group " + unseen
+// WritableByGroup refuses a file that the members of a group may rewrite, such
+// as member, which is "" where the group is neither root's nor the daemon's. An
+// empty group is not seen by the daemon.
+func WritableByGroup(path, group, member string) *Error {
+	e := &Error{
+		Reason: fmt.Sprintf("file is writable by group %q", group),
+		Mend:   "chmod g-w " + shellWord(path),
+	}
+	switch {
+	case group == "":
+		e.Reason = "file is writable by a group " + unseen
+	case member != "":
+		e.Reason += fmt.Sprintf(", and so by %q", member)
+	}
+	return e
+}
+
+// WritableByList refuses a file that an access control list lets a user, or a
+// group, rewrite; kind says which. An empty name is not seen by the daemon.
+func WritableByList(path, kind, name string) *Error {
+	who := fmt.Sprintf("%s %q", kind, name)
+	if name == "" {
+		who = "a " + kind + " that the daemon cannot tell (getfacl names it)"
 	}
 	return &Error{
-		Reason: reason,
-		Mend:   "chmod g-w " + shellWord(path),
+		Reason: "file is writable by " + who + ", by its access control list",
+		Mend:   "setfacl -b " + shellWord(path),
+	}
+}
+
+// Folder makes the refusal e of a file one of the folder at path.
+func Folder(path string, e *Error) *Error {
+	c := *e
+	c.Reason = fmt.Sprintf("directory %q", path) + strings.TrimPrefix(e.Reason, "file")
+	return &c
+}
+
+// Link makes the refusal e of a file one of the symbolic link at path.
+func Link(path string, e *Error) *Error {
+	c := *e
+	c.Reason = fmt.Sprintf("symbolic link %q", path) + strings.TrimPrefix(e.Reason, "file")
+	c.Mend = strings.Replace(e.Mend, "chown ", "chown -h ", 1)
+	return &c
+}
+
+// LinkThrough refuses a file that is a symbolic link, for a step on its way.
+func LinkThrough(step *Error) *Error {
+	c := *step
+	c.Reason = "file is a symbolic link that others could have led elsewhere: " + step.Reason
+	return &c
+}
+
+// DeadLink refuses a symbolic link without a file at its end.
+func DeadLink() *Error {
+	return &Error{
+		Reason: "file is a symbolic link that leads nowhere",
+		Mend:   "let it lead to a handler's file, or remove it and copy the file there",
 	}
 }
 

@@ -76,7 +76,11 @@ func (s *Supervisor) looked(scan uint64, snap *handlerdir.Snapshot, err error) {
 		return
 	case err != nil:
 		if s.lost != err.Error() {
-			s.log.WithError(err).WithField("event", "directory_lost").Error("handlers directory cannot be read: what is live stays live")
+			how := "read"
+			if _, untrusted := err.(*refusal.Error); untrusted {
+				how = "trusted"
+			}
+			s.log.WithError(err).WithField("event", "directory_lost").Error("handlers directory cannot be " + how + ": what is live stays live")
 		}
 		s.lost = err.Error()
 		if s.snapshot == nil {
@@ -89,7 +93,7 @@ func (s *Supervisor) looked(scan uint64, snap *handlerdir.Snapshot, err error) {
 		}
 	default:
 		if s.lost != "" {
-			s.log.Info("handlers directory can be read again")
+			s.log.Info("handlers directory can be used again")
 		}
 		s.orphan(snap, scan)
 		if s.snapshot == nil {
