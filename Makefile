@@ -78,10 +78,21 @@ lint: ## gofmt, go vet and staticcheck (pinned in go.mod)
 	for m in $(MODULES); do (cd $$m && go vet ./... && $(CURDIR)/bin/staticcheck -tags systemd ./... && go mod tidy -diff && go mod verify) || exit; done
 
 .PHONY: bench
-bench: deps build ## measure plugserver beside its peers: PEER=, WORK=, ROUNDS=, TIME=; BASE=folder of another build
+bench: bench-deps build ## plugserver beside its peers into docs/benchmarks.md; PEER=, WORK= (or live), ROUNDS=, TIME=, BASE=folder, SHORT=1
+ifeq ($(WORK),live)
+	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./internal/e2e
+else
 	cd bench && go build -o ../bin/bench/bench ./cmd/bench
-	bin/bench/bench -root . -peer '$(PEER)' -work '$(WORK)' -base '$(BASE)' \
-		$(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(TIME),-time '$(TIME)')
+	bin/bench/bench -root . -peer '$(PEER)' -work '$(WORK)' -base '$(BASE)' -docs docs -note '$(NOTE)' \
+		$(if $(SHORT),-short) $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(TIME),-time '$(TIME)')
+endif
+
+# The peers that are Debian's.
+.PHONY: bench-deps
+bench-deps: deps
+	@for p in nginx caddy; do \
+		command -v $$p >/dev/null || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -q -y --no-install-recommends $$p; } || exit; \
+	done
 
 SEED ?= 0
 .PHONY: torture

@@ -10,23 +10,12 @@ import (
 	"strings"
 )
 
-// Register puts all handlers into the mux.
-func Register(mux *http.ServeMux) {
-	mux.HandleFunc("/hello", Hello)
-	mux.HandleFunc("/bye", Bye)
-	mux.HandleFunc("/json", JSON)
-	mux.HandleFunc("/upload", Upload)
-	for n := range Mixed {
-		mux.HandleFunc(MixedPath(n), mixed(n))
-	}
-}
-
 func Hello(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "Hello World!") }
 
 func Bye(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "Bye World!") }
 
 // JSONBody is 10 KiB of JSON.
-var JSONBody = "[" + strings.Repeat(`{"id":1,"name":"Ada","since":"1815-12-10T00:00:00Z"},`, 192) + `{"id":2,"name":"Grace","since":"1906-12-09T00:00:00Z","is":"the last"}` + "]"
+var JSONBody = "[" + strings.Repeat(`{"id":1,"name":"Ada","since":"1815-12-10T00:00:00Z"},`, 192) + `{"id":2,"name":"Grace","since":"1906-12-09T00:00:00Z","is":"l"}` + "]"
 
 func JSON(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
@@ -43,13 +32,26 @@ func Upload(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, strconv.FormatInt(n, 10))
 }
 
-// Mixed is the number of handlers at MixedPath that answer MixedBody.
-const Mixed = 10
+// Stream sends Chunks times Chunk, each at once.
+func Stream(w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	for n := 0; n < Chunks; n++ {
+		io.WriteString(w, Chunk)
+		if err := rc.Flush(); err != nil {
+			return
+		}
+	}
+}
+
+const Chunks = 50
+
+var Chunk = strings.Repeat("data: x\n", 32)
 
 func MixedPath(n int) string { return "/m" + strconv.Itoa(n) }
 func MixedBody(n int) string { return "Mixed " + strconv.Itoa(n) }
 
-func mixed(n int) http.HandlerFunc {
+// MixedHandler is the handler of MixedPath.
+func MixedHandler(n int) http.HandlerFunc {
 	body := MixedBody(n)
-	return func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) }
+	return func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, body) }
 }

@@ -6,6 +6,7 @@ package load
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -46,6 +47,9 @@ func Post(path string, body []byte, want string) Request {
 	head := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: bench.example\r\nContent-Length: %d\r\n\r\n", path, len(body))
 	return Request{append(head, body...), []byte(want)}
 }
+
+// Path is what the request asks for.
+func Path(r Request) string { return strings.Fields(string(r.Bytes[:min(len(r.Bytes), 1024)]))[1] }
 
 // Upgrade asks for a WebSocket.
 func Upgrade(path string) []byte {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,37 +31,63 @@ type Lab struct {
 	Base string // a folder with another build of plugserver; "" is none
 	Dir  string // what the servers need, removed in the end
 	Port int    // first of those to listen on; below those of clients
+
+	mu sync.Mutex // guards Port
 }
 
 // Server is a running peer.
 type Server struct {
-	Addr string
-	cmds []*exec.Cmd // in the order of their starts
-	log  *os.File
+	Addr     string
+	cmd      *exec.Cmd
+	exited   chan struct{} // closed once it is reaped
+	log      *os.File
+	upstream *Server // behind it, where it is a proxy
 }
 
-// PIDs are its processes.
-func (s *Server) PIDs() (pids []int) {
-	for _, cmd := range s.cmds {
-		pids = append(pids, tree.Of(cmd.Process.Pid)...)
+// PIDs are its processes, those behind it too.
+func (s *Server) PIDs() []int {
+	pids := tree.Of(s.cmd.Process.Pid)
+	if s.upstream != nil {
+		pids = append(pids, s.upstream.PIDs()...)
 	}
 	return pids
 }
 
 // Stop ends it.
 func (s *Server) Stop() {
-	for i := len(s.cmds) - 1; i >= 0; i-- {
-		cmd := s.cmds[i]
-		cmd.Process.Signal(syscall.SIGTERM)
-		kill := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
-		cmd.Wait()
-		kill.Stop()
+	pids := tree.Of(s.cmd.Process.Pid)
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(10 * time.Second):
 	}
+	for _, pid := range pids { // not every peer ends its children
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	<-s.exited
 	s.log.Close()
+	if s.upstream != nil {
+		s.upstream.Stop()
+	}
+}
+
+// alive is an error once a process of it has ended.
+func (s *Server) alive() error {
+	select {
+	case <-s.exited:
+		return fmt.Errorf("it has ended: %v%s", s.cmd.ProcessState, s.said())
+	default:
+	}
+	if s.upstream != nil {
+		return s.upstream.alive()
+	}
+	return nil
 }
 
 // address returns one that is free.
 func (l *Lab) address() (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for range 100 {
 		addr := fmt.Sprintf("127.0.0.1:%d", l.Port)
 		l.Port++
@@ -80,23 +107,19 @@ func (l *Lab) start(addr, program string, args ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Addr: addr, log: log}
-	if err := s.add(program, args...); err != nil {
+	cmd := exec.Command(program, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if err := cmd.Start(); err != nil {
 		log.Close()
 		return nil, err
 	}
+	s := &Server{Addr: addr, cmd: cmd, log: log, exited: make(chan struct{})}
+	go func() {
+		cmd.Wait()
+		close(s.exited)
+	}()
 	return s, nil
-}
-
-func (s *Server) add(program string, args ...string) error {
-	cmd := exec.Command(program, args...)
-	cmd.Stdout, cmd.Stderr = s.log, s.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	s.cmds = append(s.cmds, cmd)
-	return nil
 }
 
 // ready returns once every handler of the work answers.
@@ -112,12 +135,15 @@ func (s *Server) ready(w Work) error {
 					break
 				}
 			}
+			if err := s.alive(); err != nil {
+				return err
+			}
 			if time.Now().After(end) {
 				return fmt.Errorf("/%s is not served within %v: %w%s", h, patience, err, s.said())
 			}
 		}
 	}
-	return nil
+	return s.alive()
 }
 
 // said is the end of what it has written.
@@ -128,7 +154,7 @@ func (s *Server) said() string {
 
 // Load runs the load generator against the server.
 func (l *Lab) Load(ctx context.Context, s *Server, spec load.Spec) (r load.Result, err error) {
-	spec.Addr, spec.PIDs, spec.Warm = s.Addr, s.PIDs(), warm
+	spec.Addr, spec.PIDs = s.Addr, s.PIDs()
 	in, err := json.Marshal(spec)
 	if err != nil {
 		return r, err
@@ -142,8 +168,10 @@ func (l *Lab) Load(ctx context.Context, s *Server, spec load.Spec) (r load.Resul
 	if err := cmd.Run(); err != nil {
 		return r, fmt.Errorf("%w: %s%s", err, bytes.TrimSpace(problem.Bytes()), s.said())
 	}
-	err = json.Unmarshal(out.Bytes(), &r)
-	return r, err
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		return r, err
+	}
+	return r, s.alive()
 }
 
 // copyTo copies a file.

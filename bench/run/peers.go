@@ -13,8 +13,8 @@ type Peer struct {
 	Start func(*Lab, Work) (*Server, error)
 	// Needs are the programs of this module (cmd/) that it runs.
 	Needs   []string
-	Plugins bool // it loads the handlers' plugins
-	Not     []string
+	Plugins bool   // it loads the handlers' plugins
+	Command string // of the machine, where it needs one
 }
 
 // Compiled is the peer that all others are compared with.
@@ -26,12 +26,37 @@ func (l *Lab) Peers() []Peer {
 	peers := []Peer{
 		{Name: Compiled, About: "net/http with the handlers compiled in", Needs: []string{"compiled"},
 			Start: func(l *Lab, w Work) (*Server, error) { return l.program("compiled") }},
-		{Name: "plugserver", About: "plugserver, each handler in a cell", Plugins: true,
+		{Name: "plugserver", About: "plugserver, each handler in a cell of its own", Plugins: true,
 			Start: func(l *Lab, w Work) (*Server, error) { return l.plugserver(filepath.Join(l.Root, "bin"), w) }},
+		{Name: "base", About: "another build of plugserver", Plugins: true,
+			Start: func(l *Lab, w Work) (*Server, error) { return l.plugserver(l.Base, w) }},
+		{Name: "inprocess", About: "`plugin.Open` in the server's own process (a plugin cannot be unloaded)", Plugins: true, Needs: []string{"inprocess"},
+			Start: func(l *Lab, w Work) (*Server, error) { return l.program("inprocess", l.plugins(w)...) }},
+		{Name: "nginx", About: "nginx that answers by itself (`return 200`)", Command: "nginx",
+			Start: func(l *Lab, w Work) (*Server, error) { return l.nginx(answering(w), 2) }},
+		{Name: "nginx-proxy", About: "nginx as a proxy to compiled in; both count", Command: "nginx", Needs: []string{"compiled"},
+			Start: func(l *Lab, w Work) (*Server, error) { return l.behind(w, l.nginxProxy) }},
+		{Name: "caddy", About: "Caddy as a proxy to compiled in; both count", Command: "caddy", Needs: []string{"compiled"},
+			Start: func(l *Lab, w Work) (*Server, error) { return l.behind(w, l.caddy) }},
+		{Name: "reverseproxy", About: "`httputil.ReverseProxy` to compiled in; both count", Needs: []string{"compiled", "reverseproxy"},
+			Start: func(l *Lab, w Work) (*Server, error) {
+				return l.behind(w, func(w Work, to string) (*Server, error) { return l.program("reverseproxy", to) })
+			}},
+		{Name: "goplugin-netrpc", About: "hashicorp/go-plugin over net/rpc, each handler in a process of its own", Needs: []string{"goplugin"},
+			Start: func(l *Lab, w Work) (*Server, error) {
+				return l.program("goplugin", append([]string{"netrpc"}, w.Handlers...)...)
+			}},
+		{Name: "goplugin-grpc", About: "hashicorp/go-plugin over gRPC, each handler in a process of its own", Needs: []string{"goplugin"},
+			Start: func(l *Lab, w Work) (*Server, error) {
+				return l.program("goplugin", append([]string{"grpc"}, w.Handlers...)...)
+			}},
+		{Name: "yaegi", About: "Yaegi, which interprets the handlers", Needs: []string{"yaegi"},
+			Start: func(l *Lab, w Work) (*Server, error) { return l.program("yaegi") }},
+		{Name: "wazero", About: "wazero, with the handlers compiled to WebAssembly", Needs: []string{"wazero", guest},
+			Start: func(l *Lab, w Work) (*Server, error) { return l.program("wazero", filepath.Join(l.Bin, guest)) }},
 	}
-	if l.Base != "" {
-		peers = append(peers, Peer{Name: "base", About: "another build of plugserver", Plugins: true,
-			Start: func(l *Lab, w Work) (*Server, error) { return l.plugserver(l.Base, w) }})
+	if l.Base == "" {
+		peers = append(peers[:2], peers[3:]...)
 	}
 	return peers
 }
@@ -55,8 +80,8 @@ func (l *Lab) plugserver(bin string, w Work) (*Server, error) {
 	if err := os.Mkdir(handlers, 0o755); err != nil {
 		return nil, err
 	}
-	for _, h := range w.Handlers {
-		if err := copyTo(filepath.Join(handlers, h+".so"), l.plugin(h)); err != nil {
+	for _, file := range l.plugins(w) {
+		if err := copyTo(filepath.Join(handlers, filepath.Base(file)), file); err != nil {
 			return nil, err
 		}
 	}
@@ -70,7 +95,14 @@ func (l *Lab) plugserver(bin string, w Work) (*Server, error) {
 		"--build", "off", "--build-cells", "off")
 }
 
-// plugin is the file of a handler's plugin.
+// plugins are the files of the work's handlers.
+func (l *Lab) plugins(w Work) (files []string) {
+	for _, h := range w.Handlers {
+		files = append(files, l.plugin(h))
+	}
+	return files
+}
+
 func (l *Lab) plugin(handler string) string { return filepath.Join(l.Bin, "plugins", handler+".so") }
 
 // Check says what is missing of a build of plugserver.

@@ -2,9 +2,11 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/andrestc/go-plugserver/bench/stats"
@@ -16,27 +18,22 @@ type Row struct {
 	PerSecond  []float64 // requests, by round
 	CPU        []float64 // of the whole tree, in µs per request
 	Busy       []float64 // the load generator's CPU time; 1 is its whole core
-	Note       string
 }
 
 // Measure measures the peers at the work: in each round each of them once,
 // there and back again, so that what drifts meets all alike.
 func (l *Lab) Measure(ctx context.Context, w Work, peers []Peer, rounds int, each time.Duration, progress io.Writer) ([]Row, error) {
+	servers, err := l.serveAll(peers, w)
+	defer stopAll(servers)
+	if err != nil {
+		return nil, err
+	}
 	rows := make([]Row, len(peers))
-	servers := make([]*Server, len(peers))
 	for i, p := range peers {
-		s, err := p.Start(l, w)
-		if err == nil {
-			defer s.Stop()
-			err = s.ready(w)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.Name, err)
-		}
-		servers[i], rows[i] = s, Row{Work: w.Name, Peer: p.Name}
+		rows[i] = Row{Work: w.Name, Peer: p.Name}
 	}
 	spec := w.Spec
-	spec.Time = each
+	spec.Time, spec.Warm = each, min(warm, each)
 	for r := range rounds {
 		order := make([]int, len(peers))
 		for i := range order {
@@ -59,6 +56,48 @@ func (l *Lab) Measure(ctx context.Context, w Work, peers []Peer, rounds int, eac
 	}
 	fmt.Fprintln(progress)
 	return rows, nil
+}
+
+// serveAll starts the peers, all at once.
+func (l *Lab) serveAll(peers []Peer, w Work) ([]*Server, error) {
+	servers := make([]*Server, len(peers))
+	errs := make([]error, len(peers))
+	var wg sync.WaitGroup
+	for i, p := range peers {
+		wg.Go(func() {
+			if servers[i], errs[i] = l.serve(p, w); errs[i] != nil {
+				errs[i] = fmt.Errorf("%s, %s: %w", p.Name, w.Name, errs[i])
+			}
+		})
+	}
+	wg.Wait()
+	return servers, errors.Join(errs...)
+}
+
+func stopAll(servers []*Server) {
+	var wg sync.WaitGroup
+	for _, s := range servers {
+		if s != nil {
+			wg.Go(s.Stop)
+		}
+	}
+	wg.Wait()
+}
+
+// serve starts the peer for the work, and waits until it is ready.
+func (l *Lab) serve(p Peer, w Work) (*Server, error) {
+	s, err := p.Start(l, w)
+	if err == nil && w.Front > 0 {
+		s, err = l.before(s, w, l.front)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ready(w); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
 }
 
 // Ratios are a row's, to the compiled-in peer's in the same round.
