@@ -198,6 +198,10 @@ const kindMessage = 'm'
 // a child that does not read can cost.
 const backlog = 4096
 
+// sendPause is the longest pause before what could not be sent for now is sent
+// again.
+const sendPause = 100 * time.Millisecond
+
 // ErrBacklog says that the other side has stopped reading.
 var ErrBacklog = errors.New("send message: the other side does not read")
 
@@ -205,8 +209,9 @@ var ErrBacklog = errors.New("send message: the other side does not read")
 // from one.
 type Conn struct {
 	wire *wire.Conn
-	wake chan struct{} // capacity 1
-	done chan struct{} // closed by the writer when it ends
+	send func(kind byte, fds []int, parts ...[]byte) error // wire's
+	wake chan struct{}                                     // capacity 1
+	done chan struct{}                                     // closed by the writer when it ends
 
 	mu      sync.Mutex // guards the rest
 	queue   []queued
@@ -240,7 +245,7 @@ func New(f *os.File) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{wire: wc, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	c := &Conn{wire: wc, send: wc.Send, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go c.write()
 	return c, nil
 }
@@ -278,7 +283,11 @@ func (c *Conn) Deliver(m Message, wait time.Duration) error {
 func (c *Conn) push(q queued) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || len(c.queue) >= backlog {
+	most := backlog
+	if q.Kind == Log {
+		most /= 2 // an answer is not lost for those who log
+	}
+	if c.closed || len(c.queue) >= most {
 		closeFiles(q.FDs)
 		if c.closed {
 			return os.ErrClosed
@@ -293,8 +302,8 @@ func (c *Conn) push(q queued) error {
 	return nil
 }
 
-// write is the writer; Close ends it once the queue is written, and an error at
-// once: nothing can be sent after that.
+// write is the writer; Close ends it once the queue is written, and an error that
+// does not pass at once: nothing can be sent after that.
 func (c *Conn) write() {
 	defer close(c.done)
 	defer c.end()
@@ -355,7 +364,13 @@ func (c *Conn) writeOne(m Message) error {
 	for i, f := range m.FDs {
 		fds[i] = int(f.Fd())
 	}
-	return c.wire.Send(kindMessage, fds, body)
+	for pause := time.Millisecond; ; pause = min(2*pause, sendPause) {
+		err := c.send(kindMessage, fds, body)
+		if !wire.Passing(err) {
+			return err
+		}
+		time.Sleep(pause)
+	}
 }
 
 // Recv returns the next message, or io.EOF once the other side is gone.

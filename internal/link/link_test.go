@@ -159,6 +159,60 @@ func TestLastWordsAreHeard(t *testing.T) {
 	}
 }
 
+// What cannot be sent for now is sent again; the link does not end for it.
+func TestSendThatPasses(t *testing.T) {
+	for _, errno := range []error{syscall.ETOOMANYREFS, syscall.ENOBUFS, syscall.ENOMEM} {
+		ours, theirs, err := wire.Pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wc, err := wire.FromFile(ours)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := New(theirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		failures := 5
+		a := &Conn{wire: wc, wake: make(chan struct{}, 1), done: make(chan struct{}), send: func(kind byte, fds []int, parts ...[]byte) error {
+			if failures--; failures >= 0 {
+				return os.NewSyscallError("sendmsg", errno)
+			}
+			return wc.Send(kind, fds, parts...)
+		}}
+		go a.write()
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Send(Message{Kind: Join, FDs: []*os.File{r}})
+		a.Send(Message{Kind: Table, Version: 7})
+		if m, err := b.Recv(); err != nil || m.Kind != Join || len(m.FDs) != 1 {
+			t.Errorf("%v: received %+v, %v", errno, m, err)
+		} else {
+			m.FDs[0].Close()
+		}
+		if m, err := b.Recv(); err != nil || m.Version != 7 || a.Err() != nil {
+			t.Errorf("%v: received %+v, %v; %v", errno, m, err, a.Err())
+		}
+		w.Close()
+		a.Close()
+		b.Close()
+	}
+}
+
+// However much is logged, there is room for an answer.
+func TestAnswersAmongLogs(t *testing.T) {
+	a, _ := pair(t)
+	big := Message{Kind: Log, Text: string(make([]byte, 64<<10))}
+	for a.Send(big) == nil {
+	}
+	if err := a.Send(Message{Kind: Ack, Version: 1}); err != nil {
+		t.Errorf("an answer behind the logs: %v", err)
+	}
+}
+
 // A link whose other side is gone says so, and leaks nothing that is sent.
 func TestSendAfterTheEnd(t *testing.T) {
 	a, b := pair(t)

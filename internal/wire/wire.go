@@ -15,6 +15,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 const (
@@ -101,9 +102,19 @@ func Pair() (a, b *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "pair"), os.NewFile(uintptr(fds[1]), "pair"), nil
 }
 
+// Passing reports whether a Send has failed for want of something that comes
+// back: of memory, or of room for descriptors on their way (ETOOMANYREFS,
+// unix(7)). Nothing of the frame was sent, and it may be sent again.
+func Passing(err error) bool {
+	return errors.Is(err, syscall.ETOOMANYREFS) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+}
+
+// writePause is the pause before the rest of a frame is tried again.
+const writePause = 10 * time.Millisecond
+
 // Send writes one frame whose body is the parts in a row. The descriptors stay
 // the caller's. After an error the stream is not usable any more, unless
-// the error came before the first byte (ETOOMANYREFS, EBADF).
+// the error came before the first byte (Passing, EBADF).
 func (c *Conn) Send(kind byte, fds []int, parts ...[]byte) error {
 	c.send.Lock()
 	defer c.send.Unlock()
@@ -131,10 +142,22 @@ func (c *Conn) Send(kind byte, fds []int, parts ...[]byte) error {
 	if err != nil {
 		return err
 	}
-	if sent < len(b) {
-		_, err = c.uc.Write(b[sent:])
+	return writeAll(c.uc, b[sent:])
+}
+
+// writeAll writes the rest of a frame: what has begun has to end.
+func writeAll(w io.Writer, b []byte) error {
+	for len(b) > 0 {
+		n, err := w.Write(b)
+		b = b[n:]
+		if err != nil && !Passing(err) {
+			return err
+		}
+		if err != nil {
+			time.Sleep(writePause)
+		}
 	}
-	return err
+	return nil
 }
 
 // Recv returns the next frame. At the end of the stream it returns io.EOF, in

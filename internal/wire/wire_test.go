@@ -195,3 +195,31 @@ func FuzzRecv(f *testing.F) {
 		}
 	})
 }
+
+// stutter writes a few bytes at a time, and fails in between.
+type stutter struct {
+	bytes.Buffer
+	errs []error
+}
+
+func (s *stutter) Write(b []byte) (int, error) {
+	if len(s.errs) == 0 {
+		return s.Buffer.Write(b)
+	}
+	err := s.errs[0]
+	s.errs = s.errs[1:]
+	n, _ := s.Buffer.Write(b[:min(2, len(b))])
+	return n, err
+}
+
+// A frame that has begun ends, though memory runs out in the middle of it.
+func TestFrameGoesOn(t *testing.T) {
+	s := &stutter{errs: []error{syscall.ENOBUFS, os.NewSyscallError("write", syscall.ENOMEM), syscall.ENOBUFS}}
+	if err := writeAll(s, []byte("the rest of it")); err != nil || s.String() != "the rest of it" {
+		t.Errorf("wrote %q, %v", s, err)
+	}
+	s = &stutter{errs: []error{syscall.EPIPE}}
+	if err := writeAll(s, []byte("the rest of it")); !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("of a broken pipe: %v", err)
+	}
+}
