@@ -60,7 +60,9 @@ type cell struct {
 	acked   uint64
 	pinged  uint64
 	ponged  uint64
-	owed    int // pings without an answer
+	owed    int    // pings without an answer
+	late    int    // looks at which it had not acknowledged what it wants
+	killed  string // why it was, for what it did not do
 }
 
 func (c *cell) dead() bool { return c.gone }

@@ -96,6 +96,9 @@ func diedEarly(c *cell) refusalOf {
 
 // died says how a cell ended, and what it printed last.
 func died(c *cell) string {
+	if c.killed != "" {
+		return c.child.Status() + ": " + c.killed
+	}
 	if t := c.child.Printed(); t != "" && c.child.Exceeded() == "" {
 		return c.child.Status() + "; it printed: " + refusal.Last(t)
 	}

@@ -218,6 +218,41 @@ func (s *Supervisor) sendTable() {
 	if s.gate != nil {
 		s.gate.send(link.Message{Kind: link.Table, Version: s.table, Routes: table})
 	}
+	s.awaitAcks()
+}
+
+// awaitAcks sees to it that whoever waits for a table to be in force everywhere
+// does not wait for a cell that never says so. Like pingAll it counts how often it
+// has looked, not time.
+func (s *Supervisor) awaitAcks() {
+	if !s.awaited {
+		s.awaited = true
+		time.AfterFunc(ackEvery, func() { s.post(s.checkAcks) })
+	}
+}
+
+func (s *Supervisor) checkAcks() {
+	s.awaited = false
+	for _, c := range s.cells {
+		switch {
+		case c.acked >= c.wants || c.gone || c.child == nil || c.state == dropped:
+			c.late = 0
+			continue
+		case c.late == acksLate:
+			s.kill(c, "it did not take its routes")
+		}
+		c.late++
+		s.awaitAcks()
+	}
+}
+
+// kill ends a cell that does not do what it has to.
+func (s *Supervisor) kill(c *cell, why string) {
+	if c.killed == "" {
+		c.killed = why
+		s.log.WithFields(s.fields(c)).WithField("reason", why).Error("killed: " + c.name)
+	}
+	c.child.Kill()
 }
 
 // retireOld retires the cells to which the gate sends no more.
@@ -292,8 +327,7 @@ func (s *Supervisor) pingAll() {
 		}
 		s.tellLost(c)
 		if c.owed++; c.owed > pingsOwed {
-			s.log.WithFields(s.fields(c)).Error("cell does not answer: it is killed")
-			c.child.Kill()
+			s.kill(c, "it did not answer")
 			continue
 		}
 		c.pinged = s.pingSeq

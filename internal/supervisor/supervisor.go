@@ -47,6 +47,10 @@ const (
 	// owes pingsOwed answers.
 	pingEvery = 5 * time.Second
 	pingsOwed = 3
+	// ackEvery is how often a cell is looked for that has not acknowledged its
+	// routes; it is killed when that was acksLate times.
+	ackEvery = time.Second
+	acksLate = 10
 	// deafWait is how long a child that has closed its link, the last thing that
 	// it does, has to exit. Requests for it wait meanwhile.
 	deafWait = 300 * time.Millisecond
@@ -123,6 +127,7 @@ type Supervisor struct {
 
 	table    uint64 // the version of the route table
 	unsent   bool   // the table has changed since it was sent
+	awaited  bool   // a cell's acknowledgement is, by checkAcks
 	news     []news // changes that are not in force everywhere yet
 	waiters  []func() bool
 	pingSeq  uint64

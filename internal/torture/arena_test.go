@@ -65,7 +65,7 @@ type arena struct {
 }
 
 // allowed are messages that a torture is to cause.
-var allowed = e2e.Allow("crashed:", "gate died", "does not answer", "restart failed", "rolled back", "quarantined",
+var allowed = e2e.Allow("crashed:", "gate died", "does not answer", "killed: ", "restart failed", "rolled back", "quarantined",
 	"ended at once by a second signal", "history cannot be saved", "cannot be cleaned", "cannot be given", "cannot be joined",
 	"cannot be started", "were killed")
 

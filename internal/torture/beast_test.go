@@ -55,7 +55,7 @@ var held [][]byte
 
 func Handlers() map[string]http.Handler {
 	path, version := value(pattern), value(version)
-	return map[string]http.Handler{
+	all := map[string]http.Handler{
 		path: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
 			io.WriteString(w, version)
@@ -65,11 +65,20 @@ func Handlers() map[string]http.Handler {
 			io.WriteString(w, "done")
 		}),
 	}
+	switch value(mode) {
+	case "wildcards":
+		for i := range 3000 {
+			all[fmt.Sprintf("/{x}%s/%d", path, i)] = all[path]
+		}
+	case "pattern":
+		all[path+"/"+strings.Repeat("x", 16<<20-75)] = all[path]
+	}
+	return all
 }
 
 func do(what string) {
 	switch what {
-	case "":
+	case "", "wildcards", "pattern":
 	case "panic":
 		go panic("in a goroutine")
 		select {}

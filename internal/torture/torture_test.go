@@ -36,8 +36,14 @@ func TestTorture(t *testing.T) {
 		"syscalls":  syscalls,
 		"plugins":   misdeeds,
 		"files":     concat(facts, mutations),
+		"excess":    excess,
+		"wild":      wild,
+		"mute":      mute,
 	}
-	flags := map[string][]string{}
+	flags := map[string][]string{"wild": {"--max-patterns", "5000"}}
+	if slices.ContainsFunc(mute, func(f fault) bool { return only.MatchString(f.name) }) {
+		flags["mute"] = []string{"--cell", e2e.MuteCell(t)}
+	}
 	if out, _ := exec.Command(e2e.Build(t).Daemon, "--help").Output(); strings.Contains(string(out), "-memory-max") {
 		lanes["memory"], flags["memory"] = hungry, []string{"--memory-max", "64M"}
 	} else {
