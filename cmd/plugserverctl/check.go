@@ -221,7 +221,11 @@ func (r *report) try(ctx context.Context, t trial.Trial) error {
 	}
 	r.Patterns = append(r.Patterns, got.Patterns...)
 	well := fmt.Sprintf("ready in %v as user %s: %s", got.Took.Round(time.Millisecond), got.User, patterns(got.Patterns, wellWidth))
-	if !r.take(stepTrial, well, got.Refusal) {
+	refused := got.Refusal
+	if refused != nil {
+		refused = refused.Here()
+	}
+	if !r.take(stepTrial, well, refused) {
 		r.Steps[len(r.Steps)-1].Output = got.Output
 	}
 	return nil

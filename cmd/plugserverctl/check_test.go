@@ -36,6 +36,9 @@ func init() {
 }
 
 func Start(context.Context) error {
+	if is("falls") {
+		panic("a stone in the way")
+	}
 	if is("errs") {
 		fmt.Println("looking for\x1b[2J a seat")
 		return errors.New("no seat left")
@@ -97,6 +100,7 @@ var plugins = map[string]func(e2e.TB) e2e.Plugin{
 	"panics": mode("panics"),
 	"hangs":  mode("hangs"),
 	"errs":   mode("errs"),
+	"falls":  mode("falls"),
 	"flagged": func(tb e2e.TB) e2e.Plugin {
 		return e2e.Source{Files: map[string]string{"main.go": handlerSource}, Flags: []string{"-trimpath"}}.Build(tb)
 	},

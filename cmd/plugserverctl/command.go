@@ -172,7 +172,7 @@ func showHelp(_ context.Context, s *session) error {
 		return nil
 	}
 	if !group {
-		return usageError{fmt.Errorf("unknown command %q", name)}
+		return unknown(name)
 	}
 	for _, c := range commands() {
 		if strings.HasPrefix(c.name, name+" ") {

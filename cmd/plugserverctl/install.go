@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,7 +27,7 @@ var installCommand = command{
 	short: "check a handler's file, put it into the daemon's directory, and wait until it is live or refused",
 	long: "Source is compiled, as build does. The file is then read, as check does without its trial: what cannot be served is not installed, unless the daemon builds the cell for it. " +
 		"It then takes the place of the handler's earlier file in one step. " +
-		"Exit 1 if it was refused; the version before goes on serving then.",
+		"Exit 1 if it was refused: the file is taken away again then, and the version before goes on serving.",
 	bind: func(flags *flag.FlagSet) runner {
 		name := flags.String("name", "", "the handler's `NAME`; default is the file's, without .so")
 		catalogue := cellFlags(flags)
@@ -79,14 +81,94 @@ func install(ctx context.Context, s *session, path, name string, catalogue *cell
 		return fmt.Errorf("install %q: %w", name, refusal.SourceThere(there, name+".so"))
 	}
 	began := time.Now()
-	if err := place(ctx, filepath.Join(st.Daemon.Handlers, name+".so"), path, r.Version); err != nil {
+	dst := filepath.Join(st.Daemon.Handlers, name+".so")
+	was, err := keep(dst)
+	if err != nil {
 		return denied(os.Geteuid(), fmt.Errorf("install %q: %w", name, err))
+	}
+	defer was.forget()
+	if err := place(ctx, dst, path, r.Version); err != nil {
+		return denied(os.Geteuid(), fmt.Errorf("install %q: %w", name, err))
+	}
+	ours, err := os.Lstat(dst)
+	if err != nil {
+		return fmt.Errorf("install %q: %w", name, err)
 	}
 	out, err := settle(ctx, s, name, name+".so is in place")
 	if err != nil {
 		return err
 	}
-	return installed(s, name, r.Version, out, time.Since(began))
+	err = installed(s, name, r.Version, out, time.Since(began))
+	if errors.Is(err, errRefused) {
+		if e := undo(ctx, s, name, dst, ours, was, out.Handler); e != nil {
+			return e
+		}
+	}
+	return err
+}
+
+// former is the file that an installation takes the place of.
+type former struct {
+	link    string // another name of it; "" if there was none
+	version string
+}
+
+// keep gives the file at path another name, which the daemon passes over.
+func keep(path string) (former, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return former{}, nil
+	}
+	if err != nil || !info.Mode().IsRegular() {
+		return former{version: "-"}, err // it stays in place whatever comes
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return former{version: "-"}, nil
+	}
+	defer f.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, f); err != nil {
+		return former{}, err
+	}
+	was := former{filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:8]), hex.EncodeToString(hash.Sum(nil))[:12]}
+	if os.Link(path, was.link) != nil { // some file systems have no links
+		was.link = ""
+	}
+	return was, nil
+}
+
+func (f former) forget() {
+	if f.link != "" {
+		os.Remove(f.link)
+	}
+}
+
+// undo takes a file away that the daemon has refused, and puts the former one
+// back where that serves: no other is touched. Where it does not, that one was
+// given up itself, and would be tried anew.
+func undo(ctx context.Context, s *session, name, dst string, ours fs.FileInfo, was former, now *api.Handler) error {
+	if info, err := os.Lstat(dst); err != nil || !os.SameFile(info, ours) {
+		return nil // somebody else has put another there
+	}
+	var err error
+	switch {
+	case was == former{}:
+		err = os.Remove(dst)
+	case was.link != "" && now.Version == was.version:
+		err = os.Rename(was.link, dst)
+	default:
+		fmt.Fprintf(s.problems, "  the refused file stays in place\n")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("take %q away again: %w", dst, err)
+	}
+	if _, err := settle(ctx, s, name, name+".so was taken away again"); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.problems, "not installed: %s\n", escape(name))
+	return nil
 }
 
 // sourceThere is the handler's source in the directory, "" if it has none: the

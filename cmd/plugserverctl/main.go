@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"github.com/andrestc/go-plugserver/internal/control"
+	"github.com/andrestc/go-plugserver/internal/refusal"
+	"golang.org/x/sys/unix"
 )
 
 // version is set by the build: -ldflags "-X main.version=0.1.0".
@@ -30,6 +32,9 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	if n := terminalWidth(os.Stdout); n > 0 {
+		columns = max(n, narrowest)
+	}
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -42,11 +47,13 @@ var errRefused = errors.New("refused")
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
 
+func (e usageError) Unwrap() error { return e.error }
+
 // run carries out args and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	inv, err := parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "plugserverctl: %s\n\n%s", escape(err.Error()), inv.usage())
+		inv.complain(stderr, err)
 		return exitUsage
 	}
 	out := &output{w: stdout}
@@ -63,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errRefused):
 		return exitError
 	case errors.As(err, &bad):
-		fmt.Fprintf(stderr, "plugserverctl: %s\n\n%s", escape(err.Error()), overview())
+		inv.complain(stderr, err)
 		return exitUsage
 	case err != nil:
 		fmt.Fprintf(stderr, "plugserverctl: %s\n", escape(err.Error()))
@@ -111,7 +118,7 @@ func parse(args []string) (*invocation, error) {
 			inv.help = true
 			return inv, nil
 		} else if err != nil {
-			return inv, usageError{err}
+			return inv, usageError{flagError(inv.flags, err)}
 		}
 		if args = inv.flags.Args(); len(args) == 0 {
 			break
@@ -129,12 +136,12 @@ func parse(args []string) (*invocation, error) {
 		case c != nil:
 			inv.command, inv.run = c, c.bind(inv.flags)
 		case !group:
-			return inv, usageError{fmt.Errorf("unknown command %q", words)}
+			return inv, unknown(words)
 		}
 	}
 	switch {
 	case inv.command == nil && words == "":
-		return inv, usageError{errors.New("no command given")}
+		return inv, usageError{errNothing}
 	case inv.command == nil:
 		return inv, usageError{fmt.Errorf("%s: no command given", words)}
 	}
@@ -142,6 +149,57 @@ func parse(args []string) (*invocation, error) {
 		return inv, usageError{fmt.Errorf("%s: no %s given", words, missing)}
 	}
 	return inv, nil
+}
+
+// complain says on one line what makes no sense, and where to read on. Who types
+// nothing is told all.
+func (inv *invocation) complain(w io.Writer, err error) {
+	if errors.Is(err, errNothing) {
+		fmt.Fprintf(w, "plugserverctl: %v\n\n%s", err, overview())
+		return
+	}
+	help := "plugserverctl help"
+	if inv.command != nil && inv.command.name != "help" {
+		help += " " + inv.command.name
+	}
+	fmt.Fprintf(w, "plugserverctl: %s; see %s\n", escape(err.Error()), help)
+}
+
+var errNothing = errors.New("no command given")
+
+// unknown is the refusal of a command that there is not.
+func unknown(words string) error {
+	var known []string
+	for _, c := range commands() {
+		known = append(known, c.name)
+	}
+	return usageError{fmt.Errorf("unknown command %q%s", words, refusal.DidYouMean(words, known))}
+}
+
+// flagError adds to what package flag says which flag was meant.
+func flagError(flags *flag.FlagSet, err error) error {
+	name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if !ok {
+		return err
+	}
+	var known []string
+	flags.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
+	if near := refusal.Near(name, known); near != "" {
+		return fmt.Errorf("%w; did you mean --%s?", err, near)
+	}
+	return err
+}
+
+// narrowest is what a terminal has at least, whatever it says.
+const narrowest = 40
+
+// terminalWidth is how many columns f has, 0 if it is no terminal.
+func terminalWidth(f *os.File) int {
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
 }
 
 // usage is that of the command, where one is named.

@@ -36,8 +36,12 @@ type daemon struct {
 	reload api.Reload
 }
 
-func (d daemon) Status(context.Context) (api.Status, error)          { return d.status(time.Now()), nil }
-func (d daemon) Release(context.Context, string) (api.Reload, error) { return d.reload, nil }
+func (d daemon) Status(context.Context) (api.Status, error) { return d.status(time.Now()), nil }
+func (d daemon) Release(_ context.Context, name string) (api.Reload, error) {
+	re := d.reload
+	re.Nothing = name == "bye"
+	return re, nil
+}
 
 func (d daemon) Reload(context.Context) (api.Reload, error) { return d.reload, nil }
 

@@ -59,6 +59,10 @@ func release(ctx context.Context, s *session) error {
 		showRefusal(s.problems, name, r)
 		return errRefused
 	}
+	if re.Nothing {
+		fmt.Fprintf(s.out, "nothing to release: %s is live, with its newest file\n", escape(name))
+		return nil
+	}
 	fmt.Fprintf(s.out, "released: %s is live\n", escape(name))
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -13,17 +14,22 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
 var statusCommand = command{
 	name:  "status",
-	short: "show every handler, and why one is not served",
+	args:  "[NAME...]",
+	short: "show every handler, or those named, and why one is not served",
 	bind: func(flags *flag.FlagSet) runner {
 		asJSON := flags.Bool("json", false, "print one object, for programs")
 		resources := flags.Bool("resources", false, "show what each handler uses, and may use, in place of what it serves")
 		return func(ctx context.Context, s *session) error {
 			st, err := s.client.Status(ctx)
 			if err != nil {
+				return err
+			}
+			if st.Handlers, err = named(st.Handlers, s.args); err != nil {
 				return err
 			}
 			if *asJSON {
@@ -35,10 +41,46 @@ var statusCommand = command{
 			}
 			var b bytes.Buffer
 			writeStatus(&b, st, table, time.Now())
+			if len(s.args) > 0 {
+				writeDetails(&b, st.Handlers)
+			}
 			s.out.Write(b.Bytes())
 			return nil
 		}
 	},
+}
+
+// named are the handlers of those names, all where there are none.
+func named(all []api.Handler, names []string) (some []api.Handler, err error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	var known []string
+	for _, h := range all {
+		known = append(known, h.Name)
+		if slices.Contains(names, h.Name) {
+			some = append(some, h)
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("there is no handler %q%s", name, cmp.Or(refusal.DidYouMean(name, known), "; see plugserverctl status"))
+		}
+	}
+	return some, nil
+}
+
+// writeDetails writes what of a handler does not fit into a table.
+func writeDetails(w *bytes.Buffer, handlers []api.Handler) {
+	for _, h := range handlers {
+		w.WriteString("\n")
+		for _, p := range h.Patterns {
+			w.WriteString(wrap("", "  ", h.Name+" serves "+p, columns))
+		}
+		if h.LogDropped > 0 {
+			w.WriteString(wrap("", "  ", fmt.Sprintf("%s: %d log records were dropped since its process began: set LogRateLimitBurst= in plugserverd.conf(5) for more", h.Name, h.LogDropped), columns))
+		}
+	}
 }
 
 // writeJSON writes v indented, with nothing that a terminal could act on.
@@ -54,8 +96,13 @@ func writeJSON(w io.Writer, v any) error {
 	return nil
 }
 
-// columns is what the table and the text around it fit into.
-const columns = 100
+// columns is what the table and the text around it fit into: the width of the
+// terminal, where there is one. It is set before a command runs.
+var columns = 100
+
+// leastColumns is what the first and the last column of a table have at least:
+// where there is not so much, others go.
+const leastColumns = 20
 
 // column is one of a table's. The first and the last share what the others
 // leave, so those have a widest.
@@ -65,34 +112,35 @@ type column struct {
 	widest int // 0: no limit of its own
 	cell   func(h api.Handler, now time.Time) string
 	fit    func(h api.Handler, limit int) string // of the last, in place of cell
+	drop   int                                   // its turn to go where there is no room; 0: it stays
 }
 
 var (
-	nameColumn  = column{"NAME", false, 0, func(h api.Handler, _ time.Time) string { return escape(h.Name) }, nil}
-	stateColumn = column{"STATE", false, 12, func(h api.Handler, _ time.Time) string { return state(h) }, nil}
-	pidColumn   = column{"PID", true, 7, func(h api.Handler, _ time.Time) string { return pid(h.PID) }, nil}
+	nameColumn  = column{"NAME", false, 0, func(h api.Handler, _ time.Time) string { return escape(h.Name) }, nil, 0}
+	stateColumn = column{"STATE", false, 12, func(h api.Handler, _ time.Time) string { return state(h) }, nil, 0}
+	pidColumn   = column{"PID", true, 7, func(h api.Handler, _ time.Time) string { return pid(h.PID) }, nil, 6}
 )
 
 // routesTable tells what is served, resourcesTable at what cost.
 var (
 	routesTable = []column{
 		nameColumn, stateColumn,
-		{"VERSION", false, 12, func(h api.Handler, _ time.Time) string { return orDash(escape(h.Version)) }, nil},
+		{"VERSION", false, 12, func(h api.Handler, _ time.Time) string { return orDash(escape(h.Version)) }, nil, 3},
 		pidColumn,
-		{"SINCE", true, 7, func(h api.Handler, now time.Time) string { return age(h.Since, now) }, nil},
-		{"REQUESTS", true, 8, func(h api.Handler, _ time.Time) string { return count(h.Requests) }, nil},
-		{"INFLIGHT", true, 8, func(h api.Handler, _ time.Time) string { return count(h.InFlight) }, nil},
-		{"MEMORY", true, 7, func(h api.Handler, _ time.Time) string { return size(h.MemoryBytes) }, nil},
-		{"PATTERNS", false, 0, nil, func(h api.Handler, limit int) string { return patterns(h.Patterns, limit) }},
+		{"SINCE", true, 7, func(h api.Handler, now time.Time) string { return age(h.Since, now) }, nil, 4},
+		{"REQUESTS", true, 8, func(h api.Handler, _ time.Time) string { return count(h.Requests) }, nil, 5},
+		{"INFLIGHT", true, 8, func(h api.Handler, _ time.Time) string { return count(h.InFlight) }, nil, 1},
+		{"MEMORY", true, 7, func(h api.Handler, _ time.Time) string { return size(h.MemoryBytes) }, nil, 2},
+		{"PATTERNS", false, 0, nil, func(h api.Handler, limit int) string { return patterns(h.Patterns, limit) }, 0},
 	}
 	resourcesTable = []column{
 		nameColumn, stateColumn, pidColumn,
-		{"RESTARTS", true, 8, func(h api.Handler, _ time.Time) string { return count(int64(h.Restarts)) }, nil},
-		{"CPU", true, 7, func(h api.Handler, _ time.Time) string { return spent(h.CPUSeconds) }, nil},
-		{"THREADS", true, 7, func(h api.Handler, _ time.Time) string { return orDash(some(h.Threads)) }, nil},
-		{"FILES", true, 15, func(h api.Handler, _ time.Time) string { return of(some(h.Descriptors), some(h.LimitNOFILE)) }, nil},
-		{"PRIVATE", true, 15, func(h api.Handler, _ time.Time) string { return of(size(h.PrivateBytes), size(h.MemoryMax)) }, nil},
-		{"CELL", false, 0, nil, func(h api.Handler, limit int) string { return truncate(cellOf(h), limit) }},
+		{"RESTARTS", true, 8, func(h api.Handler, _ time.Time) string { return count(int64(h.Restarts)) }, nil, 5},
+		{"CPU", true, 7, func(h api.Handler, _ time.Time) string { return spent(h.CPUSeconds) }, nil, 2},
+		{"THREADS", true, 7, func(h api.Handler, _ time.Time) string { return orDash(some(h.Threads)) }, nil, 1},
+		{"FILES", true, 15, func(h api.Handler, _ time.Time) string { return of(some(h.Descriptors), some(h.LimitNOFILE)) }, nil, 3},
+		{"PRIVATE", true, 15, func(h api.Handler, _ time.Time) string { return of(size(h.PrivateBytes), size(h.MemoryMax)) }, nil, 7},
+		{"CELL", false, 0, nil, func(h api.Handler, limit int) string { return truncate(cellOf(h), limit) }, 0},
 	}
 )
 
@@ -120,7 +168,7 @@ func writeStatus(w *bytes.Buffer, st api.Status, table []column, now time.Time) 
 	writeTable(w, table, st.Handlers, now)
 
 	if slices.ContainsFunc(st.Handlers, func(h api.Handler) bool { return h.Earlier }) {
-		w.WriteString("\n* the version shown is an earlier one than that of the newest file\n")
+		w.WriteString("\n" + wrap("* ", "  ", "the version shown is an earlier one than that of the newest file", columns))
 	}
 	for _, h := range st.Handlers {
 		if h.Doing != "" {
@@ -135,6 +183,26 @@ func writeStatus(w *bytes.Buffer, st api.Status, table []column, now time.Time) 
 }
 
 func writeTable(w *bytes.Buffer, table []column, handlers []api.Handler, now time.Time) {
+	for {
+		least := leastColumns + len(gap)*(len(table)-1)
+		next := -1
+		for c, col := range table {
+			if col.widest > 0 {
+				taken := len(col.title)
+				for _, h := range handlers {
+					taken = max(taken, width(col.cell(h, now)))
+				}
+				least += min(taken, col.widest)
+			}
+			if col.drop > 0 && (next < 0 || col.drop < table[next].drop) {
+				next = c
+			}
+		}
+		if least <= columns || next < 0 {
+			break
+		}
+		table = slices.Delete(slices.Clone(table), next, next+1)
+	}
 	first, last := 0, len(table)-1
 	rows := make([][]string, len(handlers))
 	widths := make([]int, len(table))

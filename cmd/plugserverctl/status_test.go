@@ -226,3 +226,35 @@ func TestWrap(t *testing.T) {
 		}
 	}
 }
+
+// A table fits into the terminal, and uses it.
+func TestWidth(t *testing.T) {
+	was := columns
+	defer func() { columns = was }()
+	st := api.Status{Daemon: api.Daemon{Version: "0.1.0", PID: 123, GatePID: 124, Since: now, Handlers: "/var/lib/plugserver/handlers"}}
+	for i := range 3 {
+		st.Handlers = append(st.Handlers, api.Handler{
+			Name: strings.Repeat("accounting-", i+1), State: api.StateRolledBack, Version: "0123456789ab", PID: 4194304 + i, Since: now.AddDate(-1, 0, 0),
+			Requests: 12345678, InFlight: 12345, MemoryBytes: 123 << 20, Earlier: true, Refusal: &api.Refusal{Reason: strings.Repeat("because ", 30), Mend: "mend it"},
+			Patterns: []string{"GET example.com/accounting/{year}/{month}", "POST example.com/accounting/{year}", "/c"},
+		})
+	}
+	for _, table := range [][]column{routesTable, resourcesTable} {
+		for _, columns = range []int{narrowest, 60, 80, 100, 132, 250} {
+			var b bytes.Buffer
+			writeStatus(&b, st, table, now)
+			widest := 0
+			for line := range strings.Lines(b.String()) {
+				if !strings.Contains(line, "mend") {
+					widest = max(widest, width(strings.TrimSuffix(line, "\n")))
+				}
+			}
+			if widest > columns || !strings.Contains(b.String(), "acc") || !strings.Contains(b.String(), "rolled back*") {
+				t.Errorf("a terminal of %d columns:\n%s", columns, &b)
+			}
+			if whole := strings.Contains(b.String(), "GET example.com/accounting/{year}/{month}, POST"); columns == 250 && &table[0] == &routesTable[0] && !whole {
+				t.Errorf("where there is room patterns are cut:\n%s", &b)
+			}
+		}
+	}
+}

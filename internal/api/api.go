@@ -104,6 +104,8 @@ type Reload struct {
 	RolledBack map[string]Refusal `json:"rolled_back,omitempty"`
 	Problem    string             `json:"problem,omitempty"`
 	Notes      []string           `json:"notes,omitempty"` // Daemon's
+	// Nothing says that there was nothing to release.
+	Nothing bool `json:"nothing,omitempty"`
 }
 
 // Outcome answers POST /v1/settle and POST /v1/rollback.

@@ -47,9 +47,14 @@ func TestOperate(t *testing.T) {
 	// loaded does not get there.
 	d.ctl(t, 1, "version "+two.Version+" goes on serving", "install", broken(t, "Start errs").file(t, "a.so"))
 	d.Want("/a", 200, "two")
-	d.ctl(t, 0, "live: a", "install", two.file(t, "a.so"))
+	// Refused, it leaves no file behind: the one that serves is in place again.
+	if got, err := os.ReadFile(d.Path("a")); err != nil || string(got) != string(two.Bytes) {
+		t.Errorf("after an installation that was refused the file is another: %v", err)
+	}
+	d.ctl(t, 0, "", "reload")
+	d.ctl(t, 0, "nothing to release: a is live", "release", "a")
 	d.ctl(t, 1, `pattern "/a" is taken by handler "a"`, "install", one.file(t, "squatter.so"))
-	d.ctl(t, 0, "removed: squatter", "remove", "squatter")
+	d.ctl(t, 1, "there is no squatter.so", "remove", "squatter")
 	flagged := Source{Files: map[string]string{"main.go": plainSource}, Flags: []string{"-trimpath"}}.Build(t)
 	d.ctl(t, 1, "not installed: flagged", "install", flagged.file(t, "flagged.so"))
 	if _, ok := d.Handler("flagged"); ok {

@@ -141,11 +141,20 @@ func (e *Error) contended(words string) *Error {
 	return e
 }
 
+const stackInLog = "; the whole stack is in the log"
+
+// Here is e as somebody is told who has no log.
+func (e *Error) Here() *Error {
+	told := *e
+	told.Mend = strings.TrimSuffix(e.Mend, stackInLog)
+	return &told
+}
+
 // Panicked: a function of the contract panicked before any request.
 func Panicked(symbol string, value any, frame string) *Error {
 	e := &Error{
 		Reason: fmt.Sprintf("%s panicked: %s", symbol, oneLine(fmt.Sprint(value))),
-		Mend:   "run the handler's own tests; the whole stack is in the log",
+		Mend:   "run the handler's own tests" + stackInLog,
 	}
 	if frame != "" {
 		e.Reason += " at " + frame

@@ -29,6 +29,11 @@ func (s *Supervisor) Release(ctx context.Context, name string) (api.Reload, erro
 			close(done)
 			return
 		}
+		if h.refusal == nil && h.serves() && !h.changing() {
+			re, re.Nothing = s.outcome(), true
+			close(done)
+			return
+		}
 		s.release(h)
 		s.lookAndWait(ctx, &re, done)
 	}, done)
