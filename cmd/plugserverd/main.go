@@ -20,6 +20,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/control"
 	"github.com/andrestc/go-plugserver/internal/gate"
+	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/sd"
 	"github.com/andrestc/go-plugserver/internal/settings"
@@ -126,6 +127,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 	watcher := watch.New(cfg.handlers, cfg.poll, func(err error) {
 		log.WithError(err).WithField("event", "inotify_lost").Warnf("inotify is lost: the directory is looked at every %v", cfg.poll)
 	})
+	watcher.Skip = handlerdir.Ignored // what is watched and what is compiled are one set
 	catalogue := cells.New(cells.Config{
 		Packaged: cfg.cell, Shared: sharedCells, Own: cfg.cells(), UID: uint32(os.Getuid()), Source: plugserver.CellDigest(),
 	})

@@ -227,3 +227,39 @@ func TestSourceUnderLoad(t *testing.T) {
 	t.Logf("%d edits", *edits)
 	load.Unharmed(t)
 }
+
+// What is compiled is watched: hidden files that go:embed takes, too.
+func TestHiddenFilesAreWatched(t *testing.T) {
+	d := startCompiling(t)
+	const text = `package main
+
+import (
+	"embed"
+	"net/http"
+)
+
+//go:embed all:files
+var files embed.FS
+
+func Handler() (string, http.Handler) { return "/files/", http.FileServerFS(files) }
+`
+	top := filepath.Join(d.Handlers, "files")
+	if err := os.MkdirAll(filepath.Join(top, "files", ".well-known"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	hidden := filepath.Join(top, "files", ".well-known", ".x")
+	for path, text := range map[string]string{filepath.Join(top, "main.go"): text, hidden: "one"} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	live := func(e Entry) bool { return e.Msg() == "live: files" }
+	d.WaitLog("live", live)
+	d.Want("/files/.well-known/.x", 200, "one")
+	mark := d.Log.Len()
+	if err := os.WriteFile(hidden, []byte("two"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d.WaitLogFrom(mark, "live again", live)
+	d.Want("/files/.well-known/.x", 200, "two")
+}

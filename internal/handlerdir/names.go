@@ -36,12 +36,17 @@ func (r *Rules) kind(file string) (k Kind, candidate bool) {
 	return GoPackage, true
 }
 
-// Ignored reports whether an entry of a GoPackage is no part of it: hidden
-// files and folders, .git among them, and editors' temporary files. They are
-// neither judged nor do they tell one state of the package from another, so
-// that a copy to compile has to leave them out.
+// Ignored reports whether an entry of a GoPackage is no part of it: what version
+// control keeps, which go:embed does not take either, and editors' temporary
+// files. They are neither judged nor do they tell one state of the package from
+// another, so that a copy to compile has to leave them out. Other hidden files
+// are a part of it: //go:embed all: takes them.
 func Ignored(name string, isDir bool) bool {
-	return name[0] == '.' || !isDir && temporary(name)
+	switch name {
+	case ".git", ".hg", ".svn", ".bzr":
+		return true
+	}
+	return !isDir && temporary(name)
 }
 
 // libraryName reports whether a candidate is named as libraries are.
@@ -50,10 +55,19 @@ func libraryName(file string) bool {
 }
 
 // temporary reports whether editors name their temporary files so: Emacs its
-// backups x~ and saved buffers #x#, Vim its backups x~ and the file 4913 by
-// which it finds out whether it may write to a folder.
+// backups x~, saved buffers #x# and locks .#x, Vim its backups x~, swap files
+// .x.swp and the file 4913 by which it finds out whether it may write to a
+// folder, GTK's .goutputstream-x; and NFS what is removed while it is open.
 func temporary(name string) bool {
-	return strings.HasSuffix(name, "~") || name[0] == '#' && strings.HasSuffix(name, "#") || name == "4913"
+	switch {
+	case strings.HasSuffix(name, "~"), name[0] == '#' && strings.HasSuffix(name, "#"), name == "4913":
+		return true
+	case name[0] != '.':
+		return false
+	}
+	ext := filepath.Ext(name)
+	return strings.HasPrefix(name, ".#") || strings.HasPrefix(name, ".nfs") || strings.HasPrefix(name, ".goutputstream-") ||
+		len(ext) == 4 && strings.HasPrefix(ext, ".sw") && ext != name
 }
 
 // handlerName quotes a name that no handler may have. No valid name begins

@@ -138,7 +138,20 @@ func TestTreeStates(t *testing.T) {
 		{"no Go left", func(r *room) error { return os.Remove(r.path("a/main.go")) }, false},
 
 		{"a hidden file", func(r *room) error { return os.WriteFile(r.path("a/.main.go.swp"), nil, 0o666) }, true},
-		{"a hidden folder", func(r *room) error { return os.MkdirAll(r.path("a/.git/x"), 0o777) }, true},
+		{"another of Vim's", func(r *room) error { return os.WriteFile(r.path("a/.main.go.swx"), nil, 0o666) }, true},
+		{"what GTK writes", func(r *room) error { return os.WriteFile(r.path("a/.goutputstream-X1Y2Z3"), nil, 0o666) }, true},
+		{"version control", func(r *room) error { return os.MkdirAll(r.path("a/.git/x"), 0o777) }, true},
+		{"version control's file", func(r *room) error { return os.WriteFile(r.path("a/sub/.git"), nil, 0o666) }, true},
+		{"a hidden link to nowhere", func(r *room) error { return os.Symlink("nowhere", r.path("a/.venv")) }, true},
+		{"a hidden file that is embedded", func(r *room) error { return os.WriteFile(r.path("a/.env"), nil, 0o644) }, false},
+		{"one named like a swap file", func(r *room) error { return os.WriteFile(r.path("a/.swp"), nil, 0o644) }, false},
+		{"a hidden folder", func(r *room) error { return os.MkdirAll(r.path("a/.hidden/x"), 0o755) }, false},
+		{"a file in testdata", func(r *room) error {
+			return errors.Join(os.Mkdir(r.path("a/testdata"), 0o755), os.WriteFile(r.path("a/testdata/_x"), nil, 0o644))
+		}, false},
+		{"a vendored hidden file", func(r *room) error {
+			return errors.Join(os.MkdirAll(r.path("a/vendor/m/.x"), 0o755), os.WriteFile(r.path("a/vendor/m/.x/y"), nil, 0o644))
+		}, false},
 		{"a hidden link", func(r *room) error { return os.Symlink("me@host", r.path("a/.#main.go")) }, true},
 		{"a backup", func(r *room) error { return os.WriteFile(r.path("a/sub/x.txt~"), nil, 0o644) }, true},
 		{"an Emacs file", func(r *room) error { return os.WriteFile(r.path("a/#main.go#"), nil, 0o644) }, true},
@@ -177,6 +190,9 @@ func TestTreeRefusals(t *testing.T) {
 		{"others file", func(r *room) error { return os.Chmod(r.path("a/sub/x.go"), 0o646) }, "sub/x.go is writable by others", false},
 		{"others folder", func(r *room) error { return os.Chmod(r.path("a/sub"), 0o757) }, "sub is writable by others", false},
 		{"others top", func(r *room) error { return os.Chmod(r.path("a"), 0o757) }, "folder is writable by others", false},
+		{"others hidden file", func(r *room) error {
+			return errors.Join(os.WriteFile(r.path("a/sub/.x"), nil, 0o644), os.Chmod(r.path("a/sub/.x"), 0o646))
+		}, "sub/.x is writable by others", false},
 		{"link", func(r *room) error { return os.Symlink("x.go", r.path("a/sub/l.go")) },
 			"sub/l.go is a symbolic link: source is regular files and folders", false},
 		{"link alone", func(r *room) error { return os.Rename(r.path("link"), r.path("a/main.go")) },
@@ -194,7 +210,7 @@ func TestTreeRefusals(t *testing.T) {
 			return errors.Join(os.Chown(r.path("a/sub/x.go"), 0, foreign), os.Chmod(r.path("a/sub/x.go"), 0o664))
 		}, `sub/x.go is writable by group "4321"`, true},
 		{"owner", func(r *room) error { return os.Chown(r.path("a/sub"), foreign, 0) }, `sub is owned by "4321", not by root`, true},
-		{"owner of an ignored file", func(r *room) error { r.put("a/.x"); return os.Chown(r.path("a/.x"), foreign, 0) }, "", true},
+		{"owner of an ignored file", func(r *room) error { r.put("a/.x.swp"); return os.Chown(r.path("a/.x.swp"), foreign, 0) }, "", true},
 		{"deep enough", func(r *room) error { return os.MkdirAll(r.path("a"+strings.Repeat("/d", maxDepth)), 0o755) }, "", false},
 		{"deep", func(r *room) error { return os.MkdirAll(r.path("a"+strings.Repeat("/d", maxDepth+1)), 0o755) },
 			"folder has folders in it more than 32 deep", false},
@@ -240,7 +256,7 @@ func TestTreeOfTooMany(t *testing.T) {
 	for i := range maxEntries - 2 {
 		r.must(os.WriteFile(r.path(fmt.Sprintf("a/sub/f%d", i)), nil, 0o644))
 	}
-	r.put("a/sub/.ignored", "a/sub/ignored~")
+	r.put("a/sub/.ignored.swp", "a/sub/ignored~")
 	r.want(r.scan(nil, start), 0, "a settled")
 	r.put("a/one-more")
 	s := r.scan(nil, start)
@@ -445,7 +461,7 @@ func TestTreeThatChangesUnderTheScan(t *testing.T) {
 }
 
 func FuzzTreeEntryNames(f *testing.F) {
-	for _, names := range [][2]string{{"a", "b"}, {"a\n", "a"}, {"\xff", "é"}, {".x", "y~"}, {"#z#", "4913"}, {"x.go", "_x.go"}} {
+	for _, names := range [][2]string{{"a", "b"}, {"a\n", "a"}, {"\xff", "é"}, {".x.swp", "y~"}, {".x", ".y"}, {"#z#", "4913"}, {"x.go", "_x.go"}} {
 		f.Add(names[0], names[1])
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {

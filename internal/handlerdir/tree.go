@@ -105,7 +105,7 @@ func findGo(d *os.File) error {
 		}
 		read += len(names)
 		for _, name := range names {
-			if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || name[0] == '_' || Ignored(name, false) {
+			if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || name[0] == '_' || name[0] == '.' || Ignored(name, false) {
 				continue
 			}
 			var st unix.Stat_t
@@ -201,6 +201,8 @@ func (t *tree) entry(d *os.File, name, rel string, depth int) error {
 		return t.folder(sub, rel, depth+1)
 	case Ignored(name, false):
 		return nil
+	case !mode.IsRegular() && name[0] == '.':
+		return nil // tools keep links and sockets there, and no build takes one
 	case !mode.IsRegular():
 		return refusal.NotSource(rel, mode)
 	}

@@ -109,7 +109,7 @@ func (s *Supervisor) compile(ctx context.Context, a *admission) error {
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, a.file.Name+".so")
 	builder := s.builder.Load()
-	if err := builder.BuildPlugin(ctx, toolchain.Source{Path: a.file.Content(), As: filepath.Base(a.file.Path)}, out, s.buildFor(ctx, builder), nil); err != nil {
+	if err := builder.BuildPlugin(ctx, toolchain.Source{Path: a.file.Content(), As: filepath.Base(a.file.Path), Skip: handlerdir.Ignored}, out, s.buildFor(ctx, builder), nil); err != nil {
 		return err
 	}
 	if same, err := handlerdir.Same(a.file, s.rules); err != nil || !same {

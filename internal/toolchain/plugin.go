@@ -28,6 +28,9 @@ type Source struct {
 	Path string // of a .go file, or of a folder with a package main
 	// As is what messages call it: "" is the last element of Path.
 	As string
+	// Skip says what in a folder is not copied, by name; nil: .git. It has to be
+	// what whoever watches the folder does not see.
+	Skip func(name string, isDir bool) bool
 	// InPlace builds the package Package ("" is ".") in the folder Path as the
 	// go command would there, and writes nothing to its module. Otherwise a
 	// copy is built; what it lacks in its go.mod and go.sum is added to that.
@@ -193,6 +196,13 @@ func moduleElement(path string) string {
 	return name
 }
 
+func (src Source) skips(d fs.DirEntry) bool {
+	if src.Skip == nil {
+		return d.IsDir() && d.Name() == ".git"
+	}
+	return src.Skip(d.Name(), d.IsDir())
+}
+
 // copyFolder copies the regular files below the source's folder. What version
 // control keeps, links and special files are left out.
 func copyFolder(src Source, to string) error {
@@ -206,8 +216,10 @@ func copyFolder(src Source, to string) error {
 			return err
 		}
 		switch {
-		case d.IsDir() && d.Name() == ".git":
+		case rel != "." && src.skips(d) && d.IsDir():
 			return fs.SkipDir
+		case rel != "." && src.skips(d):
+			return nil
 		case d.IsDir():
 			return os.MkdirAll(filepath.Join(to, rel), 0o700)
 		case !d.Type().IsRegular():

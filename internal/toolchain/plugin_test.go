@@ -121,6 +121,27 @@ func TestBuildPlugin(t *testing.T) {
 	}
 }
 
+// What the one who asks does not watch is not compiled either.
+func TestSkippedIsNotCopied(t *testing.T) {
+	dir, to := tree(t, map[string]string{"hi/a.go": small, "hi/x~": "", "hi/.git/x": "", "hi/sub/.git": "", "hi/sub/.env": "", "hi/.d/x": ""}), t.TempDir()
+	src := Source{Path: filepath.Join(dir, "hi"), Skip: func(name string, isDir bool) bool {
+		return name == ".git" || !isDir && name == "x~"
+	}}
+	if err := copyFolder(src, to); err != nil {
+		t.Fatal(err)
+	}
+	got := state(t, to)
+	for _, path := range []string{"", "a.go", ".d", ".d/x", "sub", "sub/.env"} {
+		if _, there := got[filepath.Join(to, path)]; !there {
+			t.Errorf("%q is not copied", path)
+		}
+		delete(got, filepath.Join(to, path))
+	}
+	if len(got) > 0 {
+		t.Errorf("copied, too: %q", got)
+	}
+}
+
 func TestBuildPluginRefuses(t *testing.T) {
 	bad := strings.Replace(small, "text", "txet", 1)
 	for _, tt := range []struct {

@@ -16,8 +16,8 @@ import (
 const maxFolders = 1000
 
 // folders are those in the directory, at any depth, that inotify watches too:
-// it is not recursive (inotify(7)). Those whose names begin with a dot are not,
-// nor is what is in them.
+// it is not recursive (inotify(7)). Those that are skipped are not, nor is what is
+// in them.
 //
 // No folder is watched under two paths: the kernel has one watch for each
 // inode, which fsnotify knows by one path.
@@ -73,7 +73,7 @@ func (w *Watcher) cover(paths ...string) bool {
 	for len(paths) > 0 {
 		path := paths[0]
 		paths = paths[1:]
-		if strings.HasPrefix(filepath.Base(path), ".") {
+		if w.skips(path) {
 			continue
 		}
 		switch watched, err := w.add(path); {
@@ -85,6 +85,14 @@ func (w *Watcher) cover(paths ...string) bool {
 		}
 	}
 	return true
+}
+
+func (w *Watcher) skips(folder string) bool {
+	name := filepath.Base(folder)
+	if w.Skip == nil || filepath.Dir(folder) == w.dir {
+		return strings.HasPrefix(name, ".")
+	}
+	return w.Skip(name, true)
 }
 
 func (w *Watcher) subfolders(dir string) []string {

@@ -254,6 +254,36 @@ func TestPlainDirectoryIsNotSearched(t *testing.T) {
 	})
 }
 
+// What is compiled is watched: the caller says which folders are none of it.
+func TestSkippedFolders(t *testing.T) {
+	dir := t.TempDir()
+	for _, folder := range []string{".hidden", "a/.git/x", "a/.env/.d", "a/testdata/_x", "a/vendor/.m"} {
+		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := New(dir, time.Hour, func(err error) { t.Error(err) })
+	w.Skip = func(name string, isDir bool) bool { return isDir && name == ".git" }
+	go w.Run(t.Context())
+	<-w.C()
+	write := func(path string) func() error {
+		return func() error { return os.WriteFile(filepath.Join(dir, path), []byte("x"), 0o600) }
+	}
+	for _, path := range []string{"a/.env/.d/.x", "a/testdata/_x/y", "a/vendor/.m/x", "a/.x"} {
+		change(t, w, write(path))
+	}
+	for _, silent := range []string{".hidden/x", "a/.git/x/y"} {
+		if err := write(silent)(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-w.C():
+			t.Errorf("nudged for %s", silent)
+		case <-time.After(20 * gap):
+		}
+	}
+}
+
 func TestRealFolders(t *testing.T) {
 	dir, aside := t.TempDir(), t.TempDir()
 	in := func(path string) string { return filepath.Join(dir, path) }

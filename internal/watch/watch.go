@@ -24,6 +24,11 @@ const gap = 5 * time.Millisecond
 
 // Watcher nudges whoever receives from C when a directory may have changed.
 type Watcher struct {
+	// Skip says which entries of a folder in the directory are not looked at, by
+	// name; nil: those that begin with a dot, which in the directory itself are
+	// not in any case. It is set before Run.
+	Skip func(name string, isDir bool) bool
+
 	dir    string // clean, as fsnotify names it
 	poll   time.Duration
 	report func(error)
