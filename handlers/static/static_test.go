@@ -114,3 +114,13 @@ func TestETagFollowsTheContent(t *testing.T) {
 		t.Errorf("two contents share the ETag %s", first)
 	}
 }
+
+// The page asks for the clock again where the browser has given up: on an
+// answer that is no stream, such as 404 while the clock's handler is away.
+func TestPageRecovers(t *testing.T) {
+	script := get(newMux(Handler()), "GET", "/static/page.js").Body.String()
+	_, onError, ok := strings.Cut(script, "clock.onerror = ")
+	if onError, _, _ = strings.Cut(onError, "};"); !ok || !strings.Contains(onError, "EventSource.CLOSED) setTimeout(watchClock, ") {
+		t.Errorf("where the clock is away the page gives up:\n%s", script)
+	}
+}
