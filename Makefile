@@ -94,6 +94,12 @@ bench-deps: deps
 		command -v $$p >/dev/null || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -q -y --no-install-recommends $$p; } || exit; \
 	done
 
+CASE ?=
+RANDOM ?= 10000
+.PHONY: equal
+equal: deps ## every case of internal/equal, byte for byte against net/http, those that match CASE; and RANDOM scripts from SEED
+	go test -v -count=1 -timeout 2h ./internal/equal -args -all -case '$(CASE)' -n '$(RANDOM)' -seed '$(SEED)' $(if $(RELEASE),-release '$(RELEASE)')
+
 SEED ?= 0
 .PHONY: torture
 torture: deps ## faults times load for TIME (10m) from SEED, those that match FAULT; or KILLS=n, MUTANTS=n, SOAK=20m

@@ -1,0 +1,76 @@
+package equal
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// intended ties the cases that are meant to differ to the rows of
+// docs/differences.md, which say why, and to what is right instead.
+var intended = []struct {
+	row   string
+	cases *regexp.Regexp
+	right func(want, got transcript) bool
+}{
+	{
+		"panic-500", regexp.MustCompile(`^panic(-[a-z]+)?/(none|header|inform|body|nil)(@|$)|^expect-[a-z]+/100-continue-[0-9a-f]+-panic`),
+		func(_, got transcript) bool { return internalError.MatchString(got.got) },
+	},
+	{
+		"fin-not-rst", regexp.MustCompile(`.`),
+		func(want, got transcript) bool {
+			return want.end == "RST" && got.end == "FIN" && want.got == got.got && want.events == got.events
+		},
+	},
+}
+
+var internalError = regexp.MustCompile(`HTTP/1\.[01] 500 Internal Server Error\r\n`)
+
+// intendedRow is the row that allows what came of a case, "" if none does.
+func intendedRow(o *outcome) string {
+	for _, i := range intended {
+		if len(o.want) > 0 && i.cases.MatchString(o.script.name) && i.right(o.want[0], o.got) {
+			return i.row
+		}
+	}
+	return ""
+}
+
+// Every intended difference has its reason in the documentation, and every row
+// there a case.
+func TestIntendedDifferencesAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/differences.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := make(map[string]bool)
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\|").FindAllStringSubmatch(string(text), -1) {
+		rows[m[1]] = true
+	}
+	listed := make(map[string]bool)
+	for _, i := range intended {
+		listed[i.row] = true
+		if !rows[i.row] {
+			t.Errorf("docs/differences.md has no row `%s`", i.row)
+		}
+		n := 0
+		for _, s := range cases() {
+			if i.cases.MatchString(s.name) {
+				n++
+			}
+		}
+		if n == 0 {
+			t.Errorf("no case is called like %v", i.cases)
+		}
+	}
+	for row := range rows {
+		if !listed[row] {
+			t.Errorf("the row `%s` of docs/differences.md is tied to no case", row)
+		}
+	}
+	if strings.Contains(string(text), "TODO") {
+		t.Error("docs/differences.md is not finished")
+	}
+}
