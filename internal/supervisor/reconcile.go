@@ -173,7 +173,9 @@ func (s *Supervisor) refuse(h *handler, r refusalOf) {
 		r.Error = r.Named(filepath.Join(s.cfg.Handlers, h.file))
 	}
 	known := h.refusal != nil && h.refusal.Reason == r.Reason
-	again := known && h.refusal.file == r.file // it was tried once more, in vain
+	// It was tried once more, in vain; or what is refused for its name, or for
+	// whose it is, is still being written.
+	again := known && (h.refusal.file == r.file || h.refusal.unread && r.unread && inode(h.refusal.file) == inode(r.file))
 	h.refusal = &r
 	if r.passing {
 		s.tryLater(h)
