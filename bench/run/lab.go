@@ -109,7 +109,10 @@ func (l *Lab) start(addr, program string, args ...string) (*Server, error) {
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	// A session of its own, as plugserver's cells have: where the kernel shares
+	// out the processors by session (autogroup, sched(7)), no peer is to have
+	// the load generator's share.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
 		log.Close()
 		return nil, err

@@ -4,9 +4,28 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 )
+
+// The clock of a process tells what proc(5) and getrusage(2) tell.
+func TestCPU(t *testing.T) {
+	for began := time.Now(); time.Since(began) < 50*time.Millisecond; {
+	}
+	got, err := CPU([]int{os.Getpid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	want := time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	if d := want - got; d < -10*time.Millisecond || d > 50*time.Millisecond {
+		t.Errorf("CPU is %v, getrusage says %v", got, want)
+	}
+}
 
 func TestTree(t *testing.T) {
 	// The shell burns its time, then waits in its child.

@@ -106,8 +106,7 @@ func measure(l *run.Lab, r *report.Report, works []run.Work) error {
 	for _, w := range works {
 		able := slices.DeleteFunc(slices.Clone(r.Peers), func(p run.Peer) bool { return !w.Can(p) })
 		if len(able) < len(r.Peers) && len(able) == 1 {
-			fmt.Printf("\n%s: none of the peers can do it\n", w.Name)
-			continue
+			return fmt.Errorf("%s: none of %s can do it", w.Name, names(r.Peers[1:]))
 		}
 		fmt.Printf("\n%s: %s\n", w.Name, w.About)
 		rows, err := l.Measure(ctx, w, able, r.Rounds, r.Each, os.Stderr)
