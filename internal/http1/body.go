@@ -1,0 +1,130 @@
+package http1
+
+// Body finds the end of a request's body. It follows net/http's chunked reader
+// in what that accepts; of what it refuses the end does not matter, because
+// the connection ends with it.
+type Body struct {
+	left  int64 // bytes of the body, or of the current chunk's data
+	state bodyState
+	size  int // hexadecimal digits of the chunk's size
+	line  int // bytes of the current trailer line
+}
+
+type bodyState byte
+
+const (
+	ended     bodyState = iota
+	counted             // left bytes are to come
+	sizeLine            // the digits of a chunk's size
+	sizeEnd             // what follows them on the line
+	chunkData           // left bytes of a chunk
+	chunkCR             // the line end behind a chunk
+	chunkLF
+	trailer // the lines behind the last chunk
+	lawless // net/http refuses it
+)
+
+// NewBody returns the tracker of a body of n bytes, or Chunked.
+func NewBody(n int64) Body {
+	switch {
+	case n == Chunked:
+		return Body{state: sizeLine}
+	case n == 0:
+		return Body{}
+	default:
+		return Body{state: counted, left: n}
+	}
+}
+
+// Ended reports whether the whole body was seen.
+func (b *Body) Ended() bool { return b.state == ended }
+
+// Left returns how many bytes are to come, where that is known.
+func (b *Body) Left() (n int64, ok bool) { return b.left, b.state == counted }
+
+// Next returns how many bytes of p belong to the body.
+func (b *Body) Next(p []byte) (n int) {
+	for n < len(p) {
+		switch b.state {
+		case ended:
+			return n
+		case lawless:
+			return len(p)
+		case counted, chunkData:
+			k := min(b.left, int64(len(p)-n))
+			b.left -= k
+			n += int(k)
+			if b.left == 0 {
+				if b.state == counted {
+					b.state = ended
+				} else {
+					b.state = chunkCR
+				}
+			}
+		default:
+			b.step(p[n])
+			n++
+		}
+	}
+	return n
+}
+
+// step takes one byte outside of a chunk's data.
+func (b *Body) step(c byte) {
+	switch b.state {
+	case sizeLine:
+		if d, ok := unhex(c); ok {
+			if b.size++; b.size > 16 || b.left>>59 != 0 {
+				b.state = lawless
+				return
+			}
+			b.left = b.left<<4 | d
+			return
+		}
+		b.state = sizeEnd
+		if b.size == 0 || c != ';' && c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			b.state = lawless
+			return
+		}
+		b.step(c)
+	case sizeEnd:
+		if c != '\n' {
+			return
+		}
+		b.size = 0
+		if b.state = chunkData; b.left == 0 {
+			b.state, b.line = trailer, 0
+		}
+	case chunkCR:
+		if b.state = chunkLF; c != '\r' {
+			b.state = lawless
+		}
+	case chunkLF:
+		if b.state = sizeLine; c != '\n' {
+			b.state = lawless
+		}
+	case trailer:
+		switch {
+		case c == '\n' && b.line == 0:
+			b.state = ended
+		case c == '\n':
+			b.line = 0
+		case c != '\r' || b.line > 0:
+			b.line++
+		default:
+			// The carriage return of a blank line; whatever follows
+			// one elsewhere makes the line no blank one.
+			b.line = 0
+		}
+	}
+}
+
+func unhex(c byte) (int64, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return int64(c - '0'), true
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return int64(c|0x20-'a') + 10, true
+	}
+	return 0, false
+}
