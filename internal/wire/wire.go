@@ -46,9 +46,17 @@ type Frame struct {
 type Conn struct {
 	uc *net.UnixConn
 
-	send struct {
+	out struct {
+		sync.Mutex // held while writing
+		buf        []byte
+	}
+	posted struct {
 		sync.Mutex
-		buf []byte
+		room    sync.Cond // there may be room in buf
+		buf     []byte    // what waits to be written
+		spare   []byte
+		writing bool  // a goroutine sees to it
+		err     error // of a write
 	}
 
 	// Owned by the goroutine that calls Recv.
@@ -70,11 +78,13 @@ type arrival struct {
 
 // New returns a Conn over uc and takes ownership of it.
 func New(uc *net.UnixConn) *Conn {
-	return &Conn{
+	c := &Conn{
 		uc:  uc,
 		buf: make([]byte, 16<<10),
 		oob: make([]byte, syscall.CmsgSpace(4*MaxFDs)),
 	}
+	c.posted.room.L = &c.posted
+	return c
 }
 
 // FromFile returns a Conn over f's socket and closes f.
@@ -112,27 +122,21 @@ func Passing(err error) bool {
 // writePause is the pause before the rest of a frame is tried again.
 const writePause = 10 * time.Millisecond
 
-// Send writes one frame whose body is the parts in a row. The descriptors stay
-// the caller's. After an error the stream is not usable any more, unless
-// the error came before the first byte (Passing, EBADF).
+// Send writes one frame whose body is the parts in a row, behind all that was
+// posted. The descriptors stay the caller's. After an error the stream is not
+// usable any more, unless the error came before the first byte (Passing).
 func (c *Conn) Send(kind byte, fds []int, parts ...[]byte) error {
-	c.send.Lock()
-	defer c.send.Unlock()
-	n := 0
-	for _, p := range parts {
-		n += len(p)
+	c.out.Lock()
+	defer c.out.Unlock()
+	if err := c.flushPosted(); err != nil {
+		return err
 	}
-	if n > MaxBody || len(fds) > MaxFDs {
-		return fmt.Errorf("send frame: %d bytes with %d descriptors are too many", n, len(fds))
-	}
-	b := binary.BigEndian.AppendUint32(c.send.buf[:0], uint32(n))
-	b = append(b, kind, byte(len(fds)))
-	b = binary.BigEndian.AppendUint16(b, magic)
-	for _, p := range parts {
-		b = append(b, p...)
+	b, err := appendFrame(c.out.buf[:0], kind, len(fds), parts)
+	if err != nil {
+		return err
 	}
 	if cap(b) <= 64<<10 {
-		c.send.buf = b // one huge frame does not pin its buffer for good
+		c.out.buf = b // one huge frame does not pin its buffer for good
 	}
 	var oob []byte
 	if len(fds) > 0 {
@@ -160,6 +164,23 @@ func writeAll(w io.Writer, b []byte) error {
 	return nil
 }
 
+func appendFrame(b []byte, kind byte, fds int, parts [][]byte) ([]byte, error) {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	if n > MaxBody || fds > MaxFDs {
+		return b, fmt.Errorf("send frame: %d bytes with %d descriptors are too many", n, fds)
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(n))
+	b = append(b, kind, byte(fds))
+	b = binary.BigEndian.AppendUint16(b, magic)
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	return b, nil
+}
+
 // Recv returns the next frame. At the end of the stream it returns io.EOF, in
 // the middle of a frame io.ErrUnexpectedEOF.
 func (c *Conn) Recv() (Frame, error) {
@@ -183,6 +204,12 @@ func (c *Conn) Recv() (Frame, error) {
 	c.r += headerLen + n
 	c.start += int64(headerLen + n)
 	return f, c.claim(&f, begin, nfds)
+}
+
+// Buffered reports whether Recv returns a frame without waiting.
+func (c *Conn) Buffered() bool {
+	have := c.w - c.r
+	return have >= headerLen && have >= headerLen+int(binary.BigEndian.Uint32(c.buf[c.r:]))
 }
 
 // claim gives f the descriptors that arrived with its first byte.

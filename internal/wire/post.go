@@ -1,0 +1,91 @@
+package wire
+
+import "runtime"
+
+// maxPosted is how many bytes of frames wait to be written before Post waits,
+// too.
+const maxPosted = 1 << 20
+
+// Post writes one frame like Send, but together with what other goroutines post
+// at the same time: one of them writes for all. An error of an earlier write is
+// every later one's.
+func (c *Conn) Post(kind byte, parts ...[]byte) error {
+	q := &c.posted
+	q.Lock()
+	for len(q.buf) >= maxPosted && q.err == nil {
+		q.room.Wait()
+	}
+	b, err := appendFrame(q.buf, kind, 0, parts)
+	if err == nil {
+		err = q.err
+	}
+	if err != nil || q.writing {
+		q.buf = b
+		q.Unlock()
+		return err
+	}
+	q.buf, q.writing = b, true
+	q.Unlock()
+	runtime.Gosched() // who is ready to post does it before we write
+	for {
+		c.out.Lock()
+		err := c.flushPosted()
+		c.out.Unlock()
+		q.Lock()
+		if len(q.buf) == 0 || err != nil {
+			q.writing = false
+			q.Unlock()
+			return err
+		}
+		q.Unlock()
+	}
+}
+
+// Queue is Post, but for the writing: the next Post, Send or Flush does it.
+func (c *Conn) Queue(kind byte, parts ...[]byte) error {
+	q := &c.posted
+	q.Lock()
+	defer q.Unlock()
+	b, err := appendFrame(q.buf, kind, 0, parts)
+	if err == nil {
+		err = q.err
+	}
+	q.buf = b
+	return err
+}
+
+// Flush writes what was queued.
+func (c *Conn) Flush() error {
+	c.posted.Lock()
+	n := len(c.posted.buf)
+	c.posted.Unlock()
+	if n == 0 {
+		return nil
+	}
+	c.out.Lock()
+	defer c.out.Unlock()
+	return c.flushPosted()
+}
+
+// flushPosted writes what was posted. The lock of out is held.
+func (c *Conn) flushPosted() error {
+	q := &c.posted
+	q.Lock()
+	b := q.buf
+	q.buf, q.spare = q.spare[:0], nil
+	err := q.err
+	q.Unlock()
+	if err == nil && len(b) > 0 {
+		err = writeAll(c.uc, b)
+	}
+	q.Lock()
+	if cap(b) <= 256<<10 {
+		q.spare = b
+	}
+	if err != nil {
+		q.err = err
+	}
+	q.room.Broadcast()
+	q.Unlock()
+	return err
+}
