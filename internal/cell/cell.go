@@ -10,7 +10,6 @@ package cell
 import (
 	"context"
 	"debug/elf"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -111,13 +110,12 @@ func Run(lc *link.Conn) {
 func (c *Cell) listen(m link.Message) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.id, c.limits, c.cancel = m.Cell, m.Limits, cancel
-	c.server = handover.NewServer(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c.mux.Load().ServeHTTP(w, r)
-	}), handover.Limits{
+	c.server = handover.NewServer(ctx, http.NotFoundHandler(), handover.Limits{
 		IdleTimeout:    m.Limits.IdleTimeout,
 		HeaderTimeout:  m.Limits.HeaderTimeout,
 		MaxHeaderBytes: m.Limits.MaxHeaderBytes,
 	}, slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug))
+	c.server.Mux = c.mux.Load
 	c.server.Back = func() *handover.Peer { return c.gate(context.Background()) }
 }
 
@@ -196,12 +194,12 @@ func searchPath(path string) string {
 // apply puts a route table in force. What it does not give to this cell is
 // foreign.
 func (c *Cell) apply(table []link.Route) {
-	handlers := map[string]http.Handler{"/": foreign{c}}
+	handlers := map[string]http.Handler{"/": handover.Elsewhere}
 	for _, r := range table {
 		if o, ok := c.owners[r.Pattern]; ok && r.Cell == c.id {
 			handlers[r.Pattern] = o
 		} else {
-			handlers[r.Pattern] = foreign{c}
+			handlers[r.Pattern] = handover.Elsewhere
 		}
 	}
 	mux, err := routes.Mux(handlers)
@@ -239,11 +237,7 @@ func (c *Cell) join(files []*os.File) {
 	go func() {
 		defer c.inbound.Done()
 		<-c.opened // before that the gate knows no route to this cell
-		if err := c.server.Receive(p); errors.Is(err, handover.ErrDescriptors) {
-			// The gate has what was not taken; a new cell gets it.
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+		c.server.Receive(p)
 	}()
 }
 

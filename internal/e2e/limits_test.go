@@ -33,11 +33,20 @@ func Handlers() map[string]http.Handler {
 			}
 		}),
 		"/greedy/descriptors": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			for r.Context().Err() == nil {
-				if f, err := os.Open(os.DevNull); err == nil {
-					files = append(files, f)
+			for {
+				f, err := os.Open(os.DevNull)
+				if err != nil {
+					fmt.Fprint(w, err)
+					return
 				}
+				files = append(files, f)
 			}
+		}),
+		"/greedy/relieved": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for _, f := range files {
+				f.Close()
+			}
+			files = nil
 		}),
 	}
 }
@@ -52,26 +61,65 @@ func TestLimits(t *testing.T) {
 		t.Errorf("status %+v", h)
 	}
 	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
-	for i, c := range []struct{ path, says string }{
-		{"/greedy/memory", "of memory, its limit is 64 MiB"},
-		{"/greedy/descriptors", "descriptors open, its limit is 200"},
-	} {
-		mark := d.Log.Len()
-		c1 := d.Dial()
-		if a, err := c1.Get(c.path); err == nil {
-			t.Errorf("%s: answered %d", c.path, a.Status)
-		}
-		c1.Close()
-		e := d.WaitLogFrom(mark, "the end of the cell", event("crashed", "greedy"))
-		if !strings.Contains(e.Get("reason"), c.says) || !strings.HasPrefix(e.Get("status"), "killed: it ") {
-			t.Errorf("%s: %s", c.path, e.Raw)
-		}
-		d.Want("/greedy", 200, "pid ")
-		if h, _ := d.Handler("greedy"); h.Restarts != i+1 {
-			t.Errorf("%s: %d restarts, want %d", c.path, h.Restarts, i+1)
-		}
+	mark := d.Log.Len()
+	c1 := d.Dial()
+	if a, err := c1.Get("/greedy/memory"); err == nil {
+		t.Errorf("answered %d", a.Status)
+	}
+	c1.Close()
+	e := d.WaitLogFrom(mark, "the end of the cell", event("crashed", "greedy"))
+	if !strings.Contains(e.Get("reason"), "of memory, its limit is 64 MiB") || !strings.HasPrefix(e.Get("status"), "killed: it ") {
+		t.Errorf("%s", e.Raw)
+	}
+	d.Want("/greedy", 200, "pid ")
+	if h, _ := d.Handler("greedy"); h.Restarts != 1 {
+		t.Errorf("%d restarts, want 1", h.Restarts)
 	}
 	load.Unharmed(t)
+}
+
+// A handler that has no descriptor left is not hurt by it any more than one that
+// is compiled in, and nobody else is: requests reach it all the same.
+func TestDescriptorsRunOut(t *testing.T) {
+	d := Start(t, Flags("--limit-nofile", "100"))
+	d.Put("calm", plain(t, "/calm", "calm"))
+	d.Put("greedy", Go(greedySource).Build(t))
+	h, _ := d.Handler("greedy")
+	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm", "/greedy"}}.Run(t)
+
+	// More clients that keep their connections than descriptors.
+	var idle []*Client
+	ask := func(path string) {
+		t.Helper()
+		for i, c := range idle {
+			if a, err := c.Get(path); err != nil || a.Status != 200 {
+				t.Fatalf("client %d: %d, %v", i, a.Status, err)
+			}
+		}
+	}
+	for range 300 {
+		idle = append(idle, d.Dial())
+	}
+	for range 3 {
+		ask("/greedy")
+		ask("/calm")
+	}
+	for range 5 { // in a row, so that the connections want to go there
+		ask("/greedy")
+	}
+
+	// It uses up all of its own.
+	d.Want("/greedy/descriptors", 200, "open /dev/null: too many open files")
+	ask("/greedy")
+	d.Want("/greedy/relieved", 200, "")
+	ask("/greedy")
+	for _, c := range idle {
+		c.Close()
+	}
+	load.Unharmed(t)
+	if now, _ := d.Handler("greedy"); now.PID != h.PID || now.Restarts != 0 {
+		t.Errorf("process %d is %d now, after %d restarts", h.PID, now.PID, now.Restarts)
+	}
 }
 
 // Settings for single handlers come into force with a reload, and nobody

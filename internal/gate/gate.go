@@ -1,7 +1,7 @@
-// Package gate is the process that accepts every connection. It lets net/http
-// read a request's head, finds the route, and hands the connection to the
-// route's cell; what belongs to no handler it answers itself. It runs no
-// handler's code and keeps no request's body.
+// Package gate is the process that accepts every connection. It reads a
+// request's head, finds the route, and forwards the request to the route's cell
+// or hands the connection on; what belongs to no handler it answers itself. It
+// runs no handler's code and keeps no request's body.
 package gate
 
 import (
@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,9 +56,26 @@ type table struct {
 	replaced chan struct{} // closed when a newer table is in force
 }
 
+// share is how many of the machine's processors there are for one of the gate's:
+// what it does for a request is little beside what the cell does, and each
+// thread that wakes for it costs more than that.
+const share = 4
+
+// tune sets the runtime up for that, unless the operator has (package runtime,
+// "Environment Variables").
+func tune() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(1, runtime.NumCPU()/share))
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // its heap is small
+	}
+}
+
 // Run serves the supervisor at the other end of lc until it says to end, or
 // is gone. Then the process ends.
 func Run(lc *link.Conn) {
+	tune()
 	g := &Gate{link: lc, cells: make(map[uint64]*cell), tabled: make(chan struct{})}
 	g.table.Store(&table{http.NewServeMux(), make(chan struct{})})
 	for {
@@ -93,7 +111,7 @@ func Run(lc *link.Conn) {
 // open prepares to serve.
 func (g *Gate) open(lim link.Limits) {
 	g.hold = lim.Hold
-	g.server = handover.NewServer(context.Background(), g, handover.Limits{
+	g.server = handover.NewServer(context.Background(), http.NotFoundHandler(), handover.Limits{
 		IdleTimeout:    lim.IdleTimeout,
 		HeaderTimeout:  lim.HeaderTimeout,
 		MaxHeaderBytes: lim.MaxHeaderBytes,
@@ -148,9 +166,9 @@ func (g *Gate) join(m link.Message) {
 		// Connections that the cell gives back; its end is its death.
 		g.server.Receive(p)
 		c.close()
+		g.server.Recover(p)
 		<-c.idle
 		p.Close()
-		g.server.Recover(p)
 	}()
 }
 
@@ -161,7 +179,7 @@ func (g *Gate) apply(rs []link.Route) {
 	routed := make(map[uint64]bool)
 	for _, r := range rs {
 		routed[r.Cell] = true
-		handlers[r.Pattern] = &route{g, g.cells[r.Cell], r.Down}
+		handlers[r.Pattern] = &route{g.cells[r.Cell], r.Down}
 	}
 	mux, err := routes.Mux(handlers)
 	if err != nil {

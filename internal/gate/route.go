@@ -9,54 +9,42 @@ import (
 	"github.com/andrestc/go-plugserver/internal/handover"
 )
 
-// route returns the peer that serves a request, where there is one that takes
-// it now. It is the short way of ServeHTTP.
-func (g *Gate) route(r *http.Request) (*handover.Peer, func()) {
-	h, _ := g.table.Load().mux.Handler(r)
-	rt, ok := h.(*route)
-	if !ok || rt.cell == nil || !rt.cell.enter() {
-		return nil, nil
-	}
-	g.requests.Add(1)
-	return rt.cell.peer, rt.cell.exit
-}
-
-// ServeHTTP finds the route of a request and hands its connection on.
-func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// route says where a request goes. It waits for a handler that is being
+// started.
+func (g *Gate) route(r *http.Request) handover.Dest {
 	g.requests.Add(1)
 	t := g.table.Load()
-	h, _ := t.mux.Handler(r)
 	var deadline time.Time
 	for {
+		h, _ := t.mux.Handler(r)
 		rt, ok := h.(*route)
 		if !ok {
 			// ServeMux's own answer: not found, not allowed, redirected.
-			handover.Claim(r)
-			h.ServeHTTP(w, r)
-			return
+			return handover.Dest{Handler: h}
 		}
-		if rt.handOver(w, r) {
-			return
+		if rt.cell != nil && rt.cell.enter() {
+			return handover.Dest{Peer: rt.cell.peer, Given: rt.cell.exit, Enter: rt.cell.enter}
 		}
 		if rt.down {
-			break
+			return handover.Dest{Handler: http.HandlerFunc(g.unavailable)}
 		}
 		if deadline.IsZero() {
 			deadline = time.Now().Add(g.hold)
 		}
-		if t = g.next(r, t, deadline); t == nil {
-			break
+		if t = g.next(t, deadline); t == nil {
+			return handover.Dest{Handler: http.HandlerFunc(g.unavailable)}
 		}
-		h, _ = t.mux.Handler(r)
 	}
-	handover.Claim(r)
+}
+
+func (g *Gate) unavailable(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Retry-After", strconv.Itoa(max(1, int(g.hold/time.Second))))
 	http.Error(w, "the handler is not running", http.StatusServiceUnavailable)
 }
 
 // next holds a request whose cell is gone until a newer table than t is in
 // force, and returns that, or nil once the deadline has passed.
-func (g *Gate) next(r *http.Request, t *table, deadline time.Time) *table {
+func (g *Gate) next(t *table, deadline time.Time) *table {
 	g.held.Add(1)
 	defer g.held.Add(-1)
 	timer := time.NewTimer(time.Until(deadline))
@@ -65,7 +53,6 @@ func (g *Gate) next(r *http.Request, t *table, deadline time.Time) *table {
 	case <-t.replaced:
 		return g.table.Load()
 	case <-timer.C:
-	case <-r.Context().Done():
 	}
 	return nil
 }
@@ -73,24 +60,12 @@ func (g *Gate) next(r *http.Request, t *table, deadline time.Time) *table {
 // route is one pattern's owner. It is an http.Handler only to be one that
 // ServeMux returns.
 type route struct {
-	gate *Gate
 	cell *cell // nil while the owner is not running
 	down bool  // and it is not being started either
 }
 
 func (rt *route) ServeHTTP(http.ResponseWriter, *http.Request) {
 	panic("a route does not answer")
-}
-
-// handOver gives the connection to the route's cell. It reports false where
-// the cell takes none.
-func (rt *route) handOver(w http.ResponseWriter, r *http.Request) bool {
-	if rt.cell == nil || !rt.cell.enter() {
-		return false
-	}
-	defer rt.cell.exit()
-	rt.gate.server.HandOver(w, r, rt.cell.peer)
-	return true
 }
 
 // cell is the gate's side of one cell.

@@ -1,198 +1,262 @@
 package handover
 
 import (
-	"bytes"
-	"context"
 	"errors"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/http1"
 )
 
-// Conn is a connection that can be handed over: it keeps the bytes read since
-// the current request began, so that another process can replay them.
+// Conn is a client's connection while this process has it. It frames the
+// requests itself: buf[r:w] begins with the current request's first byte, no
+// server is ever given a byte beyond that request's last, and so whatever
+// follows can go to any process.
 //
-// What it knows of net/http's server, and TestServerReads pins per Go release:
-// the server reads a connection through one bufio.Reader, filling it as far as
-// it goes, so len(p) of a Read between two requests tells how many bytes are
-// buffered already; it sets a read deadline before and after it waits there;
-// and while a handler runs it may read one single byte ahead.
+// One goroutine at a time reads it and takes requests from it: the one of
+// serve, or net/http's while that serves a request (wholeConn).
 type Conn struct {
 	raw    net.Conn
 	server *Server
-	// remote and local replace the raw connection's addresses where the
-	// socket is a stand-in for the client's (Proxy).
+	// remote and local are the client's connection's addresses, as accept(2)
+	// gave them: a socket whose client has reset it knows them no more.
 	remote, local net.Addr
+	remoteText    string
+	localAddr     string // local's text, once asked for
 
-	writeLimit atomic.Bool // a write deadline is set
-	left       atomic.Bool // the connection is another process's
+	// Owned by the goroutine that reads.
+	buf     []byte
+	r, w    int
+	scan    http1.Scanner
+	history history
+	served  int // requests, here
+	rc      syscall.RawConn
+	// Of the gate: where the last request went, and how many in a row.
+	last   Dest
+	streak int
+
+	writeLimit bool // a handler has set a write deadline
 
 	mu    sync.Mutex // guards all below; never held while reading
 	phase phase
-	// rec[:pos] was delivered to the reader, rec[pos:] waits to be. While the
-	// phase is head, rec holds every byte since the request began.
-	rec []byte
-	pos int
-	// size is the reader's buffer, learnt from the first Read.
-	size int
-	// start says whether the current request begins with rec[0].
-	start start
-	// waits counts down the deadlines that the server sets around its wait
-	// between two requests: while it is positive, nothing of the next
-	// request has been taken from the buffer.
-	waits int
-	// ahead says that the byte rec[0] was read by the server's look-ahead of
-	// one byte while the request before was being served.
-	ahead bool
-	// deadline is the read deadline that the server wishes, applied the
-	// socket's. The server sets several for each request, and most are over
-	// before a read has to wait: the socket's is set only where it would end
-	// a read too late. One that ends a read too early is set anew then.
+	// evicting says that the connection is to leave before its next request;
+	// closing that it is to end then.
+	evicting, closing bool
+	// attention says that a request which was forwarded needs the goroutine.
+	attention bool
+	reading   bool // from the socket, without the lock
+	// deadline is when the wait for the client ends, applied the socket's
+	// own. The socket's is set only where it would end a read too late; one
+	// that ends a read too early is set anew then.
 	deadline, applied time.Time
-	reading           bool // from the socket, without the lock
-	// waiting says that lookAhead waits, until ended or timer wakes it.
-	waiting bool
-	ended   chan struct{}
-	timer   *time.Timer
-	// evicting says that the connection is to be handed over before its next
-	// request.
-	evicting bool
+	// rest, if set, is when the connection leaves the gate for want of requests.
+	rest time.Time
+	// readLimit is what a handler has set for its request.
+	readLimit time.Time
+	// looking is closed to end a wait for the client's end.
+	looking chan struct{}
+	given   bool // to a handler that has hijacked it
+}
+
+// history is what a connection has been through. It travels with it.
+type history struct {
+	begun bool // a request was served on it: net/http waits for the next otherwise
+	post  bool // the last was a POST
+	// moves counts how often the connection has left a process for another
+	// handler's request, without staying long in between.
+	moves byte
+}
+
+// settled is how many requests in a row a process serves before a connection
+// counts as its own again.
+const settled = 64
+
+// moved counts that the connection leaves after n requests for another
+// handler's.
+func (h *history) moved(n int) {
+	switch {
+	case n >= settled:
+		h.moves /= 2
+	case h.moves < 1<<8-1:
+		h.moves++
+	}
 }
 
 type phase byte
 
 const (
-	head   phase = iota // between requests, or reading a request's head
-	served              // a handler of this process has the request
-	moved               // the connection is another process's
+	idle phase = iota // between two requests, nothing of the next has come
+	head              // a part of a request's head has come
+	busy              // a request is being served
+	left              // the connection is another process's, or a handler's, or closed
 )
-
-type start byte
-
-const (
-	unknown    start = iota // nothing was read since the last request
-	aligned                 // rec begins with the request
-	misaligned              // the request began in the buffer: pipelined
-)
-
-// fresh is the waits of a connection whose server has read nothing yet.
-const fresh = 1 << 30
 
 // longAgo interrupts a blocked Read.
 var longAgo = time.Unix(1, 0)
 
-// errMoved ends the server's goroutine for a connection that was handed over.
-// It is a timeout, which net/http logs nothing of.
+// errMoved ends net/http's goroutine for a connection that has left. It is a
+// timeout, which net/http logs nothing of.
 type errMoved struct{}
 
-func (errMoved) Error() string   { return "connection was handed over" }
+func (errMoved) Error() string   { return "connection has left" }
 func (errMoved) Timeout() bool   { return true }
 func (errMoved) Temporary() bool { return true }
 
-func (c *Conn) Read(p []byte) (int, error) {
-	c.mu.Lock()
-	if c.size == 0 {
-		c.size = len(p)
-	}
-	if c.phase == head && c.start == unknown {
-		c.start = misaligned
-		if c.waits > 0 && c.size-len(p) == c.pos {
-			c.start = aligned
+var (
+	// errBroken says that net/http has to tell the client what is wrong.
+	errBroken = errors.New("malformed request")
+	// errTooLarge says that the head is beyond the limit. That net/http counts
+	// other than we do: what it has in its buffer when it begins to.
+	errTooLarge = errors.New("head too large")
+)
+
+// bufferSize is net/http's. As many bytes a head may have beyond MaxHeaderBytes,
+// and as many again where net/http has them in its buffer when it begins to count:
+// from the second request on.
+const bufferSize = 4 << 10
+
+// pending are the bytes that wait for a reader.
+func (c *Conn) pending() []byte { return c.buf[c.r:c.w] }
+
+// consume drops the first n bytes that wait.
+func (c *Conn) consume(n int) {
+	if c.r += n; c.r == c.w {
+		c.r, c.w = 0, 0
+		if len(c.buf) > 4*bufferSize {
+			c.buf = nil
 		}
 	}
-	room := len(p)
-	if c.start != aligned && c.server.retired.Load() {
-		// The client pipelines. Byte by byte, nothing of the next request
-		// gets into the buffer, and with it the connection can leave.
-		p = p[:1]
-		if c.pos == len(c.rec) {
-			c.mu.Unlock()
-			if err := c.refill(room); err != nil {
-				return 0, err
-			}
-			c.mu.Lock()
-		}
-	}
-	if c.pos < len(c.rec) {
-		n := copy(p, c.rec[c.pos:])
-		c.pos += n
-		c.noteAhead(p[:n], room)
-		c.mu.Unlock()
-		return n, nil
-	}
-	c.mu.Unlock()
-
-	n, err := c.readRaw(p, room)
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch c.phase {
-	case head:
-		c.rec = append(c.rec, p[:n]...)
-		c.pos += n
-	case served:
-		c.noteAhead(p[:n], room)
-	case moved:
-	}
-	return n, err
 }
 
-// refill reads what there is into rec, all of which was delivered.
-func (c *Conn) refill(room int) error {
-	var more [4 << 10]byte
-	n, err := c.readRaw(more[:], room)
+// head waits until a whole request's head is at the front of the buffer. It
+// returns errBroken or errTooLarge where the client is to be told, errMoved where
+// the connection has left, and any other error where it has to be closed.
+func (c *Conn) head() error {
+	c.scan = http1.Scanner{}
+	// Between two requests net/http waits for four bytes before it looks.
+	first, limit := 1, c.server.maxHead()+bufferSize
+	if c.history.begun {
+		first, limit = 4, limit+bufferSize
+	}
+	for {
+		if c.history.post && c.w-c.r >= first {
+			// RFC 7230, section 3.5: old clients send a line end
+			// behind a POST's body.
+			c.history.post = false
+			c.skipLineEnds()
+		}
+		waits := c.w - c.r
+		if waits >= first {
+			status := c.scan.Scan(c.pending())
+			switch {
+			case status == http1.Whole && c.scan.Len() <= limit:
+				return nil
+			case status == http1.Broken:
+				return errBroken
+			case waits >= limit:
+				return errTooLarge
+			}
+		}
+		if err := c.wait(waits >= first); err != nil {
+			return err
+		}
+		err := c.fill()
+		switch {
+		case err == nil:
+		case errors.Is(err, errInterrupted):
+			if err := c.interrupted(); err != nil {
+				return err
+			}
+		case errors.Is(err, errRest):
+			if c.goToRest() {
+				return errMoved{}
+			}
+		case c.w-c.r < first || isTimeout(err):
+			return err
+		default:
+			return errBroken // a part of a head, and no more
+		}
+	}
+}
+
+// skipLineEnds drops line ends within the first four bytes.
+func (c *Conn) skipLineEnds() {
+	for n := 0; n < 4 && c.r < c.w; n++ {
+		if b := c.buf[c.r]; b != '\r' && b != '\n' {
+			return
+		}
+		c.consume(1)
+	}
+}
+
+// wait says how long the client may take for what comes next: as in net/http,
+// the limit on a head begins with the connection, and later with the head.
+func (c *Conn) wait(begun bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase == served {
-		c.rec, c.pos = c.rec[:0], 0
+	limit := c.server.limits.IdleTimeout
+	if begun {
+		limit = c.server.limits.HeaderTimeout
 	}
-	c.rec = append(c.rec, more[:n]...)
+	switch {
+	case c.phase == left:
+		return errMoved{}
+	case c.phase == busy, c.phase == idle && begun && c.history.begun:
+		c.deadline = time.Time{}
+		if limit > 0 {
+			c.deadline = time.Now().Add(limit)
+		}
+	case c.phase == head || !begun:
+		return nil
+	}
+	c.phase = idle
+	if begun {
+		c.phase = head
+	}
+	return nil
+}
+
+var errInterrupted = errors.New("read interrupted")
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// fill reads once behind what waits. It returns errInterrupted where evict or
+// end wants the goroutine's attention.
+func (c *Conn) fill() error {
+	if c.w == len(c.buf) {
+		switch {
+		case c.buf == nil:
+			c.buf = make([]byte, bufferSize)
+		case c.r > 0:
+			c.w = copy(c.buf, c.pending())
+			c.r = 0
+		default:
+			c.buf = append(c.buf, make([]byte, len(c.buf))...)
+		}
+	}
+	n, err := c.readRaw(c.buf[c.w:])
+	c.w += n
 	if n > 0 {
 		return nil
 	}
 	return err
 }
 
-// noteAhead remembers the byte that the server may have read ahead.
-func (c *Conn) noteAhead(got []byte, room int) {
-	if c.phase != served || len(got) == 0 {
-		return
-	}
-	c.ahead = room == 1
-	if c.ahead && c.pos == len(c.rec) {
-		c.rec = append(c.rec[:0], got[0])
-		c.pos = 1
-	}
-}
-
-// readRaw reads from the socket for a Read of room bytes. An eviction hands the
-// connection over, unless a request is under way.
-func (c *Conn) readRaw(p []byte, room int) (int, error) {
+// readRaw reads from the socket until c.deadline.
+func (c *Conn) readRaw(p []byte) (int, error) {
 	for {
 		c.mu.Lock()
-		if c.evicting {
-			c.evicting = false
-			// A Read of one byte is the server's look-ahead: a request
-			// is under way.
-			if c.phase == head && c.start == aligned && room > 1 {
-				c.phase = moved
-				c.left.Store(true)
-				c.mu.Unlock()
-				c.server.handBack(c)
-				return 0, errMoved{}
-			}
-		}
-		if room == 1 && !c.lookAhead() {
+		if c.attention || c.phase <= head && (c.evicting || c.closing) {
+			c.attention = false
 			c.mu.Unlock()
-			return 0, os.ErrDeadlineExceeded
+			return 0, errInterrupted
 		}
-		if c.sooner(c.deadline) || c.applied.Equal(longAgo) {
-			c.apply(c.deadline)
+		limit := c.limit()
+		if c.sooner(limit) || c.applied.Equal(longAgo) {
+			c.apply(limit)
 		}
 		c.reading = true
 		c.mu.Unlock()
@@ -201,51 +265,18 @@ func (c *Conn) readRaw(p []byte, room int) (int, error) {
 
 		c.mu.Lock()
 		c.reading = false
-		again := n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && !c.expired()
+		again := n == 0 && isTimeout(err) && !c.expired()
 		if again {
-			c.apply(c.deadline) // what has passed was an earlier one
+			if c.phase == idle && passed(c.rest) {
+				err, again = errRest, false
+			}
+			c.apply(c.limit()) // what has passed was an earlier one
 		}
 		c.mu.Unlock()
 		if !again {
 			return n, err
 		}
 	}
-}
-
-// lookAheadDelay is how long a request is served before the server's look-ahead
-// begins to read, to notice that the client has left. Most requests are over
-// by then, and spare two system calls and a wait.
-const lookAheadDelay = 5 * time.Millisecond
-
-// lookAhead waits until it is time to look ahead; it reports false where the
-// server has given the look-ahead up. The lock is held, but for the wait.
-func (c *Conn) lookAhead() bool {
-	if c.ended == nil {
-		c.ended, c.timer = make(chan struct{}, 1), time.NewTimer(lookAheadDelay)
-	} else {
-		c.timer.Reset(lookAheadDelay)
-	}
-	select {
-	case <-c.ended: // left over
-	default:
-	}
-	for !c.deadline.Equal(longAgo) {
-		c.waiting = true
-		c.mu.Unlock()
-		due := false
-		select {
-		case <-c.ended:
-		case <-c.timer.C:
-			due = true
-		}
-		c.mu.Lock()
-		c.waiting = false
-		if due {
-			return true
-		}
-	}
-	c.timer.Stop()
-	return false
 }
 
 // sooner reports whether t ends a read before what is applied does.
@@ -258,209 +289,159 @@ func (c *Conn) apply(t time.Time) {
 	c.raw.SetReadDeadline(t)
 }
 
-// expired reports whether the server's own deadline has passed.
-func (c *Conn) expired() bool {
-	return !c.deadline.IsZero() && !c.deadline.After(time.Now())
+func (c *Conn) expired() bool { return passed(c.deadline) }
+
+func passed(t time.Time) bool { return !t.IsZero() && !t.After(time.Now()) }
+
+// limit returns when a read has to end.
+func (c *Conn) limit() time.Time {
+	if !c.rest.IsZero() && c.phase == idle && (c.deadline.IsZero() || c.rest.Before(c.deadline)) {
+		return c.rest
+	}
+	return c.deadline
 }
 
-// evict hands the connection over as soon as no request is under way.
-func (c *Conn) evict() {
+// evict makes the connection leave before its next request, end makes it end
+// then.
+func (c *Conn) evict() { c.interrupt(&c.evicting) }
+func (c *Conn) end()   { c.interrupt(&c.closing) }
+
+func (c *Conn) interrupt(why *bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase == head && !c.evicting {
-		c.evicting = true
-		if c.reading {
-			c.apply(longAgo)
-		}
+	*why = true
+	if c.reading && c.phase <= head {
+		c.apply(longAgo)
 	}
 }
 
-// claim keeps the request in this process: no more is recorded until it ends.
-func (c *Conn) claim() {
+// interrupted does what evict and end ask for. No request is under way.
+func (c *Conn) interrupted() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.phase != head {
-		return
-	}
-	c.phase = served
-	if c.pos == len(c.rec) {
-		c.rec, c.pos = c.rec[:0], 0
-		if cap(c.rec) > 16<<10 {
-			c.rec = nil
-		}
-	}
-	c.ahead = false
+	closing, evicting := c.closing, c.evicting
 	c.evicting = false
-}
-
-// boundary notes that a request has ended and the next may begin.
-func (c *Conn) boundary() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.phase == moved {
-		return
-	}
-	rest := c.rec[c.pos:]
-	if c.ahead {
-		rest = c.rec[c.pos-1:]
-	}
-	c.rec = append(c.rec[:0], rest...)
-	c.pos = 0
-	if c.ahead {
-		c.pos = 1
-	}
-	c.ahead, c.start, c.waits, c.phase = false, unknown, 2, head
-}
-
-// replayable reports whether rec is exactly what was read since the request
-// began. It is not where a client has pipelined requests.
-func (c *Conn) replayable() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.phase == head && c.start == aligned
-}
-
-// detach marks the hijacked connection as another process's.
-func (c *Conn) detach() {
-	c.mu.Lock()
-	c.phase = moved
-	c.left.Store(true)
-	c.mu.Unlock()
-}
-
-// record returns what the next process has to replay. A server tolerates
-// stray line ends between two requests, but not before the first (RFC 9112,
-// section 2.2).
-func (c *Conn) record() []byte { return bytes.TrimLeft(c.rec, "\r\n") }
-
-// await blocks until the connection's next request begins, for at most d.
-func (c *Conn) await(d time.Duration) error {
-	c.SetReadDeadline(time.Now().Add(d))
-	c.mu.Lock()
-	c.start = aligned
-	c.mu.Unlock()
-	first := make([]byte, 4<<10)
-	n, err := c.readRaw(first, len(first))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.rec = append(c.rec, first[:n]...)
-	c.start, c.waits = unknown, fresh
-	if n > 0 {
-		return nil
-	}
-	return err
-}
-
-// SetReadDeadline implements net.Conn.
-func (c *Conn) SetReadDeadline(t time.Time) error {
-	c.mu.Lock()
-	c.deadline = t
-	if c.phase == head && c.waits > 0 {
-		c.waits--
-	}
-	if c.reading && c.sooner(t) {
-		c.apply(t)
-	}
-	if c.waiting {
-		select {
-		case c.ended <- struct{}{}:
-		default:
-		}
+	if evicting && !closing {
+		c.phase = left
 	}
 	c.mu.Unlock()
-	return nil
-}
-
-// SetDeadline implements net.Conn.
-func (c *Conn) SetDeadline(t time.Time) error {
-	if err := c.SetWriteDeadline(t); err != nil {
-		return err
+	switch {
+	case closing:
+		return net.ErrClosed
+	case !evicting:
+		return nil // a word about a request that has ended
 	}
-	return c.SetReadDeadline(t)
+	c.server.handBack(c)
+	return errMoved{}
 }
 
-// SetWriteDeadline implements net.Conn. The server clears it after every
-// request; mostly there is none.
-func (c *Conn) SetWriteDeadline(t time.Time) error {
-	if t.IsZero() && !c.writeLimit.Load() {
-		return nil
+// begin marks the request at the front as being served here.
+func (c *Conn) begin() { c.become(busy) }
+
+// become sets the phase and returns the one before.
+func (c *Conn) become(p phase) (before phase) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before, c.phase = c.phase, p
+	return before
+}
+
+func (c *Conn) hasLeft() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase == left
+}
+
+// remaining returns how long the client may still take.
+func (c *Conn) remaining() time.Duration {
+	if c.deadline.IsZero() {
+		return 0
 	}
-	c.writeLimit.Store(!t.IsZero())
-	return c.raw.SetWriteDeadline(t)
+	return max(time.Until(c.deadline), time.Millisecond)
 }
 
-func (c *Conn) Write(p []byte) (int, error) {
-	if c.left.Load() {
-		return 0, errMoved{} // another process answers, not this server's 400
-	}
-	return c.raw.Write(p)
-}
-
-// ReadFrom lets net/http send a file without copying it through this process
-// (sendfile(2), splice(2)).
-func (c *Conn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.raw, r) }
-
-// CloseWrite shuts down the writing side, as net/http does after an error
-// that the client should be able to read.
-func (c *Conn) CloseWrite() error {
+// close ends the connection for the client, even while the process that it
+// came from still has a descriptor of it.
+func (c *Conn) close() {
+	c.become(left)
 	if w, ok := c.raw.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
+		w.CloseWrite()
 	}
-	return nil
-}
-
-// Close implements net.Conn. Of a connection that is handed over, the peer
-// closes this process's descriptor. Any other ends for the client too, even
-// while the process that it came from still has a descriptor of it.
-func (c *Conn) Close() error {
-	if c.left.Load() {
-		return nil
-	}
-	c.CloseWrite()
-	return c.drop()
+	c.drop()
 }
 
 // drop closes this process's descriptor.
-func (c *Conn) drop() error {
+func (c *Conn) drop() {
 	c.server.forget(c)
-	return c.raw.Close()
+	c.raw.Close()
 }
 
-// leave marks the connection as another process's.
-func (c *Conn) leave() { c.left.Store(true) }
+// SetWriteDeadline implements http1.Transport.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	c.writeLimit = !t.IsZero()
+	return c.raw.SetWriteDeadline(t)
+}
 
-// LocalAddr implements net.Conn.
-func (c *Conn) LocalAddr() net.Addr {
-	if c.local != nil {
-		return c.local
+// clearLimits ends what a handler has set for its request.
+func (c *Conn) clearLimits() {
+	if c.writeLimit {
+		c.SetWriteDeadline(time.Time{})
 	}
-	return c.raw.LocalAddr()
+	c.mu.Lock()
+	c.readLimit = time.Time{}
+	c.mu.Unlock()
 }
 
-// RemoteAddr implements net.Conn; it is the client's.
-func (c *Conn) RemoteAddr() net.Addr {
-	if c.remote != nil {
-		return c.remote
+// giveAway makes the connection a handler's. It is still counted, until the
+// handler closes it.
+func (c *Conn) giveAway() {
+	c.mu.Lock()
+	c.phase, c.given = left, true
+	c.mu.Unlock()
+	c.raw.SetDeadline(time.Time{})
+}
+
+func (c *Conn) isGiven() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.given
+}
+
+// forgetClosed stops to count the connections that handlers have closed.
+func (s *Server) forgetClosed() {
+	for _, c := range s.owned() {
+		if !c.isGiven() {
+			continue
+		}
+		sc, err := c.SyscallConn()
+		if err == nil {
+			err = sc.Control(func(uintptr) {})
+		}
+		if err != nil {
+			s.forget(c)
+		}
 	}
-	return c.raw.RemoteAddr()
 }
 
-// SyscallConn gives access to the socket, as on a *net.TCPConn.
+// localText returns the local address's text.
+func (c *Conn) localText() string {
+	if c.localAddr == "" {
+		c.localAddr = textOf(c.local)
+	}
+	return c.localAddr
+}
+
+// SyscallConn gives access to the socket.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
-	if sc, ok := c.raw.(syscall.Conn); ok {
-		return sc.SyscallConn()
+	sc, ok := c.raw.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
 	}
-	return nil, errors.ErrUnsupported
-}
-
-type connKey struct{}
-
-// connOf returns the connection that the request came over.
-func connOf(r *http.Request) *Conn {
-	c, _ := r.Context().Value(connKey{}).(*Conn)
-	return c
-}
-
-func withConn(ctx context.Context, nc net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, nc)
+	if c.rc == nil {
+		rc, err := sc.SyscallConn()
+		if err != nil {
+			return nil, err
+		}
+		c.rc = rc
+	}
+	return c.rc, nil
 }

@@ -1,10 +1,19 @@
-// Package handover passes a connection between processes at a request's
-// boundary, with the bytes read since the request began. The receiver replays
-// them and reads on: nothing is parsed by hand and nothing is serialised anew,
-// so neither the client nor net/http can tell that the process changed.
+// Package handover serves HTTP/1 on connections that travel between processes.
 //
-// A Server serves connections that it accepts and those handed to it. Its
-// handlers call HandOver for a request that is another process's. A process
-// that retires calls Retire: each connection then leaves it before the next
-// request, the idle ones at once.
+// A Server takes connections that it accepts and those handed to it, and finds
+// where each request ends. It serves the request, forwards it and passes the
+// answer on, or hands over the connection with all that was read of it and not
+// served: so neither the client nor the handler can tell that there is more
+// than one process. A process that retires calls Retire: each connection then
+// leaves it before the next request, the idle ones at once.
+//
+//	conn.go     a connection: its buffer, the wait for a head, leaving
+//	serve.go    what is done with a request; plain ones
+//	slow.go     a connection as net/http's server sees it, for all others
+//	forward.go  a request that another process answers, on the connection's side
+//	stream.go   and on the handler's side
+//	peer.go     another process: sending, what it has taken
+//	receive.go  what it sends
+//	full.go     descriptors run out
+//	context.go, watch.go  a request's context, and the client's end
 package handover

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -12,7 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,16 +30,10 @@ type side struct {
 	srv   *Server
 	other *Peer
 	saw   atomic.Int64 // requests answered here
-	moved atomic.Int64 // requests handed over
+	moved atomic.Int64 // requests handed over or forwarded, by the gate
 }
 
 func (s *side) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !strings.HasPrefix(r.URL.Path, "/"+s.name) {
-		s.moved.Add(1)
-		s.srv.HandOver(w, r, s.other)
-		return
-	}
-	Claim(r)
 	s.saw.Add(1)
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -48,12 +43,21 @@ func (s *side) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s %s %s %d:%s", s.name, r.Method, r.URL.RequestURI(), r.RemoteAddr, len(body), body)
 }
 
-// route is the short way.
-func (s *side) route(r *http.Request) (*Peer, func()) {
+// route is the gate's.
+func (s *side) route(r *http.Request) Dest {
 	if strings.HasPrefix(r.URL.Path, "/"+s.name) {
-		return nil, nil
+		return Dest{Handler: s}
 	}
-	return s.other, func() { s.moved.Add(1) }
+	return Dest{Peer: s.other, Given: func() { s.moved.Add(1) }, Enter: func() bool { return true }}
+}
+
+// mux is a cell's.
+func (s *side) mux() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.Handle("/"+s.name, s)
+	mux.Handle("/"+s.name+"/", s)
+	mux.Handle("/", Elsewhere)
+	return mux
 }
 
 func newPeers(t testing.TB, fa, fb *os.File) (a, b *Peer) {
@@ -100,9 +104,12 @@ func newSides(t testing.TB, lim Limits, change ...func(*side)) (a, b *side, addr
 	var wg sync.WaitGroup
 	for _, s := range []*side{a, b} {
 		s.srv = NewServer(context.Background(), s, lim, log.New(testLog{t}, "", 0))
-		s.srv.Back = func() *Peer { return s.other }
 		if s == a {
 			s.srv.Route = s.route // a is the gate
+		} else {
+			mux := s.mux()
+			s.srv.Mux = func() *http.ServeMux { return mux }
+			s.srv.Back = func() *Peer { return s.other }
 		}
 		for _, f := range change {
 			f(s)
@@ -172,25 +179,51 @@ func (c *client) expect(who, method, uri, body string) {
 
 const get = "GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
 
+// A connection goes where its requests go, and stays where they differ: there
+// they are forwarded.
 func TestConnectionTravels(t *testing.T) {
 	a, b, address := newSides(t, Limits{})
 	c := dial(t, address)
+	for range 10 {
+		c.write(fmt.Sprintf(get, "b"))
+		c.expect("b", "GET", "/b", "")
+	}
+	await(t, "the connection is b's alone", func() bool { return a.srv.Conns() == 0 && b.srv.Conns() == 1 })
 	for range 50 {
 		for _, name := range []string{"a", "b", "b", "a"} {
 			c.write(fmt.Sprintf(get, name))
 			c.expect(name, "GET", "/"+name, "")
 		}
 	}
-	if a.saw.Load() != 100 || b.saw.Load() != 100 {
-		t.Fatalf("a answered %d and b %d requests, want 100 each", a.saw.Load(), b.saw.Load())
+	if a.saw.Load() != 100 || b.saw.Load() != 110 {
+		t.Fatalf("a answered %d and b %d requests, want 100 and 110", a.saw.Load(), b.saw.Load())
 	}
-	if n := a.moved.Load() + b.moved.Load(); n != 100 {
-		t.Fatalf("%d hand-overs, want 100", n)
+	for range 300 {
+		c.write(fmt.Sprintf(get, "b"))
+		c.expect("b", "GET", "/b", "")
 	}
-	// The side that has handed the connection over forgets it just after.
-	for end := time.Now().Add(10 * time.Second); a.srv.Conns()+b.srv.Conns() != 1; runtime.Gosched() {
+	await(t, "the connection is b's again", func() bool { return a.srv.Conns() == 0 && b.srv.Conns() == 1 })
+}
+
+// A connection without requests does not stay with the gate: it outlives that.
+func TestRest(t *testing.T) {
+	a, b, address := newSides(t, Limits{IdleTimeout: time.Minute})
+	c := dial(t, address)
+	for range 3 {
+		c.write(fmt.Sprintf(get, "b"))
+		c.expect("b", "GET", "/b", "")
+		await(t, "the connection rests in b", func() bool { return a.srv.Conns() == 0 && b.srv.Conns() == 1 })
+		c.write(fmt.Sprintf(get, "a"))
+		c.expect("a", "GET", "/a", "")
+	}
+}
+
+// await waits until a condition holds that nothing announces.
+func await(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("a owns %d and b %d connections, want 1 in all", a.srv.Conns(), b.srv.Conns())
+			t.Fatalf("waited for: %s", what)
 		}
 	}
 }
@@ -327,9 +360,7 @@ func TestRetire(t *testing.T) {
 		c.write(fmt.Sprintf(get, "a"))
 		c.expect("a", "GET", "/a", "")
 	}
-	if n := a.srv.Conns(); n != len(clients) {
-		t.Fatalf("a owns %d connections, want %d", n, len(clients))
-	}
+	await(t, "a owns all connections", func() bool { return a.srv.Conns() == len(clients) })
 }
 
 // While connections are handed back and forth without pause, clients that
@@ -389,7 +420,7 @@ func TestTimeLimitsTravel(t *testing.T) {
 	}
 }
 
-// A connection whose peer is gone is served again, not lost.
+// A request whose peer is gone is routed again, with its connection or without.
 func TestPeerIsGone(t *testing.T) {
 	fa, fb, err := wire.Pair()
 	if err != nil {
@@ -397,30 +428,32 @@ func TestPeerIsGone(t *testing.T) {
 	}
 	dead, other := newPeers(t, fa, fb)
 	other.Close()
-	var short, tries atomic.Int64
-	_, b, address := newSides(t, Limits{}, func(s *side) {
+	var tries, given atomic.Int64
+	a, b, address := newSides(t, Limits{}, func(s *side) {
 		if s.name != "a" {
 			return
 		}
-		s.srv.Route = func(*http.Request) (*Peer, func()) { return dead, func() { short.Add(1) } }
-		s.srv.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if tries.Add(1) == 1 {
-				s.srv.HandOver(w, r, dead)
-				return
+		s.srv.Route = func(r *http.Request) Dest {
+			if tries.Add(1)%2 == 1 {
+				return Dest{Peer: dead, Given: func() { given.Add(1) }}
 			}
-			s.srv.HandOver(w, r, s.other)
-		})
+			return s.route(r)
+		}
 	})
+	go a.srv.Recover(dead)
 	c := dial(t, address)
 	c.write("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
 	c.expect("b", "POST", "/b", "body")
-	if short.Load() != 1 || tries.Load() != 2 || b.saw.Load() != 1 {
-		t.Fatalf("%d short and %d long tries, b answered %d", short.Load(), tries.Load(), b.saw.Load())
+	c = dial(t, address)
+	c.write(fmt.Sprintf(get, "b"))
+	c.expect("b", "GET", "/b", "")
+	if given.Load() != 2 || tries.Load() != 4 || b.saw.Load() != 2 {
+		t.Fatalf("%d tries, %d of them at the dead peer, b answered %d", tries.Load(), given.Load(), b.saw.Load())
 	}
 }
 
 // What a peer has not taken when it dies is served all the same, and what it has
-// taken is not sent again.
+// taken is not sent again: connections here.
 func TestPeerDiesWithConnectionsInItsSocket(t *testing.T) {
 	fa, fb, err := wire.Pair()
 	if err != nil {
@@ -432,11 +465,11 @@ func TestPeerDiesWithConnectionsInItsSocket(t *testing.T) {
 		if s.name != "a" {
 			return
 		}
-		s.srv.Route = func(*http.Request) (*Peer, func()) {
+		s.srv.Route = func(r *http.Request) Dest {
 			if sentTo.Load() < 3 {
-				return doomed, func() { sentTo.Add(1) }
+				return Dest{Peer: doomed, Given: func() { sentTo.Add(1) }}
 			}
-			return nil, nil
+			return s.route(r)
 		}
 	})
 	var clients []*client
@@ -449,12 +482,12 @@ func TestPeerDiesWithConnectionsInItsSocket(t *testing.T) {
 		clients = append(clients, c)
 	}
 	// It takes the first, then it dies.
-	taker := NewServer(context.Background(), a, Limits{}, log.New(testLog{t}, "", 0))
-	taken, err := taker.receive(itself)
+	f, err := itself.wire.Recv()
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken.drop()
+	itself.took()
+	closeAll(f.FDs)
 	itself.Close()
 	doomed.Close()
 	a.srv.Recover(doomed)
@@ -467,6 +500,21 @@ func TestPeerDiesWithConnectionsInItsSocket(t *testing.T) {
 	if n := b.saw.Load(); n != 2 {
 		t.Errorf("b has answered %d requests, want 2", n)
 	}
+}
+
+// net/http may give its look-ahead up before that has begun.
+func TestLookAheadGivenUp(t *testing.T) {
+	a, _, _ := newSides(t, Limits{})
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	whole := &wholeConn{Conn: a.srv.newConn(theirs, nil, nil)}
+	whole.take(http.NotFoundHandler())
+	whole.SetReadDeadline(longAgo)
+	if err := whole.lookAhead(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+	whole.Close()
 }
 
 func TestProbe(t *testing.T) {
@@ -485,137 +533,39 @@ func TestProbe(t *testing.T) {
 	stuck.Shutdown(ctx)
 }
 
-// pinned records how net/http's server reads a connection.
-type pinned struct {
-	net.Conn
-	mu    sync.Mutex
-	sizes []int
-}
-
-func (p *pinned) Read(b []byte) (int, error) {
-	p.mu.Lock()
-	p.sizes = append(p.sizes, len(b))
-	p.mu.Unlock()
-	return p.Conn.Read(b)
-}
-
-type pinnedListener struct {
-	net.Listener
-	conns chan *pinned
-}
-
-func (l pinnedListener) Accept() (net.Conn, error) {
-	nc, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	p := &pinned{Conn: nc}
-	l.conns <- p
-	return p, nil
-}
-
-// TestServerReads pins what Conn relies on in net/http, for each Go release
-// that runs it: a request's head is read into all the room of one buffer, the
-// room left tells how much is buffered, and a handler's look-ahead is a Read of
-// one byte, taken into the buffer before the next Read.
-func TestServerReads(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pl := pinnedListener{l, make(chan *pinned, 1)}
-	inHandler := make(chan struct{})
-	goOn := make(chan struct{})
-	srv := &http.Server{IdleTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		inHandler <- struct{}{}
-		<-goOn
-	})}
-	go srv.Serve(pl)
-	defer srv.Close()
-	c := dial(t, l.Addr().String())
-	const req = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-	// sizes waits until n Reads were begun.
-	p := (*pinned)(nil)
-	sizes := func(n int) []int {
-		for {
-			p.mu.Lock()
-			s := append([]int(nil), p.sizes...)
-			p.mu.Unlock()
-			if len(s) >= n {
-				return s
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}
-	c.write(req)
-	p = <-pl.conns
-	<-inHandler
-	// The head, then the look-ahead of one byte.
-	if s := sizes(2); s[0] < 4096 || s[1] != 1 {
-		t.Fatalf("first request: reads of %v, want [full 1]", s)
-	}
-	full := sizes(2)[0]
-	// The look-ahead gets the next request's first byte; the rest is read
-	// into the room after it.
-	c.write(req)
-	for {
-		p.mu.Lock()
-		n := len(p.sizes)
-		p.mu.Unlock()
-		if n == 2 {
-			break
-		}
-	}
-	goOn <- struct{}{}
-	if _, err := http.ReadResponse(c.br, nil); err != nil {
-		t.Fatal(err)
-	}
-	<-inHandler
-	s := sizes(4)
-	if s[2] != full && s[2] != full-1 {
-		t.Fatalf("second request: reads of %v, want room for %d or %d", s, full, full-1)
-	}
-	goOn <- struct{}{}
-	if _, err := http.ReadResponse(c.br, nil); err != nil {
-		t.Fatal(err)
-	}
-	// Two requests at once: the second is in the buffer, and no Read but
-	// the look-ahead comes between them.
-	before := len(sizes(5))
-	c.write(req + req)
-	<-inHandler
-	goOn <- struct{}{}
-	<-inHandler
-	goOn <- struct{}{}
-	for range 2 {
-		if _, err := http.ReadResponse(c.br, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, n := range sizes(before)[before:] {
-		if n != 1 && n != full {
-			t.Fatalf("pipelined requests: reads of %v", sizes(before)[before:])
-		}
-	}
-}
-
 func FuzzDecode(f *testing.F) {
 	for _, m := range []message{
-		{}, {idle: true, wait: time.Minute}, {remote: "127.0.0.1:80", local: "[::1]:8080", replay: []byte("GET /")},
+		{}, {idle: true, wait: time.Minute},
+		{history: history{begun: true, post: true, moves: 3}, stream: 7, remote: "127.0.0.1:80", local: "[::1]:8080", bytes: []byte("GET /")},
 	} {
-		f.Add(append(m.head(), m.replay...))
+		f.Add(append(m.head(nil), m.bytes...))
 	}
-	f.Add([]byte{0, 0, 255, 255, 255})
+	f.Add([]byte{0, 0, 0, 0, 255, 255, 255})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := decode(data)
 		if err != nil {
 			return
 		}
-		again, err := decode(append(m.head(), m.replay...))
-		if err != nil || again.idle != m.idle || again.wait != m.wait || again.remote != m.remote ||
-			again.local != m.local || !bytes.Equal(again.replay, m.replay) {
+		again, err := decode(append(m.head(nil), m.bytes...))
+		if err != nil || !reflect.DeepEqual(m, again) {
 			t.Fatalf("%+v came back as %+v, %v", m, again, err)
 		}
 		addrOf(m.remote)
+	})
+}
+
+func FuzzDecodeAnswer(f *testing.F) {
+	for _, a := range []answer{{}, {stream: 300, done: true, keep: true, bytes: []byte("HTTP/1.1")}, {move: true}, {elsewhere: true}} {
+		f.Add(append(a.head(nil), a.bytes...))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a, err := decodeAnswer(data)
+		if err != nil {
+			return
+		}
+		again, err := decodeAnswer(append(a.head(nil), a.bytes...))
+		if err != nil || !reflect.DeepEqual(a, again) {
+			t.Fatalf("%+v came back as %+v, %v", a, again, err)
+		}
 	})
 }

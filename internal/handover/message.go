@@ -4,39 +4,63 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"net/netip"
 	"time"
 )
 
-// kindConn is the frame that hands a connection over; its one descriptor is
-// the socket.
-const kindConn = 'c'
+// The frames between two peers. Connections and requests go to the peer, which
+// counts them as it takes them; the others are words about a request.
+const (
+	kindConn    = 'c' // a connection: message, its one descriptor is the socket
+	kindRequest = 'r' // a request that is complete in its bytes: message
+	kindAnswer  = 'a' // part of an answer: answer
+	kindFetch   = 'f' // the request's connection is wanted: answer without bytes
+	kindLost    = 'l' // the request's connection cannot be fetched: answer without bytes
+)
 
-// message is what travels with a connection's socket.
+// message is what travels with a connection or a request.
 type message struct {
-	// idle says that the next request has not begun.
+	history
+	// idle says that nothing of the next request has come.
 	idle bool
-	// wait is how long an idle connection may still wait for its next
-	// request; 0 means without end.
+	// stream is the number of the request that is forwarded, or whose
+	// connection was fetched; 0 where there is none.
+	stream uint64
+	// wait is how long the client may still take for what comes next; 0
+	// means without end.
 	wait time.Duration
-	// remote and local are the client's connection's addresses where the
-	// socket is a stand-in for it; empty where the socket itself knows.
+	// remote and local are the addresses of the client's connection.
 	remote, local string
-	// replay is what was read since the request began.
-	replay []byte
+	// bytes were read of the client and not consumed.
+	bytes []byte
 }
 
-const flagIdle = 1
+const (
+	flagIdle = 1 << iota
+	flagBegun
+	flagPost
+	flagAll = flagIdle | flagBegun | flagPost
+)
 
-// head encodes all of m but the replay, which follows it.
-func (m *message) head() []byte {
+// maxAddr bounds an address, in bytes.
+const maxAddr = 256
+
+// head encodes all of m but the bytes, which follow it.
+func (m *message) head(b []byte) []byte {
 	var flags byte
 	if m.idle {
 		flags |= flagIdle
 	}
-	b := make([]byte, 0, 16+len(m.remote)+len(m.local))
-	b = append(b, flags)
+	if m.begun {
+		flags |= flagBegun
+	}
+	if m.post {
+		flags |= flagPost
+	}
+	b = append(b, flags, m.moves)
+	b = binary.AppendUvarint(b, m.stream)
 	b = binary.AppendUvarint(b, uint64(m.wait/time.Millisecond))
-	for _, s := range []string{m.remote, m.local} {
+	for _, s := range [2]string{m.remote, m.local} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
@@ -45,30 +69,78 @@ func (m *message) head() []byte {
 
 var errMessage = errors.New("decode hand-over: malformed message")
 
-// decode parses a frame's body; the result's replay aliases it.
+// decode parses a frame's body; the result's bytes alias it.
 func decode(b []byte) (message, error) {
 	var m message
-	if len(b) == 0 || b[0]&^flagIdle != 0 {
+	if len(b) < 2 || b[0]&^flagAll != 0 {
 		return m, errMessage
 	}
-	m.idle = b[0]&flagIdle != 0
-	b = b[1:]
-	ms, n := binary.Uvarint(b)
-	if n <= 0 || ms > uint64(1<<40) {
+	m.idle, m.begun, m.post, m.moves = b[0]&flagIdle != 0, b[0]&flagBegun != 0, b[0]&flagPost != 0, b[1]
+	b = b[2:]
+	var ms uint64
+	for _, v := range [2]*uint64{&m.stream, &ms} {
+		x, n := binary.Uvarint(b)
+		if n <= 0 {
+			return m, errMessage
+		}
+		*v, b = x, b[n:]
+	}
+	if ms > uint64(1<<40) {
 		return m, errMessage
 	}
 	m.wait = time.Duration(ms) * time.Millisecond
-	b = b[n:]
-	for _, s := range []*string{&m.remote, &m.local} {
+	for _, s := range [2]*string{&m.remote, &m.local} {
 		l, n := binary.Uvarint(b)
-		if n <= 0 || l > 256 || uint64(len(b)-n) < l {
+		if n <= 0 || l > maxAddr || uint64(len(b)-n) < l {
 			return m, errMessage
 		}
 		*s = string(b[n : n+int(l)])
 		b = b[n+int(l):]
 	}
-	m.replay = b
+	m.bytes = b
 	return m, nil
+}
+
+// answer is a word about a forwarded request.
+type answer struct {
+	stream uint64
+	// done says that the answer is complete, keep that the connection may
+	// carry another request; move that the request is to come with its
+	// connection, because it is none that can be answered like this;
+	// elsewhere that it is another process's.
+	done, keep, move, elsewhere bool
+	bytes                       []byte // for the client
+}
+
+const (
+	flagDone = 1 << iota
+	flagKeep
+	flagMove
+	flagElsewhere
+)
+
+func (a *answer) head(b []byte) []byte {
+	var flags byte
+	for i, set := range [...]bool{a.done, a.keep, a.move, a.elsewhere} {
+		if set {
+			flags |= 1 << i
+		}
+	}
+	return binary.AppendUvarint(append(b, flags), a.stream)
+}
+
+func decodeAnswer(b []byte) (answer, error) {
+	if len(b) == 0 || b[0] >= 2*flagElsewhere {
+		return answer{}, errMessage
+	}
+	f := b[0]
+	a := answer{done: f&flagDone != 0, keep: f&flagKeep != 0, move: f&flagMove != 0, elsewhere: f&flagElsewhere != 0}
+	var n int
+	if a.stream, n = binary.Uvarint(b[1:]); n <= 0 {
+		return a, errMessage
+	}
+	a.bytes = b[1+n:]
+	return a, nil
 }
 
 // addr is an address that was told, not asked of a socket.
@@ -81,8 +153,15 @@ func addrOf(s string) net.Addr {
 	if s == "" {
 		return nil
 	}
-	if a, err := net.ResolveTCPAddr("tcp", s); err == nil && a.IP != nil {
-		return a
+	if a, err := netip.ParseAddrPort(s); err == nil {
+		return net.TCPAddrFromAddrPort(a)
 	}
-	return addr{"unix", s}
+	return &net.UnixAddr{Name: s, Net: "unix"}
+}
+
+func textOf(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
 }

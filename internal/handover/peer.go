@@ -1,11 +1,7 @@
 package handover
 
 import (
-	"context"
-	"fmt"
 	"net"
-	"net/http"
-	"net/http/httputil"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -15,27 +11,44 @@ import (
 	"github.com/andrestc/go-plugserver/internal/wire"
 )
 
-// Peer is another process that takes connections and gives them.
+// Peer is another process that takes connections and requests, and gives them.
 //
 // A connection that was sent stays open here until the peer has taken it: what
 // a peer leaves in its socket when it dies is not lost. What it has taken, it
 // may have begun to serve, and that is never sent twice.
 type Peer struct {
 	wire *wire.Conn
-	dead atomic.Bool // set for good by the first hand-over that failed
+	dead atomic.Bool // set for good when the peer can be given nothing more
+	// counts are shared with the peer's process.
+	counts *counts
 
-	mu     sync.Mutex // guards the rest
-	counts *counts    // nil once the peer is given up
-	sent   uint64     // frames
-	kept   []kept     // in the order sent
-	sweep  *time.Timer
+	// order is held while sending, so that sent counts in the stream's order.
+	order sync.Mutex
+	sent  uint64 // connections and requests
+
+	mu        sync.Mutex // guards the rest; never held while sending
+	given     bool       // the peer is given up, and with it what it has taken
+	kept      []kept     // in the order sent
+	sweep     *time.Timer
+	number    uint64                // of the last request that was forwarded to the peer
+	forwarded map[uint64]*forwarded // to the peer
+	serving   map[uint64]*stream    // for the peer
+	local     net.Addr              // the last that was told
+	localText string
+	missed    uint64    // as far as we have looked
+	full      time.Time // until then the peer is given no connection that can stay
+
+	// miss gets a connection that the peer had no descriptor for; it is this
+	// process's again. Set by the Server that receives of the peer.
+	miss func(p *Peer, k kept)
 }
 
 // kept is a connection that was sent and may not have been taken.
 type kept struct {
-	seq  uint64
-	conn *Conn
-	idle bool
+	seq    uint64
+	conn   *Conn
+	idle   bool
+	stream uint64 // the request that it was fetched for, or 0
 }
 
 // sweepAfter is how long a connection stays open here after it was taken, at
@@ -55,7 +68,11 @@ func NewPeer(sock, page *os.File, first bool) (*Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Peer{wire: wc, counts: counts}, nil
+	return &Peer{
+		wire: wc, counts: counts,
+		forwarded: make(map[uint64]*forwarded),
+		serving:   make(map[uint64]*stream),
+	}, nil
 }
 
 // CloseWrite tells the peer that no more connections come.
@@ -64,70 +81,120 @@ func (p *Peer) CloseWrite() error { return p.wire.CloseWrite() }
 // Close ends the peer's socket.
 func (p *Peer) Close() error { return p.wire.Close() }
 
-// Dead reports whether a connection could not be given to the peer.
+// Dead reports whether the peer takes nothing more.
 func (p *Peer) Dead() bool { return p.dead.Load() }
 
-// send gives c's socket, with what has to be replayed, to the peer, and takes
-// c over. After an error c is still the caller's.
-func (p *Peer) send(c *Conn, idle bool) error {
-	m := message{idle: idle}
-	if idle && !c.deadline.IsZero() {
-		m.wait = max(time.Until(c.deadline), time.Millisecond)
-	}
-	if c.remote != nil {
-		m.remote = c.remote.String()
-	}
-	if c.local != nil {
-		m.local = c.local.String()
-	}
-	return p.sendFD(c, &m, c.record(), &kept{conn: c, idle: idle})
-}
+// give gives c, with what was read of it, to the peer, and takes c over. After
+// an error c is still the caller's.
+func (p *Peer) give(c *Conn) error { return p.giveFor(c, 0) }
 
-// sendFD sends m with the descriptor behind sock. With keep, sock is taken over.
-func (p *Peer) sendFD(sock syscall.Conn, m *message, replay []byte, keep *kept) error {
-	sc, err := sock.SyscallConn()
+// giveFor gives c as the connection of a request that the peer serves.
+func (p *Peer) giveFor(c *Conn, stream uint64) error {
+	m := c.message()
+	m.stream = stream
+	sc, err := c.SyscallConn()
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var sendErr error
-	if err := sc.Control(func(fd uintptr) {
-		sendErr = p.wire.Send(kindConn, []int{int(fd)}, m.head(), replay)
-	}); err != nil {
-		return err // the connection's own socket is gone
+	pause := time.Millisecond
+	for {
+		err := p.sendFD(sc, c, &m)
+		if err == nil {
+			return nil
+		}
+		if !wire.Passing(err) {
+			return err
+		}
+		// Too many descriptors are on their way: some arrive by and by.
+		time.Sleep(pause)
+		pause = min(2*pause, 50*time.Millisecond)
+		if p.Dead() {
+			return err
+		}
 	}
-	if sendErr != nil {
-		p.dead.Store(true)
-		return sendErr
+}
+
+func (p *Peer) sendFD(sc syscall.RawConn, c *Conn, m *message) error {
+	p.order.Lock()
+	defer p.order.Unlock()
+	// From its arrival on it is the peer's.
+	before := c.become(left)
+	var sendErr error
+	err := sc.Control(func(fd uintptr) {
+		sendErr = p.wire.Send(kindConn, []int{int(fd)}, m.head(nil), m.bytes)
+	})
+	if err == nil && sendErr != nil {
+		err = sendErr
+		if !wire.Passing(err) {
+			p.dead.Store(true)
+		}
+	}
+	if err != nil {
+		c.become(before)
+		return err
 	}
 	p.sent++
-	if keep != nil {
-		keep.seq = p.sent
-		keep.conn.leave()
-		p.kept = append(p.kept, *keep)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.given {
+		c.become(before)
+		return net.ErrClosed // its process is dead: it took nothing
 	}
+	p.kept = append(p.kept, kept{p.sent, c, m.idle, m.stream})
 	p.release()
 	return nil
 }
 
-// took counts a frame that the peer has sent.
+// took counts a connection or request that the peer has sent.
 func (p *Peer) took() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.counts != nil {
-		p.counts.ours.Add(1)
+	if !p.given {
+		p.counts.ours.taken.Add(1)
 	}
 }
 
-// release closes what the peer has taken. The lock is held.
+// lose counts a connection whose descriptor did not arrive: the peer has it
+// still.
+func (p *Peer) lose() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.given {
+		p.counts.ours.miss()
+		p.counts.ours.taken.Add(1)
+	}
+}
+
+// fullFor is how long a peer that has missed a connection is left alone.
+const fullFor = 200 * time.Millisecond
+
+// isFull reports whether the peer has lately had no descriptor for a connection.
+func (p *Peer) isFull() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.full.IsZero() && time.Now().Before(p.full)
+}
+
+// release closes what the peer has taken, and takes back what it has missed. The
+// lock is held.
 func (p *Peer) release() {
-	if p.counts == nil {
+	if p.given {
 		return
 	}
-	taken, n := p.counts.theirs.Load(), 0
+	taken, missed := p.counts.theirs.taken.Load(), make(map[uint64]bool)
+	for end := p.counts.theirs.missed.Load(); p.missed < end; p.missed++ {
+		missed[p.counts.theirs.which[p.missed%maxMissed].Load()] = true
+		p.full = time.Now().Add(fullFor)
+	}
+	n := 0
 	for n < len(p.kept) && p.kept[n].seq <= taken {
-		p.kept[n].conn.drop()
+		k := p.kept[n]
+		if missed[k.seq] && p.miss != nil {
+			go p.miss(p, k)
+		} else {
+			k.conn.drop()
+		}
+		p.kept[n] = kept{}
 		n++
 	}
 	p.kept = append(p.kept[:0], p.kept[n:]...)
@@ -145,71 +212,85 @@ func (p *Peer) release() {
 	}
 }
 
-// lost gives a dead peer up and returns the connections that it has not taken.
-// They are the caller's again.
-func (p *Peer) lost() []kept {
+// lost gives a dead peer up and returns the connections and requests that it has
+// not taken, which are the caller's again, and the requests that it has.
+func (p *Peer) lost() (conns []kept, again, ended []*forwarded) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.release()
-	if p.counts != nil {
-		p.counts.unmap()
-		p.counts = nil
+	if p.given {
+		return nil, nil, nil
 	}
-	lost := p.kept
-	p.kept = nil
-	return lost
+	taken := p.counts.theirs.taken.Load()
+	p.given = true
+	p.counts.unmap()
+	for id, f := range p.forwarded {
+		if f.seq > taken {
+			again = append(again, f)
+		} else {
+			ended = append(ended, f)
+		}
+		delete(p.forwarded, id)
+	}
+	conns, p.kept = p.kept, nil
+	return conns, again, ended
 }
 
-// proxy serves one request by way of p without moving its connection: what was
-// read of it cannot be replayed, because the client has pipelined.
-func (s *Server) proxy(w http.ResponseWriter, r *http.Request, c *Conn, p *Peer) {
-	if c != nil {
-		c.claim()
+// message describes c as it is between two requests, or with a whole one at its
+// front.
+func (c *Conn) message() message {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return message{
+		history: c.history,
+		idle:    c.r == c.w,
+		wait:    c.remaining(),
+		remote:  textOf(c.remote),
+		local:   textOf(c.local),
+		bytes:   c.pending(),
 	}
-	t := &http.Transport{
-		DisableKeepAlives:  true,
-		DisableCompression: true,
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
-			return p.dial(r)
-		},
-	}
-	rp := httputil.ReverseProxy{
-		Transport: t,
-		ErrorLog:  s.http.ErrorLog,
-		Rewrite: func(pr *httputil.ProxyRequest) {
-			pr.Out.URL.Scheme, pr.Out.URL.Host = "http", "handler"
-			pr.Out.URL.RawQuery = pr.In.URL.RawQuery
-			for _, k := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
-				if v, ok := pr.In.Header[k]; ok {
-					pr.Out.Header[k] = v
-				}
-			}
-		},
-		FlushInterval: -1,
-	}
-	rp.ServeHTTP(w, r)
 }
 
-// dial returns a new connection to the peer's server on which it sees the
-// addresses of r's client.
-func (p *Peer) dial(r *http.Request) (net.Conn, error) {
-	ours, theirs, err := wire.Pair()
+// conn makes a connection of what p has sent.
+func (s *Server) conn(f wire.Frame, m message) (*Conn, error) {
+	file := os.NewFile(uintptr(f.FDs[0]), "connection")
+	defer file.Close()
+	nc, err := net.FileConn(file)
 	if err != nil {
 		return nil, err
 	}
-	defer ours.Close()
-	defer theirs.Close()
-	nc, err := net.FileConn(ours)
-	if err != nil {
-		return nil, err
+	remote, local := addrOf(m.remote), addrOf(m.local)
+	c := s.newConn(nc, remote, local)
+	c.history = m.history
+	c.deadline = time.Time{}
+	if m.wait > 0 {
+		c.deadline = time.Now().Add(m.wait)
 	}
-	m := message{remote: r.RemoteAddr}
-	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-		m.local = a.String()
+	if !m.idle {
+		c.phase = head
 	}
-	if err := p.sendFD(theirs, &m, nil, nil); err != nil {
-		nc.Close()
-		return nil, fmt.Errorf("hand over a request: %w", err)
+	if len(m.bytes) > 0 {
+		c.buf = make([]byte, max(bufferSize, len(m.bytes)))
+		c.w = copy(c.buf, m.bytes)
 	}
-	return nc, nil
+	return c, nil
+}
+
+// localOf returns the address of a text; most often it is the same.
+func (p *Peer) localOf(text string) net.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.localText != text {
+		p.localText, p.local = text, addrOf(text)
+	}
+	return p.local
+}
+
+// orphan ends what is served for a peer that gives nothing more.
+func (p *Peer) orphan() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, st := range p.serving {
+		st.orphan()
+	}
 }

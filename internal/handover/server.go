@@ -2,21 +2,17 @@ package handover
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/wire"
+	"github.com/andrestc/go-plugserver/internal/http1"
 )
 
 // Limits are the bounds on a client's patience and head; zero means none, but
@@ -27,54 +23,92 @@ type Limits struct {
 	MaxHeaderBytes int
 }
 
+// Dest is where a request goes: to a handler of this process, or to a peer.
+type Dest struct {
+	Handler http.Handler // where Peer is nil
+	Peer    *Peer
+	// Given is called once the peer has the request, or cannot get it.
+	Given func()
+	// Enter asks, later, whether the peer still takes connections; if so,
+	// Given is called once more.
+	Enter func() bool
+}
+
 // Server serves HTTP on connections that may come from and go to other
-// processes. Create it with NewServer, start it with Run.
+// processes. Create it with NewServer, start it with Run. The fields are set
+// before Run.
 type Server struct {
 	// Back returns the process that takes the connections of a retired
-	// server, waiting for it if need be, or nil if there is none. Set it
-	// before Run.
+	// server, and every request that is Elsewhere. It waits for it if need
+	// be; nil means that there is none.
 	Back func() *Peer
 
-	// Route, if set before Run, may hand over a request whose head arrived
-	// in one piece without net/http's server having to serve it first. It
-	// returns the peer, or nil where the server should see to it, and a
-	// function that is called when the connection has been given.
-	Route func(r *http.Request) (p *Peer, given func())
+	// Mux, if set, returns what serves requests now, in the place of the
+	// handler of NewServer.
+	Mux func() *http.ServeMux
 
+	// Route, if set, says where each request goes; it may wait.
+	Route func(r *http.Request) Dest
+
+	base    context.Context
+	handler http.Handler
+	limits  Limits
+	options http1.Options
 	http    *http.Server
 	parted  atomic.Int64 // when answers began to end their connections, in Unix nanoseconds; 0 = not yet
 	feed    feed
 	retired atomic.Bool
+	streams atomic.Int64 // requests that were forwarded here and are being served
+
+	most  int          // descriptors that the process may have open
+	count atomic.Int64 // of conns
 
 	mu      sync.Mutex
 	conns   map[*Conn]struct{} // all that this process owns
-	changed chan struct{}      // closed and replaced whenever conns shrinks
+	changed chan struct{}      // closed and replaced whenever conns or streams shrink
 }
 
 // NewServer returns a server of h. Errors of single connections go to errs.
 // The context of every request descends from base.
 func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logger) *Server {
 	s := &Server{
-		feed:    feed{ch: make(chan *Conn), done: make(chan struct{})},
+		base:    base,
+		handler: h,
+		limits:  lim,
+		feed:    feed{ch: make(chan *wholeConn), done: make(chan struct{})},
 		conns:   make(map[*Conn]struct{}),
 		changed: make(chan struct{}),
+		most:    descriptors(),
 	}
+	s.options = http1.Options{ErrorLog: errs, KeepAlives: func() bool { return s.parted.Load() == 0 }}
 	s.http = &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if s.parted.Load() != 0 {
-				w.Header().Set("Connection", "close")
-			}
-			h.ServeHTTP(w, r)
-		}),
+		ErrorLog: errs,
+		// The time limits are the Conn's own, but net/http has to know of
+		// the one that ends a head which it reads to the end by itself.
 		ReadHeaderTimeout: lim.HeaderTimeout,
 		IdleTimeout:       lim.IdleTimeout,
-		MaxHeaderBytes:    lim.MaxHeaderBytes,
-		ErrorLog:          errs,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnContext:       withConn,
-		ConnState:         s.connState,
+		ConnState: func(nc net.Conn, state http.ConnState) {
+			wholeOf(nc).changed(state)
+		},
 	}
+	s.http.MaxHeaderBytes = s.maxHead() + bufferSize // the Conn counts
+	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.parted.Load() != 0 {
+			w.Header().Set("Connection", "close")
+		}
+		wholeOf(r.Context().Value(connKey{}).(net.Conn)).handler.ServeHTTP(w, r)
+	})
 	return s
+}
+
+// maxHead is how long a head may be, in bytes.
+func (s *Server) maxHead() int {
+	if s.limits.MaxHeaderBytes > 0 {
+		return s.limits.MaxHeaderBytes
+	}
+	return http.DefaultMaxHeaderBytes
 }
 
 // Run serves the connections fed to s, until Shutdown.
@@ -90,6 +124,7 @@ func (s *Server) Run() error {
 func (s *Server) Accept(l net.Listener) error {
 	var pause time.Duration
 	for {
+		s.awaitRoom(l)
 		nc, err := l.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
@@ -107,211 +142,93 @@ func (s *Server) Accept(l net.Listener) error {
 			continue
 		}
 		pause = 0
-		c := &Conn{raw: nc, server: s, waits: fresh}
-		s.track(c)
-		if s.Route == nil {
-			s.feed.put(c)
-			continue
-		}
-		go s.first(c)
+		c := s.newConn(nc, nc.RemoteAddr(), nc.LocalAddr())
+		go s.serve(c)
 	}
 }
 
-// first reads a new connection once: most often that is a request's whole head.
-func (s *Server) first(c *Conn) {
-	if d := s.http.ReadHeaderTimeout; d > 0 {
-		c.raw.SetReadDeadline(time.Now().Add(d))
-	}
-	buf := buffers.Get().(*[4 << 10]byte)
-	n, err := c.raw.Read(buf[:])
-	c.rec = append(c.rec, buf[:n]...)
-	buffers.Put(buf)
-	if n == 0 && err != nil {
-		c.Close()
-		return
-	}
-	s.dispatch(c)
-}
-
-// dispatch gives a connection to the peer that its first request is for, and
-// where that cannot be told yet, or there is none, to net/http's server.
-func (s *Server) dispatch(c *Conn) {
-	if s.Route != nil && len(c.rec) > 0 {
-		br := readers.Get().(*bufio.Reader)
-		br.Reset(bytes.NewReader(c.rec))
-		r, err := http.ReadRequest(br)
-		br.Reset(nil)
-		readers.Put(br)
-		if err == nil {
-			if p, given := s.Route(r); p != nil {
-				err := p.send(c, false)
-				given()
-				if err == nil {
-					return
-				}
-			}
+// awaitRoom waits while there are too many connections and l is open.
+func (s *Server) awaitRoom(l net.Listener) {
+	for s.tooMany() {
+		s.mu.Lock()
+		changed := s.changed
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-time.After(50 * time.Millisecond):
 		}
-	}
-	s.feed.put(c)
-}
-
-var (
-	buffers = sync.Pool{New: func() any { return new([4 << 10]byte) }}
-	readers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
-)
-
-// Receive takes the connections that p hands over, until p hands over no
-// more (nil) or fails. Without Route it also ends, with ErrDescriptors, where
-// the process has no descriptor left for one: p keeps that connection, and gets
-// it back when this process ends.
-func (s *Server) Receive(p *Peer) error {
-	if s.Route == nil {
-		// net/http's server takes them from here: one goroutine less to wake.
-		err := s.http.Serve(&receiver{s, p})
-		if errors.Is(err, io.EOF) {
-			return nil
+		// Nothing tells that a listener was closed, but itself.
+		if d, ok := l.(interface{ SetDeadline(time.Time) error }); ok && d.SetDeadline(time.Time{}) != nil {
+			return
 		}
-		return err
-	}
-	for {
-		c, err := s.receive(p)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		go s.dispatch(c)
 	}
 }
 
-// receive returns the next connection that has a request.
-func (s *Server) receive(p *Peer) (*Conn, error) {
-	for {
-		f, err := p.wire.Recv()
-		if err != nil && !errors.Is(err, wire.ErrFDsLost) {
-			return nil, err
-		}
-		var c *Conn
-		var m message
-		if err == nil {
-			c, m, err = s.conn(f)
-		}
-		if err != nil && exhausted(err) && s.Route == nil {
-			return nil, ErrDescriptors
-		}
-		p.took() // before anything of it is served
-		if err != nil {
-			s.http.ErrorLog.Print(err)
-			continue
-		}
-		s.track(c)
-		if m.idle && len(c.rec) == 0 {
-			go s.await(c, m.wait)
-			continue
-		}
-		return c, nil
+// newConn makes a connection of s's own.
+func (s *Server) newConn(nc net.Conn, remote, local net.Addr) *Conn {
+	c := &Conn{raw: nc, server: s, remote: remote, local: local}
+	if remote != nil {
+		c.remoteText = remote.String()
 	}
-}
-
-// ErrDescriptors says that this process can take no connection.
-var ErrDescriptors = errors.New("take over connection: too many open files")
-
-func exhausted(err error) bool {
-	return errors.Is(err, wire.ErrFDsLost) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
-}
-
-// receiver is a peer as a listener.
-type receiver struct {
-	server *Server
-	peer   *Peer
-}
-
-// Accept implements net.Listener.
-func (r *receiver) Accept() (net.Conn, error) { return r.server.receive(r.peer) }
-
-// Close implements net.Listener. The peer learns that nothing is taken here
-// any more.
-func (r *receiver) Close() error { return r.peer.wire.CloseRead() }
-
-// Addr implements net.Listener.
-func (r *receiver) Addr() net.Addr { return addr{"unix", "hand-over"} }
-
-// await feeds c once its next request begins, so that the time limit on a
-// request's head does not run while there is none.
-func (s *Server) await(c *Conn, wait time.Duration) {
-	if wait == 0 {
-		wait = 1 << 62
+	if s.limits.HeaderTimeout > 0 {
+		c.deadline = time.Now().Add(s.limits.HeaderTimeout)
 	}
-	if err := c.await(wait); err != nil {
-		c.Close()
-		return
-	}
-	s.dispatch(c)
-}
-
-// conn makes a connection of a frame that handed one over.
-func (s *Server) conn(f wire.Frame) (*Conn, message, error) {
-	m, err := decode(f.Body)
-	if err == nil && (f.Kind != kindConn || len(f.FDs) != 1) {
-		err = errMessage
-	}
-	if err != nil {
-		for _, fd := range f.FDs {
-			syscall.Close(fd)
-		}
-		return nil, m, err
-	}
-	file := os.NewFile(uintptr(f.FDs[0]), "connection")
-	defer file.Close()
-	nc, err := net.FileConn(file)
-	if err != nil {
-		return nil, m, fmt.Errorf("take over connection: %w", err)
-	}
-	return &Conn{
-		raw: nc, server: s, waits: fresh,
-		remote: addrOf(m.remote), local: addrOf(m.local),
-		rec: append([]byte(nil), m.replay...),
-	}, m, nil
-}
-
-// HandOver gives the request, and its connection with it, to p. The handler
-// must return at once and not touch w or r again.
-func (s *Server) HandOver(w http.ResponseWriter, r *http.Request, p *Peer) {
-	c := connOf(r)
-	if c == nil || !c.replayable() {
-		s.proxy(w, r, c, p)
-		return
-	}
-	if _, _, err := http.NewResponseController(w).Hijack(); err != nil {
-		s.proxy(w, r, c, p)
-		return
-	}
-	c.detach()
-	if p.send(c, false) != nil {
-		s.again(c)
-	}
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.count.Add(1)
+	s.mu.Unlock()
+	return c
 }
 
 // Recover takes back what a dead peer has not taken. Nothing may be sent to it
 // any more.
 func (s *Server) Recover(p *Peer) {
-	for _, k := range p.lost() {
+	p.dead.Store(true)
+	conns, requests, ended := p.lost()
+	for _, k := range conns {
 		if s.Back != nil && k.idle {
 			go s.handBack(k.conn)
 		} else {
-			s.again(k.conn)
+			go s.serve(s.again(k.conn))
 		}
+	}
+	for _, f := range requests {
+		f.change(again)
+		f.given()
+	}
+	for _, f := range ended {
+		f.change(broken)
+		f.given()
 	}
 }
 
-// again serves a connection that could not be handed over as if it had just
-// been handed to s: its request is routed anew.
-func (s *Server) again(c *Conn) {
-	n := &Conn{raw: c.raw, server: s, remote: c.remote, local: c.local, rec: c.record(), waits: fresh}
-	s.track(n)
+// missed sees to a connection that p had no descriptor for. It waits: some
+// become free by and by.
+func (s *Server) missed(p *Peer, k kept) {
+	time.Sleep(fullFor / 4)
+	switch {
+	case k.stream != 0:
+		if err := p.giveFor(k.conn, k.stream); err != nil {
+			p.lostFor(k.stream)
+			k.conn.close()
+		}
+	case s.Back != nil && k.idle:
+		s.handBack(k.conn)
+	default:
+		s.serve(s.again(k.conn))
+	}
+}
+
+// again makes c, which another process did not get, a connection of s as if it
+// had just been handed to s.
+func (s *Server) again(c *Conn) *Conn {
+	n := s.newConn(c.raw, c.remote, c.local)
+	n.buf, n.r, n.w, n.history, n.deadline = c.buf, c.r, c.w, c.history, c.deadline
+	if n.r < n.w {
+		n.phase = head
+	}
 	s.forget(c)
-	s.feed.put(n)
+	return n
 }
 
 // Retire makes every connection leave before its next request: the idle ones
@@ -325,22 +242,53 @@ func (s *Server) Retire() {
 	}
 }
 
-// handBack sends a connection that was evicted; its server goroutine waits.
+// handBack sends a connection on which no request is under way; its goroutine
+// waits.
 func (s *Server) handBack(c *Conn) {
 	for p := s.Back(); p != nil; p = s.Back() {
-		if p.send(c, true) == nil {
+		if p.give(c) == nil {
 			return
 		}
 	}
-	s.http.ErrorLog.Printf("connection of %v closed: nobody took it back", c.RemoteAddr())
+	s.http.ErrorLog.Printf("connection of %v closed: nobody took it back", c.remote)
 	c.drop()
 }
 
-// Drained waits until s owns no connection, or ctx is done.
+// Drained waits until s owns no connection and serves no request, or ctx is
+// done.
 func (s *Server) Drained(ctx context.Context) error {
 	for {
 		s.mu.Lock()
-		n, changed := len(s.conns), s.changed
+		n, changed := len(s.conns)+int(s.streams.Load()), s.changed
+		s.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		// Nothing tells when a handler closes what it has hijacked.
+		look := time.NewTimer(20 * time.Millisecond)
+		select {
+		case <-changed:
+		case <-look.C:
+			s.forgetClosed()
+		case <-ctx.Done():
+			look.Stop()
+			return ctx.Err()
+		}
+		look.Stop()
+	}
+}
+
+// idle waits until s serves no request, but for hijacked connections, as
+// net/http's Shutdown does.
+func (s *Server) idle(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		n, changed := int(s.streams.Load()), s.changed
+		for c := range s.conns {
+			if !c.isGiven() {
+				n++
+			}
+		}
 		s.mu.Unlock()
 		if n == 0 {
 			return nil
@@ -355,6 +303,7 @@ func (s *Server) Drained(ctx context.Context) error {
 
 // Conns returns how many connections s owns.
 func (s *Server) Conns() int {
+	s.forgetClosed()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.conns)
@@ -378,17 +327,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drained(linger)
 	cancel()
 	s.feed.stop()
-	err := s.http.Shutdown(ctx)
-	s.mu.Lock()
-	left := make([]*Conn, 0, len(s.conns))
-	for c := range s.conns {
-		left = append(left, c)
+	for _, c := range s.owned() {
+		c.end()
 	}
-	s.mu.Unlock()
+	err := s.http.Shutdown(ctx)
+	if err == nil {
+		err = s.idle(ctx)
+	}
 	if err != nil {
 		s.http.Close()
 	}
-	for _, c := range left {
+	for _, c := range s.owned() {
 		c.drop()
 	}
 	return err
@@ -401,6 +350,16 @@ func (s *Server) Linger() {
 	time.Sleep(time.Until(time.Unix(0, s.parted.Load()).Add(lingering)))
 }
 
+func (s *Server) owned() []*Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*Conn, 0, len(s.conns))
+	for c := range s.conns {
+		all = append(all, c)
+	}
+	return all
+}
+
 // Probe asks s for an answer as a client would, and returns an error if there
 // is none by the time that ctx is done. No handler gets to see the request.
 func (s *Server) Probe(ctx context.Context) error {
@@ -409,9 +368,7 @@ func (s *Server) Probe(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		ours.SetDeadline(deadline)
 	}
-	c := &Conn{raw: theirs, server: s, waits: fresh}
-	s.track(c)
-	go s.feed.put(c)
+	go s.serve(s.newConn(theirs, theirs.RemoteAddr(), theirs.LocalAddr()))
 	if _, err := io.WriteString(ours, "OPTIONS * HTTP/1.0\r\n\r\n"); err != nil {
 		return err
 	}
@@ -422,51 +379,34 @@ func (s *Server) Probe(ctx context.Context) error {
 	return resp.Body.Close()
 }
 
-func (s *Server) connState(nc net.Conn, state http.ConnState) {
-	if c, ok := nc.(*Conn); ok && state == http.StateIdle {
-		c.boundary()
-		if s.retired.Load() {
-			c.evict()
-		}
-	}
-}
-
-func (s *Server) track(c *Conn) {
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	s.mu.Unlock()
-}
-
 func (s *Server) forget(c *Conn) {
 	s.mu.Lock()
 	if _, ok := s.conns[c]; ok {
 		delete(s.conns, c)
-		close(s.changed)
-		s.changed = make(chan struct{})
+		s.count.Add(-1)
+		s.shrunk()
 	}
 	s.mu.Unlock()
 }
 
-// Claim marks the request as served here; net/http's server may then read the
-// rest of it. A handler that answers itself calls it first.
-func Claim(r *http.Request) {
-	if c := connOf(r); c != nil {
-		c.claim()
-	}
+// shrunk wakes those who wait for the end. The lock is held.
+func (s *Server) shrunk() {
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
-// feed is the listener of a Server: what it is fed, it accepts.
+// feed is the listener of net/http's server: what it is fed, it accepts.
 type feed struct {
-	ch   chan *Conn
+	ch   chan *wholeConn
 	done chan struct{} // closed by stop
 	once sync.Once
 }
 
-func (f *feed) put(c *Conn) {
+func (f *feed) put(c *wholeConn) {
 	select {
 	case f.ch <- c:
 	case <-f.done:
-		c.Close()
+		c.close()
 	}
 }
 
@@ -476,7 +416,7 @@ func (f *feed) stop() { f.once.Do(func() { close(f.done) }) }
 func (f *feed) Accept() (net.Conn, error) {
 	select {
 	case c := <-f.ch:
-		return c, nil
+		return c.asNet(), nil
 	case <-f.done:
 		return nil, net.ErrClosed
 	}
@@ -487,3 +427,9 @@ func (f *feed) Close() error { f.stop(); return nil }
 
 // Addr implements net.Listener.
 func (f *feed) Addr() net.Addr { return addr{"unix", "hand-over"} }
+
+type connKey struct{}
+
+func withConn(ctx context.Context, nc net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, nc)
+}

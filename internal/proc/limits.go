@@ -9,20 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Limits bound what a child may use; 0 is no bound. A child that is beyond one
-// is killed, within a second.
+// Limits bound what a child may use; 0 is no bound. A child that is beyond its
+// memory is killed, within a second; beyond its descriptors the kernel gives it
+// none (EMFILE), and it goes on.
 type Limits struct {
 	Memory      int64 // bytes of private memory (usage.Usage)
-	Descriptors int
+	Descriptors int   // RLIMIT_NOFILE, getrlimit(2)
 }
 
-const (
-	// sampleEvery is how often a child that has limits is looked at.
-	sampleEvery = 250 * time.Millisecond
-	// reserve is how many descriptors more than its limit a child can open,
-	// so that connections still reach it until it is looked at.
-	reserve = 64
-)
+// sampleEvery is how often a child that has a limit on memory is looked at.
+const sampleEvery = 250 * time.Millisecond
 
 // environ tells the Go runtime to keep below the limit: it collects harder
 // then (https://pkg.go.dev/runtime, GOMEMLIMIT). A limit in env stands.
@@ -43,7 +39,7 @@ func (l Limits) apply(pid int) error {
 	if l.Descriptors == 0 {
 		return nil
 	}
-	n := uint64(l.Descriptors + reserve)
+	n := uint64(l.Descriptors)
 	var has unix.Rlimit
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &has); err != nil {
 		return fmt.Errorf("limit descriptors: %w", err)
@@ -62,11 +58,6 @@ func (l Limits) exceeded(pid int) string {
 	if l.Memory > 0 {
 		if n, err := usage.Private(pid); err == nil && n > l.Memory {
 			return fmt.Sprintf("it used %s of memory, its limit is %s", mebibytes(n), mebibytes(l.Memory))
-		}
-	}
-	if l.Descriptors > 0 {
-		if n, err := usage.Descriptors(pid); err == nil && n >= l.Descriptors {
-			return fmt.Sprintf("it had %d descriptors open, its limit is %d", n, l.Descriptors)
 		}
 	}
 	return ""

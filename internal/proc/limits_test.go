@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/usage"
 )
 
 // A child that is beyond a limit is killed, and its status says why.
@@ -17,7 +18,6 @@ func TestLimits(t *testing.T) {
 		says   string
 	}{
 		{"hog", Limits{Memory: 64 << 20}, "memory, its limit is 64 MiB"},
-		{"leak", Limits{Descriptors: 100}, "descriptors open, its limit is 100"},
 	} {
 		child, err := Start(Spec{Path: self, Env: []string{"PROC_CHILD=" + c.what}, Limits: c.limits, Output: func(string, string) {}})
 		if err != nil {
@@ -36,6 +36,33 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%s: status %q, want %q in it", c.what, child.Status(), c.says)
 		}
 	}
+}
+
+// A child that has all the descriptors that it may have lives on: the kernel
+// gives it no more.
+func TestDescriptorLimit(t *testing.T) {
+	child, err := Start(Spec{Path: self, Env: []string{"PROC_CHILD=leak"}, Limits: Limits{Descriptors: 100}, Output: func(string, string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	child.Link.Send(link.Message{Kind: link.Open})
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		n, err := usage.Descriptors(child.PID)
+		if err != nil || n > 100 || time.Now().After(end) {
+			t.Fatalf("%d descriptors, %v", n, err)
+		}
+		if n == 100 {
+			break
+		}
+	}
+	select {
+	case <-child.Exited():
+		t.Error(child.Status())
+	case <-time.After(3 * sampleEvery):
+	}
+	child.Kill()
+	<-child.Exited()
+	child.Link.Close()
 }
 
 // A child within its limits lives on.

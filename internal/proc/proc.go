@@ -113,7 +113,7 @@ func Start(spec Spec) (*Child, error) {
 	if err != nil {
 		c.Kill()
 	}
-	if spec.Limits != (Limits{}) {
+	if spec.Limits.Memory != 0 {
 		go c.watch(spec.Limits)
 	}
 	go func() {

@@ -53,7 +53,12 @@ func TestMain(m *testing.M) {
 				panic("nobody minds")
 			}
 		}
-	case "leak": // opens files until it cannot
+	case "leak": // opens files until it cannot, once it is told to
+		lc, err := link.New(os.NewFile(link.ChildFD, "link"))
+		if err != nil {
+			panic(err)
+		}
+		lc.Recv()
 		for {
 			if _, err := os.Open(os.DevNull); err != nil {
 				select {}

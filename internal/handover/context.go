@@ -1,0 +1,145 @@
+package handover
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// requestContext is the context of a request that net/http's server does not
+// serve. It costs nothing until somebody looks at it: only then is the client's
+// end watched, and only then is there something to cancel.
+type requestContext struct {
+	base   context.Context
+	server *http.Server
+	local  net.Addr
+	// watch begins to watch the client, and returns what ends that. It
+	// calls gone, from any goroutine, where the client is gone. Before it
+	// returns it has looked once.
+	watch func(gone func()) (stop func())
+
+	elsewhere bool // the request is another process's; owned by the request's goroutine
+
+	mu     sync.Mutex // guards the rest; never held while calling watch
+	inner  context.Context
+	cancel context.CancelFunc
+	looked bool
+	over   bool
+	left   bool      // the client is gone
+	notify chan bool // gets a value when it is; nil until asked for
+	stop   func()
+}
+
+// Deadline implements context.Context.
+func (x *requestContext) Deadline() (time.Time, bool) { return x.base.Deadline() }
+
+// Done implements context.Context.
+func (x *requestContext) Done() <-chan struct{} { return x.look().Done() }
+
+// Err implements context.Context.
+func (x *requestContext) Err() error { return x.look().Err() }
+
+// Value implements context.Context.
+func (x *requestContext) Value(key any) any {
+	switch key {
+	case http.ServerContextKey:
+		return x.server
+	case http.LocalAddrContextKey:
+		return x.local
+	}
+	// Package context asks with a key of this type for what can be cancelled.
+	if _, ok := key.(*int); ok {
+		return x.made().Value(key)
+	}
+	return x.base.Value(key)
+}
+
+func (x *requestContext) String() string { return "request of " + http.LocalAddrContextKey.String() }
+
+// made returns the context that can be cancelled.
+func (x *requestContext) made() context.Context {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.inner == nil {
+		x.inner, x.cancel = context.WithCancel(x.base)
+		if x.over {
+			x.cancel()
+		}
+	}
+	return x.inner
+}
+
+// look returns it, and has the client watched.
+func (x *requestContext) look() context.Context {
+	inner := x.made()
+	x.mu.Lock()
+	first := !x.looked && !x.over && x.watch != nil
+	x.looked = true
+	x.mu.Unlock()
+	if !first {
+		return inner
+	}
+	stop := x.watch(x.gone)
+	x.mu.Lock()
+	over := x.over
+	if !over {
+		x.stop = stop
+	}
+	x.mu.Unlock()
+	if over {
+		stop()
+	}
+	return inner
+}
+
+// end cancels the context when its handler has returned, unwatch ends the
+// watching: nobody else may read the connection meanwhile.
+func (x *requestContext) end() {
+	x.mu.Lock()
+	x.over = true
+	if x.cancel != nil {
+		x.cancel()
+	}
+	x.mu.Unlock()
+	x.unwatch()
+}
+
+func (x *requestContext) unwatch() {
+	x.mu.Lock()
+	stop := x.stop
+	x.stop = nil
+	x.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+}
+
+// gone notes that the client is.
+func (x *requestContext) gone() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.inner == nil {
+		x.inner, x.cancel = context.WithCancel(x.base)
+	}
+	x.cancel()
+	if !x.left && x.notify != nil {
+		x.notify <- true
+	}
+	x.left = true
+}
+
+// CloseNotify implements http1.Transport.
+func (x *requestContext) CloseNotify() <-chan bool {
+	x.mu.Lock()
+	if x.notify == nil {
+		x.notify = make(chan bool, 1)
+		if x.left {
+			x.notify <- true
+		}
+	}
+	x.mu.Unlock()
+	x.look()
+	return x.notify
+}

@@ -1,0 +1,234 @@
+package handover
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/http1"
+)
+
+// wholeConn is a Conn as net/http's server sees it while that serves what this
+// package does not serve itself: bodies, expectations, and what has to be
+// refused. It delivers one request, to its last byte and no further. When the
+// server asks for the next, the Conn takes the requests again, within Read.
+type wholeConn struct {
+	*Conn
+	fed     bool         // net/http has it
+	handler http.Handler // of the request under way
+	head    int          // bytes of the head that were not delivered
+	body    http1.Body
+	stage   atomic.Int32 // a stage; set by the server's goroutine
+}
+
+type stage = int32
+
+const (
+	between  stage = iota // the Conn takes the requests
+	framed                // net/http serves one request
+	unframed              // net/http reads all there is, refuses it, and closes
+	hijacked              // the connection is a handler's
+	over                  // the server was told of the end
+)
+
+// take makes net/http serve the request at the front.
+func (s *wholeConn) take(handler http.Handler) {
+	s.handler = handler
+	s.head = s.scan.Len()
+	s.body = http1.NewBody(s.scan.Body)
+	s.stage.Store(framed)
+}
+
+// refuse makes net/http serve, and refuse, all that comes.
+func (s *wholeConn) refuse() {
+	s.handler = star // asked for HTTP/2's preface alone
+	s.stage.Store(unframed)
+}
+
+// Read implements net.Conn.
+func (s *wholeConn) Read(p []byte) (int, error) {
+	if s.stage.Load() == between {
+		if err := s.next(s); err != nil {
+			s.stage.Store(over)
+			return 0, err
+		}
+	}
+	switch s.stage.Load() {
+	case framed:
+		return s.readFramed(p)
+	case over:
+		return 0, errMoved{}
+	}
+	if b := s.pending(); len(b) > 0 {
+		n := copy(p, b)
+		s.consume(n)
+		return n, nil
+	}
+	if s.stage.Load() == hijacked {
+		return s.raw.Read(p)
+	}
+	return s.readRaw(p)
+}
+
+func (s *wholeConn) readFramed(p []byte) (n int, err error) {
+	if s.head > 0 {
+		n = copy(p, s.pending()[:s.head])
+		s.consume(n)
+		s.head -= n
+		if s.head > 0 {
+			return n, nil
+		}
+	}
+	if s.body.Ended() && n == 0 {
+		return 0, s.lookAhead()
+	}
+	if n == 0 && s.w == s.r {
+		if left, ok := s.body.Left(); ok {
+			// Nothing but this body can come: no copy.
+			n, err = s.readRaw(p[:min(int64(len(p)), left)])
+			s.body.Next(p[:n])
+			return n, err
+		}
+		if err := s.fill(); err != nil {
+			return 0, err
+		}
+	}
+	b := s.pending()
+	k := s.body.Next(b[:min(len(b), len(p)-n)])
+	copy(p[n:], b[:k])
+	s.consume(k)
+	return n + k, nil
+}
+
+// lookAhead waits for the client's end while the request is served.
+func (s *wholeConn) lookAhead() error {
+	c := s.Conn
+	c.mu.Lock()
+	if c.deadline.Equal(longAgo) {
+		c.mu.Unlock()
+		return os.ErrDeadlineExceeded // given up before it began
+	}
+	stopped := make(chan struct{})
+	c.looking = stopped
+	c.apply(c.deadline)
+	c.mu.Unlock()
+	err := c.awaitEnd(stopped)
+	c.mu.Lock()
+	c.looking = nil
+	c.mu.Unlock()
+	return err
+}
+
+// SetReadDeadline implements net.Conn. Between two requests the Conn's own
+// limits hold, which are the server's.
+func (s *wholeConn) SetReadDeadline(t time.Time) error {
+	c := s.Conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case s.stage.Load() == hijacked:
+		c.apply(t)
+	case s.stage.Load() != between:
+		c.deadline = t
+		if c.looking != nil || c.reading && c.sooner(t) {
+			c.apply(t)
+		}
+		if c.looking != nil && t.Equal(longAgo) {
+			close(c.looking)
+			c.looking = nil
+		}
+	}
+	return nil
+}
+
+// SetDeadline implements net.Conn.
+func (s *wholeConn) SetDeadline(t time.Time) error {
+	if err := s.SetWriteDeadline(t); err != nil {
+		return err
+	}
+	return s.SetReadDeadline(t)
+}
+
+// Write implements net.Conn.
+func (s *wholeConn) Write(p []byte) (int, error) {
+	if s.stage.Load() == over {
+		return 0, errMoved{} // another process answers, not this server's 400
+	}
+	return s.raw.Write(p)
+}
+
+// CloseWrite shuts down the writing side, as net/http does after an error
+// that the client should be able to read.
+func (s *wholeConn) CloseWrite() error {
+	if w, ok := s.raw.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
+// Close implements net.Conn.
+func (s *wholeConn) Close() error {
+	switch {
+	case s.hasLeft():
+	case s.stage.Load() == between:
+		// A server that shuts down, from another goroutine: it takes the
+		// connection for an idle one.
+		s.end()
+	default:
+		s.close()
+	}
+	return nil
+}
+
+// changed follows the server's own view of the connection.
+func (s *wholeConn) changed(state http.ConnState) {
+	switch state {
+	case http.StateIdle:
+		s.done()
+		if s.stage.Load() == unframed || s.head > 0 || !s.body.Ended() {
+			s.stage.Store(over) // net/http and we do not agree: not one more byte
+			return
+		}
+		s.stage.Store(between)
+	case http.StateHijacked:
+		s.stage.Store(hijacked)
+		s.giveAway()
+	}
+}
+
+// LocalAddr implements net.Conn.
+func (s *wholeConn) LocalAddr() net.Addr { return s.local }
+
+// RemoteAddr implements net.Conn; it is the client's.
+func (s *wholeConn) RemoteAddr() net.Addr { return s.remote }
+
+// ReadFrom lets net/http send a file without copying it through this process
+// (sendfile(2), splice(2)).
+func (s *wholeConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(s.raw, r) }
+
+// wholeTCP has what else a handler may expect of a connection that it hijacks.
+type wholeTCP struct {
+	*wholeConn
+	rest
+}
+
+// rest puts the methods of a net.TCPConn behind those of a wholeConn.
+type rest struct{ *net.TCPConn }
+
+// asNet returns s as a listener returns it.
+func (s *wholeConn) asNet() net.Conn {
+	if tcp, ok := s.raw.(*net.TCPConn); ok {
+		return wholeTCP{s, rest{tcp}}
+	}
+	return s
+}
+
+func wholeOf(nc net.Conn) *wholeConn {
+	if t, ok := nc.(wholeTCP); ok {
+		return t.wholeConn
+	}
+	return nc.(*wholeConn)
+}
