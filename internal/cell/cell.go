@@ -73,6 +73,7 @@ type Cell struct {
 func Run(lc *link.Conn) {
 	c := &Cell{link: lc, joined: make(chan struct{}), opened: make(chan struct{})}
 	slog.SetDefault(slog.New(&logHandler{cell: c}))
+	giveRoom()
 	for {
 		m, err := lc.Recv()
 		if err != nil {
