@@ -93,7 +93,7 @@ func (s *Supervisor) looked(scan uint64, snap *handlerdir.Snapshot, err error) {
 		}
 	default:
 		if s.lost != "" {
-			s.log.Info("handlers directory can be used again")
+			s.log.Info("handlers directory can be read again")
 		}
 		s.orphan(snap, scan)
 		if s.snapshot == nil {
