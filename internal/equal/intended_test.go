@@ -24,6 +24,20 @@ var intended = []struct {
 			return want.end == "RST" && got.end == "FIN" && want.got == got.got && want.events == got.events
 		},
 	},
+	{
+		"redirect-307", regexp.MustCompile(`.`),
+		func(want, got transcript) bool {
+			return *releaseFlag != "" && want.end == got.end && want.events == got.events && as307(want.got) == as307(got.got)
+		},
+	},
+}
+
+// as307 has the redirects of older releases of net/http's mux as newer ones
+// answer them, whatever their lengths.
+func as307(text string) string {
+	text = strings.ReplaceAll(text, "301 Moved Permanently", "307 Temporary Redirect")
+	text = strings.ReplaceAll(text, ">Moved Permanently<", ">Temporary Redirect<")
+	return regexp.MustCompile(`Content-Length: \d+`).ReplaceAllString(text, "Content-Length: n")
 }
 
 var internalError = regexp.MustCompile(`HTTP/1\.[01] 500 Internal Server Error\r\n`)
