@@ -32,10 +32,12 @@ run: build handlers ## serve the sample handlers on :8080 from run/handlers, unt
 	@exec bin/plugserverd --listen $(LISTEN) --handlers run/handlers --state run --control run/control.sock
 
 # The Debian packages that the tests need are installed where this user may:
-# gcc here, the others by what needs them (packaging/).
+# gcc and strace here, the others by what needs them (packaging/). Without strace
+# one test is left out, and says so.
 .PHONY: deps
 deps:
 	@command -v gcc >/dev/null || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -q -y --no-install-recommends gcc libc6-dev; }
+	@command -v strace >/dev/null || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends strace; }
 
 # Shows each test as it ends, and all that was said before where one failed.
 TELL := awk '{ said = said $$0 "\n" } \
