@@ -56,15 +56,20 @@ type kept struct {
 const sweepAfter = 5 * time.Millisecond
 
 // NewPeer returns the peer at the other end of sock and closes sock and page.
-// The page is a Page that both sides map; one of them is the first.
-func NewPeer(sock, page *os.File, first bool) (*Peer, error) {
-	counts, err := mapCounts(page, first)
+// The page is a Page that both sides map. Of the two sides, only says, one has no
+// other peer: there a thread waits for it.
+func NewPeer(sock, page *os.File, only bool) (*Peer, error) {
+	counts, err := mapCounts(page, only)
 	page.Close()
 	if err != nil {
 		sock.Close()
 		return nil, err
 	}
-	wc, err := wire.FromFile(sock)
+	open := wire.FromFile
+	if only {
+		open = wire.Waiting
+	}
+	wc, err := open(sock)
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ type Frame struct {
 
 // Conn is one end. Send may be called from many goroutines, Recv from one.
 type Conn struct {
-	uc *net.UnixConn
+	uc socket
 
 	out struct {
 		sync.Mutex // held while writing
@@ -77,7 +77,9 @@ type arrival struct {
 }
 
 // New returns a Conn over uc and takes ownership of it.
-func New(uc *net.UnixConn) *Conn {
+func New(uc *net.UnixConn) *Conn { return newConn(uc) }
+
+func newConn(uc socket) *Conn {
 	c := &Conn{
 		uc:  uc,
 		buf: make([]byte, 16<<10),

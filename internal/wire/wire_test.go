@@ -13,6 +13,7 @@ import (
 	"testing"
 )
 
+// pair returns two ends, one in the runtime's poller and one that waits.
 func pair(t testing.TB) (a, b *Conn) {
 	t.Helper()
 	fa, fb, err := Pair()
@@ -22,7 +23,7 @@ func pair(t testing.TB) (a, b *Conn) {
 	if a, err = FromFile(fa); err != nil {
 		t.Fatal(err)
 	}
-	if b, err = FromFile(fb); err != nil {
+	if b, err = Waiting(fb); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.Close(); b.Close() })
