@@ -117,8 +117,8 @@ func (r *receiver) watch() {
 
 // serve serves a forwarded request, at once or on a goroutine of its own.
 func (r *receiver) serve(turn uint64, m message) {
+	m.bytes = append([]byte(nil), m.bytes...) // who reads next has the buffer
 	if !r.pace.short() {
-		m.bytes = append([]byte(nil), m.bytes...)
 		go r.server.serveStream(r.peer, m, nil)
 		return
 	}
