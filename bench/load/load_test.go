@@ -122,6 +122,21 @@ func TestWrong(t *testing.T) {
 	}
 }
 
+// A server that accepts and says nothing is no server.
+func TestSilence(t *testing.T) {
+	defer func(was time.Duration) { patience = was }(patience)
+	patience = 2 * measured
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, err = brief(Spec{Addr: ln.Addr().String(), Conns: 3, Requests: []Request{hello}})
+	if err == nil || !strings.Contains(err.Error(), "3 connections wait") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // An answer may come in any pieces.
 func TestPieces(t *testing.T) {
 	for name, text := range map[string]string{

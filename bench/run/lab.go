@@ -162,13 +162,17 @@ func (l *Lab) Load(ctx context.Context, s *Server, spec load.Spec) (r load.Resul
 	if err != nil {
 		return r, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, spec.Time+4*patience)
+	limit := spec.Time + 4*patience
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the load takes longer than %v", limit))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(l.Bin, "load"))
 	cmd.Stdin = bytes.NewReader(in)
 	var out, problem bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problem
 	if err := cmd.Run(); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
 		return r, fmt.Errorf("%w: %s%s", err, bytes.TrimSpace(problem.Bytes()), s.said())
 	}
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
