@@ -502,6 +502,50 @@ func TestPeerDiesWithConnectionsInItsSocket(t *testing.T) {
 	}
 }
 
+// Forwarded requests that last hold no other up, whether they fetch their
+// connection first or not.
+func TestSlowRequestsStepAside(t *testing.T) {
+	release := make(chan struct{})
+	_, _, address := newSides(t, Limits{}, func(s *side) {
+		if s.name != "b" {
+			return
+		}
+		mux := s.mux()
+		mux.HandleFunc("/b/look", func(w http.ResponseWriter, r *http.Request) {
+			r.Context().Done()
+			<-release
+			s.ServeHTTP(w, r)
+		})
+		mux.HandleFunc("/b/wait", func(w http.ResponseWriter, r *http.Request) {
+			<-release
+			s.ServeHTTP(w, r)
+		})
+		s.srv.Mux = func() *http.ServeMux { return mux }
+	})
+	last := func(path string) *client {
+		c := dial(t, address)
+		c.write("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		return c
+	}
+	answered := func(c *client) {
+		t.Helper()
+		if resp, err := http.ReadResponse(c.br, nil); err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%v, %v", resp, err)
+		}
+	}
+	var waiting []*client
+	for range 4 {
+		waiting = append(waiting, last("/b/look"))
+		answered(last("/b"))
+		waiting = append(waiting, last("/b/wait"))
+		answered(last("/b"))
+	}
+	close(release)
+	for _, c := range waiting {
+		answered(c)
+	}
+}
+
 // net/http may give its look-ahead up before that has begun.
 func TestLookAheadGivenUp(t *testing.T) {
 	a, _, _ := newSides(t, Limits{})

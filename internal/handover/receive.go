@@ -44,6 +44,10 @@ func (r *receiver) next() uint64 { return r.turn.Add(1) }
 // to end.
 func (r *receiver) pass(turn uint64) {
 	if r.turn.CompareAndSwap(turn, turn+1) {
+		// What was being served is not the next goroutine's.
+		if n := r.serving.Load(); n%2 == 1 {
+			r.serving.CompareAndSwap(n, n+1)
+		}
 		r.peer.wire.Flush()
 		go r.run(turn + 1)
 	}
@@ -106,7 +110,6 @@ func (r *receiver) watch() {
 		case now != last:
 			quiet = 0
 		case now%2 == 1:
-			r.serving.CompareAndSwap(now, now+1)
 			r.pass(turn)
 		default:
 			quiet++
