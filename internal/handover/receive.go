@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/http1"
 	"github.com/andrestc/go-plugserver/internal/wire"
 )
 
@@ -120,16 +121,19 @@ func (r *receiver) watch() {
 
 // serve serves a forwarded request, at once or on a goroutine of its own.
 func (r *receiver) serve(turn uint64, m message) {
-	m.bytes = append([]byte(nil), m.bytes...) // who reads next has the buffer
+	// Who reads next has the buffer: nothing may be left in it.
+	var scan http1.Scanner
+	plain := scan.Scan(m.bytes) == http1.Whole && scan.Plain
+	head := string(m.bytes)
 	if !r.pace.short() {
-		go r.server.serveStream(r.peer, m, nil)
+		go r.server.serveStream(r.peer, m, head, plain, nil)
 		return
 	}
 	if !r.watched.Load() && r.watched.CompareAndSwap(false, true) {
 		go r.watch()
 	}
 	began, n := time.Now(), r.serving.Add(1)
-	c := r.server.serveStream(r.peer, m, func() { r.pass(turn) })
+	c := r.server.serveStream(r.peer, m, head, plain, func() { r.pass(turn) })
 	r.serving.CompareAndSwap(n, n+1)
 	r.pace.took(time.Since(began))
 	if r.turn.Load() != turn {

@@ -98,7 +98,7 @@ func (c *Conn) request(whole *wholeConn) (done bool, err error) {
 	if c.scan.Plain && c.server.Route == nil {
 		return c.plain(mux)
 	}
-	r, err := http1.Request(context.Background(), c.pending()[:n], c.scan.Plain)
+	r, err := http1.Request(context.Background(), string(c.pending()[:n]), c.scan.Plain)
 	if err != nil {
 		return false, errBroken
 	}
@@ -129,7 +129,7 @@ var star = http.NewServeMux()
 func (c *Conn) plain(h http.Handler) (done bool, err error) {
 	x := &exchange{conn: c}
 	x.requestContext = requestContext{base: c.server.base, server: c.server.http, local: c.local, watch: c.watch}
-	r, err := http1.Request(&x.requestContext, c.pending()[:c.scan.Len()], true)
+	r, err := http1.Request(&x.requestContext, string(c.pending()[:c.scan.Len()]), true)
 	if err != nil {
 		return false, errBroken
 	}

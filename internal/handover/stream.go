@@ -39,11 +39,12 @@ var errOrphan = errors.New("the connection's process has died")
 // orphan ends the stream: its peer is dead.
 func (st *stream) orphan() { st.once.Do(func() { close(st.orphans) }) }
 
-// serveStream answers a request that p has forwarded, and returns the
+// serveStream answers a request that p has forwarded, m, whose head is given
+// apart, and returns the
 // connection where it was fetched and carries another request. With aside, the
 // caller's goroutine has others to serve: it is called where this request needs
 // more than a moment.
-func (s *Server) serveStream(p *Peer, m message, aside func()) *Conn {
+func (s *Server) serveStream(p *Peer, m message, head string, plain bool, aside func()) *Conn {
 	st := &stream{
 		server: s, peer: p, id: m.stream, aside: aside,
 		fetched: make(chan *Conn, 1), orphans: make(chan struct{}),
@@ -63,7 +64,7 @@ func (s *Server) serveStream(p *Peer, m message, aside func()) *Conn {
 			st.end(false) // the handler has ended the goroutine
 		}
 	}()
-	c := st.serve(m)
+	c := st.serve(head, plain, m.remote)
 	ok = true
 	if c != nil && aside == nil {
 		s.serve(c)
@@ -73,20 +74,18 @@ func (s *Server) serveStream(p *Peer, m message, aside func()) *Conn {
 }
 
 // serve answers the request.
-func (st *stream) serve(m message) *Conn {
+func (st *stream) serve(head string, plain bool, remote string) *Conn {
 	s := st.server
-	var scan http1.Scanner
-	plain := scan.Scan(m.bytes) == http1.Whole && scan.Plain
 	var r *http.Request
 	var err error
 	if plain {
-		r, err = http1.Request(&st.requestContext, m.bytes, true)
+		r, err = http1.Request(&st.requestContext, head, true)
 	}
 	if !plain || err != nil || s.Mux == nil {
 		st.finish(answer{move: true}) // net/http's own words are wanted
 		return nil
 	}
-	w, ok := s.answer(s.Mux(), r, st, &st.requestContext, m.remote)
+	w, ok := s.answer(s.Mux(), r, st, &st.requestContext, remote)
 	if st.elsewhere {
 		st.finish(answer{elsewhere: true})
 		return nil

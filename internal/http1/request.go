@@ -2,7 +2,6 @@ package http1
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"net/http"
 	"net/textproto"
@@ -12,11 +11,12 @@ import (
 )
 
 // Request makes a request of its head, as http.ReadRequest does; of a body it
-// knows nothing. Plain is the Scanner's verdict.
-func Request(ctx context.Context, head []byte, plain bool) (*http.Request, error) {
+// knows nothing. Plain is the Scanner's verdict. The request's strings may share
+// the head's memory.
+func Request(ctx context.Context, head string, plain bool) (*http.Request, error) {
 	if plain {
 		var r http.Request // WithContext copies it: only the copy is allocated
-		if simple(&r, string(head)) {
+		if simple(&r, head) {
 			return r.WithContext(ctx), nil
 		}
 	}
@@ -24,7 +24,7 @@ func Request(ctx context.Context, head []byte, plain bool) (*http.Request, error
 	rd.src.Reset(head)
 	rd.buf.Reset(rd.src)
 	r, err := http.ReadRequest(rd.buf)
-	rd.src.Reset(nil)
+	rd.src.Reset("")
 	readers.Put(rd)
 	if err != nil {
 		return nil, err
@@ -33,17 +33,17 @@ func Request(ctx context.Context, head []byte, plain bool) (*http.Request, error
 }
 
 var readers = sync.Pool{New: func() any {
-	src := bytes.NewReader(nil)
+	src := strings.NewReader("")
 	return &reader{src, bufio.NewReader(src)}
 }}
 
 type reader struct {
-	src *bytes.Reader
+	src *strings.Reader
 	buf *bufio.Reader
 }
 
 // simple fills in r from a plain head, unless there is something in it that
-// net/http looks at twice. The strings of r share the head's memory.
+// net/http looks at twice.
 func simple(r *http.Request, head string) bool {
 	line, rest, _ := strings.Cut(head, "\r\n")
 	method, line, _ := strings.Cut(line, " ")

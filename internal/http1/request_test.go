@@ -33,12 +33,12 @@ var plainHeads = []string{
 // same compares a plain head's request with net/http's.
 func same(t *testing.T, head string) {
 	t.Helper()
-	want, err := Request(context.Background(), []byte(head), false)
+	want, err := Request(context.Background(), head, false)
 	if err != nil {
 		t.Errorf("%q is plain; net/http: %v", head, err)
 		return
 	}
-	got, err := Request(context.Background(), []byte(head), true)
+	got, err := Request(context.Background(), head, true)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%q\n is %+v, %v\nnot %+v", head, got, err, want)
 	}
@@ -73,7 +73,7 @@ func FuzzRequestAsNetHTTP(f *testing.F) {
 }
 
 func BenchmarkRequest(b *testing.B) {
-	head := []byte("GET /hello HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n")
+	head := "GET /hello HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n"
 	for name, plain := range map[string]bool{"ours": true, "net-http": false} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

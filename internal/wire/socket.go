@@ -60,15 +60,15 @@ type waiting struct {
 	closed bool       // the last of the users closes fd
 }
 
-// use keeps fd open until the function it returns is called.
-func (s *waiting) use() (done func(), err error) {
+// use keeps fd open until unuse.
+func (s *waiting) use() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, net.ErrClosed
+		return net.ErrClosed
 	}
 	s.users++
-	return s.unuse, nil
+	return nil
 }
 
 func (s *waiting) unuse() {
@@ -96,11 +96,10 @@ func (s *waiting) Close() error {
 }
 
 func (s *waiting) shutdown(how int) error {
-	done, err := s.use()
-	if err != nil {
+	if err := s.use(); err != nil {
 		return err
 	}
-	defer done()
+	defer s.unuse()
 	return os.NewSyscallError("shutdown", syscall.Shutdown(s.fd, how))
 }
 
@@ -135,11 +134,10 @@ func (s *waiting) wait(events int16) error {
 }
 
 func (s *waiting) ReadMsgUnix(p, oob []byte) (n, oobn, flags int, addr *net.UnixAddr, err error) {
-	done, err := s.use()
-	if err != nil {
+	if err := s.use(); err != nil {
 		return 0, 0, 0, nil, err
 	}
-	defer done()
+	defer s.unuse()
 	for {
 		if err := s.wait(pollIn); err != nil {
 			return 0, 0, 0, nil, err
@@ -159,11 +157,10 @@ func (s *waiting) ReadMsgUnix(p, oob []byte) (n, oobn, flags int, addr *net.Unix
 }
 
 func (s *waiting) WriteMsgUnix(p, oob []byte, _ *net.UnixAddr) (n, oobn int, err error) {
-	done, err := s.use()
-	if err != nil {
+	if err := s.use(); err != nil {
 		return 0, 0, err
 	}
-	defer done()
+	defer s.unuse()
 	for {
 		n, err := syscall.SendmsgN(s.fd, p, oob, nil, syscall.MSG_NOSIGNAL)
 		switch err {
