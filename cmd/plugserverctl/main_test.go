@@ -102,6 +102,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Defer(func() { os.RemoveAll(dir) })
 			env.Setenv("PLUGSERVER_CONTROL", filepath.Join(dir, "s"))
+			env.Setenv("PLUGSERVER_STATE", filepath.Join(dir, "state")) // what this machine has is not ours
 			env.Setenv("DIR", dir)
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			// For the go command, which has no network.
