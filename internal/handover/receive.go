@@ -19,7 +19,7 @@ func (s *Server) Receive(p *Peer) error {
 	p.miss = s.missed
 	p.mu.Unlock()
 	r := &receiver{server: s, peer: p, done: make(chan error, 1)}
-	go r.run(r.next())
+	go r.run()
 	return <-r.done
 }
 
@@ -32,86 +32,79 @@ type receiver struct {
 	peer   *Peer
 	done   chan error // capacity 1; the peer gives no more
 
-	turn    atomic.Uint64 // of the goroutine that reads
-	serving atomic.Uint64 // counts requests begun and ended: odd within one
-	watched atomic.Bool   // a goroutine watches that
+	// step is odd while the goroutine that reads serves a request. Who makes
+	// it even sees to the reading: that goroutine, when the request has ended,
+	// or pass, which makes another one read. So there is never more than one.
+	step    atomic.Uint64
+	watched atomic.Bool // a goroutine watches for how long it stays odd
 	pace    pace
 }
 
-// next begins a turn, and so ends the one before.
-func (r *receiver) next() uint64 { return r.turn.Add(1) }
-
-// pass makes another goroutine read, if turn is still under way. The caller is
-// to end.
-func (r *receiver) pass(turn uint64) {
-	if r.turn.CompareAndSwap(turn, turn+1) {
-		// What was being served is not the next goroutine's.
-		if n := r.serving.Load(); n%2 == 1 {
-			r.serving.CompareAndSwap(n, n+1)
-		}
-		r.peer.wire.Flush()
-		go r.run(turn + 1)
+// pass makes another goroutine read, if the request of that step is still
+// being served by the one that reads, which is to end then. Any goroutine may
+// call it, at any time.
+func (r *receiver) pass(step uint64) bool {
+	if !r.step.CompareAndSwap(step, step+1) {
+		return false
 	}
+	r.peer.wire.Flush()
+	go r.run()
+	return true
 }
 
-// run reads as long as it is its turn.
-func (r *receiver) run(turn uint64) {
-	returned := false
-	defer func() {
-		if !returned {
-			r.pass(turn) // a handler has ended the goroutine (runtime.Goexit)
-		}
-	}()
-	err := r.read(turn)
-	returned = true
-	if r.turn.Load() == turn {
-		r.done <- err
-	}
-}
-
-func (r *receiver) read(turn uint64) error {
+// run reads until there is no more, or another goroutine does.
+func (r *receiver) run() {
 	s, p := r.server, r.peer
-	for r.turn.Load() == turn {
+	for {
 		if !p.wire.Buffered() {
 			p.wire.Flush()
 		}
 		f, err := p.wire.Recv()
-		if err == nil {
-			err = r.received(turn, f)
+		switch {
+		case err != nil:
+		case f.Kind == kindRequest:
+			p.took() // before anything of it is served
+			var m message
+			if m, err = decode(f.Body); err == nil && !r.serve(m) {
+				return
+			}
+		default:
+			err = s.received(p, f)
 		}
 		switch {
 		case err == nil:
 		case errors.Is(err, io.EOF):
-			return nil
+			r.done <- nil
+			return
 		case exhausted(err):
 			p.lose()
 			s.full()
 		case errors.Is(err, errMessage):
 			s.http.ErrorLog.Print(err)
 		default:
-			return err
+			r.done <- err
+			return
 		}
 	}
-	return nil
 }
 
 // patience is how long a request may keep the others waiting.
 const patience = time.Millisecond
 
-// watch passes the turn on where a request takes too long. It ends when there
-// were none for a while.
+// watch makes another goroutine read where a request takes too long. It ends
+// when there were none for a while.
 func (r *receiver) watch() {
 	defer r.watched.Store(false)
 	tick := time.NewTicker(patience)
 	defer tick.Stop()
 	for quiet, last := 0, uint64(0); quiet < 20; {
 		<-tick.C
-		turn, now := r.turn.Load(), r.serving.Load()
+		now := r.step.Load()
 		switch {
 		case now != last:
 			quiet = 0
 		case now%2 == 1:
-			r.pass(turn)
+			r.pass(now)
 		default:
 			quiet++
 		}
@@ -119,30 +112,36 @@ func (r *receiver) watch() {
 	}
 }
 
-// serve serves a forwarded request, at once or on a goroutine of its own.
-func (r *receiver) serve(turn uint64, m message) {
+// serve serves a forwarded request, at once or on a goroutine of its own. It
+// reports whether the caller is to go on reading.
+func (r *receiver) serve(m message) (reads bool) {
 	// Who reads next has the buffer: nothing may be left in it.
 	var scan http1.Scanner
 	plain := scan.Scan(m.bytes) == http1.Whole && scan.Plain
 	head := string(m.bytes)
 	if !r.pace.short() {
 		go r.server.serveStream(r.peer, m, head, plain, nil)
-		return
+		return true
 	}
 	if !r.watched.Load() && r.watched.CompareAndSwap(false, true) {
 		go r.watch()
 	}
-	began, n := time.Now(), r.serving.Add(1)
-	c := r.server.serveStream(r.peer, m, head, plain, func() { r.pass(turn) })
-	r.serving.CompareAndSwap(n, n+1)
+	began, step := time.Now(), r.step.Add(1)
+	defer func() {
+		// The handler may have ended the goroutine (runtime.Goexit): then
+		// another one has to read. Who reads already may be waiting.
+		if !reads && !r.pass(step) {
+			r.peer.wire.Flush()
+		}
+	}()
+	c := r.server.serveStream(r.peer, m, head, plain, func() { r.pass(step) })
 	r.pace.took(time.Since(began))
-	if r.turn.Load() != turn {
-		r.peer.wire.Flush() // who reads now may be waiting
-	}
 	if c != nil {
-		r.pass(turn)
+		r.pass(step)
 		r.server.serve(c)
+		return false
 	}
+	return r.step.CompareAndSwap(step, step+1)
 }
 
 // pace estimates how long requests take.
@@ -176,20 +175,11 @@ func (p *pace) took(d time.Duration) {
 	}
 }
 
-// received sees to one frame.
-func (r *receiver) received(turn uint64, f wire.Frame) error {
-	s, p := r.server, r.peer
+// received sees to one frame that is no request.
+func (s *Server) received(p *Peer, f wire.Frame) error {
 	switch f.Kind {
 	case kindConn:
 		return s.receivedConn(p, f)
-	case kindRequest:
-		m, err := decode(f.Body)
-		p.took() // before anything of it is served
-		if err != nil {
-			return err
-		}
-		r.serve(turn, m)
-		return nil
 	case kindAnswer, kindFetch:
 		a, err := decodeAnswer(f.Body)
 		if err == nil {
