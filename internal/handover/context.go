@@ -27,6 +27,7 @@ type requestContext struct {
 	cancel context.CancelFunc
 	looked bool
 	over   bool
+	free   bool      // the client is not to be watched any more
 	left   bool      // the client is gone
 	notify chan bool // gets a value when it is; nil until asked for
 	stop   func()
@@ -75,7 +76,7 @@ func (x *requestContext) made() context.Context {
 func (x *requestContext) look() context.Context {
 	inner := x.made()
 	x.mu.Lock()
-	first := !x.looked && !x.over && x.watch != nil
+	first := !x.looked && !x.free && x.watch != nil
 	x.looked = true
 	x.mu.Unlock()
 	if !first {
@@ -83,12 +84,12 @@ func (x *requestContext) look() context.Context {
 	}
 	stop := x.watch(x.gone)
 	x.mu.Lock()
-	over := x.over
-	if !over {
+	free := x.free
+	if !free {
 		x.stop = stop
 	}
 	x.mu.Unlock()
-	if over {
+	if free {
 		stop()
 	}
 	return inner
@@ -106,10 +107,12 @@ func (x *requestContext) end() {
 	x.unwatch()
 }
 
+// unwatch ends the watching for good: whoever has the connection from now on
+// reads it, and sets its deadlines.
 func (x *requestContext) unwatch() {
 	x.mu.Lock()
 	stop := x.stop
-	x.stop = nil
+	x.stop, x.free = nil, true
 	x.mu.Unlock()
 	if stop != nil {
 		stop()

@@ -236,9 +236,9 @@ func (c *Conn) ended(f *forwarded, state forwardState) (done bool, err error) {
 
 // solo goes on with a connection whose goroutine has left it to the answer.
 func (c *Conn) solo(f *forwarded) {
-	done, err := c.awaitAnswer(f)
+	_, err := c.awaitAnswer(f)
 	switch {
-	case err == nil && !done:
+	case err == nil: // also where net/http keeps what asked to be closed
 		c.server.serve(c)
 	case !c.hasLeft():
 		c.close()

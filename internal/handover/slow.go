@@ -172,6 +172,10 @@ func (s *wholeConn) CloseWrite() error {
 // Close implements net.Conn.
 func (s *wholeConn) Close() error {
 	switch {
+	case s.stage.Load() == hijacked:
+		s.CloseWrite()
+		s.server.forget(s.Conn)
+		return s.raw.Close()
 	case s.hasLeft():
 	case s.stage.Load() == between:
 		// A server that shuts down, from another goroutine: it takes the
