@@ -151,7 +151,7 @@ func (a *arena) open(t *testing.T) {
 
 // start starts the daemon on the arena's socket, and on its folder if it had one.
 func (a *arena) start() {
-	options := []e2e.Option{allowed, e2e.Sockets(a.socket), e2e.Flags(a.flags...)}
+	options := []e2e.Option{allowed, e2e.Sockets(a.socket), e2e.Flags(a.flags...), bounded}
 	if a.d != nil {
 		options = append(options, e2e.In(a.d.Dir))
 	}

@@ -57,7 +57,7 @@ var facts = []fault{
 		if err != nil {
 			a.life.Fatalf("%v", err)
 		}
-		defer f.Close()
+		defer f.Close() // it may be closed already
 		for b := p.Bytes; len(b) > 0; {
 			n := min(len(b), 1+a.rng.IntN(len(p.Bytes)/4))
 			if _, err := f.Write(b[:n]); err != nil {
@@ -66,6 +66,7 @@ var facts = []fault{
 			b = b[n:]
 			time.Sleep(time.Duration(a.rng.IntN(60)) * time.Millisecond)
 		}
+		f.Close() // before that it is not whole
 		a.d.WaitLive(mark, "victim", p)
 		a.serves(p)
 	}},

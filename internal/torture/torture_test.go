@@ -32,13 +32,14 @@ func TestTorture(t *testing.T) {
 		t.Fatal(err)
 	}
 	lanes := map[string][]fault{
-		"processes": signals,
-		"syscalls":  syscalls,
-		"plugins":   misdeeds,
-		"files":     concat(facts, mutations),
-		"excess":    excess,
-		"wild":      wild,
-		"mute":      mute,
+		"processes":   signals,
+		"syscalls":    syscalls,
+		"plugins":     misdeeds,
+		"files":       concat(facts, mutations),
+		"excess":      excess,
+		"wild":        wild,
+		"mute":        mute,
+		"descriptors": descriptors,
 	}
 	flags := map[string][]string{"wild": {"--max-patterns", "5000"}}
 	if slices.ContainsFunc(mute, func(f fault) bool { return only.MatchString(f.name) }) {
