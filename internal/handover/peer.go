@@ -18,7 +18,8 @@ import (
 // may have begun to serve, and that is never sent twice.
 type Peer struct {
 	wire *wire.Conn
-	dead atomic.Bool // set for good when the peer can be given nothing more
+	send func(kind byte, fds []int, parts ...[]byte) error // wire's
+	dead atomic.Bool                                       // set for good when the peer can be given nothing more
 	// counts are shared with the peer's process.
 	counts *counts
 
@@ -74,7 +75,7 @@ func NewPeer(sock, page *os.File, only bool) (*Peer, error) {
 		return nil, err
 	}
 	return &Peer{
-		wire: wc, counts: counts,
+		wire: wc, send: wc.Send, counts: counts,
 		forwarded: make(map[uint64]*forwarded),
 		serving:   make(map[uint64]*stream),
 	}, nil
@@ -126,7 +127,7 @@ func (p *Peer) sendFD(sc syscall.RawConn, c *Conn, m *message) error {
 	before := c.become(left)
 	var sendErr error
 	err := sc.Control(func(fd uintptr) {
-		sendErr = p.wire.Send(kindConn, []int{int(fd)}, m.head(nil), m.bytes)
+		sendErr = p.send(kindConn, []int{int(fd)}, m.head(nil), m.bytes)
 	})
 	if err == nil && sendErr != nil {
 		err = sendErr

@@ -1,0 +1,94 @@
+package handover
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const post = "POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
+
+// A connection that cannot be sent for now, as too many descriptors are on their
+// way, is sent again; its peer is none the worse.
+func TestSendFailsForNow(t *testing.T) {
+	for _, err := range []error{syscall.ETOOMANYREFS, syscall.ENOBUFS, syscall.ENOMEM} {
+		t.Run(err.Error(), func(t *testing.T) {
+			a, b, address := newSides(t, Limits{})
+			var tries atomic.Int64
+			send := a.other.send
+			a.other.send = func(kind byte, fds []int, parts ...[]byte) error {
+				if tries.Add(1) <= 3 {
+					return os.NewSyscallError("sendmsg", err)
+				}
+				return send(kind, fds, parts...)
+			}
+			c := dial(t, address)
+			for range 2 { // a's, and then b's own
+				c.write(fmt.Sprintf(post, "b"))
+				c.expect("b", "POST", "/b", "body")
+			}
+			if tries.Load() != 4 || a.other.Dead() || b.saw.Load() != 2 {
+				t.Errorf("%d tries, b answered %d; the peer is dead: %v", tries.Load(), b.saw.Load(), a.other.Dead())
+			}
+		})
+	}
+}
+
+// A connection whose descriptor its receiver had no room for is the sender's
+// again, and is served once there is: by the one side or by the other.
+func TestDescriptorLost(t *testing.T) {
+	a, b, address := newSides(t, Limits{IdleTimeout: time.Minute})
+	c := dial(t, address)
+	lost := func(by *side, f func()) {
+		t.Helper()
+		before := by.other.counts.ours.missed.Load()
+		relieve := noDescriptors(t)
+		f()
+		await(t, "the descriptor is lost", func() bool { return by.other.counts.ours.missed.Load() > before })
+		relieve()
+	}
+	c.write(fmt.Sprintf(get, "a"))
+	c.expect("a", "GET", "/a", "")
+	lost(b, func() { c.write(fmt.Sprintf(post, "b")) })
+	c.expect("b", "POST", "/b", "body")
+	await(t, "the connection is b's alone", func() bool { return a.srv.Conns() == 0 && b.srv.Conns() == 1 })
+	lost(a, func() { c.write(fmt.Sprintf(post, "a")) })
+	c.expect("a", "POST", "/a", "body")
+	// Idle ones, too.
+	c.write(fmt.Sprintf(post, "b"))
+	c.expect("b", "POST", "/b", "body")
+	await(t, "the connection rests in b", func() bool { return a.srv.Conns() == 0 && b.srv.Conns() == 1 })
+	lost(a, func() { b.srv.Retire() })
+	await(t, "the connection is a's", func() bool { return a.srv.Conns() == 1 && b.srv.Conns() == 0 })
+	c.write(fmt.Sprintf(get, "a"))
+	c.expect("a", "GET", "/a", "")
+	if a.other.Dead() || b.other.Dead() {
+		t.Error("a peer is dead")
+	}
+}
+
+// noDescriptors leaves the process no descriptor (getrlimit(2)), until relieve is
+// called.
+func noDescriptors(t *testing.T) (relieve func()) {
+	t.Helper()
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	set := func(l syscall.Rlimit) {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(syscall.Rlimit{Cur: uint64(f.Fd()), Max: old.Max})
+	t.Cleanup(func() { set(old) })
+	return func() { set(old) }
+}
