@@ -216,12 +216,12 @@ func (c *Cell) apply(table []link.Route) {
 // to which they go back.
 func (c *Cell) join(files []*os.File) {
 	if len(files) != 2 {
-		c.record("error", "join: want a socket and a page", nil)
+		c.unjoined("no descriptor is left for it")
 		return
 	}
 	p, err := handover.NewPeer(files[0], files[1], true)
 	if err != nil {
-		c.record("error", err.Error(), nil)
+		c.unjoined(err.Error())
 		return
 	}
 	c.mu.Lock()
@@ -240,6 +240,12 @@ func (c *Cell) join(files []*os.File) {
 		<-c.opened // before that the gate knows no route to this cell
 		c.server.Receive(p)
 	}()
+}
+
+// unjoined says that the way to the gate has to come again.
+func (c *Cell) unjoined(why string) {
+	c.record("debug", "not joined to the gate: "+why, nil)
+	c.link.Send(link.Message{Kind: link.Unjoined})
 }
 
 // gate returns the gate, or nil if there is none for too long.

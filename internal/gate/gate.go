@@ -123,15 +123,14 @@ func (g *Gate) open(lim link.Limits) {
 // listen starts to accept. The routes in force by then are the first that a
 // client can meet.
 func (g *Gate) listen(files []*os.File) {
+	if len(files) == 0 {
+		g.cannotListen("no descriptor is left")
+	}
 	for _, f := range files {
 		l, err := net.FileListener(f)
 		f.Close()
 		if err != nil {
-			// Clients of that socket would wait for good: the next gate may
-			// have a descriptor for it.
-			g.record("error", fmt.Sprintf("listen: %v", err))
-			g.link.Finish(time.Second)
-			os.Exit(1)
+			g.cannotListen(err.Error())
 		}
 		if ul, ok := l.(*net.UnixListener); ok {
 			ul.SetUnlinkOnClose(false) // the supervisor's, or systemd's
@@ -148,15 +147,23 @@ func (g *Gate) listen(files []*os.File) {
 	g.link.Send(link.Message{Kind: link.Ready})
 }
 
+// cannotListen ends the process: clients of a socket would wait for good, and the
+// next gate may have a descriptor for it.
+func (g *Gate) cannotListen(why string) {
+	g.record("error", "listen: "+why)
+	g.link.Finish(time.Second)
+	os.Exit(1)
+}
+
 // join takes the socket that leads to a cell; the next table routes to it.
 func (g *Gate) join(m link.Message) {
 	if len(m.FDs) != 2 {
-		g.record("error", "join: want a socket and a page")
+		g.unjoined(m.Cell, "no descriptor is left for it")
 		return
 	}
 	p, err := handover.NewPeer(m.FDs[0], m.FDs[1], false)
 	if err != nil {
-		g.record("error", err.Error())
+		g.unjoined(m.Cell, err.Error())
 		return
 	}
 	c := &cell{peer: p, idle: make(chan struct{})}
@@ -170,6 +177,12 @@ func (g *Gate) join(m link.Message) {
 		<-c.idle
 		p.Close()
 	}()
+}
+
+// unjoined says that the way to a cell has to come again.
+func (g *Gate) unjoined(cell uint64, why string) {
+	g.record("debug", "not joined to a cell: "+why)
+	g.link.Send(link.Message{Kind: link.Unjoined, Cell: cell})
 }
 
 // apply publishes a table. A cell that has no route in it gets no more

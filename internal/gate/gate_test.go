@@ -1,11 +1,15 @@
 package gate
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
+	"unsafe"
 
+	"github.com/andrestc/go-plugserver/internal/handover"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/wire"
 )
@@ -23,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // start runs a gate and returns the other end of its link.
-func start(t *testing.T) (ours *os.File, wait func() (output string, err error)) {
+func start(t *testing.T) (ours *os.File, pid int, wait func() (output string, err error)) {
 	t.Helper()
 	ours, theirs, err := wire.Pair()
 	if err != nil {
@@ -39,7 +43,7 @@ func start(t *testing.T) (ours *os.File, wait func() (output string, err error))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ours, func() (string, error) {
+	return ours, cmd.Process.Pid, func() (string, error) {
 		err := cmd.Wait()
 		return out.String(), err
 	}
@@ -48,7 +52,7 @@ func start(t *testing.T) (ours *os.File, wait func() (output string, err error))
 // A supervisor that is gone before it has said a word leaves a gate that ends
 // in good order.
 func TestOrphanedAtOnce(t *testing.T) {
-	ours, wait := start(t)
+	ours, _, wait := start(t)
 	ours.Close()
 	if out, err := wait(); err != nil || out != "" {
 		t.Errorf("%v\n%s", err, out)
@@ -58,7 +62,7 @@ func TestOrphanedAtOnce(t *testing.T) {
 // A gate that cannot listen on all that it is given does not say that it does:
 // it ends, and another one is started.
 func TestCannotListen(t *testing.T) {
-	ours, wait := start(t)
+	ours, _, wait := start(t)
 	lc, err := link.New(ours)
 	if err != nil {
 		t.Fatal(err)
@@ -82,4 +86,84 @@ func TestCannotListen(t *testing.T) {
 	if out, err := wait(); err == nil || err.Error() != "exit status 1" || out != "" {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// A gate without a descriptor for the way to a cell says so, goes on, and takes
+// what comes again.
+func TestUnjoined(t *testing.T) {
+	ours, pid, wait := start(t)
+	lc, err := link.New(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(m link.Message, want link.Kind) link.Message {
+		t.Helper()
+		lc.Send(m)
+		for {
+			m, err := lc.Recv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Kind == want {
+				return m
+			}
+			if m.Kind != link.Log {
+				t.Fatalf("the gate says %+v, want %s", m, want)
+			}
+		}
+	}
+	join := func() link.Message {
+		t.Helper()
+		a, b, err := wire.Pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		page, err := os.CreateTemp(t.TempDir(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := page.Truncate(handover.PageSize); err != nil {
+			t.Fatal(err)
+		}
+		return link.Message{Kind: link.Join, Cell: 7, FDs: []*os.File{a, page}}
+	}
+	lc.Send(link.Message{Kind: link.Open})
+	ask(link.Message{Kind: link.Ping}, link.Pong)
+	var free []int
+	for fd := 0; len(free) < 2; fd++ {
+		if _, err := os.Lstat(fmt.Sprintf("/proc/%d/fd/%d", pid, fd)); err != nil {
+			free = append(free, fd)
+		}
+	}
+	for spare, end := range free { // of the two that it takes
+		relieve := limit(t, pid, end)
+		if m := ask(join(), link.Unjoined); m.Cell != 7 {
+			t.Errorf("%d spare: of cell %d", spare, m.Cell)
+		}
+		relieve()
+	}
+	lc.Send(join())
+	ask(link.Message{Kind: link.Table, Version: 3, Routes: []link.Route{{Pattern: "/", Cell: 7}}}, link.Ack)
+	ask(link.Message{Kind: link.Quit}, link.Done)
+	lc.Close()
+	if out, err := wait(); err != nil || out != "" {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// limit bounds the descriptors of a process (prlimit(2)) until relieve is called.
+func limit(t *testing.T, pid, n int) (relieve func()) {
+	t.Helper()
+	set := func(new, old *syscall.Rlimit) {
+		t.Helper()
+		_, _, e := syscall.Syscall6(syscall.SYS_PRLIMIT64, uintptr(pid), syscall.RLIMIT_NOFILE, uintptr(unsafe.Pointer(new)), uintptr(unsafe.Pointer(old)), 0, 0)
+		if e != 0 {
+			t.Fatal(e)
+		}
+	}
+	var old syscall.Rlimit
+	set(nil, &old)
+	set(&syscall.Rlimit{Cur: uint64(n), Max: old.Max}, nil)
+	return func() { set(&old, nil) }
 }

@@ -72,6 +72,7 @@ func NewPeer(sock, page *os.File, only bool) (*Peer, error) {
 	}
 	wc, err := open(sock)
 	if err != nil {
+		counts.unmap()
 		return nil, err
 	}
 	return &Peer{

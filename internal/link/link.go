@@ -44,6 +44,9 @@ const (
 	Log     Kind = "log"     // Level, Text, Fields; Name of the plugin, where that is known
 	Pong    Kind = "pong"    // Seq, Stats
 	Done    Kind = "done"    // nothing is left to do; the process exits
+	// Unjoined: this process had no descriptor for what came with Join; gate:
+	// of cell Cell. It is to come again.
+	Unjoined Kind = "unjoined"
 )
 
 // Route is one pattern and the cell that serves it.
@@ -373,10 +376,11 @@ func (c *Conn) writeOne(m Message) error {
 	}
 }
 
-// Recv returns the next message, or io.EOF once the other side is gone.
+// Recv returns the next message, or io.EOF once the other side is gone. One whose
+// descriptors this process has no room for comes without them.
 func (c *Conn) Recv() (Message, error) {
 	f, err := c.wire.Recv()
-	if err != nil {
+	if err != nil && !errors.Is(err, wire.ErrFDsLost) {
 		return Message{}, err
 	}
 	m, err := decode(f.Body)

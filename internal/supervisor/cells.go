@@ -331,6 +331,8 @@ func (s *Supervisor) heard(c *cell, m link.Message, offers map[string]offer) {
 		}
 	case link.Ack:
 		c.acked = max(c.acked, min(m.Version, s.table))
+	case link.Unjoined:
+		s.unjoined(c)
 	case link.Pong:
 		c.owed = 0
 		c.ponged = m.Seq
@@ -399,6 +401,13 @@ func (s *Supervisor) joinCell(c *cell) {
 	c.joined = s.gate
 	c.send(link.Message{Kind: link.Join, FDs: forCell})
 	s.gate.send(link.Message{Kind: link.Join, Cell: c.id, FDs: forGate})
+}
+
+// unjoined makes a cell be joined to the gate anew, by the next table: one of the
+// two had no descriptor left. Some become free by and by.
+func (s *Supervisor) unjoined(c *cell) {
+	c.joined = nil
+	s.later(s.alter)
 }
 
 // joint returns what two processes need to hand connections to each other: for

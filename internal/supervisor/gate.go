@@ -104,6 +104,10 @@ func (s *Supervisor) heardGate(g *gate, m link.Message) {
 	case link.Ack:
 		g.acked = max(g.acked, m.Version)
 		s.retireOld()
+	case link.Unjoined:
+		if c := s.cells[m.Cell]; c != nil && g == s.gate {
+			s.unjoined(c)
+		}
 	case link.Pong:
 		g.owed = 0
 		g.ponged = m.Seq

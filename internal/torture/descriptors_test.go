@@ -30,6 +30,16 @@ var bounded = e2e.Wrap(func(cmd *exec.Cmd) {
 var descriptors = []fault{
 	{"descriptors run out in the cell", 1, func(a *arena) { a.starve(a.cell()) }},
 	{"descriptors run out in the gate", 1, func(a *arena) { a.starve(a.before.Daemon.GatePID) }},
+	{"descriptors run out in the cell, and the gate dies", 1, func(a *arena) {
+		pid := a.cell()
+		defer a.limit(pid, 3)()
+		a.gateDies()
+		a.cellDies() // what it wants to give back, it cannot
+		a.may.victim = false
+		a.kill(a.before.Daemon.GatePID, syscall.SIGKILL)
+		a.gone(a.before.Daemon.GatePID)
+		time.Sleep(time.Duration(a.rng.IntN(800)) * time.Millisecond)
+	}},
 	{"too many descriptors on their way", 1, func(a *arena) { a.crowdOut() }},
 }
 
