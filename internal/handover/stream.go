@@ -196,15 +196,7 @@ func (st *stream) fetch() (*Conn, error) {
 	}
 	err := st.post(kindFetch, answer{})
 	if err == nil {
-		select {
-		case c := <-st.fetched:
-			st.conn = c
-			if c == nil {
-				err = net.ErrClosed
-			}
-		case <-st.orphans:
-			err = errOrphan
-		}
+		st.conn, err = st.await()
 	}
 	if err != nil {
 		st.err = err
@@ -212,6 +204,25 @@ func (st *stream) fetch() (*Conn, error) {
 		return nil, err
 	}
 	return st.conn, nil
+}
+
+// await waits for the connection. A peer that retires this process gives it, and
+// then no more: what it has given counts.
+func (st *stream) await() (*Conn, error) {
+	var c *Conn
+	select {
+	case c = <-st.fetched:
+	case <-st.orphans:
+		select {
+		case c = <-st.fetched:
+		default:
+			return nil, errOrphan
+		}
+	}
+	if c == nil {
+		return nil, net.ErrClosed
+	}
+	return c, nil
 }
 
 func (st *stream) fetchLocked() (*Conn, error) {
