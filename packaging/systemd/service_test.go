@@ -64,6 +64,13 @@ func configure(t *testing.T, b *box, main func(*testing.T) int) {
 	}
 	limited()
 
+	// A section for a handler that is not there is a note, and nobody's fault.
+	b.write(t, dropIn, "[Handler gret]\nMemoryMax=64M\n")
+	b.run(t, "systemctl", "reload", "plugserverd")
+	if out := strings.Join(strings.Fields(b.run(t, "plugserverctl", "status")), " "); !strings.Contains(out, dropIn+":1: [Handler gret]: there is no such handler; did you mean greet?") {
+		t.Errorf("the status does not name the slip:\n%s", out)
+	}
+
 	b.run(t, "rm", dropIn)
 	b.run(t, "systemctl", "reload", "plugserverd")
 	if h := b.handler(t, "greet"); h.MemoryMax != 0 || h.LimitNOFILE != 0 {
@@ -72,6 +79,41 @@ func configure(t *testing.T, b *box, main func(*testing.T) int) {
 	if now := main(t); now != pid {
 		t.Errorf("the daemon was started again: %d, before %d", now, pid)
 	}
+}
+
+// rolledBack rolls greet back, from its second version to its first, and does to
+// the file what is no new copy of it.
+func rolledBack(t *testing.T, b *box, greet []string) {
+	const file = handlers + "/greet.so"
+	for _, so := range greet {
+		b.run(t, "plugserverctl", "install", "--name", "greet", so)
+	}
+	b.run(t, "plugserverctl", "rollback", "greet")
+	b.want(t, "/greet", 200, "one")
+	since := b.run(t, "date", "+%s.%N")
+	for _, c := range [][]string{
+		{"touch", file},
+		{"chmod", "0755", file},
+		{"chown", "plugserver:plugserver", file},
+		{"chmod", "0600", file},
+		{"systemctl", "restart", "plugserverd"},
+		{"touch", file},
+	} {
+		b.run(t, c...)
+		b.run(t, "systemctl", "reload", "plugserverd") // it succeeds: all is as it was asked for
+		b.want(t, "/greet", 200, "one")
+	}
+	b.run(t, "journalctl", "--sync")
+	if log := b.run(t, "journalctl", "--no-pager", "-q", "-u", "plugserverd", "-t", "plugserverd", "-t", "plugserverctl", "-p", "warning", "--since", "@"+since); log != "" {
+		t.Errorf("what was asked for is in the log as a fault:\n%s", log)
+	}
+	out := b.run(t, "plugserverctl", "reload")
+	if !strings.Contains(out, "rolled back greet: ") {
+		t.Errorf("the reload says %q", out)
+	}
+	b.run(t, "plugserverctl", "release", "greet")
+	b.want(t, "/greet", 200, "two")
+	b.run(t, "sh", "-c", "chown root:root "+file+" && chmod 0644 "+file)
 }
 
 // building lets the service build: a plugin that no cell loads gets one, and

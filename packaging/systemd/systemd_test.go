@@ -97,6 +97,7 @@ func build(t *testing.T) artefacts {
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"time"
@@ -109,6 +110,7 @@ func Handlers() map[string]http.HandlerFunc {
 		%[2]q: func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, %[1]q) },
 		%[2]q + "/slow": func(w http.ResponseWriter, r *http.Request) {
 			fmt.Println("slowly")
+			slog.Warn("asked", "for", "a while", "n", 3)
 			time.Sleep(1500 * time.Millisecond)
 			fmt.Fprint(w, %[1]q)
 		},
@@ -305,7 +307,8 @@ func day(t *testing.T, b *box, a artefacts) {
 		}), 0)
 	})
 	step("reload by SIGHUP", func(t *testing.T) {
-		b.run(t, "cp", greet[1], handlers+"/greet.so")
+		b.run(t, "cp", greet[1], handlers+"/.new") // over the old one, it would be no version to go back to for 10 s
+		b.run(t, "mv", handlers+"/.new", handlers+"/greet.so")
 		b.kill(t, "HUP", main(t))
 		eventually(t, "the second version answers", func() bool { _, body := b.get("/greet"); return body == "two" })
 	})
@@ -336,6 +339,15 @@ func day(t *testing.T, b *box, a artefacts) {
 		if log := b.run(t, "journalctl", "--no-pager", "-u", "plugserverd", "PLUGSERVER_HANDLER=greet"); !strings.Contains(log, "slowly") {
 			t.Errorf("what the handler printed is not in its log:\n%s", log)
 		}
+		log := b.run(t, "journalctl", "--no-pager", "-o", "cat", "-u", "plugserverd")
+		for _, want := range []string{"greet: slowly", `greet: asked  for="a while" n=3`} {
+			if !strings.Contains(log, want) {
+				t.Errorf("the log of all does not say %q:\n%s", want, log)
+			}
+		}
+		if args := b.run(t, "sh", "-c", fmt.Sprintf("tr '\\0' ' ' </proc/%d/cmdline", b.cell(t, "greet"))); !strings.Contains(args, " greet") {
+			t.Errorf("the cell's arguments do not name its handler: %q", args)
+		}
 	})
 	step("settings", func(t *testing.T) { configure(t, b, main) })
 	step("plugserverctl", func(t *testing.T) {
@@ -364,6 +376,7 @@ func day(t *testing.T, b *box, a artefacts) {
 			}
 		}
 	})
+	step("what was rolled back stays so", func(t *testing.T) { rolledBack(t, b, greet) })
 	step("SIGKILL of a cell", func(t *testing.T) {
 		never(t, b.load(t, "/greet", func() {
 			b.kill(t, "KILL", b.cell(t, "greet"))
@@ -401,6 +414,9 @@ func day(t *testing.T, b *box, a artefacts) {
 			b.fail(t, "systemctl", "restart", service)
 			time.Sleep(2 * time.Second) // a few starts
 			b.active(t, socket, "active")
+			eventually(t, "systemctl status tells why", func() bool {
+				return strings.Contains(b.property(t, service, "StatusText"), "PLUGSERVER_POLL, in line ")
+			})
 			log := b.run(t, "journalctl", "--no-pager", "-o", "cat", "-b", "-u", service, "-t", "plugserverd")
 			if n := strings.Count(log, `/etc/default/plugserverd, is "nonsense": not a time; write one such as`); n == 0 || n > 6 {
 				t.Errorf("the reason stands %d times in the log, or the pauses do not grow:\n%s", n, log)
