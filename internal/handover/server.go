@@ -361,8 +361,19 @@ func (s *Server) owned() []*Conn {
 }
 
 // Probe asks s for an answer as a client would, and returns an error if there
-// is none by the time that ctx is done. No handler gets to see the request.
+// is none by the time that ctx is done. No handler gets to see the request. A
+// server that shuts down answers nobody, and is as it should be.
 func (s *Server) Probe(ctx context.Context) error {
+	err := s.probe(ctx)
+	select {
+	case <-s.feed.done:
+		return nil
+	default:
+		return err
+	}
+}
+
+func (s *Server) probe(ctx context.Context) error {
 	ours, theirs := net.Pipe()
 	defer ours.Close()
 	if deadline, ok := ctx.Deadline(); ok {

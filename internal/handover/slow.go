@@ -51,7 +51,7 @@ func (s *wholeConn) refuse() {
 // Read implements net.Conn.
 func (s *wholeConn) Read(p []byte) (int, error) {
 	if s.stage.Load() == between {
-		if err := s.next(s); err != nil {
+		if err := s.takeNext(); err != nil {
 			s.stage.Store(over)
 			return 0, err
 		}
@@ -71,6 +71,21 @@ func (s *wholeConn) Read(p []byte) (int, error) {
 		return s.raw.Read(p)
 	}
 	return s.readRaw(p)
+}
+
+// takeNext is next, for a handler that ends the goroutine, too (runtime.Goexit):
+// net/http then closes what it takes for an idle connection.
+func (s *wholeConn) takeNext() error {
+	ok := false
+	defer func() {
+		if !ok && !s.hasLeft() {
+			s.stage.Store(over)
+			s.close()
+		}
+	}()
+	err := s.next(s)
+	ok = true
+	return err
 }
 
 func (s *wholeConn) readFramed(p []byte) (n int, err error) {
