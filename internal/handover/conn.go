@@ -59,6 +59,7 @@ type Conn struct {
 	// looking is closed to end a wait for the client's end.
 	looking chan struct{}
 	given   bool // to a handler that has hijacked it
+	posed   bool // the socket's deadlines are others'; see pose.go
 }
 
 // history is what a connection has been through. It travels with it.
@@ -255,7 +256,7 @@ func (c *Conn) readRaw(p []byte) (int, error) {
 			return 0, errInterrupted
 		}
 		limit := c.limit()
-		if c.sooner(limit) || c.applied.Equal(longAgo) {
+		if !c.posed && (c.sooner(limit) || c.applied.Equal(longAgo)) {
 			c.apply(limit)
 		}
 		c.reading = true
@@ -265,7 +266,7 @@ func (c *Conn) readRaw(p []byte) (int, error) {
 
 		c.mu.Lock()
 		c.reading = false
-		again := n == 0 && isTimeout(err) && !c.expired()
+		again := n == 0 && isTimeout(err) && !c.posed && !c.expired()
 		if again {
 			if c.phase == idle && passed(c.rest) {
 				err, again = errRest, false

@@ -15,10 +15,11 @@ type requestContext struct {
 	base   context.Context
 	server *http.Server
 	local  net.Addr
+	began  time.Time
 	// watch begins to watch the client, and returns what ends that. It
-	// calls gone, from any goroutine, where the client is gone. Before it
-	// returns it has looked once.
-	watch func(gone func()) (stop func())
+	// calls gone, from any goroutine, where the client is gone. With now, it
+	// has looked once before it returns.
+	watch func(now bool, gone func()) (stop func())
 
 	elsewhere bool // the request is another process's; owned by the request's goroutine
 
@@ -72,6 +73,10 @@ func (x *requestContext) made() context.Context {
 	return x.inner
 }
 
+// young is how long net/http's server takes, at the least, to notice that the
+// client of a request is gone.
+const young = 500 * time.Microsecond
+
 // look returns it, and has the client watched.
 func (x *requestContext) look() context.Context {
 	inner := x.made()
@@ -82,7 +87,9 @@ func (x *requestContext) look() context.Context {
 	if !first {
 		return inner
 	}
-	stop := x.watch(x.gone)
+	// Where the request is young, net/http's look-ahead has not come round to
+	// see anything yet.
+	stop := x.watch(time.Since(x.began) > young, x.gone)
 	x.mu.Lock()
 	free := x.free
 	if !free {

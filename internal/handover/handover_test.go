@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/version"
 	"io"
 	"log"
 	"math/rand/v2"
@@ -14,6 +15,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -543,6 +546,55 @@ func TestSlowRequestsStepAside(t *testing.T) {
 	close(release)
 	for _, c := range waiting {
 		answered(c)
+	}
+}
+
+// A handler that hijacks gets the client's connection itself, and MaxBytesReader
+// still finds net/http's writer.
+func TestHijackedType(t *testing.T) {
+	tells := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+			return
+		}
+		nc, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer nc.Close()
+		fmt.Fprintf(nc, "%T\n", nc)
+	})
+	_, _, address := newSides(t, Limits{}, func(s *side) {
+		mux := s.mux()
+		mux.Handle("/b/hijack", tells)
+		if s.name == "b" {
+			s.srv.Mux = func() *http.ServeMux { return mux }
+		}
+	})
+	want := "*net.TCPConn\n"
+	for _, request := range []string{
+		"GET /b/hijack HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /b/hijack HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		"POST /b/hijack HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody",
+		"POST /b/hijack HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+	} {
+		// net/http keeps what it reads apart from Go 1.25 on.
+		if strings.HasPrefix(request, "POST") && slices.Contains([]string{"go1.23", "go1.24"}, version.Lang(runtime.Version())) {
+			want = "handover.wholeTCP\n"
+		}
+		c := dial(t, address)
+		c.write(request)
+		if got, err := io.ReadAll(c.br); err != nil || string(got) != want {
+			t.Errorf("%q: %q, %v; want %q", request, got, err, want)
+		}
+	}
+	c := dial(t, address)
+	c.write("POST /b/hijack HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nbody!")
+	resp, err := http.ReadResponse(c.br, nil)
+	if err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge || !resp.Close {
+		t.Errorf("%v, %v", resp, err)
 	}
 }
 

@@ -128,7 +128,7 @@ var star = http.NewServeMux()
 // server. Where it turns out to be another process's, nothing was done.
 func (c *Conn) plain(h http.Handler) (done bool, err error) {
 	x := &exchange{conn: c}
-	x.requestContext = requestContext{base: c.server.base, server: c.server.http, local: c.local, watch: c.watch}
+	x.requestContext = requestContext{base: c.server.base, server: c.server.http, local: c.local, began: time.Now(), watch: c.watch}
 	r, err := http1.Request(&x.requestContext, string(c.pending()[:c.scan.Len()]), true)
 	if err != nil {
 		return false, errBroken
@@ -220,8 +220,14 @@ func (x *exchange) checked(n int, err error) (int, error) {
 // Hijack implements http1.Transport.
 func (x *exchange) Hijack() (net.Conn, []byte, error) {
 	x.unwatch()
-	c := x.conn
-	rest := c.pending()[c.scan.Len():]
+	return x.conn.hijack(x.conn.scan.Len())
+}
+
+// hijack gives the connection to a handler, with what has come behind a request
+// of n bytes: net/http has read as much by then.
+func (c *Conn) hijack(n int) (net.Conn, []byte, error) {
+	c.readAtOnce()
+	rest := c.pending()[n:]
 	c.giveAway()
 	return c.raw, rest, nil
 }

@@ -57,6 +57,7 @@ type Server struct {
 	http    *http.Server
 	parted  atomic.Int64 // when answers began to end their connections, in Unix nanoseconds; 0 = not yet
 	feed    feed
+	posing  sync.Map // *net.TCPConn to *wholeConn; see pose.go
 	retired atomic.Bool
 	streams atomic.Int64 // requests that were forwarded here and are being served
 
@@ -90,7 +91,7 @@ func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logge
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnContext:       withConn,
 		ConnState: func(nc net.Conn, state http.ConnState) {
-			wholeOf(nc).changed(state)
+			s.posedAs(nc).changed(state)
 		},
 	}
 	s.http.MaxHeaderBytes = s.maxHead() + bufferSize // the Conn counts
@@ -98,7 +99,9 @@ func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logge
 		if s.parted.Load() != 0 {
 			w.Header().Set("Connection", "close")
 		}
-		wholeOf(r.Context().Value(connKey{}).(net.Conn)).handler.ServeHTTP(w, r)
+		whole := wholeOf(r.Context().Value(connKey{}).(net.Conn))
+		defer whole.pose(w)()
+		whole.handler.ServeHTTP(w, r)
 	})
 	return s
 }
@@ -333,9 +336,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err == nil {
 		err = s.idle(ctx)
-	}
-	if err != nil {
-		s.http.Close()
 	}
 	for _, c := range s.owned() {
 		c.drop()

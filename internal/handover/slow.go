@@ -128,7 +128,9 @@ func (s *wholeConn) lookAhead() error {
 	}
 	stopped := make(chan struct{})
 	c.looking = stopped
-	c.apply(c.deadline)
+	if !c.posed {
+		c.apply(c.deadline)
+	}
 	c.mu.Unlock()
 	err := c.awaitEnd(stopped)
 	c.mu.Lock()
@@ -148,7 +150,7 @@ func (s *wholeConn) SetReadDeadline(t time.Time) error {
 		c.apply(t)
 	case s.stage.Load() != between:
 		c.deadline = t
-		if c.looking != nil || c.reading && c.sooner(t) {
+		if c.posed || c.looking != nil || c.reading && c.sooner(t) {
 			c.apply(t)
 		}
 		if c.looking != nil && t.Equal(longAgo) {

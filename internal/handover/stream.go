@@ -49,7 +49,7 @@ func (s *Server) serveStream(p *Peer, m message, head string, plain bool, aside 
 		server: s, peer: p, id: m.stream, aside: aside,
 		fetched: make(chan *Conn, 1), orphans: make(chan struct{}),
 	}
-	st.requestContext = requestContext{base: s.base, server: s.http, local: p.localOf(m.local), watch: st.watch}
+	st.requestContext = requestContext{base: s.base, server: s.http, local: p.localOf(m.local), began: time.Now(), watch: st.watch}
 	p.mu.Lock()
 	if p.given {
 		p.mu.Unlock()
@@ -247,9 +247,7 @@ func (st *stream) Hijack() (net.Conn, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	rest := c.pending()
-	c.giveAway()
-	return c.raw, rest, nil
+	return c.hijack(0)
 }
 
 // SetReadDeadline implements http1.Transport.
@@ -271,13 +269,13 @@ func (st *stream) SetWriteDeadline(t time.Time) error {
 }
 
 // watch begins to watch the client.
-func (st *stream) watch(gone func()) (stop func()) {
+func (st *stream) watch(now bool, gone func()) (stop func()) {
 	c, err := st.fetchLocked()
 	if err != nil {
 		gone()
 		return func() {}
 	}
-	return c.watch(gone)
+	return c.watch(now, gone)
 }
 
 // arrived is the connection that was fetched, or nil where it is lost.

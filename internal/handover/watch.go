@@ -49,14 +49,15 @@ func (c *Conn) awaitEnd(stopped <-chan struct{}) error {
 }
 
 // watch calls gone where the client ends its side before the function that it
-// returns is called. It looks once before it returns. Nobody reads meanwhile.
-func (c *Conn) watch(gone func()) (stop func()) {
+// returns is called. With now, it looks once before it returns. Nobody reads
+// meanwhile.
+func (c *Conn) watch(now bool, gone func()) (stop func()) {
 	sc, err := c.SyscallConn()
 	if err != nil {
 		return func() {}
 	}
 	var k peek
-	if sc.Control(func(fd uintptr) { k.look(fd) }) != nil || k.seen {
+	if now && (sc.Control(func(fd uintptr) { k.look(fd) }) != nil || k.seen) {
 		if k.gone {
 			gone()
 		}
@@ -81,6 +82,21 @@ func (c *Conn) watch(gone func()) (stop func()) {
 		c.apply(longAgo)
 		c.mu.Unlock()
 		<-done
+	}
+}
+
+// readAtOnce reads what has come, behind what waits.
+func (c *Conn) readAtOnce() {
+	sc, err := c.SyscallConn()
+	if err != nil {
+		return
+	}
+	var b [bufferSize]byte
+	n := 0
+	sc.Control(func(fd uintptr) { n, _ = syscall.Read(int(fd), b[:]) }) // whatever the deadline
+	if n > 0 {
+		c.buf = append(c.buf[:c.w:c.w], b[:n]...)
+		c.w += n
 	}
 }
 

@@ -6,8 +6,9 @@ package http1
 type Body struct {
 	left  int64 // bytes of the body, or of the current chunk's data
 	state bodyState
-	size  int // hexadecimal digits of the chunk's size
-	line  int // bytes of the current trailer line
+	size  int  // hexadecimal digits of the chunk's size
+	line  int  // bytes of the current trailer line
+	cr    bool // a carriage return was the byte before
 }
 
 type bodyState byte
@@ -105,17 +106,18 @@ func (b *Body) step(c byte) {
 		}
 	case trailer:
 		switch {
-		case c == '\n' && b.line == 0:
+		case c == '\n' && b.line == 0 && b.cr:
 			b.state = ended
+		case c == '\n' && b.line == 0:
+			// net/http ends here, too, but looks for a proper blank line
+			// in what follows first.
+			b.state = lawless
 		case c == '\n':
 			b.line = 0
 		case c != '\r' || b.line > 0:
 			b.line++
-		default:
-			// The carriage return of a blank line; whatever follows
-			// one elsewhere makes the line no blank one.
-			b.line = 0
 		}
+		b.cr = c == '\r'
 	}
 }
 
