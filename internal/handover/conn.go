@@ -32,7 +32,8 @@ type Conn struct {
 	r, w    int
 	scan    http1.Scanner
 	history history
-	served  int // requests, here
+	served  int  // requests, here
+	burst   bool // the next request had come before the last was answered
 	rc      syscall.RawConn
 	// Of the gate: where the last request went, and how many in a row.
 	last   Dest

@@ -16,6 +16,7 @@ type requestContext struct {
 	server *http.Server
 	local  net.Addr
 	began  time.Time
+	eager  bool // net/http has looked at the client during the request before
 	// watch begins to watch the client, and returns what ends that. It
 	// calls gone, from any goroutine, where the client is gone. With now, it
 	// has looked once before it returns.
@@ -89,7 +90,7 @@ func (x *requestContext) look() context.Context {
 	}
 	// Where the request is young, net/http's look-ahead has not come round to
 	// see anything yet.
-	stop := x.watch(time.Since(x.began) > young, x.gone)
+	stop := x.watch(x.eager || time.Since(x.began) > young, x.gone)
 	x.mu.Lock()
 	free := x.free
 	if !free {
@@ -102,20 +103,18 @@ func (x *requestContext) look() context.Context {
 	return inner
 }
 
-// end cancels the context when its handler has returned, unwatch ends the
-// watching: nobody else may read the connection meanwhile.
+// end cancels the context when its handler has returned.
 func (x *requestContext) end() {
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.over = true
 	if x.cancel != nil {
 		x.cancel()
 	}
-	x.mu.Unlock()
-	x.unwatch()
 }
 
 // unwatch ends the watching for good: whoever has the connection from now on
-// reads it, and sets its deadlines.
+// reads it, and sets its deadlines. It comes after the answer, as in net/http.
 func (x *requestContext) unwatch() {
 	x.mu.Lock()
 	stop := x.stop

@@ -15,6 +15,7 @@ const (
 	kindRequest = 'r' // a request that is complete in its bytes: message
 	kindAnswer  = 'a' // part of an answer: answer
 	kindFetch   = 'f' // the request's connection is wanted: answer without bytes
+	kindTaken   = 't' // look at what the peer has taken: empty
 	kindLost    = 'l' // the request's connection cannot be fetched: answer without bytes
 )
 

@@ -57,8 +57,7 @@ func (s *wholeConn) pose(w http.ResponseWriter) (restore func()) {
 	return func() {
 		s.server.posing.Delete(tcp)
 		if s.stage.Load() != hijacked {
-			*rwc = own
-			s.setPosed(false)
+			*rwc = own // a limit that the handler has set holds for the rest of the body
 		}
 	}
 }

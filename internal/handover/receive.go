@@ -186,6 +186,11 @@ func (s *Server) received(p *Peer, f wire.Frame) error {
 			p.heard(f.Kind, a)
 		}
 		return err
+	case kindTaken:
+		p.mu.Lock()
+		p.release()
+		p.mu.Unlock()
+		return nil
 	case kindLost:
 		a, err := decodeAnswer(f.Body)
 		if err != nil {
@@ -224,6 +229,9 @@ func (s *Server) receivedConn(p *Peer, f wire.Frame) error {
 		return nil
 	}
 	p.took() // before anything of it is served
+	// The sender's descriptor would keep the connection open when a handler
+	// that hijacks it closes it.
+	p.wire.Queue(kindTaken)
 	if m.stream != 0 {
 		p.mu.Lock()
 		st := p.serving[m.stream]

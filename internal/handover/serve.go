@@ -128,7 +128,7 @@ var star = http.NewServeMux()
 // server. Where it turns out to be another process's, nothing was done.
 func (c *Conn) plain(h http.Handler) (done bool, err error) {
 	x := &exchange{conn: c}
-	x.requestContext = requestContext{base: c.server.base, server: c.server.http, local: c.local, began: time.Now(), watch: c.watch}
+	x.requestContext = requestContext{base: c.server.base, server: c.server.http, local: c.local, began: time.Now(), eager: c.burst, watch: c.watch}
 	r, err := http1.Request(&x.requestContext, string(c.pending()[:c.scan.Len()]), true)
 	if err != nil {
 		return false, errBroken
@@ -142,6 +142,7 @@ func (c *Conn) plain(h http.Handler) (done bool, err error) {
 		return true, errMoved{}
 	}
 	reuse := ok && w.Finish()
+	x.unwatch()
 	c.clearLimits()
 	if !reuse {
 		return true, net.ErrClosed
@@ -241,6 +242,7 @@ func (x *exchange) SetWriteDeadline(t time.Time) error { return x.conn.SetWriteD
 // done notes that a request has ended, and the next may begin.
 func (c *Conn) done() {
 	c.history.begun, c.history.post = true, c.scan.Post
+	c.burst = c.r < c.w
 	c.served++
 }
 

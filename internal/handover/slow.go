@@ -208,6 +208,7 @@ func (s *wholeConn) Close() error {
 func (s *wholeConn) changed(state http.ConnState) {
 	switch state {
 	case http.StateIdle:
+		s.setPosed(false)
 		s.done()
 		if s.stage.Load() == unframed || s.head > 0 || !s.body.Ended() {
 			s.stage.Store(over) // net/http and we do not agree: not one more byte

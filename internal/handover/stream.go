@@ -97,7 +97,9 @@ func (st *stream) serve(head string, plain bool, remote string) *Conn {
 		st.forget()
 		return nil
 	}
-	return st.end(ok && w.Finish())
+	keep := ok && w.Finish()
+	st.unwatch()
+	return st.end(keep)
 }
 
 // end completes the answer.
