@@ -32,8 +32,9 @@ type Conn struct {
 	r, w    int
 	scan    http1.Scanner
 	history history
-	served  int  // requests, here
-	burst   bool // the next request had come before the last was answered
+	from    *Peer // that has given it, and may have a descriptor still; nil if none
+	served  int   // requests, here
+	burst   bool  // the next request had come before the last was answered
 	rc      syscall.RawConn
 	// Of the gate: where the last request went, and how many in a row.
 	last   Dest
@@ -396,6 +397,10 @@ func (c *Conn) clearLimits() {
 // giveAway makes the connection a handler's. It is still counted, until the
 // handler closes it.
 func (c *Conn) giveAway() {
+	if c.from != nil {
+		c.from.alone()
+		c.from = nil
+	}
 	c.mu.Lock()
 	c.phase, c.given = left, true
 	c.mu.Unlock()

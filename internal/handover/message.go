@@ -15,7 +15,8 @@ const (
 	kindRequest = 'r' // a request that is complete in its bytes: message
 	kindAnswer  = 'a' // part of an answer: answer
 	kindFetch   = 'f' // the request's connection is wanted: answer without bytes
-	kindTaken   = 't' // look at what the peer has taken: empty
+	kindTaken   = 't' // what the peer has taken is to be let go, and that to be confirmed: answer without bytes
+	kindLetGo   = 'o' // it is: answer without bytes
 	kindLost    = 'l' // the request's connection cannot be fetched: answer without bytes
 )
 

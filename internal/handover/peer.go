@@ -31,10 +31,11 @@ type Peer struct {
 	given     bool       // the peer is given up, and with it what it has taken
 	kept      []kept     // in the order sent
 	sweep     *time.Timer
-	number    uint64                // of the last request that was forwarded to the peer
-	forwarded map[uint64]*forwarded // to the peer
-	serving   map[uint64]*stream    // for the peer
-	local     net.Addr              // the last that was told
+	number    uint64                   // of the last request that was forwarded to the peer
+	forwarded map[uint64]*forwarded    // to the peer
+	serving   map[uint64]*stream       // for the peer
+	asked     map[uint64]chan struct{} // by alone; closed when the peer confirms
+	local     net.Addr                 // the last that was told
 	localText string
 	missed    uint64    // as far as we have looked
 	full      time.Time // until then the peer is given no connection that can stay
@@ -79,6 +80,7 @@ func NewPeer(sock, page *os.File, only bool) (*Peer, error) {
 		wire: wc, send: wc.Send, counts: counts,
 		forwarded: make(map[uint64]*forwarded),
 		serving:   make(map[uint64]*stream),
+		asked:     make(map[uint64]chan struct{}),
 	}, nil
 }
 
@@ -299,5 +301,41 @@ func (p *Peer) orphan() {
 	defer p.mu.Unlock()
 	for _, st := range p.serving {
 		st.orphan()
+	}
+}
+
+// confirmWait bounds how long a handler waits for the peer's descriptor to go.
+const confirmWait = 100 * time.Millisecond
+
+// alone returns once the peer has no descriptor any more of what it has given. A
+// handler's Close of a connection ends it only then.
+func (p *Peer) alone() {
+	confirmed := make(chan struct{})
+	p.mu.Lock()
+	p.number++
+	id := p.number
+	p.asked[id] = confirmed
+	p.mu.Unlock()
+	a := answer{stream: id}
+	if p.wire.Post(kindTaken, a.head(nil)) == nil {
+		late := time.NewTimer(confirmWait)
+		defer late.Stop()
+		select {
+		case <-confirmed:
+		case <-late.C: // it is stopped, or dead
+		}
+	}
+	p.mu.Lock()
+	delete(p.asked, id)
+	p.mu.Unlock()
+}
+
+// letGo is the confirmation.
+func (p *Peer) letGo(id uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.asked[id]; c != nil {
+		delete(p.asked, id)
+		close(c)
 	}
 }

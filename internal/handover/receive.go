@@ -187,10 +187,20 @@ func (s *Server) received(p *Peer, f wire.Frame) error {
 		}
 		return err
 	case kindTaken:
+		a, err := decodeAnswer(f.Body)
+		if err != nil {
+			return err
+		}
 		p.mu.Lock()
 		p.release()
 		p.mu.Unlock()
-		return nil
+		return p.wire.Post(kindLetGo, a.head(nil))
+	case kindLetGo:
+		a, err := decodeAnswer(f.Body)
+		if err == nil {
+			p.letGo(a.stream)
+		}
+		return err
 	case kindLost:
 		a, err := decodeAnswer(f.Body)
 		if err != nil {
@@ -229,9 +239,7 @@ func (s *Server) receivedConn(p *Peer, f wire.Frame) error {
 		return nil
 	}
 	p.took() // before anything of it is served
-	// The sender's descriptor would keep the connection open when a handler
-	// that hijacks it closes it.
-	p.wire.Queue(kindTaken)
+	c.from = p
 	if m.stream != 0 {
 		p.mu.Lock()
 		st := p.serving[m.stream]
