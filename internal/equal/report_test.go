@@ -83,12 +83,30 @@ func (b *board) turnedEqual(t *testing.T) (list []script) {
 	return list
 }
 
+// newlyDiffering are the cases that should be equal by the list, and were not,
+// in one run of at most two.
+func (b *board) newlyDiffering(t *testing.T) (list []script) {
+	known := readFaults(t)
+	for _, s := range b.list {
+		o := b.of[s.name]
+		if o.differed == 1 && o.runs <= 2 && !known.may(s.name) && intendedRow(o) == "" {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// chance is how many cases of a thousand may differ once in three runs: where
+// bytes arrive at the moment that something ends, net/http itself varies on a
+// busy machine.
+const chance = 1
+
 // report compares the outcomes with what is known, and prints the counts.
 func (b *board) report(t *testing.T) {
 	t.Helper()
 	known := readFaults(t)
 	var equal, meant, faulty int
-	var bad []*outcome
+	var bad, once []*outcome
 	kinds := make(map[string][]*outcome)
 	next := append([]string(nil), known.lines...)
 	for _, s := range b.list {
@@ -112,7 +130,11 @@ func (b *board) report(t *testing.T) {
 		default:
 			faulty++
 			kinds[o.kind()] = append(kinds[o.kind()], o)
-			if !may {
+			switch {
+			case may:
+			case o.differed == 1 && o.runs == 3:
+				once = append(once, o)
+			default:
 				bad = append(bad, o)
 			}
 			if o.differed == o.runs && !strings.HasPrefix(s.name, "fuzz/") {
@@ -124,6 +146,12 @@ func (b *board) report(t *testing.T) {
 		if *showFlag && o.differed > 0 {
 			t.Logf("%s: %d of %d runs differ\nnet/http:   %v\nplugserver: %v", s.name, o.differed, o.runs, o.want[0], o.got)
 		}
+	}
+	for _, o := range once {
+		t.Logf("%s: 1 of 3 runs differs\n%s", o.script.name, o.difference())
+	}
+	if len(once)*1000 > chance*len(b.list)+1000 {
+		bad = append(bad, once...)
 	}
 	for _, p := range known.patterns {
 		if p.played > 100 && p.differs == 0 && !p.perhaps && !testing.Short() {
