@@ -55,16 +55,18 @@ func (s *Server) PIDs() []int {
 
 // Stop ends it.
 func (s *Server) Stop() {
-	pids := tree.Of(s.cmd.Process.Pid)
-	s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-s.exited:
-	case <-time.After(10 * time.Second):
+	case <-s.exited: // its number may be another's by now
+	default:
+		rest := tree.Hold(s.cmd.Process.Pid)
+		s.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-s.exited:
+		case <-time.After(10 * time.Second):
+		}
+		rest.Kill() // not every peer ends its children
+		<-s.exited
 	}
-	for _, pid := range pids { // not every peer ends its children
-		syscall.Kill(pid, syscall.SIGKILL)
-	}
-	<-s.exited
 	s.log.Close()
 	if s.upstream != nil {
 		s.upstream.Stop()

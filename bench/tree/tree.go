@@ -34,6 +34,40 @@ func Of(root int) []int {
 	return pids
 }
 
+// Held are processes by descriptors (pidfd_open(2)): their numbers may become
+// those of others once they have ended, and do within a minute where much is
+// started.
+type Held []int
+
+// Hold holds root, which has not been reaped, and its descendants.
+func Hold(root int) (h Held) {
+	fds := make(map[int]int)
+	for _, pid := range Of(root) {
+		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+			fds[pid] = fd
+		}
+	}
+	// One that had ended before it was held is no descendant any more.
+	for _, pid := range Of(root) {
+		if fd, ok := fds[pid]; ok {
+			h = append(h, fd)
+			delete(fds, pid)
+		}
+	}
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+	return h
+}
+
+// Kill ends those that live, and holds none any more.
+func (h Held) Kill() {
+	for _, fd := range h {
+		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		unix.Close(fd)
+	}
+}
+
 // CPU is the time that all threads of the processes have been on a processor,
 // those that have ended too: utime and stime of proc(5), in nanoseconds
 // instead of its hundredths of a second. A process that has gone is an error.

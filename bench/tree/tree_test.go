@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The clock of a process tells what proc(5) and getrusage(2) tell.
@@ -41,7 +43,7 @@ func TestTree(t *testing.T) {
 	out.Read(make([]byte, 1))
 	pids := Of(root)
 	if len(pids) != 2 || pids[0] != root {
-		t.Errorf("the tree of %d is %v", root, pids)
+		t.Fatalf("the tree of %d is %v", root, pids)
 	}
 	if slices.Contains(pids, os.Getpid()) || !slices.Contains(Of(os.Getpid()), pids[len(pids)-1]) {
 		t.Errorf("wrong relations: %v", pids)
@@ -50,11 +52,20 @@ func TestTree(t *testing.T) {
 	if err != nil || cpu < time.Millisecond || cpu > time.Minute {
 		t.Errorf("CPU: %v, %v", cpu, err)
 	}
-	for _, pid := range pids {
-		p, _ := os.FindProcess(pid)
-		p.Kill()
-	}
+	// The child outlives its parent, and is ended all the same.
+	held := Hold(root)
+	cmd.Process.Kill()
 	cmd.Wait()
+	child, err := unix.PidfdOpen(pids[1], 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(child)
+	held.Kill()
+	poll := []unix.PollFd{{Fd: int32(child), Events: unix.POLLIN}}
+	if n, err := unix.Poll(poll, 10_000); n != 1 {
+		t.Errorf("the child lives: %v", err)
+	}
 	if _, err := CPU(pids); err == nil {
 		t.Error("the CPU time of processes that have gone")
 	}
