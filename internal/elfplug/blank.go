@@ -40,7 +40,7 @@ func Blank(r io.ReaderAt, size int64) (maybe, surely bool, err error) {
 func (im *image) blank() (maybe, surely bool, err error) {
 	for _, s := range im.sections {
 		// The loader fills the global offset table, as a few hash chains are short.
-		if s.kind == elf.SHT_NOBITS || s.flags&elf.SHF_ALLOC == 0 || strings.HasPrefix(s.name, ".got") {
+		if s.kind == elf.SHT_NOBITS || strings.HasPrefix(s.name, ".got") {
 			continue
 		}
 		zeros, err := im.zeros(s)
@@ -50,7 +50,8 @@ func (im *image) blank() (maybe, surely bool, err error) {
 		switch {
 		case s.flags&elf.SHF_WRITE != 0:
 			maybe = maybe || zeros >= much
-		case s.kind == elf.SHT_HASH, s.kind == elf.SHT_GNU_HASH, strings.HasPrefix(s.name, ".rodata"):
+		case s.flags&elf.SHF_ALLOC == 0, // symbols for a debugger: nothing is loaded of them
+			s.kind == elf.SHT_HASH, s.kind == elf.SHT_GNU_HASH, strings.HasPrefix(s.name, ".rodata"):
 			maybe = maybe || zeros >= page
 		default:
 			surely = surely || zeros >= page
