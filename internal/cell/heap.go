@@ -18,9 +18,6 @@ const usual = 100
 
 // percent is what gives a live heap of so many bytes its room.
 func percent(live uint64) int {
-	if live == 0 {
-		live = 1
-	}
 	// Below 4 MiB the runtime counts 4 MiB.
 	return max(usual, int(room*usual/max(live, 4<<20)))
 }

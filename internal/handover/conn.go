@@ -366,10 +366,17 @@ func (c *Conn) remaining() time.Duration {
 // came from still has a descriptor of it.
 func (c *Conn) close() {
 	c.become(left)
-	if w, ok := c.raw.(interface{ CloseWrite() error }); ok {
-		w.CloseWrite()
-	}
+	c.closeWrite()
 	c.drop()
+}
+
+// closeWrite shuts down the writing side, as net/http does after an error
+// that the client should be able to read.
+func (c *Conn) closeWrite() error {
+	if w, ok := c.raw.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
 }
 
 // drop closes this process's descriptor.

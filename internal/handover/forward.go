@@ -34,7 +34,6 @@ type forwarded struct {
 	// connection ends with the answer.
 	alone  bool
 	out    []byte     // of the answer, what the client has not taken yet
-	got    int        // bytes of the answer
 	keep   bool       // the connection may carry another request
 	wake   *sync.Cond // of the goroutine, where it does not read; nil if it never has
 	paused bool       // it waits there
@@ -273,7 +272,6 @@ func (f *forwarded) took(a answer) {
 		return
 	}
 	b := a.bytes
-	f.got += len(b)
 	if len(b) > 0 && len(f.out) == 0 && !f.busy {
 		n, err := c.tryWrite(b)
 		if err != nil {

@@ -78,9 +78,7 @@ func (c *Conn) tooLarge() {
 	const text = "431 Request Header Fields Too Large"
 	c.begin()
 	io.WriteString(c.raw, "HTTP/1.1 "+text+"\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+text)
-	if w, ok := c.raw.(interface{ CloseWrite() error }); ok {
-		w.CloseWrite()
-	}
+	c.closeWrite()
 	time.Sleep(lastWords) // as net/http: a reset would overtake the answer
 }
 

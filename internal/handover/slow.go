@@ -177,14 +177,9 @@ func (s *wholeConn) Write(p []byte) (int, error) {
 	return s.raw.Write(p)
 }
 
-// CloseWrite shuts down the writing side, as net/http does after an error
-// that the client should be able to read.
-func (s *wholeConn) CloseWrite() error {
-	if w, ok := s.raw.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
-	}
-	return nil
-}
+// CloseWrite is what net/http looks for; it has to stand here, since a wholeTCP
+// would find two of them one level down.
+func (s *wholeConn) CloseWrite() error { return s.closeWrite() }
 
 // Close implements net.Conn.
 func (s *wholeConn) Close() error {
