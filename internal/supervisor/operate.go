@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/andrestc/go-plugserver/internal/api"
@@ -10,47 +9,39 @@ import (
 
 // Reload looks at the directory and returns once it is reconciled.
 func (s *Supervisor) Reload(ctx context.Context) (api.Reload, error) {
-	var re api.Reload
-	done := make(chan struct{})
-	err := s.ask(ctx, func() { s.lookAndWait(ctx, &re, done) }, done)
-	return re, err
+	return ask(ctx, s, func(answer func(api.Reload, error)) { s.lookAndWait(ctx, answer) })
 }
 
 // Release tries the newest file of a handler again, though it crashed too
 // often, and returns as Reload does.
 func (s *Supervisor) Release(ctx context.Context, name string) (api.Reload, error) {
-	var re api.Reload
-	var unknown error
-	done := make(chan struct{})
-	err := s.ask(ctx, func() {
+	return ask(ctx, s, func(answer func(api.Reload, error)) {
 		h := s.handlers[name]
-		if h == nil {
-			unknown = noSuch(name)
-			close(done)
-			return
+		switch {
+		case h == nil:
+			answer(api.Reload{}, noSuch(name))
+		case h.refusal == nil && h.serves() && !h.changing():
+			re := s.outcome()
+			re.Nothing = true
+			answer(re, nil)
+		default:
+			s.release(h)
+			s.lookAndWait(ctx, answer)
 		}
-		if h.refusal == nil && h.serves() && !h.changing() {
-			re, re.Nothing = s.outcome(), true
-			close(done)
-			return
-		}
-		s.release(h)
-		s.lookAndWait(ctx, &re, done)
-	}, done)
-	return re, errors.Join(err, unknown)
+	})
 }
 
-// lookAndWait closes done once a look at the directory that begins now is
-// reconciled; re is the outcome.
-func (s *Supervisor) lookAndWait(ctx context.Context, re *api.Reload, done chan<- struct{}) {
+// lookAndWait answers once a look at the directory that begins now is
+// reconciled.
+func (s *Supervisor) lookAndWait(ctx context.Context, answer func(api.Reload, error)) {
 	want := s.scans + 1
 	s.accept = want
 	s.scan()
-	s.await(ctx, done, func() bool {
+	s.await(ctx, func() bool {
 		if s.scanned < want || !s.reconciled() {
 			return false
 		}
-		*re = s.outcome()
+		answer(s.outcome(), nil)
 		return true
 	})
 }
@@ -58,39 +49,33 @@ func (s *Supervisor) lookAndWait(ctx context.Context, re *api.Reload, done chan<
 // Settle looks at the directory and returns once the newest file of the handler
 // was tried and what came of it is in force.
 func (s *Supervisor) Settle(ctx context.Context, name string) (api.Outcome, error) {
-	var out api.Outcome
-	done := make(chan struct{})
-	err := s.ask(ctx, func() {
+	return measured(ask(ctx, s, func(answer func(api.Outcome, error)) {
 		want := s.scans + 1
 		s.accept = want
 		s.scan()
-		s.await(ctx, done, func() bool {
+		s.await(ctx, func() bool {
 			if s.scanned < want || s.scanning || !s.settled(name) {
 				return false
 			}
-			out = s.stands(name)
+			answer(s.stands(name), nil)
 			return true
 		})
-	}, done)
-	return s.measured(out), err
+	}))
 }
 
 // History returns the versions of a handler that can be served, the newest
 // first.
 func (s *Supervisor) History(ctx context.Context, name string) (api.History, error) {
-	past := api.History{Name: name}
-	var unknown error
-	done := make(chan struct{})
-	err := s.ask(ctx, func() {
-		defer close(done)
+	return ask(ctx, s, func(answer func(api.History, error)) {
+		past := api.History{Name: name}
 		h := s.handlers[name]
 		if h == nil {
-			unknown = noSuch(name)
+			answer(past, noSuch(name))
 			return
 		}
 		past.Versions = s.past(h)
-	}, done)
-	return past, errors.Join(err, unknown)
+		answer(past, nil)
+	})
 }
 
 // Rollback makes an earlier version of a handler take over, the one before that
@@ -98,14 +83,10 @@ func (s *Supervisor) History(ctx context.Context, name string) (api.History, err
 // The file in the directory stays as it is, and is served again once it is
 // copied again or released.
 func (s *Supervisor) Rollback(ctx context.Context, name, version string) (api.Outcome, error) {
-	var out api.Outcome
-	var refused error
-	done := make(chan struct{})
-	err := s.ask(ctx, func() {
+	return measured(ask(ctx, s, func(answer func(api.Outcome, error)) {
 		h := s.handlers[name]
 		if h == nil {
-			refused = noSuch(name)
-			close(done)
+			answer(api.Outcome{}, noSuch(name))
 			return
 		}
 		from := ""
@@ -114,25 +95,24 @@ func (s *Supervisor) Rollback(ctx context.Context, name, version string) (api.Ou
 		}
 		to, err := s.rollBack(h, version)
 		if err != nil {
-			refused = fmt.Errorf("roll back: %w", err)
-			close(done)
+			answer(api.Outcome{}, fmt.Errorf("roll back: %w", err))
 			return
 		}
 		h.next.byHand = true
-		s.await(ctx, done, func() bool {
+		s.await(ctx, func() bool {
 			if !s.settled(name) {
 				return false
 			}
+			var refused error
 			if h.live == nil || h.live.version.Sum != to.Sum {
 				refused = fmt.Errorf("roll back: version %s of %q did not become live: %s", to.Short(), name, h.failure)
 			} else if from != "" {
 				s.hold(h, from)
 			}
-			out = s.stands(name)
+			answer(s.stands(name), refused)
 			return true
 		})
-	}, done)
-	return s.measured(out), errors.Join(err, refused)
+	}))
 }
 
 func noSuch(name string) error {
@@ -166,36 +146,43 @@ func (s *Supervisor) stands(name string) api.Outcome {
 	return out
 }
 
-func (s *Supervisor) measured(out api.Outcome) api.Outcome {
+// measured adds what the handler's cell uses.
+func measured(out api.Outcome, err error) (api.Outcome, error) {
 	if out.Handler != nil {
 		measure(out.Handler)
 	}
-	return out
+	return out, err
 }
 
-// await closes done once met is, or ctx is done.
-func (s *Supervisor) await(ctx context.Context, done chan<- struct{}, met func() bool) {
-	s.waiters = append(s.waiters, func() bool {
-		if ctx.Err() != nil {
-			return true
-		}
-		if met() {
-			close(done)
-			return true
-		}
-		return false
-	})
+// await calls met after each event until it is, or ctx is done. Whoever waits
+// has been answered by then, or does not wait any more.
+func (s *Supervisor) await(ctx context.Context, met func() bool) {
+	s.waiters = append(s.waiters, func() bool { return ctx.Err() != nil || met() })
 }
 
-// ask sends an event and waits for what it leads to.
-func (s *Supervisor) ask(ctx context.Context, event func(), done <-chan struct{}) error {
-	s.post(event)
+// ask puts a question to the goroutine of Run and returns its answer. The
+// question is given the way to answer, which it calls once, whenever it can. The
+// answer changes hands in the channel alone: whoever asks may have gone before
+// it comes, and shares nothing with the loop.
+func ask[T any](ctx context.Context, s *Supervisor, question func(answer func(T, error))) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
 	select {
-	case <-done:
-		return nil
+	case s.events <- func() { question(func(value T, err error) { answers <- answer{value, err} }) }:
 	case <-ctx.Done():
-		return ctx.Err()
+		return *new(T), ctx.Err()
 	case <-s.done:
-		return errStopped
+		return *new(T), errStopped
+	}
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-ctx.Done():
+		return *new(T), ctx.Err()
+	case <-s.done:
+		return *new(T), errStopped
 	}
 }

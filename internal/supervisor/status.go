@@ -23,62 +23,56 @@ const statsWait = 300 * time.Millisecond
 func (s *Supervisor) Status(ctx context.Context) (api.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	fresh := make(chan struct{})
-	err := s.ask(ctx, func() {
-		s.pingSeq++
-		seq, deadline := s.pingSeq, time.Now().Add(statsWait)
-		for _, c := range s.cells {
-			if c.child != nil {
-				c.pinged = seq
-				c.send(link.Message{Kind: link.Ping, Seq: seq})
-			}
-		}
-		asked := s.gate
-		if asked != nil {
-			asked.send(link.Message{Kind: link.Ping, Seq: seq})
-		}
-		time.AfterFunc(statsWait, func() { s.post(func() {}) })
-		s.waiters = append(s.waiters, func() bool {
-			if time.Now().Before(deadline) {
-				if asked != nil && asked == s.gate && asked.ponged < seq {
-					return false
-				}
-				for _, c := range s.cells {
-					if c.child != nil && c.pinged >= seq && c.ponged < seq && c.state != dropped {
-						return false
-					}
-				}
-			}
-			close(fresh)
-			return true
-		})
-	}, fresh)
-	if err != nil {
-		return api.Status{}, err
-	}
-	var st api.Status
-	done := make(chan struct{})
-	if err := s.ask(ctx, func() { st = s.status(); close(done) }, done); err != nil {
-		return api.Status{}, err
-	}
+	st, err := ask(ctx, s, func(answer func(api.Status, error)) {
+		s.whenCounted(ctx, func() { answer(s.status(), nil) })
+	})
 	for i := range st.Handlers {
 		measure(&st.Handlers[i])
 	}
-	return st, nil
+	return st, err
+}
+
+// whenCounted asks all children for their counts, and calls then once all have
+// answered, or those that do not have been waited for.
+func (s *Supervisor) whenCounted(ctx context.Context, then func()) {
+	s.pingSeq++
+	seq, deadline := s.pingSeq, time.Now().Add(statsWait)
+	for _, c := range s.cells {
+		if c.child != nil {
+			c.pinged = seq
+			c.send(link.Message{Kind: link.Ping, Seq: seq})
+		}
+	}
+	asked := s.gate
+	if asked != nil {
+		asked.send(link.Message{Kind: link.Ping, Seq: seq})
+	}
+	time.AfterFunc(statsWait, func() { s.post(func() {}) })
+	s.await(ctx, func() bool {
+		if time.Now().Before(deadline) {
+			if asked != nil && asked == s.gate && asked.ponged < seq {
+				return false
+			}
+			for _, c := range s.cells {
+				if c.child != nil && c.pinged >= seq && c.ponged < seq && c.state != dropped {
+					return false
+				}
+			}
+		}
+		then()
+		return true
+	})
 }
 
 // Alive returns nil once the goroutine that owns the state has turned and the
 // gate has answered a request of its own.
 func (s *Supervisor) Alive(ctx context.Context) error {
-	done := make(chan struct{})
-	return s.ask(ctx, func() {
+	_, err := ask(ctx, s, func(answer func(struct{}, error)) {
 		s.pingSeq++
 		seq := s.pingSeq
 		asked := (*gate)(nil)
-		s.waiters = append(s.waiters, func() bool {
+		s.await(ctx, func() bool {
 			switch {
-			case ctx.Err() != nil:
-				return true
 			case s.gate == nil:
 				return false // a new one is about to start
 			case s.gate != asked:
@@ -88,10 +82,11 @@ func (s *Supervisor) Alive(ctx context.Context) error {
 			case asked.ponged < seq:
 				return false
 			}
-			close(done)
+			answer(struct{}{}, nil)
 			return true
 		})
-	}, done)
+	})
+	return err
 }
 
 func (s *Supervisor) status() api.Status {
