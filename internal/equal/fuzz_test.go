@@ -24,10 +24,14 @@ func TestFuzzedScripts(t *testing.T) {
 	list = chosen(t, list, false)
 	b := newBoard(list, "")
 	b.play(t, "at rest", list, normal, nil)
+	b.settle(t, normal, nil)
 	b.report(t)
 	r := newBoard(list, replaced)
-	r.wantOf(b)
-	whileReplaced(t, []*pair{normal}, func() { r.play(t, "while handlers are replaced", list, normal, nil) })
+	r.share(b)
+	whileReplaced(t, []*pair{normal}, func() {
+		r.play(t, "while handlers are replaced", list, normal, nil)
+		r.settle(t, normal, nil)
+	})
 	r.report(t)
 }
 
