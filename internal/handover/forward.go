@@ -141,14 +141,26 @@ func (c *Conn) forward(d Dest, alone bool) (done bool, err error) {
 	return c.awaitAnswer(f)
 }
 
-// forward sends f, and remembers it until it has ended.
+// forward sends f, and remembers it until it has ended. An error says that the
+// peer is dead, and f was not sent.
 func (p *Peer) forward(f *forwarded, m *message, request []byte) error {
+	deliver, err := p.append(f, m, request)
+	if deliver && p.wire.Deliver() != nil {
+		// Whether or not it went out, Recover sees to it.
+		p.dead.Store(true)
+	}
+	return err
+}
+
+// append puts f behind all that was sent. The writing is done without the lock:
+// many requests leave together.
+func (p *Peer) append(f *forwarded, m *message, request []byte) (deliver bool, err error) {
 	p.order.Lock()
 	defer p.order.Unlock()
 	p.mu.Lock()
 	if p.given || p.dead.Load() {
 		p.mu.Unlock()
-		return net.ErrClosed
+		return false, net.ErrClosed
 	}
 	p.number++
 	p.sent++
@@ -157,11 +169,11 @@ func (p *Peer) forward(f *forwarded, m *message, request []byte) error {
 	p.forwarded[f.id] = f
 	p.mu.Unlock()
 	var b [128]byte
-	if err := p.wire.Post(kindRequest, m.head(b[:0]), request); err != nil {
-		// Whether or not it went out, Recover sees to it.
-		p.dead.Store(true)
+	deliver, err = p.wire.Append(kindRequest, m.head(b[:0]), request)
+	if err != nil {
+		p.dead.Store(true) // as above
 	}
-	return nil
+	return deliver, nil
 }
 
 // awaitAnswer waits until the answer is with the client. Meanwhile it reads, so

@@ -10,23 +10,38 @@ const maxPosted = 1 << 20
 // at the same time: one of them writes for all. An error of an earlier write is
 // every later one's.
 func (c *Conn) Post(kind byte, parts ...[]byte) error {
+	writes, err := c.Append(kind, parts...)
+	if writes {
+		err = c.Deliver()
+	}
+	return err
+}
+
+// Append is Post in two steps: it puts the frame behind all that was posted, and
+// reports whether the caller has to call Deliver, which writes; else another
+// goroutine does.
+func (c *Conn) Append(kind byte, parts ...[]byte) (deliver bool, err error) {
 	q := &c.posted
 	q.Lock()
+	defer q.Unlock()
 	for len(q.buf) >= maxPosted && q.err == nil {
 		q.room.Wait()
 	}
-	b, err := appendFrame(q.buf, kind, 0, parts)
+	q.buf, err = appendFrame(q.buf, kind, 0, parts)
 	if err == nil {
 		err = q.err
 	}
 	if err != nil || q.writing {
-		q.buf = b
-		q.Unlock()
-		return err
+		return false, err
 	}
-	q.buf, q.writing = b, true
-	q.Unlock()
-	runtime.Gosched() // who is ready to post does it before we write
+	q.writing = true
+	return true, nil
+}
+
+// Deliver writes what was appended.
+func (c *Conn) Deliver() error {
+	runtime.Gosched() // who is ready to append does it before we write
+	q := &c.posted
 	for {
 		c.out.Lock()
 		err := c.flushPosted()
