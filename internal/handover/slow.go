@@ -21,6 +21,7 @@ type wholeConn struct {
 	handler http.Handler // of the request under way
 	head    int          // bytes of the head that were not delivered
 	body    http1.Body
+	shown   int          // bytes behind the body that were delivered, and are still here
 	stage   atomic.Int32 // a stage; set by the server's goroutine
 }
 
@@ -32,6 +33,7 @@ const (
 	unframed              // net/http reads all there is, refuses it, and closes
 	hijacked              // the connection is a handler's
 	over                  // the server was told of the end
+	parted                // the Conn goes on without it
 )
 
 // take makes net/http serve the request at the front.
@@ -39,6 +41,7 @@ func (s *wholeConn) take(handler http.Handler) {
 	s.handler = handler
 	s.head = s.scan.Len()
 	s.body = http1.NewBody(s.scan.Body)
+	s.shown = 0
 	s.stage.Store(framed)
 }
 
@@ -59,7 +62,7 @@ func (s *wholeConn) Read(p []byte) (int, error) {
 	switch s.stage.Load() {
 	case framed:
 		return s.readFramed(p)
-	case over:
+	case over, parted:
 		return 0, errMoved{}
 	}
 	if b := s.pending(); len(b) > 0 {
@@ -97,8 +100,12 @@ func (s *wholeConn) readFramed(p []byte) (n int, err error) {
 			return n, nil
 		}
 	}
-	if s.body.Ended() && n == 0 {
+	switch {
+	case n > 0:
+	case s.body.Ended():
 		return 0, s.lookAhead()
+	case s.body.Looking():
+		return s.show(p)
 	}
 	if n == 0 && s.w == s.r {
 		if left, ok := s.body.Left(); ok {
@@ -116,6 +123,20 @@ func (s *wholeConn) readFramed(p []byte) (n int, err error) {
 	copy(p[n:], b[:k])
 	s.consume(k)
 	return n + k, nil
+}
+
+// show has net/http look at what follows the request. It stays here, for
+// whoever serves it.
+func (s *wholeConn) show(p []byte) (n int, err error) {
+	for s.w-s.r == s.shown {
+		if err := s.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n = copy(p, s.pending()[s.shown:])
+	s.shown += n
+	s.body.Show(p[:n])
+	return n, nil
 }
 
 // lookAhead waits for the client's end while the request is served.
@@ -171,7 +192,7 @@ func (s *wholeConn) SetDeadline(t time.Time) error {
 
 // Write implements net.Conn.
 func (s *wholeConn) Write(p []byte) (int, error) {
-	if s.stage.Load() == over {
+	if s.stage.Load() >= over {
 		return 0, errMoved{} // another process answers, not this server's 400
 	}
 	return s.raw.Write(p)
@@ -188,6 +209,7 @@ func (s *wholeConn) Close() error {
 		s.CloseWrite()
 		s.server.forget(s.Conn)
 		return s.raw.Close()
+	case s.stage.Load() == parted:
 	case s.hasLeft():
 	case s.stage.Load() == between:
 		// A server that shuts down, from another goroutine: it takes the
@@ -199,18 +221,27 @@ func (s *wholeConn) Close() error {
 	return nil
 }
 
-// changed follows the server's own view of the connection.
+// changed follows the server's own view of the connection. It may end the
+// server's goroutine, which logs nothing of it, and calls Close.
 func (s *wholeConn) changed(state http.ConnState) {
 	switch state {
 	case http.StateIdle:
 		s.setPosed(false)
 		s.done()
-		if s.stage.Load() == unframed || s.head > 0 || !s.body.Ended() {
-			s.stage.Store(over) // net/http and we do not agree: not one more byte
-			return
+		switch {
+		case s.stage.Load() == unframed || s.head > 0 || !s.body.Ended():
+			// net/http and we do not agree: not one more byte, and no more of
+			// those that it has.
+			s.stage.Store(over)
+			panic(http.ErrAbortHandler)
+		case s.shown > 0:
+			s.stage.Store(parted)
+			go s.server.serve(s.Conn)
+			panic(http.ErrAbortHandler) // it would serve what it was shown
 		}
 		s.stage.Store(between)
 	case http.StateHijacked:
+		s.consume(s.shown)
 		s.stage.Store(hijacked)
 		s.giveAway()
 	}

@@ -6,9 +6,10 @@ package http1
 type Body struct {
 	left  int64 // bytes of the body, or of the current chunk's data
 	state bodyState
-	size  int  // hexadecimal digits of the chunk's size
-	line  int  // bytes of the current trailer line
-	cr    bool // a carriage return was the byte before
+	size  int     // hexadecimal digits of the chunk's size
+	line  int     // bytes of the current trailer line
+	tail  int     // bytes behind the last chunk
+	last  [4]byte // the last of them
 }
 
 type bodyState byte
@@ -22,8 +23,13 @@ const (
 	chunkCR             // the line end behind a chunk
 	chunkLF
 	trailer // the lines behind the last chunk
+	looking // the trailer has ended, with bytes to come that net/http wants to see
 	lawless // net/http refuses it
 )
+
+// maxTrailer is how far net/http looks for a trailer's end, in bytes: its
+// server's buffer.
+const maxTrailer = 4 << 10
 
 // NewBody returns the tracker of a body of n bytes, or Chunked.
 func NewBody(n int64) Body {
@@ -40,6 +46,36 @@ func NewBody(n int64) Body {
 // Ended reports whether the whole body was seen.
 func (b *Body) Ended() bool { return b.state == ended }
 
+// Looking reports whether the whole body was seen, and net/http has to be shown
+// what follows: before it reads a trailer it looks for CR LF CR LF, which is not
+// there if the trailer's last lines end with bare line feeds. It may be anywhere
+// in what comes next. Then the body is as whole as any other.
+func (b *Body) Looking() bool { return b.state == looking }
+
+// Show is told, while the body is Looking, what net/http is shown of the bytes behind
+// it. They are no part of the body.
+func (b *Body) Show(p []byte) {
+	for _, c := range p {
+		b.follow(c)
+		switch {
+		case b.state != looking:
+			return
+		case b.last == blankLine:
+			b.state = ended
+		case b.tail >= maxTrailer:
+			b.state = lawless
+		}
+	}
+}
+
+var blankLine = [4]byte{'\r', '\n', '\r', '\n'}
+
+// follow notes a byte behind the last chunk.
+func (b *Body) follow(c byte) {
+	b.tail++
+	b.last = [4]byte{b.last[1], b.last[2], b.last[3], c}
+}
+
 // Left returns how many bytes are to come, where that is known.
 func (b *Body) Left() (n int64, ok bool) { return b.left, b.state == counted }
 
@@ -47,7 +83,7 @@ func (b *Body) Left() (n int64, ok bool) { return b.left, b.state == counted }
 func (b *Body) Next(p []byte) (n int) {
 	for n < len(p) {
 		switch b.state {
-		case ended:
+		case ended, looking:
 			return n
 		case lawless:
 			return len(p)
@@ -94,7 +130,7 @@ func (b *Body) step(c byte) {
 		}
 		b.size = 0
 		if b.state = chunkData; b.left == 0 {
-			b.state, b.line = trailer, 0
+			b.state, b.line, b.tail = trailer, 0, 0
 		}
 	case chunkCR:
 		if b.state = chunkLF; c != '\r' {
@@ -105,19 +141,20 @@ func (b *Body) step(c byte) {
 			b.state = lawless
 		}
 	case trailer:
+		b.follow(c)
+		cr := b.line > 0 && b.last[2] == '\r'
 		switch {
-		case c == '\n' && b.line == 0 && b.cr:
-			b.state = ended
-		case c == '\n' && b.line == 0:
-			// net/http ends here, too, but looks for a proper blank line
-			// in what follows first.
-			b.state = lawless
-		case c == '\n':
-			b.line = 0
-		case c != '\r' || b.line > 0:
+		case c != '\n':
 			b.line++
+		case b.line > 1 || b.line == 1 && !cr:
+			b.line = 0
+		case b.tail == 2 && cr, b.last == blankLine:
+			b.state = ended
+		case b.tail >= maxTrailer:
+			b.state = lawless
+		default:
+			b.state = looking
 		}
-		b.cr = c == '\r'
 	}
 }
 

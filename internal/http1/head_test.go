@@ -82,6 +82,7 @@ var chunkedBodies = []string{
 	"4;ext=1\r\nbody\r\n0;x\r\n\r\n", "4 \r\nbody\r\n0\r\n\r\n", "4\t;e\r\nbody\r\n0\r\n\r\n",
 	"0\r\nA: b\r\n\r\n", "4\r\nbody\r\n0\r\nA: b\r\nC: d\r\n\r\n", "0\r\nA: b\r\n c\r\n\r\n",
 	"4\nbody\n0\n\n", "4\r\nbody0\r\n\r\n", "x\r\n", "\r\n", "4\r\nbodyXX0\r\n\r\n", "-4\r\n", "10000000000000000\r\n", "4\r\nbody\r\n0\r\nno colon\r\n\r\n",
+	"0\r\n\n", "0\r\nA: b\n\n", "0\r\nA: b\r\n\n", "0\r\nA: b\n\r\n", "0\r\nA: b\nC: d\n\n", "0\r\n\r\r\n\r\n", "0\r\n\r\n\n\n", "0\r\nA: " + strings.Repeat("b", 4000) + "\n\n", "0\r\nA: " + strings.Repeat("b", 4070) + "\n\n",
 }
 
 // after is what a client pipelines behind a request.
@@ -121,14 +122,20 @@ func ours(in string, cut func(n int) int) int {
 		have += cut(len(in) - have)
 	}
 	b := NewBody(s.Body)
-	n := s.Len()
+	n, ahead := s.Len(), false
 	for rest := in[n:]; !b.Ended() && rest != ""; {
 		k := cut(len(rest))
-		took := b.Next([]byte(rest[:k]))
-		n += took
-		if rest = rest[k:]; took < k {
+		took := 0
+		if !ahead {
+			took = b.Next([]byte(rest[:k]))
+		}
+		if n += took; b.Looking() {
+			ahead = true
+			b.Show([]byte(rest[took:k]))
+		} else if took < k {
 			break
 		}
+		rest = rest[k:]
 	}
 	if !b.Ended() {
 		return -1
