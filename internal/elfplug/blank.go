@@ -19,6 +19,8 @@ const (
 	page = 4096
 	// much is more zeros than variables begin with, but for large arrays.
 	much = 64 << 10
+	// piece is how much is read at once.
+	piece = 256 << 10
 )
 
 // Blank looks for content that was not written, in a file that is Complete: maybe
@@ -38,12 +40,13 @@ func Blank(r io.ReaderAt, size int64) (maybe, surely bool, err error) {
 }
 
 func (im *image) blank() (maybe, surely bool, err error) {
+	buf := make([]byte, piece)
 	for _, s := range im.sections {
 		// The loader fills the global offset table, as a few hash chains are short.
 		if s.kind == elf.SHT_NOBITS || strings.HasPrefix(s.name, ".got") {
 			continue
 		}
-		zeros, err := im.zeros(s)
+		zeros, err := im.zeros(s, buf)
 		if err != nil {
 			return false, false, err
 		}
@@ -61,25 +64,23 @@ func (im *image) blank() (maybe, surely bool, err error) {
 }
 
 // zeros returns the length of the longest run of the file's pages, all inside the
-// section, that are zero. Of a page that is not it reads but the head.
-func (im *image) zeros(s section) (longest int64, err error) {
-	buf, run := make([]byte, page), int64(0)
-	head, tail := buf[:64], buf[64:]
-	for off := (int64(s.off) + page - 1) / page * page; off+page <= int64(s.off+s.bytes); off += page {
-		if err := im.readAt(head, off); err != nil {
+// section, that are zero. It reads through buf, of whole pages.
+func (im *image) zeros(s section, buf []byte) (longest int64, err error) {
+	run, end := int64(0), int64(s.off+s.bytes)/page*page
+	for off := (int64(s.off) + page - 1) / page * page; off < end; {
+		b := buf[:min(int64(len(buf)), end-off)]
+		if err := im.readAt(b, off); err != nil {
 			return 0, err
 		}
-		if isZero(head) {
-			if err := im.readAt(tail, off+int64(len(head))); err != nil {
-				return 0, err
-			}
-			if isZero(tail) {
-				run += page
-				longest = max(longest, run)
+		off += int64(len(b))
+		for ; len(b) > 0; b = b[page:] {
+			if !isZero(b[:page]) {
+				run = 0
 				continue
 			}
+			run += page
+			longest = max(longest, run)
 		}
-		run = 0
 	}
 	return longest, nil
 }
