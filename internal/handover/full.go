@@ -21,18 +21,39 @@ const (
 
 // descriptors returns how many descriptors this process may have open
 // (RLIMIT_NOFILE, getrlimit(2)).
-func descriptors() int {
+func descriptors() int64 {
 	var l syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
 		return 1 << 20
 	}
-	return int(min(l.Cur, 1<<20))
+	return int64(min(l.Cur, 1<<20))
 }
+
+// measure looks at the limit again, which others may change (prlimit(2)).
+func (s *Server) measure() { s.most.Store(descriptors()) }
+
+// numbered notes which descriptor c got when it was accepted: the lowest that was
+// free (open(2)). So as many are in use, and those that are no connections are
+// known the better the fewer are left.
+func (s *Server) numbered(c *Conn) {
+	sc, err := c.SyscallConn()
+	if err != nil {
+		return
+	}
+	var n int64
+	if sc.Control(func(fd uintptr) { n = int64(fd) + 1 }) == nil {
+		s.others.Store(max(0, n-s.count.Load()))
+	}
+}
+
+// room is how many descriptors there are for connections.
+func (s *Server) room() int64 { return max(0, s.most.Load()-s.others.Load()) }
 
 // full sees to it that descriptors become free: idle connections leave, and
 // nothing new is taken for a moment.
 func (s *Server) full() {
 	s.http.ErrorLog.Print("no descriptor is left for a connection")
+	s.measure()
 	if s.Back != nil {
 		n := 0
 		for _, c := range s.owned() {
@@ -60,10 +81,11 @@ func (c *Conn) evictIdle() bool {
 // crowded reports whether so many connections are here that new ones had better
 // go where their requests do at once.
 func (s *Server) crowded() bool {
-	return s.count.Load() > int64(s.most/2)
+	return s.count.Load() > s.room()/2
 }
 
 // tooMany reports whether accepting has to wait for connections to go.
 func (s *Server) tooMany() bool {
-	return s.count.Load() > int64(s.most-min(reserve, s.most/4))
+	room := s.room()
+	return s.count.Load() > room-min(reserve, room/4)
 }

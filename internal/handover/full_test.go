@@ -1,7 +1,10 @@
 package handover
 
 import (
+	"context"
 	"fmt"
+	"log"
+	"net/http"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -67,6 +70,37 @@ func TestDescriptorLost(t *testing.T) {
 	c.expect("a", "GET", "/a", "")
 	if a.other.Dead() || b.other.Dead() {
 		t.Error("a peer is dead")
+	}
+}
+
+// An operator may change the limit of a process that runs (prlimit(1)), which has
+// descriptors for other things, too.
+func TestLimitChanges(t *testing.T) {
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(context.Background(), http.NotFoundHandler(), Limits{}, log.New(testLog{t}, "", 0))
+	address := listening(t, s)
+	dial(t, address)
+	await(t, "a client was accepted", func() bool { return s.count.Load() == 1 })
+	await(t, "others are known", func() bool { return s.others.Load() > 0 })
+	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old)
+	for _, tt := range []struct {
+		limit, conns int64 // beside the others
+		many         bool
+	}{{100, 75, false}, {100, 76, true}, {200, 76, false}, {4000, 3872, false}, {4000, 3873, true}, {0, 1, true}, {0, 0, false}} {
+		l := old
+		l.Cur = uint64(tt.limit + s.others.Load())
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+			t.Fatal(err)
+		}
+		s.measure()
+		was := s.count.Swap(tt.conns)
+		if got := s.tooMany(); got != tt.many {
+			t.Errorf("%d connections where there is room for %d: too many: %t", tt.conns, tt.limit, got)
+		}
+		s.count.Store(was)
 	}
 }
 

@@ -61,8 +61,9 @@ type Server struct {
 	retired atomic.Bool
 	streams atomic.Int64 // requests that were forwarded here and are being served
 
-	most  int          // descriptors that the process may have open
-	count atomic.Int64 // of conns
+	most   atomic.Int64 // descriptors that the process may have open, when last looked at
+	others atomic.Int64 // of its descriptors are no connections, of a process that accepts
+	count  atomic.Int64 // of conns
 
 	mu      sync.Mutex
 	conns   map[*Conn]struct{} // all that this process owns
@@ -79,8 +80,8 @@ func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logge
 		feed:    feed{ch: make(chan *wholeConn), done: make(chan struct{})},
 		conns:   make(map[*Conn]struct{}),
 		changed: make(chan struct{}),
-		most:    descriptors(),
 	}
+	s.measure()
 	s.options = http1.Options{ErrorLog: errs, KeepAlives: func() bool { return s.parted.Load() == 0 }}
 	s.http = &http.Server{
 		ErrorLog: errs,
@@ -136,6 +137,7 @@ func (s *Server) Accept(l net.Listener) error {
 			// Out of descriptors or memory: the backlog holds the clients
 			// while connections end.
 			s.http.ErrorLog.Printf("accept: %v", err)
+			s.measure()
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			select {
 			case <-time.After(pause):
@@ -146,6 +148,7 @@ func (s *Server) Accept(l net.Listener) error {
 		}
 		pause = 0
 		c := s.newConn(nc, nc.RemoteAddr(), nc.LocalAddr())
+		s.numbered(c)
 		go s.serve(c)
 	}
 }
@@ -153,6 +156,7 @@ func (s *Server) Accept(l net.Listener) error {
 // awaitRoom waits while there are too many connections and l is open.
 func (s *Server) awaitRoom(l net.Listener) {
 	for s.tooMany() {
+		s.measure()
 		s.mu.Lock()
 		changed := s.changed
 		s.mu.Unlock()
