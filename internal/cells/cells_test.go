@@ -2,6 +2,7 @@ package cells
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -18,6 +19,7 @@ import (
 
 	plugserver "github.com/andrestc/go-plugserver"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
@@ -236,7 +238,7 @@ func TestIgnored(t *testing.T) {
 	install(t, s.foreign, in("protocol"))
 	want := map[string]string{
 		"group": "can be written by others", "others": "can be written by others", "data": "not executable",
-		"protocol": "another protocol than plugserverd: have 42, want 1", "text": "not a cell",
+		"protocol": fmt.Sprintf("another protocol than plugserverd: have %d, want %d", 41+link.Protocol, link.Protocol), "text": "not a cell",
 		"folder": "a directory", "link": "a symbolic link", "pipe": "a named pipe", "program": "names no protocol",
 	}
 	for _, err := range []error{

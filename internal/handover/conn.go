@@ -323,6 +323,7 @@ func (c *Conn) interrupted() error {
 	c.mu.Lock()
 	closing, evicting := c.closing, c.evicting
 	c.evicting = false
+	before := c.phase
 	if evicting && !closing {
 		c.phase = left
 	}
@@ -333,8 +334,11 @@ func (c *Conn) interrupted() error {
 	case !evicting:
 		return nil // a word about a request that has ended
 	}
-	c.server.handBack(c)
-	return errMoved{}
+	if c.server.handBack(c) {
+		return errMoved{}
+	}
+	c.become(before)
+	return nil
 }
 
 // begin marks the request at the front as being served here.

@@ -230,11 +230,17 @@ func (c *Conn) ended(f *forwarded, state forwardState) (done bool, err error) {
 	case fetching:
 		c.consume(c.scan.Len())
 		c.done()
-		if err = f.peer.giveFor(c, f.id); err != nil {
-			f.peer.lostFor(f.id)
+		// Until it has arrived, the peer's process may not be told that
+		// nothing more comes.
+		if err = f.peer.giveFor(c, f.id, f.given); err == nil {
+			return true, errMoved{}
 		}
+		f.peer.lostFor(f.id)
 	case moving:
-		err = f.peer.give(c)
+		if err = f.peer.give(c); err != nil && f.peer.Dead() {
+			f.given()
+			return false, nil // nothing of it was begun
+		}
 	case broken:
 		return true, net.ErrClosed
 	}

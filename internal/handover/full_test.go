@@ -47,10 +47,13 @@ func TestDescriptorLost(t *testing.T) {
 	c := dial(t, address)
 	lost := func(by *side, f func()) {
 		t.Helper()
-		before := by.other.counts.ours.missed.Load()
+		_, before := by.other.cameLast()
 		relieve := noDescriptors(t)
 		f()
-		await(t, "the descriptor is lost", func() bool { return by.other.counts.ours.missed.Load() > before })
+		await(t, "the descriptor is lost", func() bool {
+			missed, n := by.other.cameLast()
+			return missed && n > before
+		})
 		relieve()
 	}
 	c.write(fmt.Sprintf(get, "a"))
@@ -102,6 +105,13 @@ func TestLimitChanges(t *testing.T) {
 		}
 		s.count.Store(was)
 	}
+}
+
+// cameLast says whether the last connection of the peer was missed, and its number.
+func (p *Peer) cameLast() (missed bool, n uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.counts.ours.hasMissed(p.came), p.came
 }
 
 // noDescriptors leaves the process no descriptor (getrlimit(2)), until relieve is

@@ -23,22 +23,31 @@ type counts struct {
 // tally is written by one side and read by the other.
 type tally struct {
 	// taken is how many connections and requests that side has taken, or
-	// has lost: then it noted that before.
+	// has missed.
 	taken atomic.Uint64
-	// missed is how many connections came without their descriptor, because
-	// that side had none left; the last of them are the frames in which.
-	missed atomic.Uint64
-	which  [maxMissed]atomic.Uint64
+	// missed has a bit for each of the last connections: that side had no
+	// descriptor for it. It is right before taken counts the connection.
+	missed [recent / 64]atomic.Uint64
 }
 
-// maxMissed is how many connections one side may miss before the other looks.
-const maxMissed = 64
+// recent is how many connections may be on their way to one side, or not looked
+// after since: so a bit is read before it is another connection's.
+const recent = 1024
 
-// miss notes that the next frame to be taken has lost its descriptor.
-func (t *tally) miss() {
-	n := t.missed.Load()
-	t.which[n%maxMissed].Store(t.taken.Load() + 1)
-	t.missed.Store(n + 1)
+// note says whether the n-th connection was missed, which is taken next.
+func (t *tally) note(n uint64, missed bool) {
+	word, bit := &t.missed[n%recent/64], uint64(1)<<(n%64)
+	was := word.Load() // no one else writes it
+	if missed {
+		word.Store(was | bit)
+	} else {
+		word.Store(was &^ bit)
+	}
+}
+
+// hasMissed reports whether the n-th connection, which taken counts, was missed.
+func (t *tally) hasMissed(n uint64) bool {
+	return t.missed[n%recent/64].Load()>>(n%64)&1 == 1
 }
 
 // unmap ends the use of c.

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"errors"
 	"net"
 	"os"
 	"sync"
@@ -26,6 +27,7 @@ type Peer struct {
 	// order is held while sending, so that sent counts in the stream's order.
 	order sync.Mutex
 	sent  uint64 // connections and requests
+	conns uint64 // of which connections
 
 	mu        sync.Mutex // guards the rest; never held while sending
 	given     bool       // the peer is given up, and with it what it has taken
@@ -37,20 +39,18 @@ type Peer struct {
 	asked     map[uint64]chan struct{} // by alone; closed when the peer confirms
 	local     net.Addr                 // the last that was told
 	localText string
-	missed    uint64    // as far as we have looked
+	came      uint64    // connections, of the peer
 	full      time.Time // until then the peer is given no connection that can stay
-
-	// miss gets a connection that the peer had no descriptor for; it is this
-	// process's again. Set by the Server that receives of the peer.
-	miss func(p *Peer, k kept)
 }
 
 // kept is a connection that was sent and may not have been taken.
 type kept struct {
-	seq    uint64
+	seq    uint64 // among connections and requests
+	nth    uint64 // among connections
 	conn   *Conn
 	idle   bool
 	stream uint64 // the request that it was fetched for, or 0
+	given  func() // called once it was taken, or the peer is dead; may be nil
 }
 
 // sweepAfter is how long a connection stays open here after it was taken, at
@@ -95,10 +95,11 @@ func (p *Peer) Dead() bool { return p.dead.Load() }
 
 // give gives c, with what was read of it, to the peer, and takes c over. After
 // an error c is still the caller's.
-func (p *Peer) give(c *Conn) error { return p.giveFor(c, 0) }
+func (p *Peer) give(c *Conn) error { return p.giveFor(c, 0, nil) }
 
-// giveFor gives c as the connection of a request that the peer serves.
-func (p *Peer) giveFor(c *Conn, stream uint64) error {
+// giveFor gives c as the connection of a request that the peer serves. Where it
+// returns no error, given is called once c has arrived, or the peer is dead.
+func (p *Peer) giveFor(c *Conn, stream uint64, given func()) error {
 	m := c.message()
 	m.stream = stream
 	sc, err := c.SyscallConn()
@@ -107,11 +108,11 @@ func (p *Peer) giveFor(c *Conn, stream uint64) error {
 	}
 	pause := time.Millisecond
 	for {
-		err := p.sendFD(sc, c, &m)
+		err := p.sendFD(sc, c, &m, given)
 		if err == nil {
 			return nil
 		}
-		if !wire.Passing(err) {
+		if !wire.Passing(err) && err != errManyOnTheirWay {
 			return err
 		}
 		// Too many descriptors are on their way: some arrive by and by.
@@ -123,9 +124,24 @@ func (p *Peer) giveFor(c *Conn, stream uint64) error {
 	}
 }
 
-func (p *Peer) sendFD(sc syscall.RawConn, c *Conn, m *message) error {
+var errManyOnTheirWay = errors.New("too many connections are on their way")
+
+// crowded reports whether the peer has no bit for one more connection.
+func (p *Peer) crowded() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.kept) >= recent {
+		p.release()
+	}
+	return len(p.kept) >= recent
+}
+
+func (p *Peer) sendFD(sc syscall.RawConn, c *Conn, m *message, given func()) error {
 	p.order.Lock()
 	defer p.order.Unlock()
+	if p.crowded() {
+		return errManyOnTheirWay
+	}
 	// From its arrival on it is the peer's.
 	before := c.become(left)
 	var sendErr error
@@ -143,18 +159,19 @@ func (p *Peer) sendFD(sc syscall.RawConn, c *Conn, m *message) error {
 		return err
 	}
 	p.sent++
+	p.conns++
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.given {
 		c.become(before)
 		return net.ErrClosed // its process is dead: it took nothing
 	}
-	p.kept = append(p.kept, kept{p.sent, c, m.idle, m.stream})
+	p.kept = append(p.kept, kept{p.sent, p.conns, c, m.idle, m.stream, given})
 	p.release()
 	return nil
 }
 
-// took counts a connection or request that the peer has sent.
+// took counts a request that the peer has sent.
 func (p *Peer) took() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -163,13 +180,14 @@ func (p *Peer) took() {
 	}
 }
 
-// lose counts a connection whose descriptor did not arrive: the peer has it
-// still.
-func (p *Peer) lose() {
+// tookConn counts a connection that the peer has sent. Where there is no
+// descriptor for it here, it was missed, and the peer has it still.
+func (p *Peer) tookConn(missed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.came++
 	if !p.given {
-		p.counts.ours.miss()
+		p.counts.ours.note(p.came, missed)
 		p.counts.ours.taken.Add(1)
 	}
 }
@@ -190,18 +208,16 @@ func (p *Peer) release() {
 	if p.given {
 		return
 	}
-	taken, missed := p.counts.theirs.taken.Load(), make(map[uint64]bool)
-	for end := p.counts.theirs.missed.Load(); p.missed < end; p.missed++ {
-		missed[p.counts.theirs.which[p.missed%maxMissed].Load()] = true
-		p.full = time.Now().Add(fullFor)
-	}
+	taken := p.counts.theirs.taken.Load()
 	n := 0
 	for n < len(p.kept) && p.kept[n].seq <= taken {
 		k := p.kept[n]
-		if missed[k.seq] && p.miss != nil {
-			go p.miss(p, k)
+		if p.counts.theirs.hasMissed(k.nth) {
+			p.full = time.Now().Add(fullFor)
+			go k.conn.server.missed(p, k)
 		} else {
 			k.conn.drop()
+			k.arrived()
 		}
 		p.kept[n] = kept{}
 		n++
@@ -218,6 +234,13 @@ func (p *Peer) release() {
 		})
 	} else {
 		p.sweep.Reset(sweepAfter)
+	}
+}
+
+// arrived says that the connection is where it belongs, or never will be.
+func (k *kept) arrived() {
+	if k.given != nil {
+		k.given()
 	}
 }
 

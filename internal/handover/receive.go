@@ -15,9 +15,6 @@ import (
 // Receive takes what p gives, until p gives no more (nil) or fails.
 func (s *Server) Receive(p *Peer) error {
 	defer p.orphan()
-	p.mu.Lock()
-	p.miss = s.missed
-	p.mu.Unlock()
 	r := &receiver{server: s, peer: p, done: make(chan error, 1)}
 	go r.run()
 	return <-r.done
@@ -76,8 +73,8 @@ func (r *receiver) run() {
 		case errors.Is(err, io.EOF):
 			r.done <- nil
 			return
-		case exhausted(err):
-			p.lose()
+		case errors.Is(err, wire.ErrFDsLost):
+			p.tookConn(true)
 			s.full()
 		case errors.Is(err, errMessage):
 			s.http.ErrorLog.Print(err)
@@ -226,19 +223,19 @@ func (s *Server) receivedConn(p *Peer, f wire.Frame) error {
 	}
 	if err != nil {
 		closeAll(f.FDs)
-		p.took()
+		p.tookConn(false)
 		return err
 	}
 	c, err := s.conn(f, m)
 	if err != nil {
 		if exhausted(err) {
-			return err
+			return wire.ErrFDsLost
 		}
-		p.took()
+		p.tookConn(false)
 		s.http.ErrorLog.Printf("take over connection: %v", err)
 		return nil
 	}
-	p.took() // before anything of it is served
+	p.tookConn(false) // before anything of it is served
 	c.from = p
 	if m.stream != 0 {
 		p.mu.Lock()
@@ -256,8 +253,10 @@ func (s *Server) receivedConn(p *Peer, f wire.Frame) error {
 	return nil
 }
 
+// exhausted reports whether err is for want of something that comes back.
 func exhausted(err error) bool {
-	return errors.Is(err, wire.ErrFDsLost) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
+		errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.ENOBUFS)
 }
 
 func closeAll(fds []int) {

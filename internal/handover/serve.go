@@ -94,7 +94,7 @@ func (c *Conn) request(whole *wholeConn) (done bool, err error) {
 		mux = c.server.Mux()
 	}
 	if c.scan.Plain && c.server.Route == nil {
-		return c.plain(mux)
+		return c.plain(whole, mux)
 	}
 	r, err := http1.Request(context.Background(), string(c.pending()[:n]), c.scan.Plain)
 	if err != nil {
@@ -124,7 +124,7 @@ var star = http.NewServeMux()
 
 // plain serves a request that has no body, in this process, without net/http's
 // server. Where it turns out to be another process's, nothing was done.
-func (c *Conn) plain(h http.Handler) (done bool, err error) {
+func (c *Conn) plain(whole *wholeConn, h http.Handler) (done bool, err error) {
 	x := &exchange{conn: c}
 	x.requestContext = requestContext{base: c.server.base, server: c.server.http, local: c.local, began: time.Now(), eager: c.burst, watch: c.watch}
 	r, err := http1.Request(&x.requestContext, string(c.pending()[:c.scan.Len()]), true)
@@ -134,7 +134,7 @@ func (c *Conn) plain(h http.Handler) (done bool, err error) {
 	c.begin()
 	w, ok := c.server.answer(h, r, x, &x.requestContext, c.remoteText)
 	if x.elsewhere {
-		return c.handOver(nil)
+		return c.handOver(whole)
 	}
 	if w.Hijacked() {
 		return true, errMoved{}
@@ -247,22 +247,17 @@ func (c *Conn) done() {
 // handOver gives the connection, with the request at its front, to the process
 // behind it.
 func (c *Conn) handOver(whole *wholeConn) (done bool, err error) {
-	p := c.server.Back()
-	if p == nil {
-		if whole == nil {
-			whole = &wholeConn{Conn: c}
-		}
-		c.begin()
-		whole.take(nobody)
-		return false, nil
-	}
 	c.history.moved(c.served)
-	for p.give(c) != nil {
-		if p = c.server.Back(); p == nil {
-			return true, net.ErrClosed
+	for p := c.server.Back(); p != nil; p = c.server.Back() {
+		if err := p.give(c); err == nil {
+			return true, errMoved{}
+		} else if !p.Dead() {
+			return true, err // the client's own socket
 		}
 	}
-	return true, errMoved{}
+	c.begin()
+	whole.take(nobody)
+	return false, nil
 }
 
 var nobody = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

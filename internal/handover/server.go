@@ -193,11 +193,7 @@ func (s *Server) Recover(p *Peer) {
 	p.dead.Store(true)
 	conns, requests, ended := p.lost()
 	for _, k := range conns {
-		if s.Back != nil && k.idle {
-			go s.handBack(k.conn)
-		} else {
-			go s.serve(s.again(k.conn))
-		}
+		go s.kept(k)
 	}
 	for _, f := range requests {
 		f.change(again)
@@ -213,15 +209,22 @@ func (s *Server) Recover(p *Peer) {
 // become free by and by.
 func (s *Server) missed(p *Peer, k kept) {
 	time.Sleep(fullFor / 4)
+	if k.stream != 0 {
+		if p.giveFor(k.conn, k.stream, k.given) == nil {
+			return
+		}
+		p.lostFor(k.stream)
+	}
+	s.kept(k)
+}
+
+// kept goes on with a connection that was sent and is not the peer's.
+func (s *Server) kept(k kept) {
 	switch {
 	case k.stream != 0:
-		if err := p.giveFor(k.conn, k.stream); err != nil {
-			p.lostFor(k.stream)
-			k.conn.close()
-		}
-	case s.Back != nil && k.idle:
-		s.handBack(k.conn)
-	default:
+		k.conn.close() // its request has died with the peer
+		k.arrived()
+	case s.Back == nil || !k.idle || !s.handBack(k.conn):
 		s.serve(s.again(k.conn))
 	}
 }
@@ -230,11 +233,20 @@ func (s *Server) missed(p *Peer, k kept) {
 // had just been handed to s.
 func (s *Server) again(c *Conn) *Conn {
 	n := s.newConn(c.raw, c.remote, c.local)
-	n.buf, n.r, n.w, n.history, n.deadline = c.buf, c.r, c.w, c.history, c.deadline
+	n.buf, n.r, n.w, n.history, n.deadline, n.from = c.buf, c.r, c.w, c.history, c.deadline, c.from
 	if n.r < n.w {
 		n.phase = head
 	}
 	s.forget(c)
+	// Whoever made all leave, or end, may not have met it.
+	if s.retired.Load() {
+		n.evict()
+	}
+	select {
+	case <-s.feed.done:
+		n.end()
+	default:
+	}
 	return n
 }
 
@@ -250,15 +262,19 @@ func (s *Server) Retire() {
 }
 
 // handBack sends a connection on which no request is under way; its goroutine
-// waits.
-func (s *Server) handBack(c *Conn) {
+// waits. It reports false where there is nobody to take it, and it may stay.
+func (s *Server) handBack(c *Conn) bool {
 	for p := s.Back(); p != nil; p = s.Back() {
-		if p.give(c) == nil {
-			return
+		if err := p.give(c); err == nil || !p.Dead() {
+			return true // or the server has closed it
 		}
+	}
+	if !s.retired.Load() {
+		return false
 	}
 	s.http.ErrorLog.Printf("connection of %v closed: nobody took it back", c.remote)
 	c.drop()
+	return true
 }
 
 // Drained waits until s owns no connection and serves no request, or ctx is
