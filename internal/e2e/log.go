@@ -39,7 +39,7 @@ type Log struct {
 func newLog(r io.Reader) *Log {
 	l := &Log{changed: make(chan struct{})}
 	go func() {
-		lines := bufio.NewReader(r)
+		lines := bufio.NewReaderSize(r, 64<<10) // as much as a pipe holds: who writes to it waits
 		for {
 			text, err := lines.ReadString('\n')
 			l.mu.Lock()

@@ -156,7 +156,7 @@ func do(what string) {
 		}
 	case "binary":
 		for i := range 200 {
-			os.Stdout.Write([]byte(strings.Repeat("\x00\xff\x1b[2J", i*100)))
+			os.Stdout.Write([]byte(strings.Repeat("\x00\xff\x1b[2J", i*10)))
 		}
 	case "hog":
 		for {
