@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -91,7 +92,7 @@ func (a *arena) crowdOut() {
 		}
 	}()
 	a.until("the gate has accepted all", func() bool { return a.openIn(gate) > before+n })
-	a.kill(cell, syscall.SIGSTOP)
+	a.halt(cell)
 	defer syscall.Kill(cell, syscall.SIGCONT)
 	var all sync.WaitGroup
 	for i, c := range clients[1:] {
@@ -172,6 +173,22 @@ func onTheirWay(pid int) (n int) {
 		}
 	}
 	return n
+}
+
+// halt stops a process, and waits until it is: one of its threads gets the signal,
+// and the others run on until that has been given a processor.
+func (a *arena) halt(pid int) {
+	a.kill(pid, syscall.SIGSTOP)
+	a.until("all threads have stopped", func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, t := range threads {
+			b, err := os.ReadFile(t)
+			if i := bytes.LastIndexByte(b, ')'); err == nil && !bytes.HasPrefix(b[i+1:], []byte(" T")) {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // until waits for what nothing announces.
