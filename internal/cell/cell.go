@@ -97,7 +97,10 @@ func Run(lc *link.Conn) {
 			lc.Send(link.Message{Kind: link.Pong, Seq: m.Seq, Stats: c.stats()})
 		case link.Part:
 			c.parting.Store(true)
-			c.server.Part()
+			go func() {
+				c.server.Parted(context.Background())
+				lc.Send(link.Message{Kind: link.Parted})
+			}()
 		case link.Retire, link.Quit:
 			if !c.ending {
 				c.ending = true
@@ -314,9 +317,7 @@ func (c *Cell) drain(ctx context.Context, kind link.Kind) {
 	if kind == link.Retire {
 		err = c.giveBack(ctx)
 	} else {
-		last, cancel := context.WithTimeout(ctx, inboundWait)
-		c.awaitInbound(last)
-		cancel()
+		c.awaitGate(ctx)
 		err = c.server.Shutdown(ctx)
 	}
 	if err != nil {
@@ -330,6 +331,22 @@ func (c *Cell) drain(ctx context.Context, kind link.Kind) {
 		c.server.Shutdown(cut)
 	}
 	c.stop()
+}
+
+// awaitGate takes the last connections of the gate, which ends first, and takes
+// back what it has not taken of this cell.
+func (c *Cell) awaitGate(ctx context.Context) {
+	last, cancel := context.WithTimeout(ctx, inboundWait)
+	defer cancel()
+	if c.awaitInbound(last) != nil {
+		return
+	}
+	c.mu.Lock()
+	p := c.peer
+	c.mu.Unlock()
+	if p != nil {
+		c.server.Recover(p)
+	}
 }
 
 // giveBack makes every connection leave, and waits until none is left and the

@@ -83,7 +83,8 @@ func Run(lc *link.Conn) {
 		if err != nil {
 			// The supervisor is gone: the cells end once this gate has.
 			if !g.ending {
-				g.end(orphanWait, g.listeners)
+				g.part()
+				g.end(orphanWait)
 			}
 			select {} // end ends the process
 		}
@@ -99,10 +100,13 @@ func Run(lc *link.Conn) {
 			lc.Send(link.Message{Kind: link.Ack, Version: m.Version})
 		case link.Ping:
 			go g.answer(m.Seq)
+		case link.Part:
+			g.part()
 		case link.Quit:
 			if !g.ending {
 				g.ending = true
-				go g.end(m.Grace, g.listeners)
+				g.part()
+				go g.end(m.Grace)
 			}
 		}
 	}
@@ -238,16 +242,22 @@ func (g *Gate) stats() *link.Stats {
 	return s
 }
 
-// end stops accepting, ends what began within grace, and the process. What
-// waits in the listening sockets' backlogs is left to whoever accepts next.
-func (g *Gate) end(grace time.Duration, listeners []net.Listener) {
-	for _, l := range listeners {
+// part stops accepting, and makes each answer end its connection. What waits in
+// the listening sockets' backlogs is left to whoever accepts next. Connections
+// still come back from cells, for other cells' routes.
+func (g *Gate) part() {
+	for _, l := range g.listeners {
 		l.Close()
 	}
+	if g.server != nil {
+		g.server.Part()
+	}
+}
+
+// end ends what began within grace, and the process.
+func (g *Gate) end(grace time.Duration) {
 	g.accepting.Wait()
 	if g.server != nil {
-		// Connections in the cells come by for other cells' routes.
-		g.server.Linger()
 		ctx, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
 		g.server.Shutdown(ctx)

@@ -60,7 +60,6 @@ type Conn struct {
 	readLimit time.Time
 	// looking is closed to end a wait for the client's end.
 	looking chan struct{}
-	given   bool // to a handler that has hijacked it
 	posed   bool // the socket's deadlines are others'; see pose.go
 }
 
@@ -200,18 +199,11 @@ func (c *Conn) skipLineEnds() {
 func (c *Conn) wait(begun bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	limit := c.server.limits.IdleTimeout
-	if begun {
-		limit = c.server.limits.HeaderTimeout
-	}
 	switch {
 	case c.phase == left:
 		return errMoved{}
-	case c.phase == busy, c.phase == idle && begun && c.history.begun:
-		c.deadline = time.Time{}
-		if limit > 0 {
-			c.deadline = time.Now().Add(limit)
-		}
+	case c.phase == busy, c.phase == idle && begun && (c.history.begun || c.server.parted.Load()):
+		c.deadline = after(c.server.patience(begun))
 	case c.phase == head || !begun:
 		return nil
 	}
@@ -220,6 +212,30 @@ func (c *Conn) wait(begun bool) error {
 		c.phase = head
 	}
 	return nil
+}
+
+// after returns the end of a wait that begins now; none has none.
+func after(limit time.Duration) time.Time {
+	if limit <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(limit)
+}
+
+// part bounds the wait for a request, or for its rest: the server is to end.
+func (c *Conn) part() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase > head {
+		return // wait sees to it
+	}
+	c.rest = time.Time{}
+	if t := after(c.server.patience(c.phase == head)); c.deadline.IsZero() || t.Before(c.deadline) {
+		c.deadline = t
+		if c.reading && c.sooner(t) {
+			c.apply(t)
+		}
+	}
 }
 
 var errInterrupted = errors.New("read interrupted")
@@ -274,6 +290,12 @@ func (c *Conn) readRaw(p []byte) (int, error) {
 				err, again = errRest, false
 			}
 			c.apply(c.limit()) // what has passed was an earlier one
+		}
+		if !again && n == 0 && isTimeout(err) && c.phase <= head && c.expired() {
+			// What came as the time was up is answered.
+			if n = c.readNow(p); n > 0 {
+				err = nil
+			}
 		}
 		c.mu.Unlock()
 		if !again {
@@ -412,32 +434,15 @@ func (c *Conn) giveAway() {
 		c.from.alone()
 		c.from = nil
 	}
-	c.mu.Lock()
-	c.phase, c.given = left, true
-	c.mu.Unlock()
+	c.become(left)
+	c.server.giveAway(c)
 	c.raw.SetDeadline(time.Time{})
 }
 
-func (c *Conn) isGiven() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.given
-}
-
-// forgetClosed stops to count the connections that handlers have closed.
-func (s *Server) forgetClosed() {
-	for _, c := range s.owned() {
-		if !c.isGiven() {
-			continue
-		}
-		sc, err := c.SyscallConn()
-		if err == nil {
-			err = sc.Control(func(uintptr) {})
-		}
-		if err != nil {
-			s.forget(c)
-		}
-	}
+// closed reports whether the handler that has hijacked c has closed it.
+func (c *Conn) closed() bool {
+	sc, err := c.SyscallConn()
+	return err != nil || sc.Control(func(uintptr) {}) != nil
 }
 
 // localText returns the local address's text.

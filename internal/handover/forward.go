@@ -315,11 +315,10 @@ func (f *forwarded) took(a answer) {
 	case f.state == answered && !waits && f.keep && !f.alone && !f.paused:
 		// The goroutine reads, and learns of it with the next request.
 		c.phase = idle
-		now := time.Now()
-		if d := c.server.limits.IdleTimeout; d > 0 {
-			c.deadline = now.Add(d)
+		c.deadline = after(c.server.patience(false))
+		if !c.server.parted.Load() {
+			c.rest = after(restAfter)
 		}
-		c.rest = now.Add(restAfter)
 		if limit := c.limit(); c.reading && c.sooner(limit) {
 			c.apply(limit)
 		}

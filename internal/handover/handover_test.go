@@ -626,7 +626,7 @@ func TestProbe(t *testing.T) {
 	if err := stuck.Probe(short); err == nil {
 		t.Fatal("a server that does not run has answered")
 	}
-	stuck.Shutdown(ctx)
+	stuck.Shutdown(short)
 }
 
 func FuzzDecode(f *testing.F) {

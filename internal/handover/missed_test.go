@@ -50,7 +50,11 @@ func newWay(t testing.TB) *way {
 }
 
 // conn returns a connection of the near side.
-func (w *way) conn() *Conn { return w.srv.newConn(&counted{w: w, end: make(chan struct{})}, nil, nil) }
+func (w *way) conn() *Conn {
+	c := w.srv.newConn(&counted{w: w, end: make(chan struct{})}, nil, nil)
+	w.srv.own(c)
+	return c
+}
 
 // take takes or misses the next frame.
 func (w *way) take(missed bool) {

@@ -305,6 +305,7 @@ func (s *Server) conn(f wire.Frame, m message) (*Conn, error) {
 		c.buf = make([]byte, max(bufferSize, len(m.bytes)))
 		c.w = copy(c.buf, m.bytes)
 	}
+	s.own(c)
 	return c, nil
 }
 

@@ -55,7 +55,7 @@ type Server struct {
 	limits  Limits
 	options http1.Options
 	http    *http.Server
-	parted  atomic.Int64 // when answers began to end their connections, in Unix nanoseconds; 0 = not yet
+	parted  atomic.Bool // every answer ends its connection
 	feed    feed
 	posing  sync.Map // *net.TCPConn to *wholeConn; see pose.go
 	retired atomic.Bool
@@ -66,8 +66,10 @@ type Server struct {
 	count  atomic.Int64 // of conns
 
 	mu      sync.Mutex
-	conns   map[*Conn]struct{} // all that this process owns
-	changed chan struct{}      // closed and replaced whenever conns or streams shrink
+	conns   map[*Conn]bool // all that this process owns; true: a handler has hijacked it
+	given   int            // of conns, those
+	changed chan struct{}  // closed when conns or streams shrink; nil where nobody waits for it
+	waiting atomic.Bool    // somebody does
 }
 
 // NewServer returns a server of h. Errors of single connections go to errs.
@@ -78,11 +80,10 @@ func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logge
 		handler: h,
 		limits:  lim,
 		feed:    feed{ch: make(chan *wholeConn), done: make(chan struct{})},
-		conns:   make(map[*Conn]struct{}),
-		changed: make(chan struct{}),
+		conns:   make(map[*Conn]bool),
 	}
 	s.measure()
-	s.options = http1.Options{ErrorLog: errs, KeepAlives: func() bool { return s.parted.Load() == 0 }}
+	s.options = http1.Options{ErrorLog: errs, KeepAlives: func() bool { return !s.parted.Load() }}
 	s.http = &http.Server{
 		ErrorLog: errs,
 		// The time limits are the Conn's own, but net/http has to know of
@@ -97,7 +98,7 @@ func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logge
 	}
 	s.http.MaxHeaderBytes = s.maxHead() + bufferSize // the Conn counts
 	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.parted.Load() != 0 {
+		if s.parted.Load() {
 			w.Header().Set("Connection", "close")
 		}
 		whole := wholeOf(r.Context().Value(connKey{}).(net.Conn))
@@ -148,6 +149,7 @@ func (s *Server) Accept(l net.Listener) error {
 		}
 		pause = 0
 		c := s.newConn(nc, nc.RemoteAddr(), nc.LocalAddr())
+		s.own(c)
 		s.numbered(c)
 		go s.serve(c)
 	}
@@ -157,9 +159,10 @@ func (s *Server) Accept(l net.Listener) error {
 func (s *Server) awaitRoom(l net.Listener) {
 	for s.tooMany() {
 		s.measure()
-		s.mu.Lock()
-		changed := s.changed
-		s.mu.Unlock()
+		changed := s.awaited()
+		if !s.tooMany() {
+			return
+		}
 		select {
 		case <-changed:
 		case <-time.After(50 * time.Millisecond):
@@ -171,7 +174,7 @@ func (s *Server) awaitRoom(l net.Listener) {
 	}
 }
 
-// newConn makes a connection of s's own.
+// newConn makes a connection that is to become s's own.
 func (s *Server) newConn(nc net.Conn, remote, local net.Addr) *Conn {
 	c := &Conn{raw: nc, server: s, remote: remote, local: local}
 	if remote != nil {
@@ -180,11 +183,18 @@ func (s *Server) newConn(nc net.Conn, remote, local net.Addr) *Conn {
 	if s.limits.HeaderTimeout > 0 {
 		c.deadline = time.Now().Add(s.limits.HeaderTimeout)
 	}
+	return c
+}
+
+// own makes c, which is complete, s's own.
+func (s *Server) own(c *Conn) {
 	s.mu.Lock()
-	s.conns[c] = struct{}{}
+	s.conns[c] = false
 	s.count.Add(1)
 	s.mu.Unlock()
-	return c
+	if s.parted.Load() { // Part may not have seen it
+		c.part()
+	}
 }
 
 // Recover takes back what a dead peer has not taken. Nothing may be sent to it
@@ -237,6 +247,7 @@ func (s *Server) again(c *Conn) *Conn {
 	if n.r < n.w {
 		n.phase = head
 	}
+	s.own(n)
 	s.forget(c)
 	// Whoever made all leave, or end, may not have met it.
 	if s.retired.Load() {
@@ -269,7 +280,7 @@ func (s *Server) handBack(c *Conn) bool {
 			return true // or the server has closed it
 		}
 	}
-	if !s.retired.Load() {
+	if !s.retired.Load() || s.parted.Load() {
 		return false
 	}
 	s.http.ErrorLog.Printf("connection of %v closed: nobody took it back", c.remote)
@@ -281,8 +292,9 @@ func (s *Server) handBack(c *Conn) bool {
 // done.
 func (s *Server) Drained(ctx context.Context) error {
 	for {
+		changed := s.awaited()
 		s.mu.Lock()
-		n, changed := len(s.conns)+int(s.streams.Load()), s.changed
+		n := len(s.conns) + int(s.streams.Load())
 		s.mu.Unlock()
 		if n == 0 {
 			return nil
@@ -301,17 +313,14 @@ func (s *Server) Drained(ctx context.Context) error {
 	}
 }
 
-// idle waits until s serves no request, but for hijacked connections, as
-// net/http's Shutdown does.
-func (s *Server) idle(ctx context.Context) error {
+// Parted begins with Part, and waits until s owns no connection but hijacked
+// ones, and serves no request, or ctx is done.
+func (s *Server) Parted(ctx context.Context) error {
+	s.Part()
 	for {
+		changed := s.awaited()
 		s.mu.Lock()
-		n, changed := int(s.streams.Load()), s.changed
-		for c := range s.conns {
-			if !c.isGiven() {
-				n++
-			}
-		}
+		n := len(s.conns) - s.given + int(s.streams.Load())
 		s.mu.Unlock()
 		if n == 0 {
 			return nil
@@ -332,42 +341,52 @@ func (s *Server) Conns() int {
 	return len(s.conns)
 }
 
-// lingering is how long a server that shuts down still waits for connections
-// to get their next answer, which tells the client to open a new one.
-const lingering = 200 * time.Millisecond
+// A server that is to end answers each connection's next request with
+// "Connection: close", and closes a connection without a word only where none has
+// come for a while: a client that has just sent one would lose it.
+var (
+	// lingering is how long a connection waits for that request, from Part or
+	// its last answer on.
+	lingering = 200 * time.Millisecond
+	// finishing is how long the rest of a head may take that has begun.
+	finishing = time.Second
+)
 
-// Part makes every answer from now on end its connection, so that a client that
-// sends soon learns of the end from an answer. Shutdown begins with it, at the
-// latest.
-func (s *Server) Part() { s.parted.CompareAndSwap(0, time.Now().UnixNano()) }
-
-// Shutdown ends s gracefully. For a moment requests are answered with
-// "Connection: close"; then idle connections are closed, and requests under way
-// finish until ctx is done. Then what is left is closed.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.Part()
-	linger, cancel := context.WithDeadline(ctx, time.Unix(0, s.parted.Load()).Add(lingering))
-	s.Drained(linger)
-	cancel()
-	s.feed.stop()
+// Part makes every answer from now on end its connection, and every connection
+// that gets no request end by itself, so that s comes to have none. Shutdown
+// begins with it, at the latest.
+func (s *Server) Part() {
+	if s.parted.Swap(true) {
+		return
+	}
 	for _, c := range s.owned() {
-		c.end()
+		c.part()
 	}
-	err := s.http.Shutdown(ctx)
-	if err == nil {
-		err = s.idle(ctx)
+}
+
+// patience returns how long a client may take for a request, or for the rest of
+// one that has begun; 0 means without end.
+func (s *Server) patience(begun bool) time.Duration {
+	limit, parting := s.limits.IdleTimeout, lingering
+	if begun {
+		limit, parting = s.limits.HeaderTimeout, finishing
 	}
+	if s.parted.Load() && (limit <= 0 || limit > parting) {
+		return parting
+	}
+	return limit
+}
+
+// Shutdown ends s gracefully: it waits until s is Parted, or ctx is done. Then
+// what is left is closed.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.Parted(ctx)
+	s.feed.stop()
+	s.http.Close()
 	for _, c := range s.owned() {
 		c.drop()
 	}
 	return err
-}
-
-// Linger waits, from Part on, for as long as clients are given to learn of the
-// end. Other processes still hand connections over to s meanwhile.
-func (s *Server) Linger() {
-	s.Part()
-	time.Sleep(time.Until(time.Unix(0, s.parted.Load()).Add(lingering)))
 }
 
 func (s *Server) owned() []*Conn {
@@ -399,7 +418,9 @@ func (s *Server) probe(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		ours.SetDeadline(deadline)
 	}
-	go s.serve(s.newConn(theirs, theirs.RemoteAddr(), theirs.LocalAddr()))
+	c := s.newConn(theirs, theirs.RemoteAddr(), theirs.LocalAddr())
+	s.own(c)
+	go s.serve(c)
 	if _, err := io.WriteString(ours, "OPTIONS * HTTP/1.0\r\n\r\n"); err != nil {
 		return err
 	}
@@ -412,18 +433,63 @@ func (s *Server) probe(ctx context.Context) error {
 
 func (s *Server) forget(c *Conn) {
 	s.mu.Lock()
-	if _, ok := s.conns[c]; ok {
+	if given, ok := s.conns[c]; ok {
 		delete(s.conns, c)
+		if given {
+			s.given--
+		}
 		s.count.Add(-1)
 		s.shrunk()
 	}
 	s.mu.Unlock()
 }
 
-// shrunk wakes those who wait for the end. The lock is held.
+// giveAway notes that c is a handler's.
+func (s *Server) giveAway(c *Conn) {
+	s.mu.Lock()
+	if given, ok := s.conns[c]; ok && !given {
+		s.conns[c] = true
+		s.given++
+		s.shrunk()
+	}
+	s.mu.Unlock()
+}
+
+// forgetClosed stops to count the connections that handlers have closed.
+func (s *Server) forgetClosed() {
+	var closed []*Conn
+	s.mu.Lock()
+	if s.given > 0 {
+		for c, given := range s.conns {
+			if given && c.closed() {
+				closed = append(closed, c)
+			}
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range closed {
+		s.forget(c)
+	}
+}
+
+// awaited returns a channel that is closed when conns or streams shrink from now on.
+func (s *Server) awaited() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+		s.waiting.Store(true)
+	}
+	return s.changed
+}
+
+// shrunk wakes those who wait for that. The lock is held.
 func (s *Server) shrunk() {
-	close(s.changed)
-	s.changed = make(chan struct{})
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+		s.waiting.Store(false)
+	}
 }
 
 // feed is the listener of net/http's server: what it is fed, it accepts.

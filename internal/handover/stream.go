@@ -144,7 +144,7 @@ func (st *stream) forget() {
 	delete(st.peer.serving, st.id)
 	st.peer.mu.Unlock()
 	s := st.server
-	if s.streams.Add(-1) == 0 {
+	if s.streams.Add(-1) == 0 && s.waiting.Load() {
 		s.mu.Lock()
 		s.shrunk()
 		s.mu.Unlock()

@@ -87,17 +87,21 @@ func (c *Conn) watch(now bool, gone func()) (stop func()) {
 
 // readAtOnce reads what has come, behind what waits.
 func (c *Conn) readAtOnce() {
-	sc, err := c.SyscallConn()
-	if err != nil {
-		return
-	}
 	var b [bufferSize]byte
-	n := 0
-	sc.Control(func(fd uintptr) { n, _ = syscall.Read(int(fd), b[:]) }) // whatever the deadline
-	if n > 0 {
+	if n := c.readNow(b[:]); n > 0 {
 		c.buf = append(c.buf[:c.w:c.w], b[:n]...)
 		c.w += n
 	}
+}
+
+// readNow reads what has come, whatever the deadline.
+func (c *Conn) readNow(p []byte) (n int) {
+	sc, err := c.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	sc.Control(func(fd uintptr) { n, _ = syscall.Read(int(fd), p) })
+	return max(n, 0)
 }
 
 // SetReadDeadline implements http1.Transport: the limit ends what watches the

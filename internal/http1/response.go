@@ -116,7 +116,7 @@ func (w *Response) Finish() (reuse bool) {
 	if w.deadlines.read {
 		w.t.SetReadDeadline(time.Time{})
 	}
-	return w.o.keepAlives()
+	return true
 }
 
 func (w *Response) finish() (reuse bool) {

@@ -31,7 +31,7 @@ const (
 	Join   Kind = "join"   // FDs lead to the gate (cell) or to cell Cell (gate): a socket, and handover's page
 	Table  Kind = "table"  // Routes at Version are in force; answered by Ack
 	Retire Kind = "retire" // cell: give every connection back, end what began within Grace, Stop, report Done
-	Part   Kind = "part"   // cell: Quit is to come: every answer from now on ends its connection
+	Part   Kind = "part"   // Quit is to come: every answer from now on ends its connection; gate: accept no more; cell: report Parted
 	Quit   Kind = "quit"   // end what began within Grace, close the rest, report Done
 	Ping   Kind = "ping"   // answered by Pong with Stats
 )
@@ -43,6 +43,7 @@ const (
 	Ack     Kind = "ack"     // the table at Version is in force here
 	Log     Kind = "log"     // Level, Text, Fields; Name of the plugin, where that is known
 	Pong    Kind = "pong"    // Seq, Stats
+	Parted  Kind = "parted"  // cell: no connection is left that could come back to the gate
 	Done    Kind = "done"    // nothing is left to do; the process exits
 	// Unjoined: this process had no descriptor for what came with Join; gate:
 	// of cell Cell. It is to come again.

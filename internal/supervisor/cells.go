@@ -61,6 +61,7 @@ type cell struct {
 	pinged  uint64
 	ponged  uint64
 	owed    int    // pings without an answer
+	parted  bool   // it has no connection that could come back to the gate
 	late    int    // looks at which it had not acknowledged what it wants
 	killed  string // why it was, for what it did not do
 }
@@ -341,6 +342,8 @@ func (s *Supervisor) heard(c *cell, m link.Message, offers map[string]offer) {
 		}
 	case link.Log:
 		s.record(c, m)
+	case link.Parted:
+		c.parted = true
 	case link.Done:
 		if m.Stats != nil {
 			s.counted(c, *m.Stats)

@@ -21,6 +21,7 @@ type gate struct {
 	listening bool // it was told to accept
 	accepting bool // it says that it does
 	acked     uint64
+	quit      bool // it was told to end
 	owed      int
 	ponged    uint64
 	stats     link.Stats

@@ -132,7 +132,8 @@ type Supervisor struct {
 	waiters  []func() bool
 	pingSeq  uint64
 	stopping bool
-	reported *Report // nil before the first
+	stopBy   time.Time // then requests are cut
+	reported *Report   // nil before the first
 }
 
 // handler is what stands, or is to stand, under one name.
@@ -268,6 +269,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		case <-s.cfg.Now:
 			return fmt.Errorf("stop: ended at once by a second signal, %d processes were killed", s.killAll())
 		}
+		if s.stopping {
+			s.quitGate()
+		}
 		if s.stopping && s.gate == nil && len(s.cells) == 0 {
 			s.log.Info("stopped")
 			return nil
@@ -345,10 +349,12 @@ func (s *Supervisor) reconciled() bool {
 	return s.quiet() && s.gate != nil && s.gate.accepting && len(s.news) == 0 && !s.unsent && s.gate.acked == s.table
 }
 
-// stop ends the service: first the gate, so that nothing new begins, then the
-// cells.
+// stop ends the service: first nothing new begins, then every connection gets its
+// last answer, then the gate ends, through which connections get from cell to
+// cell, and then the cells do.
 func (s *Supervisor) stop() {
-	s.stopping = true
+	s.stopping, s.stopBy = true, time.Now().Add(s.cfg.DrainTimeout)
+	time.AfterFunc(s.cfg.DrainTimeout, func() { s.post(func() {}) })
 	s.log.Info("stopping: requests under way finish first")
 	for _, h := range s.handlers {
 		if h.restart != nil {
@@ -358,16 +364,36 @@ func (s *Supervisor) stop() {
 	}
 	s.queue = nil
 	for _, c := range s.cells {
-		if c.state == live {
+		if c.serving() {
 			c.send(link.Message{Kind: link.Part})
 		}
 	}
 	if s.gate != nil {
-		s.gate.send(link.Message{Kind: link.Quit, Grace: s.cfg.DrainTimeout})
+		s.gate.send(link.Message{Kind: link.Part})
 	} else {
 		s.stopCells()
 	}
 }
+
+// serving reports whether the cell may have connections.
+func (c *cell) serving() bool { return (c.state == live || c.state == retiring) && !c.gone }
+
+// quitGate ends the gate once no cell needs it any more.
+func (s *Supervisor) quitGate() {
+	if s.gate == nil || s.gate.quit {
+		return
+	}
+	for _, c := range s.cells {
+		if c.serving() && !c.parted && time.Now().Before(s.stopBy) {
+			return
+		}
+	}
+	s.gate.quit = true
+	s.gate.send(link.Message{Kind: link.Quit, Grace: s.graceLeft()})
+}
+
+// graceLeft is how long requests may still take while the service ends.
+func (s *Supervisor) graceLeft() time.Duration { return max(time.Until(s.stopBy), 0) }
 
 // stopCells is called once the gate is gone.
 func (s *Supervisor) stopCells() {
@@ -376,7 +402,7 @@ func (s *Supervisor) stopCells() {
 			delete(s.cells, c.id) // it was never started
 			continue
 		}
-		c.send(link.Message{Kind: link.Quit, Grace: s.cfg.DrainTimeout})
+		c.send(link.Message{Kind: link.Quit, Grace: s.graceLeft()})
 	}
 }
 

@@ -38,13 +38,20 @@ type counts struct {
 	OK      int // answered 200
 	Refused int // connections
 	// Fresh is requests unanswered on a connection just made, Idle those on
-	// one that had served before: its server may have closed it in between.
-	Fresh, Idle int
-	Status      map[int]int // other answers
-	Errors      map[string]int
-	Longest     time.Duration // a request's, from connecting to the answer's end
+	// one that had served before, Late those of these before which the
+	// connection may have been idle for longer than linger: a server that ends
+	// may have closed it as they were on their way.
+	Fresh, Idle, Late int
+	Status            map[int]int // other answers
+	Errors            map[string]int
+	Longest           time.Duration // a request's, from connecting to the answer's end
 }
 
+// linger is how long plugserverd keeps a connection for one more request while it
+// ends.
+const linger = 200 * time.Millisecond
+
+// failed is how many requests a client has lost that it may never lose.
 func (c counts) failed() int {
 	n := c.Fresh + c.Idle
 	for _, k := range c.Status {
@@ -54,8 +61,8 @@ func (c counts) failed() int {
 }
 
 func (c counts) String() string {
-	return fmt.Sprintf("%d requests sent, %d failed (%d on a fresh, %d on a kept connection, by status %v), %d connections refused; longest %v %v",
-		c.Sent, c.failed(), c.Fresh, c.Idle, c.Status, c.Refused, c.Longest.Round(time.Millisecond), c.Errors)
+	return fmt.Sprintf("%d requests sent, %d failed (%d on a fresh, %d on a kept connection, by status %v; %d after a pause), %d connections refused; longest %v %v",
+		c.Sent, c.failed(), c.Fresh, c.Idle, c.Status, c.Late, c.Refused, c.Longest.Round(time.Millisecond), c.Errors)
 }
 
 func (c *counts) add(o counts) {
@@ -64,6 +71,7 @@ func (c *counts) add(o counts) {
 	c.Refused += o.Refused
 	c.Fresh += o.Fresh
 	c.Idle += o.Idle
+	c.Late += o.Late
 	c.Longest = max(c.Longest, o.Longest)
 	for k, n := range o.Status {
 		c.Status[k] += n
@@ -110,8 +118,10 @@ func ask(ctx context.Context, path string, keep bool) counts {
 		}
 	}
 	defer hangUp()
+	var began time.Time
 	for ctx.Err() == nil {
-		began := time.Now()
+		before := began
+		began = time.Now()
 		used := conn != nil
 		if !used {
 			var err error
@@ -133,6 +143,7 @@ func ask(ctx context.Context, path string, keep bool) counts {
 		c.Sent++
 		conn.SetDeadline(time.Now().Add(20 * time.Second))
 		_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: box\r\n\r\n", path)
+		late := used && time.Since(before) > linger
 		var resp *http.Response
 		if err == nil {
 			resp, err = http.ReadResponse(br, nil)
@@ -143,9 +154,12 @@ func ask(ctx context.Context, path string, keep bool) counts {
 		c.Longest = max(c.Longest, time.Since(began))
 		switch {
 		case err != nil:
-			if used {
+			switch {
+			case late:
+				c.Late++
+			case used:
 				c.Idle++
-			} else {
+			default:
 				c.Fresh++
 			}
 			if op := (*net.OpError)(nil); errors.As(err, &op) {

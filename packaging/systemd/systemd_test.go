@@ -423,7 +423,7 @@ func day(t *testing.T, b *box, a artefacts) {
 			}
 			b.run(t, "sed", "-i", "/nonsense/d", "/etc/default/plugserverd")
 			b.want(t, "/greet", 200, "two")
-		}), clients)
+		}), 0)
 	})
 	step("watchdog", func(t *testing.T) {
 		b.run(t, "mkdir", "-p", dropIns)
@@ -442,7 +442,8 @@ func day(t *testing.T, b *box, a artefacts) {
 		b.run(t, "rm", dropIns+"/watchdog.conf")
 		b.run(t, "systemctl", "daemon-reload")
 	})
-	// A client that keeps its connection finds it closed once; no other sees a thing.
+	// A client that keeps its connection gets an answer that ends it; none sees
+	// anything else.
 	step("restart under load", func(t *testing.T) {
 		const times = 10
 		slow := make(chan string, 1)
@@ -453,10 +454,7 @@ func day(t *testing.T, b *box, a artefacts) {
 				b.run(t, "systemctl", "restart", "plugserverd")
 			}
 		})
-		never(t, c, times*keepers)
-		if c.Fresh > 0 {
-			t.Errorf("%d requests on fresh connections failed", c.Fresh)
-		}
+		never(t, c, 0)
 		if got := <-slow; got != "two" {
 			t.Errorf("the request under way: got %q, want two", got)
 		}
@@ -464,10 +462,7 @@ func day(t *testing.T, b *box, a artefacts) {
 	step("upgrade under load", func(t *testing.T) {
 		since, pid := b.property(t, socket, "ActiveEnterTimestampMonotonic"), main(t)
 		c := b.load(t, "/greet", func() { b.run(t, "apt-get", "install", "-y", next) })
-		never(t, c, keepers)
-		if c.Fresh > 0 {
-			t.Errorf("%d requests on fresh connections failed", c.Fresh)
-		}
+		never(t, c, 0)
 		if got := b.run(t, "dpkg-query", "-W", "-f", "${Version}", "plugserver"); !strings.HasSuffix(got, "+next1") {
 			t.Fatalf("version %s is installed", got)
 		}
