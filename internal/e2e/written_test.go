@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -51,6 +52,28 @@ func TestWrittenSlowly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Builds that are copied over each other within seconds are versions to go back
+// to, each: none can be taken for a part of the next one's writing.
+func TestCopiedOverSoon(t *testing.T) {
+	d := Start(t)
+	build := func(version string) Plugin {
+		text := strings.NewReplacer(patternSlot, "PATTERN:/w", versionSlot, "VERSION:"+version).Replace(plainSource)
+		return Go(text).Build(t)
+	}
+	var all []Plugin
+	for _, version := range []string{"one", "two", "three"} {
+		all = append(all, build(version))
+	}
+	d.Put("w", all[0])
+	for _, p := range all[1:] {
+		mark := d.Log.Len()
+		d.CopyInPlace("w", p)
+		d.WaitLive(mark, "w", p)
+	}
+	d.ctl(t, 0, "version "+all[1].Version, "rollback", "w")
+	d.Want("/w", 200, "two")
 }
 
 // write writes a file in pieces, with pauses in between.

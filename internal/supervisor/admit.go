@@ -26,6 +26,7 @@ type admission struct {
 
 	// The outcome, which the admission's goroutine leaves to the loop.
 	version store.Version
+	mixed   bool // see seat
 	info    *elfplug.Info
 	binary  cells.Cell
 	err     error
@@ -89,6 +90,13 @@ func (s *Supervisor) copyIn(_ context.Context, a *admission) error {
 	}
 	if same, err := handlerdir.Unchanged(src, a.file.ID); err != nil || !same {
 		return errors.Join(handlerdir.ErrChanged, err)
+	}
+	if a.file.Over {
+		whole, err := elfplug.WholeFile(a.version.Path)
+		if err != nil {
+			return err
+		}
+		a.mixed = !whole
 	}
 	return a.inspect()
 }
@@ -266,7 +274,7 @@ func (s *Supervisor) admitted(a *admission) {
 		s.dropNext(h)
 		h.next = s.newSeat(h, v)
 		h.next.info, h.next.binary = a.info, a.binary
-		h.next.over = a.file.Over && a.file.Kind == handlerdir.Plugin
+		h.next.mixed = a.mixed
 		s.enqueue(h.next.cell)
 	}
 }

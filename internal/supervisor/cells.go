@@ -73,7 +73,7 @@ type seat struct {
 	*cell
 	name     string // the handler's
 	version  store.Version
-	over     bool // its file was written in place over another version's
+	mixed    bool // it may be: written in place over another version, and not proved to be whole
 	settings Settings
 	info     *elfplug.Info // what the file says of itself; nil until it is inspected
 	patterns []string      // once it is proved

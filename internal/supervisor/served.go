@@ -9,17 +9,17 @@ import (
 
 // origin is where a version came from, and since when it is live.
 type origin struct {
-	sum  string
-	over bool // it was written in place over what was there
-	live time.Time
+	sum   string
+	mixed bool // it may be; see seat
+	live  time.Time
 }
 
 // passing reports whether a version was no more than a moment of the next one's
-// being written: it came by writing in place, and was replaced before it had served
-// for a while. It may be one that nobody has built, a part of this file
-// and a part of that, and is none to go back to.
+// being written: it came by writing in place, its build ID does not prove that
+// it is what was built, and it was replaced before it had served for a while. It
+// may be a part of this file and a part of that, and is none to go back to.
 func (o origin) passing(next origin) bool {
-	return o.over && o.sum != next.sum && next.live.Sub(o.live) < livedTime
+	return o.mixed && o.sum != next.sum && next.live.Sub(o.live) < livedTime
 }
 
 // served puts into the history what is live now.
@@ -33,7 +33,7 @@ func (s *Supervisor) served(h *handler, c *seat) {
 	now := store.Served{Sum: c.version.Sum, Live: h.since}
 	r.Versions = slices.Clone(r.Versions)
 	if !c.again {
-		next := origin{sum: now.Sum, over: c.over, live: now.Live}
+		next := origin{sum: now.Sum, mixed: c.mixed, live: now.Live}
 		if was := h.origin; was.passing(next) {
 			r.Versions = slices.DeleteFunc(r.Versions, func(v store.Served) bool { return v.Sum == was.sum })
 		}

@@ -9,12 +9,13 @@ import (
 )
 
 // A version is history once it has served for a while, or another file took its
-// place: what the next one was written over a moment later may be a mixture.
+// place, or it is known to be whole: what the next one was written over a moment
+// later may be a mixture.
 func TestOnlyWhatLivedIsHistory(t *testing.T) {
-	const renamed, over = false, true
+	const whole, over = false, true // or renamed into place
 	type step struct {
 		sum   string
-		over  bool
+		mixed bool
 		after time.Duration
 		again bool
 	}
@@ -23,20 +24,22 @@ func TestOnlyWhatLivedIsHistory(t *testing.T) {
 		steps []step
 		want  string
 	}{
-		{"written over, each after a while", []step{{"a", renamed, 0, false}, {"b", over, livedTime, false}, {"c", over, livedTime, false}}, "a b c"},
-		{"written over at once", []step{{"a", renamed, 0, false}, {"b", over, time.Second, false}}, "a b"},
-		{"mixtures in between", []step{{"a", renamed, 0, false}, {"m", over, time.Second, false}, {"n", over, time.Second, false}, {"o", over, time.Second, false}, {"b", over, time.Second, false}}, "a b"},
-		{"renamed over a mixture", []step{{"a", renamed, 0, false}, {"m", over, time.Second, false}, {"b", renamed, time.Second, false}}, "a b"},
-		{"renamed over at once", []step{{"a", renamed, 0, false}, {"b", renamed, time.Second, false}}, "a b"},
+		{"written over, each after a while", []step{{"a", whole, 0, false}, {"b", over, livedTime, false}, {"c", over, livedTime, false}}, "a b c"},
+		{"written over at once", []step{{"a", whole, 0, false}, {"b", over, time.Second, false}}, "a b"},
+		{"mixtures in between", []step{{"a", whole, 0, false}, {"m", over, time.Second, false}, {"n", over, time.Second, false}, {"o", over, time.Second, false}, {"b", over, time.Second, false}}, "a b"},
+		{"renamed over a mixture", []step{{"a", whole, 0, false}, {"m", over, time.Second, false}, {"b", whole, time.Second, false}}, "a b"},
+		{"renamed over at once", []step{{"a", whole, 0, false}, {"b", whole, time.Second, false}}, "a b"},
+		{"whole ones written over at once", []step{{"a", whole, 0, false}, {"b", whole, time.Second, false}, {"c", whole, time.Second, false}}, "a b c"},
+		{"a mixture between whole ones", []step{{"a", whole, 0, false}, {"b", whole, time.Second, false}, {"m", over, time.Second, false}, {"c", whole, time.Second, false}}, "a b c"},
 		{"the same again", []step{{"a", over, 0, false}, {"a", over, time.Second, false}}, "a"},
-		{"rolled back in between", []step{{"a", renamed, 0, false}, {"m", over, livedTime, false}, {"a", renamed, time.Second, true}, {"b", over, time.Second, false}}, "a b"},
+		{"rolled back in between", []step{{"a", whole, 0, false}, {"m", over, livedTime, false}, {"a", whole, time.Second, true}, {"b", over, time.Second, false}}, "a b"},
 	} {
 		s := &Supervisor{history: store.History{}, save: make(chan unsaved, 1)}
 		h := &handler{name: "h", since: time.Now()}
 		for _, st := range tt.steps {
 			h.since = h.since.Add(st.after)
 			c := s.newCell("h").seat("h", store.Version{Sum: st.sum}, Settings{})
-			c.over, c.again = st.over, st.again
+			c.mixed, c.again = st.mixed, st.again
 			s.served(h, c)
 		}
 		var sums []string
