@@ -67,6 +67,10 @@ type Conn struct {
 type history struct {
 	begun bool // a request was served on it: net/http waits for the next otherwise
 	post  bool // the last was a POST
+	// canceled says that the context of one of its requests has ended before the
+	// request: with net/http that is the connection's, so each that follows has ended
+	// from its beginning.
+	canceled bool
 	// moves counts how often the connection has left a process for another
 	// handler's request, without staying long in between.
 	moves byte
@@ -110,6 +114,9 @@ func (errMoved) Temporary() bool { return true }
 var (
 	// errBroken says that net/http has to tell the client what is wrong.
 	errBroken = errors.New("malformed request")
+	// errLate says that net/http has to see what has come of a head in time: of a
+	// line that is malformed as far as it goes it tells.
+	errLate = errors.New("the rest of the head has not come in time")
 	// errTooLarge says that the head is beyond the limit. That net/http counts
 	// other than we do: what it has in its buffer when it begins to.
 	errTooLarge = errors.New("head too large")
@@ -123,6 +130,13 @@ const bufferSize = 4 << 10
 // pending are the bytes that wait for a reader.
 func (c *Conn) pending() []byte { return c.buf[c.r:c.w] }
 
+// putBack appends what was read past the Conn to what waits.
+func (c *Conn) putBack(b []byte) {
+	c.buf = append(c.buf[:c.w], b...)
+	c.w += len(b)
+	c.buf = c.buf[:cap(c.buf)]
+}
+
 // consume drops the first n bytes that wait.
 func (c *Conn) consume(n int) {
 	if c.r += n; c.r == c.w {
@@ -134,7 +148,7 @@ func (c *Conn) consume(n int) {
 }
 
 // head waits until a whole request's head is at the front of the buffer. It
-// returns errBroken or errTooLarge where the client is to be told, errMoved where
+// returns errBroken, errLate or errTooLarge where the client may be told, errMoved where
 // the connection has left, and any other error where it has to be closed.
 func (c *Conn) head() error {
 	c.scan = http1.Scanner{}
@@ -176,8 +190,10 @@ func (c *Conn) head() error {
 			if c.goToRest() {
 				return errMoved{}
 			}
-		case c.w-c.r < first || isTimeout(err):
+		case c.w-c.r < first:
 			return err
+		case isTimeout(err):
+			return errLate
 		default:
 			return errBroken // a part of a head, and no more
 		}

@@ -82,7 +82,7 @@ const young = 500 * time.Microsecond
 func (x *requestContext) look() context.Context {
 	inner := x.made()
 	x.mu.Lock()
-	first := !x.looked && !x.free && x.watch != nil
+	first := !x.looked && !x.free && !x.left && x.watch != nil
 	x.looked = true
 	x.mu.Unlock()
 	if !first {
@@ -90,7 +90,7 @@ func (x *requestContext) look() context.Context {
 	}
 	// Where the request is young, net/http's look-ahead has not come round to
 	// see anything yet.
-	stop := x.watch(x.eager || time.Since(x.began) > young, x.gone)
+	stop := x.watch(x.eager || time.Since(x.began) > young, x.Gone)
 	x.mu.Lock()
 	free := x.free
 	if !free {
@@ -113,9 +113,10 @@ func (x *requestContext) end() {
 	}
 }
 
-// unwatch ends the watching for good: whoever has the connection from now on
-// reads it, and sets its deadlines. It comes after the answer, as in net/http.
-func (x *requestContext) unwatch() {
+// Unwatch implements http1.Transport: it ends the watching for good. Whoever has the
+// connection from now on reads it, and sets its deadlines. It comes after the
+// answer, as in net/http.
+func (x *requestContext) Unwatch() {
 	x.mu.Lock()
 	stop := x.stop
 	x.stop, x.free = nil, true
@@ -125,8 +126,8 @@ func (x *requestContext) unwatch() {
 	}
 }
 
-// gone notes that the client is.
-func (x *requestContext) gone() {
+// Gone implements http1.Transport: it notes that the client is.
+func (x *requestContext) Gone() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.inner == nil {
@@ -137,6 +138,14 @@ func (x *requestContext) gone() {
 		x.notify <- true
 	}
 	x.left = true
+}
+
+// canceled reports whether the context has ended before its request, or with it
+// because of the client.
+func (x *requestContext) canceled() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.left
 }
 
 // CloseNotify implements http1.Transport.

@@ -41,7 +41,8 @@ const (
 	flagIdle = 1 << iota
 	flagBegun
 	flagPost
-	flagAll = flagIdle | flagBegun | flagPost
+	flagCanceled
+	flagAll = flagIdle | flagBegun | flagPost | flagCanceled
 )
 
 // maxAddr bounds an address, in bytes.
@@ -58,6 +59,9 @@ func (m *message) head(b []byte) []byte {
 	}
 	if m.post {
 		flags |= flagPost
+	}
+	if m.canceled {
+		flags |= flagCanceled
 	}
 	b = append(b, flags, m.moves)
 	b = binary.AppendUvarint(b, m.stream)
@@ -77,7 +81,8 @@ func decode(b []byte) (message, error) {
 	if len(b) < 2 || b[0]&^flagAll != 0 {
 		return m, errMessage
 	}
-	m.idle, m.begun, m.post, m.moves = b[0]&flagIdle != 0, b[0]&flagBegun != 0, b[0]&flagPost != 0, b[1]
+	m.idle, m.begun, m.post, m.canceled = b[0]&flagIdle != 0, b[0]&flagBegun != 0, b[0]&flagPost != 0, b[0]&flagCanceled != 0
+	m.moves = b[1]
 	b = b[2:]
 	var ms uint64
 	for _, v := range [2]*uint64{&m.stream, &ms} {

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"bufio"
 	"net"
 	"net/http"
 	"reflect"
@@ -15,38 +16,65 @@ import (
 // release keeps what it reads apart: from Go 1.25 on. In an older one, or where
 // a field is not what it was, nothing is done, and a handler that hijacks a
 // request with a body gets a wholeTCP. TestHijackedType holds both.
+//
+// Nor does net/http's server have what came behind the request: its buffer, which
+// the handler gets, is filled then.
 
-// rwcOf returns where net/http's server keeps w's connection, or nil.
-func rwcOf(w http.ResponseWriter) *net.Conn {
-	v := reflect.ValueOf(w)
-	for _, name := range []string{"", "conn"} {
-		if name != "" {
-			v = v.Elem().FieldByName(name)
-		}
-		if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
-			return nil
-		}
+// serverConn returns net/http's own connection below w, the zero Value where there
+// is none.
+func serverConn(w http.ResponseWriter) reflect.Value {
+	v := structBelow(reflect.ValueOf(w))
+	if !v.IsValid() {
+		return v
 	}
-	reader := v.Elem().FieldByName("r")
-	if reader.Kind() != reflect.Pointer || reader.IsNil() || reader.Elem().Kind() != reflect.Struct {
+	return structBelow(v.FieldByName("conn"))
+}
+
+// structBelow returns what a pointer to a struct points to, or the zero Value.
+func structBelow(p reflect.Value) reflect.Value {
+	if p.Kind() != reflect.Pointer || p.IsNil() || p.Elem().Kind() != reflect.Struct {
+		return reflect.Value{}
+	}
+	return p.Elem()
+}
+
+// rwcOf returns where net/http's server keeps its connection c, or nil.
+func rwcOf(c reflect.Value) *net.Conn {
+	reader := structBelow(c.FieldByName("r"))
+	if !reader.IsValid() {
 		return nil
 	}
 	netConn := reflect.TypeFor[net.Conn]()
-	rwc, apart := v.Elem().FieldByName("rwc"), reader.Elem().FieldByName("rwc")
+	rwc, apart := c.FieldByName("rwc"), reader.FieldByName("rwc")
 	if !rwc.IsValid() || rwc.Type() != netConn || !apart.IsValid() || apart.Type() != netConn {
 		return nil
 	}
 	return (*net.Conn)(unsafe.Pointer(rwc.UnsafeAddr()))
 }
 
+// bufrOf returns the buffer from which net/http's server reads its connection c, or
+// nil.
+func bufrOf(c reflect.Value) *bufio.Reader {
+	bufr := c.FieldByName("bufr")
+	if !bufr.IsValid() || bufr.Type() != reflect.TypeFor[*bufio.Reader]() {
+		return nil
+	}
+	return *(**bufio.Reader)(unsafe.Pointer(bufr.UnsafeAddr()))
+}
+
 // pose makes w's connection the raw one, until the function that it returns is
 // called or the connection is hijacked. The server's goroutine calls both.
 func (s *wholeConn) pose(w http.ResponseWriter) (restore func()) {
+	c := serverConn(w)
+	if !c.IsValid() {
+		return func() {}
+	}
+	s.bufr = bufrOf(c)
 	tcp, ok := s.raw.(*net.TCPConn)
 	if !ok {
 		return func() {}
 	}
-	rwc := rwcOf(w)
+	rwc := rwcOf(c)
 	if rwc == nil {
 		return func() {}
 	}

@@ -60,9 +60,9 @@ func (c *Conn) next(whole *wholeConn) error {
 			done, err = c.request(whole)
 		}
 		switch {
-		case err == errBroken:
+		case err == errBroken, err == errLate:
 			c.begin()
-			whole.refuse()
+			whole.refuse(err == errLate)
 			return nil
 		case err == errTooLarge:
 			c.tooLarge()
@@ -132,6 +132,9 @@ func (c *Conn) plain(whole *wholeConn, h http.Handler) (done bool, err error) {
 		return false, errBroken
 	}
 	c.begin()
+	if c.history.canceled {
+		x.Gone()
+	}
 	w, ok := c.server.answer(h, r, x, &x.requestContext, c.remoteText)
 	if x.elsewhere {
 		return c.handOver(whole)
@@ -140,7 +143,8 @@ func (c *Conn) plain(whole *wholeConn, h http.Handler) (done bool, err error) {
 		return true, errMoved{}
 	}
 	reuse := ok && w.Finish()
-	x.unwatch()
+	x.Unwatch()
+	c.history.canceled = x.canceled()
 	c.clearLimits()
 	if !reuse {
 		return true, net.ErrClosed
@@ -211,21 +215,21 @@ func (x *exchange) ReadFrom(r io.Reader) (int64, error) {
 // checked ends the request's context where the client takes no more.
 func (x *exchange) checked(n int, err error) (int, error) {
 	if err != nil {
-		x.gone()
+		x.Gone()
 	}
 	return n, err
 }
 
 // Hijack implements http1.Transport.
 func (x *exchange) Hijack() (net.Conn, []byte, error) {
-	x.unwatch()
+	x.Unwatch()
 	return x.conn.hijack(x.conn.scan.Len())
 }
 
 // hijack gives the connection to a handler, with what has come behind a request
-// of n bytes: net/http has read as much by then.
+// of n bytes.
 func (c *Conn) hijack(n int) (net.Conn, []byte, error) {
-	c.readAtOnce()
+	c.readOne()
 	rest := c.pending()[n:]
 	c.giveAway()
 	return c.raw, rest, nil

@@ -528,5 +528,12 @@ func (f *feed) Addr() net.Addr { return addr{"unix", "hand-over"} }
 type connKey struct{}
 
 func withConn(ctx context.Context, nc net.Conn) context.Context {
+	whole := wholeOf(nc)
+	if whole.history.canceled {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		cancel()
+		whole.told = true
+	}
 	return context.WithValue(ctx, connKey{}, nc)
 }

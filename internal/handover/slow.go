@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"bufio"
 	"io"
 	"net"
 	"net/http"
@@ -21,8 +22,13 @@ type wholeConn struct {
 	handler http.Handler // of the request under way
 	head    int          // bytes of the head that were not delivered
 	body    http1.Body
-	shown   int          // bytes behind the body that were delivered, and are still here
-	stage   atomic.Int32 // a stage; set by the server's goroutine
+	shown   int           // bytes behind the body that were delivered, and are still here
+	post    bool          // the last request that the server has had is a POST
+	late    bool          // unframed, and nothing more comes
+	told    bool          // the server knows that the contexts have ended
+	first   string        // unframed: to be delivered before all else
+	bufr    *bufio.Reader // the server's own, of what was delivered; nil until it is asked for
+	stage   atomic.Int32  // a stage; set by the server's goroutine
 }
 
 type stage = int32
@@ -41,13 +47,20 @@ func (s *wholeConn) take(handler http.Handler) {
 	s.handler = handler
 	s.head = s.scan.Len()
 	s.body = http1.NewBody(s.scan.Body)
-	s.shown = 0
+	s.shown, s.post = 0, s.scan.Post
 	s.stage.Store(framed)
 }
 
-// refuse makes net/http serve, and refuse, all that comes.
-func (s *wholeConn) refuse() {
+// refuse makes net/http serve, and refuse, all that comes; where it is late, no
+// more than has come.
+func (s *wholeConn) refuse(late bool) {
 	s.handler = star // asked for HTTP/2's preface alone
+	s.late = late
+	if s.fed && s.post {
+		// It would drop line ends from here on. What is to be dropped was, and may be
+		// behind a later POST than the server knows of.
+		s.first = "\r\n\r\n"
+	}
 	s.stage.Store(unframed)
 }
 
@@ -55,7 +68,7 @@ func (s *wholeConn) refuse() {
 func (s *wholeConn) Read(p []byte) (int, error) {
 	if s.stage.Load() == between {
 		if err := s.takeNext(); err != nil {
-			s.stage.Store(over)
+			s.stage.CompareAndSwap(between, over)
 			return 0, err
 		}
 	}
@@ -65,13 +78,21 @@ func (s *wholeConn) Read(p []byte) (int, error) {
 	case over, parted:
 		return 0, errMoved{}
 	}
+	if s.first != "" {
+		n := copy(p, s.first)
+		s.first = s.first[n:]
+		return n, nil
+	}
 	if b := s.pending(); len(b) > 0 {
 		n := copy(p, b)
 		s.consume(n)
 		return n, nil
 	}
-	if s.stage.Load() == hijacked {
+	switch {
+	case s.stage.Load() == hijacked:
 		return s.raw.Read(p)
+	case s.late:
+		return 0, os.ErrDeadlineExceeded
 	}
 	return s.readRaw(p)
 }
@@ -88,6 +109,14 @@ func (s *wholeConn) takeNext() error {
 	}()
 	err := s.next(s)
 	ok = true
+	if err == nil && s.history.canceled && !s.told {
+		// Its contexts live. A new one's have ended.
+		fresh := &wholeConn{Conn: s.Conn, fed: true, handler: s.handler, head: s.head, body: s.body, post: s.post, late: s.late}
+		fresh.stage.Store(s.stage.Load())
+		s.stage.Store(parted)
+		s.server.feed.put(fresh)
+		return errMoved{}
+	}
 	return err
 }
 
@@ -108,21 +137,25 @@ func (s *wholeConn) readFramed(p []byte) (n int, err error) {
 		return s.show(p)
 	}
 	if n == 0 && s.w == s.r {
-		if left, ok := s.body.Left(); ok {
-			// Nothing but this body can come: no copy.
-			n, err = s.readRaw(p[:min(int64(len(p)), left)])
-			s.body.Next(p[:n])
-			return n, err
-		}
-		if err := s.fill(); err != nil {
-			return 0, err
-		}
+		return s.readBody(p)
 	}
 	b := s.pending()
 	k := s.body.Next(b[:min(len(b), len(p)-n)])
 	copy(p[n:], b[:k])
 	s.consume(k)
 	return n + k, nil
+}
+
+// readBody reads the body from the socket, in pieces of the sizes that net/http asks
+// for: they decide what else it has in its buffer when a chunk ends.
+func (s *wholeConn) readBody(p []byte) (n int, err error) {
+	if left, ok := s.body.Left(); ok {
+		p = p[:min(int64(len(p)), left)]
+	}
+	n, err = s.readRaw(p)
+	k := s.body.Next(p[:n])
+	s.putBack(p[k:n])
+	return k, err
 }
 
 // show has net/http look at what follows the request. It stays here, for
@@ -156,6 +189,9 @@ func (s *wholeConn) lookAhead() error {
 	err := c.awaitEnd(stopped)
 	c.mu.Lock()
 	c.looking = nil
+	if !isTimeout(err) || !c.deadline.Equal(longAgo) {
+		s.history.canceled, s.told = true, true
+	}
 	c.mu.Unlock()
 	return err
 }
@@ -242,8 +278,15 @@ func (s *wholeConn) changed(state http.ConnState) {
 		s.stage.Store(between)
 	case http.StateHijacked:
 		s.consume(s.shown)
+		if s.head == 0 && s.body.Ended() {
+			s.readOne()
+		}
 		s.stage.Store(hijacked)
 		s.giveAway()
+		if s.bufr != nil {
+			// What has come belongs into the buffer that the handler gets.
+			s.bufr.Peek(min(s.bufr.Size(), s.bufr.Buffered()+len(s.pending())))
+		}
 	}
 }
 

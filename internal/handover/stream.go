@@ -50,6 +50,9 @@ func (s *Server) serveStream(p *Peer, m message, head string, plain bool, aside 
 		fetched: make(chan *Conn, 1), orphans: make(chan struct{}),
 	}
 	st.requestContext = requestContext{base: s.base, server: s.http, local: p.localOf(m.local), began: time.Now(), watch: st.watch}
+	if m.canceled {
+		st.Gone()
+	}
 	p.mu.Lock()
 	if p.given {
 		p.mu.Unlock()
@@ -98,7 +101,7 @@ func (st *stream) serve(head string, plain bool, remote string) *Conn {
 		return nil
 	}
 	keep := ok && w.Finish()
-	st.unwatch()
+	st.Unwatch()
 	return st.end(keep)
 }
 
@@ -112,6 +115,7 @@ func (st *stream) end(keep bool) *Conn {
 		return nil
 	}
 	st.forget()
+	c.history.canceled = st.canceled()
 	c.clearLimits()
 	if !keep {
 		c.close()
@@ -181,7 +185,7 @@ func (st *stream) Write(b []byte) (int, error) {
 
 func (st *stream) checked(n int, err error) (int, error) {
 	if err != nil {
-		st.gone()
+		st.Gone()
 	}
 	return n, err
 }
@@ -202,7 +206,7 @@ func (st *stream) fetch() (*Conn, error) {
 	}
 	if err != nil {
 		st.err = err
-		st.gone()
+		st.Gone()
 		return nil, err
 	}
 	return st.conn, nil
@@ -244,7 +248,7 @@ func (st *stream) ReadFrom(r io.Reader) (int64, error) {
 
 // Hijack implements http1.Transport.
 func (st *stream) Hijack() (net.Conn, []byte, error) {
-	st.unwatch()
+	st.Unwatch()
 	c, err := st.fetchLocked()
 	if err != nil {
 		return nil, nil, err

@@ -85,12 +85,12 @@ func (c *Conn) watch(now bool, gone func()) (stop func()) {
 	}
 }
 
-// readAtOnce reads what has come, behind what waits.
-func (c *Conn) readAtOnce() {
-	var b [bufferSize]byte
+// readOne reads a byte, if one has come, behind what waits: so does net/http's
+// look-ahead, before a handler hijacks the connection.
+func (c *Conn) readOne() {
+	var b [1]byte
 	if n := c.readNow(b[:]); n > 0 {
-		c.buf = append(c.buf[:c.w:c.w], b[:n]...)
-		c.w += n
+		c.putBack(b[:])
 	}
 }
 

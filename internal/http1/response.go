@@ -24,6 +24,11 @@ type Transport interface {
 	SetWriteDeadline(time.Time) error
 	// CloseNotify returns a channel that gets one value, once the client has gone.
 	CloseNotify() <-chan bool
+	// Unwatch returns once nobody watches the client any more: its answer has left.
+	Unwatch()
+	// Gone ends the request's context, and notifies: who reads a hijacked
+	// connection through its buffer has met the end.
+	Gone()
 }
 
 // Options are common to the responses of a server.
@@ -107,6 +112,7 @@ func (w *Response) Finish() (reuse bool) {
 	if !w.finish() {
 		return false
 	}
+	w.t.Unwatch()
 	if form := w.r.MultipartForm; form != nil {
 		form.RemoveAll()
 	}
@@ -116,10 +122,11 @@ func (w *Response) Finish() (reuse bool) {
 	if w.deadlines.read {
 		w.t.SetReadDeadline(time.Time{})
 	}
-	return true
+	return w.reusable()
 }
 
-func (w *Response) finish() (reuse bool) {
+// finish sends what is left. It reports false where the response was over.
+func (w *Response) finish() bool {
 	w.mu.Lock()
 	defer w.unlock()
 	if w.buf == nil {
@@ -133,6 +140,14 @@ func (w *Response) finish() (reuse bool) {
 	w.end()
 	w.flush()
 	w.release()
+	return true
+}
+
+// reusable says what net/http's server asks last: what a goroutine of the handler
+// still wrote counts, though it is not sent.
+func (w *Response) reusable() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	short := w.contentLength != -1 && w.contentLength != w.written && w.r.Method != "HEAD" && bodyAllowed(w.status)
 	return !w.closeAfter && !short && w.werr == nil && w.copying == 0
 }

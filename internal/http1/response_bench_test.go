@@ -21,6 +21,8 @@ func (null) Hijack() (net.Conn, []byte, error)     { return nil, nil, nil }
 func (null) SetReadDeadline(time.Time) error       { return nil }
 func (null) SetWriteDeadline(time.Time) error      { return nil }
 func (null) CloseNotify() <-chan bool              { return nil }
+func (null) Unwatch()                              {}
+func (null) Gone()                                 {}
 
 var (
 	helloBody = []byte("Hello, World!")

@@ -97,20 +97,27 @@ func (w *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.hijacked.Store(true)
 	w.lazy.Unlock()
 	w.release()
-	r := bufio.NewReaderSize(&readAhead{ahead, conn}, max(outSize, len(ahead)))
+	r := bufio.NewReaderSize(&readAhead{ahead, conn, w.t}, max(outSize, len(ahead)))
 	r.Peek(len(ahead))
 	return conn, bufio.NewReadWriter(r, bufio.NewWriterSize(conn, outSize)), nil
 }
 
-// readAhead gives what was read of a connection already, and then the rest.
+// readAhead gives what was read of a connection already, and then the rest. An
+// error of that is the request's end, as with net/http; one that the handler gets
+// of the connection itself is not.
 type readAhead struct {
 	ahead []byte
 	conn  net.Conn
+	t     Transport
 }
 
 func (r *readAhead) Read(p []byte) (int, error) {
 	if len(r.ahead) == 0 {
-		return r.conn.Read(p)
+		n, err := r.conn.Read(p)
+		if err != nil {
+			r.t.Gone()
+		}
+		return n, err
 	}
 	n := copy(p, r.ahead)
 	r.ahead = r.ahead[n:]

@@ -142,6 +142,8 @@ func (t *tcp) Hijack() (net.Conn, []byte, error) {
 func (t *tcp) SetReadDeadline(d time.Time) error  { return t.conn.SetReadDeadline(d) }
 func (t *tcp) SetWriteDeadline(d time.Time) error { return t.conn.SetWriteDeadline(d) }
 func (t *tcp) CloseNotify() <-chan bool           { return make(chan bool, 1) }
+func (t *tcp) Unwatch()                           {}
+func (t *tcp) Gone()                              {}
 
 // variant is the kind of a request.
 type variant struct{ method, proto, connection string }

@@ -23,6 +23,7 @@ type sink struct {
 	writes int
 	fails  error
 	held   chan struct{} // not nil: writes wait for it
+	last   func()        // if not nil, called by Unwatch
 	calls  []string
 }
 
@@ -46,6 +47,12 @@ func (s *sink) SetWriteDeadline(d time.Time) error {
 	return nil
 }
 func (s *sink) CloseNotify() <-chan bool { return make(chan bool) }
+func (s *sink) Unwatch() {
+	if s.last != nil {
+		s.last()
+	}
+}
+func (s *sink) Gone() {}
 
 func get(t testing.TB) *http.Request {
 	t.Helper()
@@ -212,6 +219,25 @@ func TestResponseDate(t *testing.T) {
 			t.Errorf("dated %v, between %v and %v: %v", d, before, after, err)
 		}
 		time.Sleep(time.Until(before.Add(time.Second)))
+	}
+}
+
+// A goroutine of the handler that writes once its answer has left gets an error, and
+// ends the connection, as with net/http: the length does not hold.
+func TestResponseWrittenToAfterwards(t *testing.T) {
+	s := &sink{}
+	w := http1.NewResponse(s, get(t), nil)
+	io.WriteString(w, "hello")
+	s.last = func() {
+		if _, err := io.WriteString(w, "too late"); !errors.Is(err, http.ErrContentLength) {
+			t.Errorf("write: %v", err)
+		}
+	}
+	if w.Finish() {
+		t.Error("the connection is kept")
+	}
+	if !strings.HasSuffix(s.String(), "\r\n\r\nhello") {
+		t.Errorf("%q", s.String())
 	}
 }
 
