@@ -203,10 +203,10 @@ func alternateCases() (list []script) {
 // slowCases meet the limits of time.
 func slowCases() (list []script) {
 	for name, text := range map[string]string{"g": "G", "line": "GET /a/echo HTTP/1.1\r\n", "head": "GET /a/echo HTTP/1.1\r\nHost: e\r\n", "nothing": "", "crlf": "\r\n", "post": strings.TrimSuffix(post("/a/echo", "some body"), " body")} {
-		list = append(list, allWays(script{name: "timeout-head/" + name, tight: true, steps: steps(send(text), pause(1600*time.Millisecond))}, few...)...)
-		list = append(list, allWays(script{name: "timeout-then/" + name, tight: true, steps: steps(send(text), pause(1600*time.Millisecond), send(tail))}, few...)...)
+		list = append(list, allWays(script{name: "timeout-head/" + name, tight: true, steps: steps(send(text), pause(4*time.Second))}, few...)...)
+		list = append(list, allWays(script{name: "timeout-then/" + name, tight: true, steps: steps(send(text), pause(4*time.Second), send(tail))}, few...)...)
 	}
-	for _, d := range []time.Duration{400, 1000, 1600} {
+	for _, d := range []time.Duration{400, 1000, 4000} {
 		list = append(list, allWays(script{name: fmt.Sprintf("timeout-idle/%d", d), tight: true, steps: steps(send(get("/a/echo")), await("end.\n"), pause(d*time.Millisecond), send(tail))}, few...)...)
 		list = append(list, allWays(script{name: fmt.Sprintf("timeout-first/%d", d), tight: true, steps: steps(send(""), pause(d*time.Millisecond), send(tail))}, "new")...)
 	}

@@ -1,6 +1,7 @@
 package equal
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"hash/crc32"
@@ -189,7 +190,7 @@ func (b *board) judge(s script, p *pair) {
 		got, err = play(s, p.product, &prior, quiet)
 	}
 	for i := 0; err == nil && i < 3 && !o.ref.have(s, got); i++ {
-		err = o.vary(p, quiet<<(i+2))
+		err = o.vary(s, p, quiet<<(i+2))
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -201,18 +202,38 @@ func (b *board) judge(s script, p *pair) {
 	}
 }
 
-// vary plays the reference once more.
-func (o *outcome) vary(p *pair, quiet time.Duration) error {
-	t, err := play(o.script, p.reference, nil, quiet)
+// vary plays the reference once more: s is the case's script, or one that sends the
+// same.
+func (o *outcome) vary(s script, p *pair, quiet time.Duration) error {
+	t, err := play(s, p.reference, nil, quiet)
 	if err == nil {
 		o.ref.add(t)
 	}
 	return err
 }
 
-// often is how often the reference is played before it is said that it does not
+// varyTogether plays the reference some times at once, as a busy server is, and
+// with long texts in other segments: what arrives at one time is the network's to
+// decide.
+func (o *outcome) varyTogether(p *pair) error {
+	errs := make(chan error, together)
+	for i := range together {
+		s := o.script
+		if i%2 == 1 {
+			s = s.inSegments()
+		}
+		go func() { errs <- o.vary(s, p, quiet<<1) }()
+	}
+	var err error
+	for range together {
+		err = cmp.Or(<-errs, err)
+	}
+	return err
+}
+
+// often times together the reference is played, before it is said that it does not
 // do something.
-const often = 40
+const often, together = 5, 8
 
 // settle finds out whether what differs and should not is one of the reference's
 // own variants, and plays the product twice more where it is not.
@@ -226,7 +247,7 @@ func (b *board) settle(t *testing.T, normal, tight *pair) {
 		b.with(t, "does net/http do that?", list, normal, tight, func(s script, p *pair) {
 			o := b.of[s.name]
 			for i := 0; i < often && o.err == nil && len(o.differing()) > 0; i++ {
-				o.err = o.vary(p, quiet<<1)
+				o.err = o.varyTogether(p)
 			}
 		})
 		if list = b.newlyDiffering(t); len(list) > 0 {

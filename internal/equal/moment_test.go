@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A client that stops sending right behind its requests has net/http notice at
+// A client that stops sending behind its requests has net/http notice at
 // some moment while it serves them: until then no request's context has ended,
 // from then on each has, from its beginning. Which it is at a given look hangs on
 // which of two goroutines is first, in net/http; so every moment is right. What
@@ -17,11 +17,10 @@ import (
 // hurried reports whether the client of the script does that.
 func (s script) hurried() bool {
 	n := len(s.steps)
-	if n < 2 || s.steps[n-1].do != doHalf || s.steps[n-2].do != doSend {
-		return false
-	}
-	// A handler that sleeps has the end noticed meanwhile.
-	return !slices.ContainsFunc(s.steps, func(st step) bool { return st.do == doSend && strings.Contains(st.text, "/late") })
+	return n > 0 && s.steps[n-1].do == doHalf && !slices.ContainsFunc(s.steps[:n-1], func(st step) bool {
+		// A handler that sleeps has the end noticed meanwhile.
+		return st.do != doSend && st.do != doPause || strings.Contains(st.text, "/late")
+	})
 }
 
 var (

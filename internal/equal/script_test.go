@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -71,6 +72,20 @@ func spaced(d time.Duration, texts ...string) (s []step) {
 		}
 		s = append(s, send(text))
 	}
+	return s
+}
+
+// inSegments returns the script with its long texts cut into some pieces, anywhere.
+func (s script) inSegments() script {
+	cut := make([]step, 0, len(s.steps))
+	for _, st := range s.steps {
+		if st.do != doSend || len(st.text) <= 4<<10 {
+			cut = append(cut, st)
+			continue
+		}
+		cut = append(cut, spaced(time.Duration(rand.IntN(1000))*time.Microsecond, pieces(st.text, 2+rand.IntN(7), rand.Uint64())...)...)
+	}
+	s.steps = cut
 	return s
 }
 
