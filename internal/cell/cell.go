@@ -241,8 +241,18 @@ func (c *Cell) join(files []*os.File) {
 	go func() {
 		defer c.inbound.Done()
 		<-c.opened // before that the gate knows no route to this cell
-		c.server.Receive(p)
+		if err := c.server.Receive(p); err != nil {
+			c.broken(err)
+		}
 	}()
+}
+
+// broken ends the process: nothing that the gate sends arrives any more, and the
+// gate has it again once the process has ended.
+func (c *Cell) broken(err error) {
+	c.record("error", "the way from the gate has failed: "+err.Error(), nil)
+	c.link.Finish(time.Second)
+	os.Exit(1)
 }
 
 // unjoined says that the way to the gate has to come again.

@@ -33,6 +33,68 @@ func Handlers() map[string]http.Handler {
 }
 `
 
+// meddlerSource harms a descriptor of its process that is not its own: the socket
+// from the gate, the last Unix socket that the process got.
+const meddlerSource = `package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"syscall"
+)
+
+func gate() (last int) {
+	all, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range all {
+		fd, _ := strconv.Atoi(e.Name())
+		if sa, err := syscall.Getsockname(fd); err == nil {
+			if _, ok := sa.(*syscall.SockaddrUnix); ok {
+				last = max(last, fd)
+			}
+		}
+	}
+	return last
+}
+
+func Handlers() map[string]http.Handler {
+	return map[string]http.Handler{
+		"/meddler": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "pid %d", os.Getpid()) }),
+		"/meddler/closes": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { syscall.Close(gate()) }),
+		"/meddler/writes": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			syscall.Write(gate(), []byte("GET / HTTP/1.1\r\n\r\n"))
+		}),
+	}
+}
+`
+
+// Where the way between the gate and a cell fails, the cell ends, and the log says
+// why: it would get no request any more.
+func TestWayToTheGateFails(t *testing.T) {
+	d := Start(t, Allow("crashed: meddler", "killed: meddler"), Flags("--crash-limit", "0"))
+	d.Put("meddler", Go(meddlerSource).Build(t))
+	for _, tt := range []struct{ path, says string }{
+		{"/meddler/closes", "the way from the gate has failed: "},
+		{"/meddler/writes", "its way to the gate has failed: receive frame: malformed header"},
+	} {
+		before, _ := d.Handler("meddler")
+		mark := d.Log.Len()
+		d.Get(tt.path)
+		if tt.path == "/meddler/closes" {
+			d.Get("/meddler") // what wakes who waits on it
+		}
+		e := d.WaitLogFrom(mark, "the crash", event("crashed", "meddler"))
+		if !strings.Contains(e.Get("reason"), tt.says) {
+			t.Errorf("%s: %s", tt.path, e.Raw)
+		}
+		d.Want("/meddler", 200, "")
+		if after, _ := d.Handler("meddler"); after.PID == before.PID {
+			t.Errorf("%s: still process %d", tt.path, after.PID)
+		}
+	}
+}
+
 // A cell that dies is started again. Requests that come meanwhile wait for it,
 // and other handlers' clients see nothing.
 func TestCellDies(t *testing.T) {

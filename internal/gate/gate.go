@@ -175,8 +175,14 @@ func (g *Gate) join(m link.Message) {
 	go func() {
 		<-g.tabled
 		// Connections that the cell gives back; its end is its death.
-		g.server.Receive(p)
+		err := g.server.Receive(p)
 		c.close()
+		if err != nil {
+			// It may still serve what it was given: until it has ended,
+			// nothing of that is another's.
+			g.link.Send(link.Message{Kind: link.Broken, Cell: m.Cell, Text: err.Error()})
+			p.AwaitEnd()
+		}
 		g.server.Recover(p)
 		<-c.idle
 		p.Close()

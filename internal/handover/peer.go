@@ -90,6 +90,10 @@ func (p *Peer) CloseWrite() error { return p.wire.CloseWrite() }
 // Close ends the peer's socket.
 func (p *Peer) Close() error { return p.wire.Close() }
 
+// AwaitEnd returns once p's process has ended, after an error of Receive. What it
+// still gives is dropped: p has it again by its counts.
+func (p *Peer) AwaitEnd() { p.wire.Discard() }
+
 // Dead reports whether the peer takes nothing more.
 func (p *Peer) Dead() bool { return p.dead.Load() }
 

@@ -3,6 +3,7 @@ package handover
 import (
 	"errors"
 	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -12,7 +13,8 @@ import (
 	"github.com/andrestc/go-plugserver/internal/wire"
 )
 
-// Receive takes what p gives, until p gives no more (nil) or fails.
+// Receive takes what p gives, until p gives no more or is dead (nil). After an
+// error p may go on giving, and not know that nothing is taken.
 func (s *Server) Receive(p *Peer) error {
 	defer p.orphan()
 	r := &receiver{server: s, peer: p, done: make(chan error, 1)}
@@ -70,7 +72,7 @@ func (r *receiver) run() {
 		}
 		switch {
 		case err == nil:
-		case errors.Is(err, io.EOF):
+		case ended(err):
 			r.done <- nil
 			return
 		case errors.Is(err, wire.ErrFDsLost):
@@ -254,6 +256,14 @@ func (s *Server) receivedConn(p *Peer, f wire.Frame) error {
 }
 
 // exhausted reports whether err is for want of something that comes back.
+// ended reports whether a Recv has failed because the other process has ended, or
+// this one has closed its end. What was on its way then may be cut, or lost
+// (ECONNRESET, unix(7)): the counts tell what was taken.
+func ended(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed)
+}
+
 func exhausted(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
 		errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.ENOBUFS)

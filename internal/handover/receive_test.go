@@ -2,6 +2,8 @@ package handover
 
 import (
 	"context"
+	"log"
+	"syscall"
 	"testing"
 
 	"github.com/andrestc/go-plugserver/internal/wire"
@@ -42,6 +44,50 @@ func TestFetchedWithThePeersLastWords(t *testing.T) {
 		st.orphan()
 		if got, err := st.fetch(); got != c {
 			t.Fatalf("the connection is lost: %v", err)
+		}
+	}
+}
+
+// The other process's death is no failure, in whatever it died; what makes no
+// sense is.
+func TestReceiveEnds(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fails bool
+		ends  func(fd int)
+	}{
+		{"it ends", false, func(int) {}},
+		{"in the middle of a frame", false, func(fd int) { syscall.Write(fd, []byte{0, 0, 1, 0, kindRequest, 0, 0x50, 0x53, 1}) }},
+		{"nonsense", true, func(fd int) { syscall.Write(fd, []byte("nonsense and more")) }},
+	} {
+		for _, only := range []bool{false, true} {
+			for _, unread := range []bool{false, true} {
+				ours, theirs, err := wire.Pair()
+				if err != nil {
+					t.Fatal(err)
+				}
+				spare, _, err := wire.Pair()
+				if err != nil {
+					t.Fatal(err)
+				}
+				var p *Peer
+				if only {
+					p, _ = newPeers(t, ours, spare)
+				} else {
+					_, p = newPeers(t, spare, ours)
+				}
+				s := NewServer(context.Background(), nil, Limits{}, log.New(testLog{t}, "", 0))
+				if unread {
+					p.wire.Send(kindLost, nil, []byte{0, 0})
+				}
+				tt.ends(int(theirs.Fd()))
+				theirs.Close()
+				if err := s.Receive(p); (err != nil) != tt.fails {
+					t.Errorf("%s, %v, %v: %v", tt.name, only, unread, err)
+				}
+				p.AwaitEnd()
+				p.Close()
+			}
 		}
 	}
 }

@@ -44,6 +44,7 @@ const (
 	Log     Kind = "log"     // Level, Text, Fields; Name of the plugin, where that is known
 	Pong    Kind = "pong"    // Seq, Stats
 	Parted  Kind = "parted"  // cell: no connection is left that could come back to the gate
+	Broken  Kind = "broken"  // gate: the way from Cell has failed, Text says how; it has to end
 	Done    Kind = "done"    // nothing is left to do; the process exits
 	// Unjoined: this process had no descriptor for what came with Join; gate:
 	// of cell Cell. It is to come again.

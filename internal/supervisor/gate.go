@@ -109,6 +109,10 @@ func (s *Supervisor) heardGate(g *gate, m link.Message) {
 		if c := s.cells[m.Cell]; c != nil && g == s.gate {
 			s.unjoined(c)
 		}
+	case link.Broken:
+		if c := s.cells[m.Cell]; c != nil {
+			s.kill(c, "its way to the gate has failed: "+m.Bounded().Text)
+		}
 	case link.Pong:
 		g.owed = 0
 		g.ponged = m.Seq

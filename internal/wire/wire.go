@@ -270,6 +270,18 @@ func (c *Conn) fill(need int) error {
 	}
 }
 
+// Discard reads on, and drops what comes, until the other end is closed: after
+// an error of Recv.
+func (c *Conn) Discard() {
+	for err := error(nil); err == nil; {
+		for _, a := range c.arrived {
+			closeAll(a.fds)
+		}
+		c.arrived, c.r, c.w = nil, 0, 0
+		err = c.fill(headerLen)
+	}
+}
+
 func parseRights(oob []byte) (fds []int) {
 	msgs, err := syscall.ParseSocketControlMessage(oob)
 	if err != nil {
