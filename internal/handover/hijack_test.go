@@ -69,6 +69,46 @@ func TestHijacked(t *testing.T) {
 	}
 }
 
+// A cell that gets no more connections still has requests, whose handlers may take
+// their connections; then it gives back the others.
+func TestHijackedOfARetired(t *testing.T) {
+	begun, told := make(chan bool), make(chan bool)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/b", func(w http.ResponseWriter, r *http.Request) {})
+	mux.HandleFunc("/b/hijack", func(w http.ResponseWriter, r *http.Request) {
+		close(begun)
+		<-told
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.WriteString(c, "taken\n")
+		c.Close()
+	})
+	mux.Handle("/", Elsewhere)
+	a, b, address := newSides(t, Limits{}, func(s *side) {
+		if s.name == "b" {
+			s.srv.Mux = func() *http.ServeMux { return mux }
+		}
+	})
+	idle, taken := dial(t, address), dial(t, address)
+	idle.write("GET /b HTTP/1.1\r\nHost: x\r\n\r\n")
+	if resp, err := http.ReadResponse(idle.br, nil); err != nil || resp.StatusCode != 200 {
+		t.Fatal(resp, err)
+	}
+	taken.write("GET /b/hijack HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-begun
+	a.other.CloseWrite()
+	close(told)
+	if line, err := taken.br.ReadString('\n'); line != "taken\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	b.srv.Retire()
+	idle.write("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+	idle.expect("a", "GET", "/a", "")
+}
+
 // net/http keeps a connection that asks both to be kept and to be closed, in
 // HTTP/1.0.
 func TestKeptThoughItIsToBeClosed(t *testing.T) {

@@ -193,7 +193,10 @@ func (s *Server) received(p *Peer, f wire.Frame) error {
 		p.mu.Lock()
 		p.release()
 		p.mu.Unlock()
-		return p.wire.Post(kindLetGo, a.head(nil))
+		// A peer that was told that nothing more comes cannot be told this,
+		// and goes on giving.
+		p.wire.Post(kindLetGo, a.head(nil))
+		return nil
 	case kindLetGo:
 		a, err := decodeAnswer(f.Body)
 		if err == nil {
