@@ -45,7 +45,7 @@ type Gate struct {
 
 	// Owned by the goroutine of Run.
 	cells     map[uint64]*cell
-	listeners []net.Listener
+	listeners []*handover.Listener
 	accepting sync.WaitGroup
 	ending    bool
 }
@@ -120,7 +120,7 @@ func (g *Gate) open(lim link.Limits) {
 		HeaderTimeout:  lim.HeaderTimeout,
 		MaxHeaderBytes: lim.MaxHeaderBytes,
 	}, log.New(logWriter{g}, "", 0))
-	g.server.Route = g.route
+	g.server.Route, g.server.RouteNow = g.route, g.routeNow
 	go g.server.Run()
 }
 
@@ -131,13 +131,9 @@ func (g *Gate) listen(files []*os.File) {
 		g.cannotListen("no descriptor is left")
 	}
 	for _, f := range files {
-		l, err := net.FileListener(f)
-		f.Close()
+		l, err := handover.Listen(f)
 		if err != nil {
 			g.cannotListen(err.Error())
-		}
-		if ul, ok := l.(*net.UnixListener); ok {
-			ul.SetUnlinkOnClose(false) // the supervisor's, or systemd's
 		}
 		g.listeners = append(g.listeners, l)
 		g.accepting.Add(1)

@@ -22,8 +22,8 @@ func (g *Gate) route(r *http.Request) handover.Dest {
 			// ServeMux's own answer: not found, not allowed, redirected.
 			return handover.Dest{Handler: h}
 		}
-		if rt.cell != nil && rt.cell.enter() {
-			return handover.Dest{Peer: rt.cell.peer, Given: rt.cell.exit, Enter: rt.cell.enter}
+		if d, ok := rt.dest(); ok {
+			return d
 		}
 		if rt.down {
 			return handover.Dest{Handler: http.HandlerFunc(g.unavailable)}
@@ -35,6 +35,21 @@ func (g *Gate) route(r *http.Request) handover.Dest {
 			return handover.Dest{Handler: http.HandlerFunc(g.unavailable)}
 		}
 	}
+}
+
+// routeNow is route for a request that a cell can have at once; it reports false
+// for any other.
+func (g *Gate) routeNow(r *http.Request) (handover.Dest, bool) {
+	h, _ := g.table.Load().mux.Handler(r)
+	rt, ok := h.(*route)
+	if !ok {
+		return handover.Dest{}, false
+	}
+	d, ok := rt.dest()
+	if ok {
+		g.requests.Add(1)
+	}
+	return d, ok
 }
 
 func (g *Gate) unavailable(w http.ResponseWriter, r *http.Request) {
@@ -62,6 +77,14 @@ func (g *Gate) next(t *table, deadline time.Time) *table {
 type route struct {
 	cell *cell // nil while the owner is not running
 	down bool  // and it is not being started either
+}
+
+// dest returns the owner's cell where that takes the request.
+func (rt *route) dest() (handover.Dest, bool) {
+	if rt.cell == nil || !rt.cell.enter() {
+		return handover.Dest{}, false
+	}
+	return handover.Dest{Peer: rt.cell.peer, Given: rt.cell.exit, Enter: rt.cell.enter}, true
 }
 
 func (rt *route) ServeHTTP(http.ResponseWriter, *http.Request) {

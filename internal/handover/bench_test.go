@@ -55,23 +55,19 @@ func BenchmarkNetHTTP(b *testing.B) {
 }
 
 func BenchmarkPlain(b *testing.B) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
 	mux := http.NewServeMux()
 	mux.Handle("/hello", hello)
 	mux.Handle("/", Elsewhere)
 	s := NewServer(context.Background(), nil, Limits{}, log.Default())
 	s.Mux = func() *http.ServeMux { return mux }
 	go s.Run()
-	go s.Accept(l)
+	address, stop := accept(b, s)
 	defer func() {
-		l.Close()
+		stop()
 		for _, c := range s.owned() {
 			c.close()
 		}
 	}()
 	b.ReportAllocs()
-	ask(b, l.Addr().String(), helloRequest, helloSize)
+	ask(b, address, helloRequest, helloSize)
 }

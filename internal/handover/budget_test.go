@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -62,19 +61,15 @@ func helloMux() *http.ServeMux {
 
 // listening runs a server on a port of its own.
 func listening(t *testing.T, s *Server) (address string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	go s.Run()
-	go s.Accept(l)
+	address, stop := accept(t, s)
 	t.Cleanup(func() {
-		l.Close()
+		stop()
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		s.Shutdown(ctx)
 	})
-	return l.Addr().String()
+	return address
 }
 
 // A plain request on a connection of the cell's own.

@@ -1,12 +1,14 @@
 package handover
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/http1"
 )
 
 // A request that is complete, and that is likely to be its handler's only one on
@@ -125,13 +127,8 @@ var errLeftAlone = errors.New("the answer sees to the connection")
 // the request has to be routed again. Where it is the connection's last, alone
 // says, the answer sees to the rest, without this goroutine.
 func (c *Conn) forward(d Dest, alone bool) (done bool, err error) {
-	p := d.Peer
-	f := &forwarded{conn: c, peer: p, given: d.Given, alone: alone}
-	c.mu.Lock()
-	c.phase, c.deadline = busy, time.Time{}
-	c.mu.Unlock()
-	m := message{history: c.history, remote: c.remoteText, local: c.localText()}
-	if err := p.forward(f, &m, c.pending()[:c.scan.Len()]); err != nil {
+	f, m := c.forwarded(d, alone)
+	if err := d.Peer.forward(f, &m, c.pending()[:c.scan.Len()]); err != nil {
 		d.Given()
 		return false, nil // the peer is dead
 	}
@@ -141,10 +138,43 @@ func (c *Conn) forward(d Dest, alone bool) (done bool, err error) {
 	return c.awaitAnswer(f)
 }
 
+// forwarded makes what forwards the request at the front.
+func (c *Conn) forwarded(d Dest, alone bool) (*forwarded, message) {
+	c.mu.Lock()
+	c.phase, c.deadline = busy, time.Time{}
+	c.mu.Unlock()
+	return &forwarded{conn: c, peer: d.Peer, given: d.Given, alone: alone},
+		message{history: c.history, remote: c.remoteText, local: c.localText()}
+}
+
+// forwardAtOnce forwards the only request of a connection without waiting for
+// anything, or reports false.
+func (c *Conn) forwardAtOnce() bool {
+	r, err := http1.Request(context.Background(), string(c.pending()), true)
+	if err != nil || !r.Close {
+		return false
+	}
+	d, ok := c.server.RouteNow(r)
+	if !ok {
+		return false
+	}
+	f, m := c.forwarded(d, true)
+	if !d.Peer.tryForward(f, &m, c.pending()) {
+		go func() {
+			if done, _ := c.forward(d, true); !done {
+				c.server.serve(c)
+			}
+		}()
+	}
+	return true
+}
+
 // forward sends f, and remembers it until it has ended. An error says that the
 // peer is dead, and f was not sent.
 func (p *Peer) forward(f *forwarded, m *message, request []byte) error {
+	p.order.Lock()
 	deliver, err := p.append(f, m, request)
+	p.order.Unlock()
 	if deliver && p.wire.Deliver() != nil {
 		// Whether or not it went out, Recover sees to it.
 		p.dead.Store(true)
@@ -152,11 +182,29 @@ func (p *Peer) forward(f *forwarded, m *message, request []byte) error {
 	return err
 }
 
-// append puts f behind all that was sent. The writing is done without the lock:
-// many requests leave together.
-func (p *Peer) append(f *forwarded, m *message, request []byte) (deliver bool, err error) {
-	p.order.Lock()
+// tryForward is forward, but reports false where that would have to wait.
+func (p *Peer) tryForward(f *forwarded, m *message, request []byte) bool {
+	if !p.order.TryLock() {
+		return false
+	}
 	defer p.order.Unlock()
+	if p.wire.Full() {
+		return false
+	}
+	deliver, err := p.append(f, m, request)
+	if deliver {
+		go func() {
+			if p.wire.Deliver() != nil {
+				p.dead.Store(true)
+			}
+		}()
+	}
+	return err == nil
+}
+
+// append puts f behind all that was sent. The lock of order is held, but not for
+// the writing: many requests leave together.
+func (p *Peer) append(f *forwarded, m *message, request []byte) (deliver bool, err error) {
 	p.mu.Lock()
 	if p.given || p.dead.Load() {
 		p.mu.Unlock()
@@ -291,7 +339,7 @@ func (f *forwarded) took(a answer) {
 	}
 	b := a.bytes
 	if len(b) > 0 && len(f.out) == 0 && !f.busy {
-		n, err := c.tryWrite(b)
+		n, err := c.raw.(*socket).tryWrite(b)
 		if err != nil {
 			n, a.keep = len(b), false
 		}
@@ -312,6 +360,7 @@ func (f *forwarded) took(a answer) {
 		f.alone = false
 		c.phase = left
 		c.drop()
+		c.recycle()
 	case f.state == answered && !waits && f.keep && !f.alone && !f.paused:
 		// The goroutine reads, and learns of it with the next request.
 		c.phase = idle
@@ -325,34 +374,6 @@ func (f *forwarded) took(a answer) {
 	case f.state != waiting || waits:
 		f.notify()
 	}
-}
-
-// tryWrite writes what the socket takes at once.
-func (c *Conn) tryWrite(p []byte) (n int, err error) {
-	sc, err := c.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	werr := sc.Write(func(fd uintptr) bool {
-		for n < len(p) {
-			k, e := syscall.Write(int(fd), p[n:])
-			switch {
-			case e == syscall.EINTR:
-				continue
-			case e == syscall.EAGAIN:
-				return true
-			case e != nil:
-				err = e
-				return true
-			}
-			n += k
-		}
-		return true
-	})
-	if err == nil {
-		err = werr
-	}
-	return n, err
 }
 
 // change sets the state of f, which a word of the peer or its death has ended.

@@ -32,19 +32,10 @@ func descriptors() int64 {
 // measure looks at the limit again, which others may change (prlimit(2)).
 func (s *Server) measure() { s.most.Store(descriptors()) }
 
-// numbered notes which descriptor c got when it was accepted: the lowest that was
-// free (open(2)). So as many are in use, and those that are no connections are
-// known the better the fewer are left.
-func (s *Server) numbered(c *Conn) {
-	sc, err := c.SyscallConn()
-	if err != nil {
-		return
-	}
-	var n int64
-	if sc.Control(func(fd uintptr) { n = int64(fd) + 1 }) == nil {
-		s.others.Store(max(0, n-s.count.Load()))
-	}
-}
+// numbered notes the descriptor of a connection that was accepted, and counted: the
+// lowest that was free (open(2)). So as many are in use, and those that are no
+// connections are known the better the fewer are left.
+func (s *Server) numbered(fd int) { s.others.Store(max(0, int64(fd)+1-s.count.Load())) }
 
 // room is how many descriptors there are for connections.
 func (s *Server) room() int64 { return max(0, s.most.Load()-s.others.Load()) }

@@ -84,6 +84,7 @@ func TestLimitChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := NewServer(context.Background(), http.NotFoundHandler(), Limits{}, log.New(testLog{t}, "", 0))
+	s.Route = func(*http.Request) Dest { return Dest{Handler: http.NotFoundHandler()} }
 	address := listening(t, s)
 	dial(t, address)
 	await(t, "a client was accepted", func() bool { return s.count.Load() == 1 })

@@ -100,15 +100,12 @@ func newSides(t testing.TB, lim Limits, change ...func(*side)) (a, b *side, addr
 	}
 	a, b = &side{name: "a"}, &side{name: "b"}
 	a.other, b.other = newPeers(t, fa, fb)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var wg sync.WaitGroup
 	for _, s := range []*side{a, b} {
 		s.srv = NewServer(context.Background(), s, lim, log.New(testLog{t}, "", 0))
 		if s == a {
 			s.srv.Route = s.route // a is the gate
+			s.srv.RouteNow = func(r *http.Request) (Dest, bool) { d := s.srv.Route(r); return d, d.Peer != nil }
 		} else {
 			mux := s.mux()
 			s.srv.Mux = func() *http.ServeMux { return mux }
@@ -121,10 +118,9 @@ func newSides(t testing.TB, lim Limits, change ...func(*side)) (a, b *side, addr
 		go func() { defer wg.Done(); s.srv.Run() }()
 		go func() { defer wg.Done(); s.srv.Receive(s.other) }()
 	}
-	wg.Add(1)
-	go func() { defer wg.Done(); a.srv.Accept(l) }()
+	address, stop := accept(t, a.srv)
 	t.Cleanup(func() {
-		l.Close()
+		stop()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		for _, s := range []*side{a, b} {
@@ -133,7 +129,49 @@ func newSides(t testing.TB, lim Limits, change ...func(*side)) (a, b *side, addr
 		}
 		wg.Wait()
 	})
-	return a, b, l.Addr().String()
+	return a, b, address
+}
+
+// accept makes s accept, until stop: a gate by itself, and another as if the
+// connections were handed over.
+func accept(t testing.TB, s *Server) (address string, stop func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all io.Closer = l
+	serve := func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c := s.newConn(nc, nc.RemoteAddr(), nc.LocalAddr())
+			s.own(c)
+			go s.serve(c)
+		}
+	}
+	if s.Route != nil {
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, err := Listen(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		all = own
+		serve = func() {
+			if err := s.Accept(own); !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		}
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); serve() }()
+	return l.Addr().String(), func() { all.Close(); <-ended }
 }
 
 type client struct {

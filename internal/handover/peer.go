@@ -289,13 +289,11 @@ func (c *Conn) message() message {
 
 // conn makes a connection of what p has sent.
 func (s *Server) conn(f wire.Frame, m message) (*Conn, error) {
-	file := os.NewFile(uintptr(f.FDs[0]), "connection")
-	defer file.Close()
-	nc, err := net.FileConn(file)
+	remote, local := addrOf(m.remote), addrOf(m.local)
+	nc, err := s.open(f.FDs[0], remote, local)
 	if err != nil {
 		return nil, err
 	}
-	remote, local := addrOf(m.remote), addrOf(m.local)
 	c := s.newConn(nc, remote, local)
 	c.history = m.history
 	c.deadline = time.Time{}
@@ -311,6 +309,22 @@ func (s *Server) conn(f wire.Frame, m message) (*Conn, error) {
 	}
 	s.own(c)
 	return c, nil
+}
+
+// open makes a connection of a descriptor, which is its from then on.
+func (s *Server) open(fd int, remote, local net.Addr) (net.Conn, error) {
+	if s.Route != nil {
+		err := syscall.SetNonblock(fd, true)
+		if err != nil {
+			syscall.Close(fd)
+			return nil, os.NewSyscallError("fcntl", err)
+		}
+		return &socket{fd: fd, remote: remote, local: local}, nil
+	}
+	// A handler may hijack it: it has to be package net's.
+	file := os.NewFile(uintptr(fd), "connection")
+	defer file.Close()
+	return net.FileConn(file)
 }
 
 // localOf returns the address of a text; most often it is the same.

@@ -47,8 +47,11 @@ type Server struct {
 	// handler of NewServer.
 	Mux func() *http.ServeMux
 
-	// Route, if set, says where each request goes; it may wait.
-	Route func(r *http.Request) Dest
+	// Route, if set, says where each request goes; it may wait. This is a
+	// process that accepts, then, and hands no connection to a handler.
+	// RouteNow does not wait, and reports false where it would have to.
+	Route    func(r *http.Request) Dest
+	RouteNow func(r *http.Request) (d Dest, ok bool)
 
 	base    context.Context
 	handler http.Handler
@@ -124,40 +127,9 @@ func (s *Server) Run() error {
 	return nil
 }
 
-// Accept takes connections from l until it is closed, and then returns
-// net.ErrClosed. The listener stays the caller's.
-func (s *Server) Accept(l net.Listener) error {
-	var pause time.Duration
-	for {
-		s.awaitRoom(l)
-		nc, err := l.Accept()
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			// Out of descriptors or memory: the backlog holds the clients
-			// while connections end.
-			s.http.ErrorLog.Printf("accept: %v", err)
-			s.measure()
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			select {
-			case <-time.After(pause):
-			case <-s.feed.done:
-				return net.ErrClosed
-			}
-			continue
-		}
-		pause = 0
-		c := s.newConn(nc, nc.RemoteAddr(), nc.LocalAddr())
-		s.own(c)
-		s.numbered(c)
-		go s.serve(c)
-	}
-}
-
 // awaitRoom waits while there are too many connections and l is open.
-func (s *Server) awaitRoom(l net.Listener) {
-	for s.tooMany() {
+func (s *Server) awaitRoom(l *Listener) {
+	for s.tooMany() && !l.closed.Load() {
 		s.measure()
 		changed := s.awaited()
 		if !s.tooMany() {
@@ -166,10 +138,6 @@ func (s *Server) awaitRoom(l net.Listener) {
 		select {
 		case <-changed:
 		case <-time.After(50 * time.Millisecond):
-		}
-		// Nothing tells that a listener was closed, but itself.
-		if d, ok := l.(interface{ SetDeadline(time.Time) error }); ok && d.SetDeadline(time.Time{}) != nil {
-			return
 		}
 	}
 }

@@ -38,6 +38,13 @@ func (c *Conn) Append(kind byte, parts ...[]byte) (deliver bool, err error) {
 	return true, nil
 }
 
+// Full reports whether Append would wait.
+func (c *Conn) Full() bool {
+	c.posted.Lock()
+	defer c.posted.Unlock()
+	return len(c.posted.buf) >= maxPosted
+}
+
 // Deliver writes what was appended.
 func (c *Conn) Deliver() error {
 	runtime.Gosched() // who is ready to append does it before we write
