@@ -100,6 +100,9 @@ type Rules struct {
 	UID, GID uint32 // the daemon's own
 	// Members names the accounts of a group; nil asks the system.
 	Members func(gid uint32) []string
+	// ReadOnly says whether path is on a mount that nothing can be changed on;
+	// nil asks the system.
+	ReadOnly func(path string) bool
 	// Complete says whether the file of size bytes is whole, and if not, how
 	// many bytes it needs (0 if unknown). A *refusal.Error says that it can be
 	// no handler, any other error that it cannot be read.

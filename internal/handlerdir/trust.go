@@ -110,8 +110,26 @@ func (r *Rules) handlers(dir string) *refusal.Error {
 	return nil
 }
 
-// writers judges who may write to what is at path.
+// writers judges who may write to what is at path. What is mounted read-only is
+// judged likewise: the same folder may be mounted, or lie, elsewhere for others.
 func (r *Rules) writers(path string, st *unix.Stat_t) *refusal.Error {
+	refused := r.mayWrite(path, st)
+	readOnly := r.ReadOnly
+	if readOnly == nil {
+		readOnly = mountedReadOnly
+	}
+	if refused != nil && readOnly(path) {
+		return refusal.ReadOnlyMount(refused)
+	}
+	return refused
+}
+
+func mountedReadOnly(path string) bool {
+	var st unix.Statfs_t
+	return retry(func() error { return unix.Statfs(path, &st) }) == nil && st.Flags&unix.ST_RDONLY != 0
+}
+
+func (r *Rules) mayWrite(path string, st *unix.Stat_t) *refusal.Error {
 	switch {
 	case st.Uid != 0 && st.Uid != r.UID:
 		return refusal.ForeignOwner(path, userName(st.Uid), userName(r.UID))

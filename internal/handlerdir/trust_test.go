@@ -126,6 +126,9 @@ func TestFolderOfOthers(t *testing.T) {
 	check("everybody's", `directory "`+dir+`" is writable by others; chmod o-w `+dir)
 	chmod(dir, 0o1777)
 	check("everybody's, sticky", `directory "`+dir+`" is writable by others; chmod o-w `+dir)
+	r.rules.ReadOnly = func(path string) bool { return path == dir }
+	check("everybody's, mounted read-only", refusal.Folder(dir, refusal.ReadOnlyMount(refusal.WritableByOthers(dir))).Error())
+	r.rules.ReadOnly = nil
 	chmod(dir, 0o755)
 	chmod(above, 0o777)
 	check("in everybody's", `directory "`+above+`" is writable by others; chmod o-w `+above)

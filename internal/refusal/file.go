@@ -105,6 +105,20 @@ func WritableByList(path, kind, name string) *Error {
 	}
 }
 
+// ReadOnlyMount makes the refusal e one of what is mounted read-only here, such as
+// the folder of a Kubernetes ConfigMap, which is everybody's: what would be right
+// elsewhere cannot be done here.
+func ReadOnlyMount(e *Error) *Error {
+	c := *e
+	c.Reason += ", though mounted read-only here"
+	c.Mend = "copy the handlers (cp -L) to a directory that root alone can write to, and serve that"
+	c.Or = []string{
+		"mount each file by itself; in Kubernetes, with subPath",
+		e.Mend + ", where it is mounted from",
+	}
+	return &c
+}
+
 // Folder makes the refusal e of a file one of the folder at path.
 func Folder(path string, e *Error) *Error {
 	c := *e

@@ -31,6 +31,7 @@ func TestFileRefusalsTellReasonAndMend(t *testing.T) {
 		{WritableByList("/h/a.so", "user", "eve"), `file is writable by user "eve", by its access control list`, "setfacl -b /h/a.so"},
 		{Folder("/h", WritableByOthers("/h")), `directory "/h" is writable by others`, "chmod o-w /h"},
 		{Link("/h/x", ForeignOwner("/h/x", "eve", "root")), `symbolic link "/h/x" is owned by "eve", not by root`, "chown -h root /h/x"},
+		{ReadOnlyMount(Folder("/h", WritableByOthers("/h"))), `directory "/h" is writable by others, though mounted read-only here`, "copy the handlers (cp -L) to a directory that root alone can write to, and serve that"},
 		{LinkThrough(Folder("/t", WritableByOthers("/t"))), `file is a symbolic link that others could have led elsewhere: directory "/t" is writable by others`, "chmod o-w /t"},
 		{ForeignOwner("/h/a.so", "eve", "plugserver"), `file is owned by "eve", who is neither root nor the daemon's user "plugserver"`, "chown root /h/a.so"},
 		{ForeignOwner("/h/it's.so", "eve", "root"), `file is owned by "eve", not by root`, `chown root '/h/it'\''s.so'`},
