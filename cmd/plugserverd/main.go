@@ -21,6 +21,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/control"
 	"github.com/andrestc/go-plugserver/internal/gate"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/sd"
 	"github.com/andrestc/go-plugserver/internal/settings"
@@ -142,22 +143,26 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 	if err != nil {
 		return err
 	}
-	s, err := supervisor.New(supervisor.Config{
-		Handlers: cfg.handlers, Store: cfg.store(), Cells: catalogue, Gate: []string{self, "gate"},
-		Listeners: files, Addresses: addresses, Limits: cfg.limits,
-		StartTimeout: cfg.startTimeout, DrainTimeout: cfg.drainTimeout, MaxSize: cfg.maxSize,
-		CrashLimit: cfg.crashLimit.n, CrashWindow: cfg.crashLimit.window,
-		Settings: cfg.settings(file), Named: file.Named(), Builder: builder, Scratch: cfg.cache,
-		BuildCells: cfg.buildCells.word == "auto", BuildSource: cfg.build.word == "auto",
-		Version: version, Log: log, Report: tell.report, Now: now, Writes: watcher.Writes, Writing: watcher.Writing,
-	}, watcher.C())
+	in, err := intake.New(intake.Config{
+		Handlers: cfg.handlers, Store: cfg.store(), Cells: catalogue, MaxSize: cfg.maxSize,
+		Builder: builder, Scratch: cfg.cache, BuildCells: cfg.buildCells.word == "auto", BuildSource: cfg.build.word == "auto",
+		Log: log, Writing: watcher.Writing,
+	})
 	if err != nil {
 		return err
 	}
+	s := supervisor.New(supervisor.Config{
+		Handlers: in.Dir(), Intake: in, BuildsCells: cfg.buildCells.word == "auto", Gate: []string{self, "gate"},
+		Listeners: files, Addresses: addresses, Limits: cfg.limits,
+		StartTimeout: cfg.startTimeout, DrainTimeout: cfg.drainTimeout,
+		CrashLimit: cfg.crashLimit.n, CrashWindow: cfg.crashLimit.window,
+		Settings: cfg.settings(file), Named: file.Named(),
+		Version: version, Log: log, Report: tell.report, Now: now, Writes: watcher.Writes,
+	}, watcher.C())
 	if misread != nil {
-		s.Configure(nil, nil, nil, misread)
+		s.Misconfigured(misread)
 	}
-	back := &backend{Supervisor: s, tell: tell, cfg: cfg}
+	back := &backend{Supervisor: s, intake: in, tell: tell, cfg: cfg}
 	cl, err := control.Listen(cfg.control, -1)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/sd"
 	"github.com/andrestc/go-plugserver/internal/settings"
 	"github.com/andrestc/go-plugserver/internal/supervisor"
@@ -127,8 +128,25 @@ func (t *teller) watchdog(ctx context.Context, s *supervisor.Supervisor) {
 // backend is the supervisor as the control socket sees it.
 type backend struct {
 	*supervisor.Supervisor
-	tell *teller
-	cfg  *config
+	intake *intake.Intake
+	tell   *teller
+	cfg    *config
+}
+
+// configure puts the settings in force that the file holds now. The error says
+// why it does not; then those before stay.
+func (b *backend) configure() error {
+	file, err := settings.Load(b.cfg.config)
+	if err != nil {
+		return err
+	}
+	builder, err := b.cfg.builder(file)
+	if err != nil {
+		return err
+	}
+	b.intake.SetBuilder(builder)
+	b.Configure(b.cfg.settings(file), file.Named())
+	return nil
 }
 
 // Release implements control.Backend.
@@ -140,12 +158,8 @@ func (b *backend) Release(ctx context.Context, name string) (re api.Reload, err 
 // Reload implements control.Backend. It reads the settings again.
 func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
 	b.tell.reload(func() {
-		file, misread := settings.Load(b.cfg.config)
-		if misread != nil {
-			b.Configure(nil, nil, nil, misread)
-		} else {
-			builder, err := b.cfg.builder(file)
-			b.Configure(b.cfg.settings(file), file.Named(), builder, err)
+		if problem := b.configure(); problem != nil {
+			b.Misconfigured(problem)
 		}
 		re, err = b.Supervisor.Reload(ctx)
 	})

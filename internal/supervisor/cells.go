@@ -1,16 +1,14 @@
 package supervisor
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/cells"
-	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handover"
+	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/proc"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -24,12 +22,13 @@ import (
 type state int
 
 const (
-	queued   state = iota // waits for a start slot
-	starting              // loads and proves its plugin
-	waiting               // proved; others may claim its patterns, or have to be ready for those that it gives up
-	live                  // has routes
-	retiring              // gives its connections back
-	dropped               // killed, whatever it says now
+	queued    state = iota // waits for a start slot
+	recalling              // waits for its version to be found in the store
+	starting               // loads and proves its plugin
+	waiting                // proved; others may claim its patterns, or have to be ready for those that it gives up
+	live                   // has routes
+	retiring               // gives its connections back
+	dropped                // killed, whatever it says now
 )
 
 // cell is one process. It runs one version of one handler, or, for a group,
@@ -48,8 +47,8 @@ type cell struct {
 	cut      bool        // its link broke for want of memory or descriptors: it is not to blame
 	began    time.Time
 	provedAt time.Time
-	binary   cells.Cell // that it runs; zero until it is chosen
-	patterns []string   // of all seats
+	program  intake.Program // that it runs; zero until it is prepared
+	patterns []string       // of all seats
 	stats    link.Stats
 
 	logs    bucket
@@ -71,13 +70,12 @@ func (c *cell) dead() bool { return c.gone }
 // seat is one version of one handler in a cell.
 type seat struct {
 	*cell
-	name     string // the handler's
-	version  store.Version
-	mixed    bool // it may be: written in place over another version, and not proved to be whole
+	name     string      // the handler's
+	part     intake.Part // the version
+	mixed    bool        // it may be: written in place over another version, and not proved to be whole
 	settings Settings
-	info     *elfplug.Info // what the file says of itself; nil until it is inspected
-	patterns []string      // once it is proved
-	size     int           // of their routes in a message, in bytes
+	patterns []string // once it is proved
+	size     int      // of their routes in a message, in bytes
 }
 
 // send kills a cell that does not read what it is told.
@@ -93,7 +91,7 @@ func (c *cell) send(m link.Message) {
 // newSeat returns a place for a version in a cell of its own.
 func (s *Supervisor) newSeat(h *handler, v store.Version) *seat {
 	c := s.newCell(h.name)
-	return c.seat(h.name, v, s.settings(h.name))
+	return c.seat(h.name, intake.Part{Version: v}, s.settings(h.name))
 }
 
 func (s *Supervisor) newCell(name string) *cell {
@@ -101,8 +99,8 @@ func (s *Supervisor) newCell(name string) *cell {
 	return &cell{id: s.lastCell, name: name, began: time.Now()}
 }
 
-func (c *cell) seat(handler string, v store.Version, settings Settings) *seat {
-	st := &seat{cell: c, name: handler, version: v, settings: settings}
+func (c *cell) seat(handler string, part intake.Part, settings Settings) *seat {
+	st := &seat{cell: c, name: handler, part: part, settings: settings}
 	c.seats = append(c.seats, st)
 	return st
 }
@@ -181,19 +179,43 @@ func (c *cell) title() string {
 
 const titleMax = 400 // bytes
 
+// start starts a cell once what it runs is found.
 func (s *Supervisor) start(c *cell) {
 	c.state, c.began = starting, time.Now()
-	if err := s.choose(c); err != nil {
+	parts := make([]intake.Part, len(c.seats))
+	for i, st := range c.seats {
+		parts[i] = st.part
+	}
+	s.intake.Prepare(parts, func(p intake.Prepared) { s.post(func() { s.prepared(c, p) }) })
+}
+
+func (s *Supervisor) prepared(c *cell, p intake.Prepared) {
+	if c.state != starting || s.stopping {
+		delete(s.cells, c.id)
+		return // it is not wanted any more
+	}
+	err := p.Err
+	if err == nil {
+		c.program = p.Program
+		for i, st := range c.seats {
+			st.part = p.Parts[i]
+		}
+		err = s.run(c)
+	}
+	if err != nil {
 		delete(s.cells, c.id)
 		c.gone = true
 		r := notServed(err)
-		r.celled = true
+		r.celled = p.Err != nil
 		s.failed(c, r)
-		return
 	}
+}
+
+// run starts the cell's process, and has it load its plugins.
+func (s *Supervisor) run(c *cell) error {
 	c.logs.bound(c.logRate())
 	child, err := proc.Start(proc.Spec{
-		Path:   c.binary.Path,
+		Path:   c.program.Path,
 		Args:   []string{c.title()},
 		Env:    c.environ(),
 		Limits: c.limits(),
@@ -208,15 +230,12 @@ func (s *Supervisor) start(c *cell) {
 		},
 	})
 	if err != nil {
-		delete(s.cells, c.id)
-		c.gone = true
-		s.failed(c, notServed(fmt.Errorf("start a cell: %w", err)))
-		return
+		return fmt.Errorf("start a cell: %w", err)
 	}
 	c.child = child
 	open := link.Message{Kind: link.Open, Cell: c.id, Limits: s.cfg.Limits}
 	for _, st := range c.seats {
-		open.Plugins = append(open.Plugins, link.Plugin{Name: st.name, Path: st.version.Path})
+		open.Plugins = append(open.Plugins, link.Plugin{Name: st.name, Path: st.part.Version.Path})
 	}
 	c.send(open)
 	// The n-th plugin of a process takes longer than the first.
@@ -228,57 +247,36 @@ func (s *Supervisor) start(c *cell) {
 			}
 		})
 	})
-	go func() {
-		for {
-			m, err := child.Link.Recv()
-			if err != nil {
-				if refusal.Passing(err) || refusal.Passing(child.Link.Err()) {
-					s.post(func() { c.cut = true })
-				}
-				break
-			}
-			var offers map[string]offer
-			if m.Kind == link.Ready {
-				offers = examine(m.Plugins, s.cfg.Limits)
-			}
-			s.post(func() { s.heard(c, m, offers) })
-		}
-		child.End(deafWait)
-		s.post(func() { s.exited(c) })
-	}()
+	go s.listenTo(c)
+	return nil
 }
 
-// choose finds the binary that loads what is in the cell's seats.
-func (s *Supervisor) choose(c *cell) error {
-	if c.binary.Path != "" {
-		return nil
-	}
-	for _, st := range c.seats {
-		if st.info == nil {
-			info, err := elfplug.InspectFile(st.version.Path)
-			if err != nil {
-				return err
+// listenTo hears what a cell says until it ends.
+func (s *Supervisor) listenTo(c *cell) {
+	for {
+		m, err := c.child.Link.Recv()
+		if err != nil {
+			if refusal.Passing(err) || refusal.Passing(c.child.Link.Err()) {
+				s.post(func() { c.cut = true })
 			}
-			st.info = info
+			break
 		}
-		binary, refused := s.cfg.Cells.Choose(st.info)
-		if refused != nil {
-			return refused
+		var offers map[string]offer
+		if m.Kind == link.Ready {
+			offers = examine(m.Plugins, s.cfg.Limits)
 		}
-		if c.binary.Path != "" && c.binary.Path != binary.Path {
-			return errors.New("no one cell loads all of them")
-		}
-		c.binary = binary
+		s.post(func() { s.heard(c, m, offers) })
 	}
-	return nil
+	c.child.End(deafWait)
+	s.post(func() { s.exited(c) })
 }
 
 // environ is the cell's environment: the daemon's, and what its plugins have
 // for defaults of GODEBUG.
 func (c *cell) environ() []string {
 	env := cleanEnv(os.Environ())
-	if godebug := elfplug.GODEBUG(c.seats[0].info, c.binary.Info, os.Getenv("GODEBUG")); godebug != "" {
-		env = append(env, "GODEBUG="+godebug)
+	if c.program.GODEBUG != "" {
+		env = append(env, "GODEBUG="+c.program.GODEBUG)
 	}
 	return env
 }

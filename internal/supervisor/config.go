@@ -6,29 +6,23 @@ import (
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/proc"
-	"github.com/andrestc/go-plugserver/internal/toolchain"
 	"github.com/sirupsen/logrus"
 )
 
 // Config is what the supervisor is given.
 type Config struct {
-	Handlers     string // the watched directory
-	Store        string // the store's directory
-	Cells        *cells.Catalogue
-	Builder      *toolchain.Builder // Configure replaces it
-	BuildCells   bool               // for plugins that no cell loads
-	BuildSource  bool
-	Scratch      string        // a directory for what is being built
+	Handlers     string // the watched directory, as refusals name it
+	Intake       *intake.Intake
+	BuildsCells  bool          // for status
 	Gate         []string      // the gate's command line
 	Listeners    []*os.File    // listening sockets; the caller keeps them open
 	Addresses    []string      // theirs, for status
 	Limits       link.Limits   // for every client
 	StartTimeout time.Duration // for a handler to become ready
 	DrainTimeout time.Duration // for requests to end when their cell does
-	MaxSize      int64         // of a handler's file, in bytes
 	CrashLimit   int           // crashes within CrashWindow after which a version is given up; 0 = never
 	CrashWindow  time.Duration
 	Version      string
@@ -45,10 +39,6 @@ type Config struct {
 	// Writes counts what was written to the file of that name in the directory
 	// (watch); nil where nothing does. Any goroutine may call it.
 	Writes func(file string) uint64
-	// Writing says whether somebody has the file of that name in the directory
-	// open for writing, where that is known (watch); nil where nothing does. Any
-	// goroutine may call it.
-	Writing func(file string) (open, known bool)
 }
 
 // Settings are what an operator has set for one handler.
@@ -91,18 +81,12 @@ func (r Report) String() string {
 	return text
 }
 
-// Configure puts settings in force, and the builder: a handler for which they
-// have changed gets a new cell. Where problem is not nil, those before stay.
-func (s *Supervisor) Configure(settings func(handler string) Settings, named map[string]string, builder *toolchain.Builder, problem error) {
+// Configure puts settings in force, and who they name, with where: a handler for
+// which they have changed gets a new cell.
+func (s *Supervisor) Configure(settings func(handler string) Settings, named map[string]string) {
 	s.post(func() {
 		s.misconfigured = ""
-		if problem != nil {
-			s.misconfigured = oneLine(problem)
-			s.log.WithError(problem).Error("settings are refused: those before stay in force")
-			return
-		}
 		s.settings, s.named, s.regroup, s.noted = settings, named, true, false
-		s.builder.Store(builder)
 		for _, c := range s.cells {
 			for _, st := range c.seats {
 				st.settings.Log = settings(st.name).Log // which takes no new cell
@@ -112,6 +96,14 @@ func (s *Supervisor) Configure(settings func(handler string) Settings, named map
 		for _, h := range s.handlers {
 			s.renew(h)
 		}
+	})
+}
+
+// Misconfigured says why the newest settings are not in force. Those before stay.
+func (s *Supervisor) Misconfigured(problem error) {
+	s.post(func() {
+		s.misconfigured = oneLine(problem)
+		s.log.WithError(problem).Error("settings are refused: those before stay in force")
 	})
 }
 

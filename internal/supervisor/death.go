@@ -29,7 +29,7 @@ func (s *Supervisor) failed(c *cell, r refusalOf) {
 	h.failure = r.Reason
 	switch {
 	case h.live != nil && !h.live.dead():
-		h.serve = h.live.version // which is as well as before
+		h.serve = h.live.part.Version // which is as well as before
 		s.undecided(h)
 	case r.celled && h.live == nil:
 		s.undecided(h) // it comes when there is a cell for it

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/andrestc/go-plugserver/internal/elfplug"
 )
 
 // group is the handlers that are to share a cell. Each version is first proved
@@ -101,7 +99,7 @@ func (s *Supervisor) gatherGroup(g *group, all []*handler) {
 	c := s.newCell(g.name)
 	c.group = g
 	for _, st := range seats {
-		c.seat(st.name, st.version, s.settings(st.name)).info = st.info
+		c.seat(st.name, st.part, s.settings(st.name))
 	}
 	g.next = c
 	s.enqueue(c)
@@ -110,7 +108,7 @@ func (s *Supervisor) gatherGroup(g *group, all []*handler) {
 // disagrees says why a handler cannot share a cell with the others, "" if it can.
 func disagrees(st *seat, others []*seat) string {
 	for _, o := range others {
-		if err := elfplug.Agree(st.info, o.info); err != nil {
+		if err := st.part.Agree(o.part); err != nil {
 			return fmt.Sprintf("does not agree with %s: %v", o.name, err)
 		}
 	}
@@ -121,7 +119,7 @@ func disagrees(st *seat, others []*seat) string {
 func seating(seats []*seat) string {
 	var b strings.Builder
 	for _, st := range seats {
-		fmt.Fprintf(&b, "%s %s %v\n", st.name, st.version.Sum, st.settings.Limits)
+		fmt.Fprintf(&b, "%s %s %v\n", st.name, st.part.Version.Sum, st.settings.Limits)
 	}
 	return b.String()
 }
@@ -137,7 +135,7 @@ func (s *Supervisor) gathered(c *cell) {
 	g.next = nil
 	for _, st := range c.seats {
 		h := s.handlers[st.name]
-		if h == nil || h.live == nil || h.next != nil || h.live.version != st.version {
+		if h == nil || h.live == nil || h.next != nil || h.live.part.Version != st.part.Version {
 			s.drop(c) // quiet is to come again
 			return
 		}

@@ -1,75 +1,38 @@
 package supervisor
 
-import (
-	"time"
+// changed says that the history is to be saved; it is, once the event that has
+// changed it was handled.
+func (s *Supervisor) changed() { s.unsaved, s.garbage = true, true }
 
-	"github.com/andrestc/go-plugserver/internal/elfplug"
-	"github.com/andrestc/go-plugserver/internal/store"
-)
-
-// saveHistory is the goroutine that writes the newest history to disk. What
-// cannot be written is tried again.
-func (s *Supervisor) saveHistory(done chan<- struct{}) {
-	defer close(done)
-	for h := range s.save {
-		for err := s.store.SaveHistory(h.history); err != nil; err = s.store.SaveHistory(h.history) {
-			s.log.WithError(err).Error("history cannot be saved")
-			select {
-			case newer, ok := <-s.save:
-				if !ok {
-					return
-				}
-				h = newer
-			case <-time.After(saveAgain):
-			}
-		}
-		s.saved.Store(h.number)
-		select {
-		case s.events <- func() {}: // there may be garbage
-		default: // the next event will do
-		}
+func (s *Supervisor) saveHistory() {
+	if s.unsaved {
+		s.unsaved = false
+		s.intake.Save(s.history, func() { s.post(func() {}) }) // there may be garbage then
 	}
-}
-
-// unsaved is a history to be written.
-type unsaved struct {
-	history store.History
-	number  int64
-}
-
-// changed publishes the history to the goroutine that saves it; only the
-// newest counts.
-func (s *Supervisor) changed() {
-	s.garbage = true
-	copied := make(store.History, len(s.history))
-	for name, r := range s.history {
-		copied[name] = r
-	}
-	select {
-	case <-s.save:
-	default:
-	}
-	s.changes++
-	s.save <- unsaved{copied, s.changes}
 }
 
 // collectGarbage deletes the copies that no cell has and no history names,
 // neither the one on disk.
 func (s *Supervisor) collectGarbage() {
-	if !s.garbage || s.admitting+s.building > 0 || s.saved.Load() != s.changes {
+	if !s.garbage || s.cleaning || s.admitting+s.building > 0 || !s.intake.Saved() {
 		return
 	}
-	s.garbage = false
+	s.garbage, s.cleaning = false, true
+	s.intake.Clean(s.needed(), func() { s.post(func() { s.cleaning = false }) })
+}
+
+// needed are the sums of the versions that may be served now or later.
+func (s *Supervisor) needed() map[string]bool {
 	keep := make(map[string]bool)
 	for _, c := range s.cells {
 		for _, st := range c.seats {
-			keep[st.version.Sum] = true
+			keep[st.part.Version.Sum] = true
 		}
 	}
 	for _, h := range s.handlers {
 		for _, st := range []*seat{h.live, h.next} {
 			if st != nil {
-				keep[st.version.Sum] = true
+				keep[st.part.Version.Sum] = true
 			}
 		}
 	}
@@ -78,37 +41,13 @@ func (s *Supervisor) collectGarbage() {
 			keep[v.Sum] = true
 		}
 	}
-	if err := s.store.Keep(keep); err != nil {
-		s.log.WithError(err).Warn("store cannot be cleaned")
-	}
+	return keep
 }
 
 // sweepCells deletes the cells that came by themselves and that no version in
 // the store needs.
 func (s *Supervisor) sweepCells() {
-	if s.stopping || s.admitting+s.building > 0 {
-		return
+	if !s.stopping && s.admitting+s.building == 0 {
+		s.intake.Sweep(sweepEvery)
 	}
-	go func() {
-		var plugins []*elfplug.Info
-		versions, err := s.store.List()
-		if err != nil {
-			s.log.WithError(err).Warn("cells cannot be cleaned")
-			return
-		}
-		for _, v := range versions {
-			info, err := elfplug.InspectFile(v.Path)
-			if err != nil {
-				return // whatever it is, nothing is deleted for it
-			}
-			plugins = append(plugins, info)
-		}
-		deleted, err := s.cfg.Cells.Keep(plugins, sweepEvery)
-		if err != nil {
-			s.log.WithError(err).Warn("cells cannot be cleaned")
-		}
-		for _, name := range deleted {
-			s.log.Infof("deleted cell %s: no version needs it", name)
-		}
-	}()
 }

@@ -2,9 +2,12 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/intake"
+	"github.com/andrestc/go-plugserver/internal/store"
 )
 
 // Reload looks at the directory and returns once it is reconciled.
@@ -89,30 +92,45 @@ func (s *Supervisor) Rollback(ctx context.Context, name, version string) (api.Ou
 			answer(api.Outcome{}, noSuch(name))
 			return
 		}
-		from := ""
-		if h.live != nil {
-			from = h.live.version.Sum
-		}
-		to, err := s.rollBack(h, version)
+		sum, err := s.target(h, version)
 		if err != nil {
 			answer(api.Outcome{}, fmt.Errorf("roll back: %w", err))
 			return
 		}
-		h.next.byHand = true
-		s.await(ctx, func() bool {
-			if !s.settled(name) {
-				return false
-			}
-			var refused error
-			if h.live == nil || h.live.version.Sum != to.Sum {
-				refused = fmt.Errorf("roll back: version %s of %q did not become live: %s", to.Short(), name, h.failure)
-			} else if from != "" {
-				s.hold(h, from)
-			}
-			answer(s.stands(name), refused)
-			return true
+		s.intake.Recall([]string{sum}, func(r intake.Recalled) {
+			s.post(func() {
+				switch {
+				case s.handlers[name] != h:
+					answer(api.Outcome{}, noSuch(name))
+				case r.Version.Sum == "":
+					answer(api.Outcome{}, fmt.Errorf("roll back: %w", errors.Join(r.Lost...)))
+				default:
+					s.rollBackAndWait(ctx, h, r.Version, answer)
+				}
+			})
 		})
 	}))
+}
+
+func (s *Supervisor) rollBackAndWait(ctx context.Context, h *handler, to store.Version, answer func(api.Outcome, error)) {
+	from := ""
+	if h.live != nil {
+		from = h.live.part.Version.Sum
+	}
+	s.rollBack(h, to)
+	s.await(ctx, func() bool {
+		if !s.settled(h.name) {
+			return false
+		}
+		var refused error
+		if h.live == nil || h.live.part.Version.Sum != to.Sum {
+			refused = fmt.Errorf("roll back: version %s of %q did not become live: %s", to.Short(), h.name, h.failure)
+		} else if from != "" {
+			s.hold(h, from)
+		}
+		answer(s.stands(h.name), refused)
+		return true
+	})
 }
 
 func noSuch(name string) error {

@@ -78,7 +78,7 @@ var reserved = map[string]bool{"event": true, "stream": true, "group": true, "re
 func (s *Supervisor) fields(c *cell) logrus.Fields {
 	f := logrus.Fields{"handler": c.name}
 	if c.group == nil {
-		f["version"] = c.seats[0].version.Short()
+		f["version"] = c.seats[0].part.Version.Short()
 	} else {
 		f["group"] = c.name
 	}
@@ -91,6 +91,6 @@ func (s *Supervisor) fields(c *cell) logrus.Fields {
 // seatFields are those of one handler of a cell.
 func (s *Supervisor) seatFields(st *seat) logrus.Fields {
 	f := s.fields(st.cell)
-	f["handler"], f["version"] = st.name, st.version.Short()
+	f["handler"], f["version"] = st.name, st.part.Version.Short()
 	return f
 }

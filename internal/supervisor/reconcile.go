@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/plan"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -33,8 +34,7 @@ func notServed(err error) refusalOf {
 	return refusalOf{Error: refusal.From(err), passing: refusal.Passing(err)}
 }
 
-// scan looks at the whole directory, in a goroutine: the file system may be
-// slow, and the supervisor never is.
+// scan looks at the whole directory, beside the loop.
 func (s *Supervisor) scan() {
 	if s.scanning || s.stopping {
 		s.scanAgain = true
@@ -42,15 +42,13 @@ func (s *Supervisor) scan() {
 	}
 	s.scanning, s.scanAgain = true, false
 	s.scans++
-	scan, prev := s.scans, s.snapshot
-	go func() {
-		generation := s.cfg.Cells.Generation()
-		snap, err := handlerdir.Scan(s.cfg.Handlers, s.rules, prev, time.Now())
+	scan := s.scans
+	s.intake.Look(s.snapshot, func(seen intake.Seen) {
 		s.post(func() {
-			s.changedCells(generation)
-			s.looked(scan, snap, err)
+			s.changedCells(seen.Cells)
+			s.looked(scan, seen.Snapshot, seen.Err)
 		})
-	}()
+	})
 }
 
 // changedCells tries again what no cell could load, where there are others now.
@@ -192,7 +190,7 @@ func (s *Supervisor) refuse(h *handler, r refusalOf) {
 	case r.held:
 		s.log.WithFields(logrus.Fields{"handler": h.name, "reason": r.Reason, "mend": r.Mends()}).Infof("rolled back: %s", h.file)
 	case h.serves():
-		entry.Warnf("refused: %s; version %s goes on serving", h.file, h.live.version.Short())
+		entry.Warnf("refused: %s; version %s goes on serving", h.file, h.live.part.Version.Short())
 	default:
 		entry.Warnf("refused: %s", h.file)
 	}
@@ -365,7 +363,7 @@ func (s *Supervisor) undecidedClaims() (claims []plan.Claimant) {
 // promote makes a proved cell the one that has the handler's routes.
 func (s *Supervisor) promote(h *handler, c *seat) {
 	old := h.live
-	h.live, h.next, h.serve = c, nil, c.version
+	h.live, h.next, h.serve = c, nil, c.part.Version
 	h.wanting = time.Time{}
 	h.since = time.Now()
 	c.state = live

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/plan"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/store"
@@ -54,14 +55,23 @@ func (s *Supervisor) giveUp(h *handler, how string) {
 	if h.next != nil {
 		return // a newer file is being tried already
 	}
-	if !s.fallBack(h) && h.live != nil {
-		h.quarantined = true
-		h.since = time.Now()
-		s.log.WithFields(logrus.Fields{
-			"event": "quarantined", "handler": h.name, "version": bad.Short(), "reason": refused.Reason, "mend": refused.Mends(),
-		}).Error("quarantined: " + h.name)
-		s.alter()
+	if !s.fallBack(h) {
+		s.quarantine(h)
 	}
+}
+
+// quarantine leaves a handler dead: the version that was given up was the last.
+func (s *Supervisor) quarantine(h *handler) {
+	why := h.given[h.serve.Sum]
+	if h.live == nil || why == nil {
+		return // it has no routes to be answered for
+	}
+	h.quarantined = true
+	h.since = time.Now()
+	s.log.WithFields(logrus.Fields{
+		"event": "quarantined", "handler": h.name, "version": h.serve.Short(), "reason": why.Reason, "mend": why.Mends(),
+	}).Error("quarantined: " + h.name)
+	s.alter()
 }
 
 // givenUp reports whether a version is not to be served by itself: it crashed
@@ -72,9 +82,8 @@ func (s *Supervisor) givenUp(h *handler, sum string) bool {
 
 // asked reports whether somebody has put an admitted file into the directory
 // since the last. Then it has another chance, as if it were new.
-func (s *Supervisor) asked(h *handler, a *admission) bool {
-	sum := a.version.Sum
-	now := plan.Content{Sum: sum, Dev: a.file.ID.Dev, Ino: a.file.ID.Ino, Writes: s.writes(h)}
+func (s *Supervisor) asked(h *handler, f handlerdir.File, sum string) bool {
+	now := plan.Content{Sum: sum, Dev: f.ID.Dev, Ino: f.ID.Ino, Writes: s.writes(h)}
 	anew := plan.Anew(now, h.content, h.atStart)
 	h.content, h.atStart = now, false
 	if anew {
@@ -132,7 +141,7 @@ func (s *Supervisor) staysGivenUp(h *handler, v store.Version) {
 	default:
 		r.Error = refusal.Crashed(h.name, v.Short(), s.cfg.CrashLimit, s.cfg.CrashWindow, "see the log of that time")
 	}
-	h.rolledBack = h.live == nil || h.live.version.Sum != v.Sum
+	h.rolledBack = h.live == nil || h.live.part.Version.Sum != v.Sum
 	if h.next != nil && h.next.again || h.refusal != nil && h.refusal.Reason == r.Reason {
 		h.refusal = &r // an earlier version serves, or will
 		s.undecided(h)
@@ -141,18 +150,8 @@ func (s *Supervisor) staysGivenUp(h *handler, v store.Version) {
 	s.refuse(h, r)
 }
 
-// rollBack makes another version take over because an operator says so; an
-// empty one is the newest before that which serves. The error says why there is
-// none.
-func (s *Supervisor) rollBack(h *handler, version string) (store.Version, error) {
-	sum, err := s.target(h, version)
-	if err != nil {
-		return store.Version{}, err
-	}
-	v, err := s.store.Find(sum)
-	if err != nil {
-		return v, err
-	}
+// rollBack makes another version take over because an operator says so.
+func (s *Supervisor) rollBack(h *handler, v store.Version) {
 	if h.restart != nil {
 		h.restart.Stop()
 		h.restart = nil
@@ -160,15 +159,15 @@ func (s *Supervisor) rollBack(h *handler, version string) (store.Version, error)
 	s.dropNext(h)
 	h.serve, h.failure = v, ""
 	s.startAgain(h)
-	h.next.rollBack = true
-	return v, nil
+	h.next.rollBack, h.next.byHand = true, true
 }
 
-// target is the sum of the version that rollBack is to take.
+// target is the sum of the version that an operator wants; an empty one is the newest
+// before that which serves. The error says why there is none.
 func (s *Supervisor) target(h *handler, version string) (string, error) {
 	serves := ""
 	if h.live != nil {
-		serves = h.live.version.Sum
+		serves = h.live.part.Version.Sum
 	}
 	if version != "" && strings.HasPrefix(serves, version) && !h.live.dead() {
 		return "", fmt.Errorf("version %s of %q serves already", serves[:12], h.name)
@@ -192,7 +191,7 @@ func (s *Supervisor) target(h *handler, version string) (string, error) {
 func (s *Supervisor) hold(h *handler, from string) {
 	r := s.history[h.name]
 	switch {
-	case r.Held == h.live.version.Sum: // forth again
+	case r.Held == h.live.part.Version.Sum: // forth again
 		r.Held = ""
 		h.refusal, h.rolledBack = nil, false
 	case r.Held == "":
@@ -212,38 +211,64 @@ func (s *Supervisor) isBad(h *handler, sum string) bool {
 }
 
 // fallBack starts the version that served last, or else the newest in the store
-// that is not bad. It reports false where there is none.
+// that is not bad. It reports false where the history names none.
 func (s *Supervisor) fallBack(h *handler) bool {
 	r := s.history[h.name]
+	var sums []string
+	for _, sum := range earlierSums(r) {
+		if sum != "" && !s.isBad(h, sum) {
+			sums = append(sums, sum)
+		}
+	}
+	if len(sums) == 0 {
+		return false
+	}
+	h.next = s.newSeat(h, store.Version{})
+	h.next.state, h.next.again, h.next.rollBack = recalling, true, h.live != nil
+	s.recall(h, h.next, sums)
+	return true
+}
+
+// earlierSums are those of the versions of a handler's past, that which served last
+// first, then the newest. What an operator has rolled back is none of them.
+func earlierSums(r store.Record) []string {
 	sums := []string{r.Serves}
 	for _, v := range slices.Backward(r.Versions) {
 		if v.Sum != r.Held {
 			sums = append(sums, v.Sum)
 		}
 	}
-	for _, sum := range sums {
-		if sum == "" || s.isBad(h, sum) {
-			continue
-		}
-		v, err := s.store.Find(sum)
-		if refusal.Passing(err) {
-			s.later(func() {
-				if s.handlers[h.name] == h && h.next == nil {
-					s.fallBack(h)
-				}
-			})
-			return true
-		}
-		if err != nil {
-			s.log.WithError(err).WithField("handler", h.name).Warn("an earlier version cannot be served")
-			continue
-		}
-		h.serve = v
-		s.startAgain(h)
-		h.next.rollBack = h.live != nil
-		return true
+	return sums
+}
+
+// recall looks for an earlier version in the store, for a seat that waits for it.
+func (s *Supervisor) recall(h *handler, st *seat, sums []string) {
+	s.intake.Recall(sums, func(r intake.Recalled) { s.post(func() { s.recalled(h, st, sums, r) }) })
+}
+
+func (s *Supervisor) recalled(h *handler, st *seat, sums []string, r intake.Recalled) {
+	if s.handlers[h.name] != h || h.next != st || s.stopping {
+		return
 	}
-	return false
+	if r.Passing {
+		s.later(func() {
+			if h.next == st {
+				s.recall(h, st, sums)
+			}
+		})
+		return
+	}
+	for _, err := range r.Lost {
+		s.log.WithError(err).WithField("handler", h.name).Warn("an earlier version cannot be served")
+	}
+	if r.Version.Sum == "" {
+		s.dropNext(h)
+		s.quarantine(h)
+		s.undecided(h)
+		return
+	}
+	h.serve, st.part.Version, st.state = r.Version, r.Version, queued
+	s.enqueue(st.cell)
 }
 
 // deniedAgain is called when a version that has served before is not granted

@@ -29,8 +29,8 @@ func (s *Supervisor) served(h *handler, c *seat) {
 		s.lastSeq++
 		r.Seq = s.lastSeq
 	}
-	r.Patterns, r.Serves = c.patterns, c.version.Sum
-	now := store.Served{Sum: c.version.Sum, Live: h.since}
+	r.Patterns, r.Serves = c.patterns, c.part.Version.Sum
+	now := store.Served{Sum: c.part.Version.Sum, Live: h.since}
 	r.Versions = slices.Clone(r.Versions)
 	if !c.again {
 		next := origin{sum: now.Sum, mixed: c.mixed, live: now.Live}
@@ -49,7 +49,7 @@ func (s *Supervisor) served(h *handler, c *seat) {
 		r.Versions = append(r.Versions, now)
 	}
 	r.Versions = r.Versions[max(0, len(r.Versions)-3):]
-	r.Bad = slices.DeleteFunc(slices.Clone(r.Bad), func(sum string) bool { return sum == c.version.Sum })
+	r.Bad = slices.DeleteFunc(slices.Clone(r.Bad), func(sum string) bool { return sum == c.part.Version.Sum })
 	s.history[h.name] = r
 	s.changed()
 }

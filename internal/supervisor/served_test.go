@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
 
@@ -34,11 +35,11 @@ func TestOnlyWhatLivedIsHistory(t *testing.T) {
 		{"the same again", []step{{"a", over, 0, false}, {"a", over, time.Second, false}}, "a"},
 		{"rolled back in between", []step{{"a", whole, 0, false}, {"m", over, livedTime, false}, {"a", whole, time.Second, true}, {"b", over, time.Second, false}}, "a b"},
 	} {
-		s := &Supervisor{history: store.History{}, save: make(chan unsaved, 1)}
+		s := &Supervisor{history: store.History{}}
 		h := &handler{name: "h", since: time.Now()}
 		for _, st := range tt.steps {
 			h.since = h.since.Add(st.after)
-			c := s.newCell("h").seat("h", store.Version{Sum: st.sum}, Settings{})
+			c := s.newCell("h").seat("h", intake.Part{Version: store.Version{Sum: st.sum}}, Settings{})
 			c.mixed, c.again = st.mixed, st.again
 			s.served(h, c)
 		}

@@ -34,7 +34,7 @@ func (h *handler) serves() bool { return h.live != nil && !h.live.dead() }
 // earlier reports whether the version that has the routes is not the one of the
 // newest file.
 func (h *handler) earlier() bool {
-	return h.live != nil && h.refusal != nil && h.refusal.of != h.live.version.Sum
+	return h.live != nil && h.refusal != nil && h.refusal.of != h.live.part.Version.Sum
 }
 
 // held reports whether the newest file is not served because an operator has
@@ -95,7 +95,7 @@ func (s *Supervisor) past(h *handler) (versions []api.Past) {
 	for _, v := range slices.Backward(r.Versions) {
 		versions = append(versions, api.Past{
 			Version: v.Sum[:12], Live: v.Live, Bad: s.isBad(h, v.Sum), Held: r.Held == v.Sum,
-			Current: h.serves() && h.live.version.Sum == v.Sum,
+			Current: h.serves() && h.live.part.Version.Sum == v.Sum,
 		})
 	}
 	return versions

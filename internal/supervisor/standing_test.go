@@ -6,6 +6,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
@@ -14,7 +15,7 @@ import (
 func TestStanding(t *testing.T) {
 	const older, newer = "0000000000000000", "1111111111111111"
 	seatOf := func(sum string, dead bool) *seat {
-		return &seat{cell: &cell{gone: dead}, name: "a", version: store.Version{Sum: sum}}
+		return &seat{cell: &cell{gone: dead}, name: "a", part: intake.Part{Version: store.Version{Sum: sum}}}
 	}
 	because := func(of string, held bool) *refusalOf {
 		return &refusalOf{Error: &refusal.Error{Reason: "why"}, of: of, held: held}

@@ -93,7 +93,7 @@ func (s *Supervisor) status() api.Status {
 	st := api.Status{Daemon: api.Daemon{
 		Version: s.cfg.Version, PID: os.Getpid(), Since: s.since,
 		Handlers: s.cfg.Handlers, Listeners: s.cfg.Addresses, Problem: s.problem(),
-		Goroutines: runtime.NumGoroutine(), BuildsCells: s.cfg.BuildCells,
+		Goroutines: runtime.NumGoroutine(), BuildsCells: s.cfg.BuildsCells,
 		Notes: s.notes(),
 	}}
 	if s.gate != nil {
@@ -145,8 +145,8 @@ func (s *Supervisor) describe(h *handler) api.Handler {
 func told(r *refusal.Error) api.Refusal { return api.Refusal{Reason: r.Reason, Mend: r.Mend, Or: r.Or} }
 
 func (st *seat) status(a *api.Handler) {
-	a.Version, a.Patterns = st.version.Short(), st.patterns
-	a.Cell = st.binary.Name
+	a.Version, a.Patterns = st.part.Version.Short(), st.patterns
+	a.Cell = st.program.Name
 	a.Requests, a.InFlight, a.Goroutines = st.stats.Requests, st.stats.InFlight, st.stats.Goroutines
 	a.LogDropped = st.logs.lost() + st.stats.Dropped
 	if st.group != nil {

@@ -9,31 +9,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"sync/atomic"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/plan"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/routes"
 	"github.com/andrestc/go-plugserver/internal/store"
-	"github.com/andrestc/go-plugserver/internal/toolchain"
 	"github.com/sirupsen/logrus"
 )
 
 const (
-	sourceTime  = 100 * time.Millisecond // source at rest for so long is compiled
-	quietTime   = 25 * time.Millisecond  // a file at rest for so long is settled
-	rewriteTime = 100 * time.Millisecond // one written over in place is, closed and at rest for so long
-	unsureTime  = time.Second            // where nobody knows whether it is closed
-	openTime    = 30 * time.Second       // though it is open: whoever opened it may have forgotten it
-	stalledTime = 2 * time.Second        // a part of a file at rest for so long is refused
-	goneTime    = 200 * time.Millisecond // a file missed for so long is gone
 	// livedTime is for how long a version has to serve to be history where the
 	// next one was written over it in place: it may have been a part of that.
 	livedTime = 10 * time.Second
@@ -66,8 +55,6 @@ const (
 	passingMax = 30 * time.Second
 	// sweepEvery is how often cells that no version needs are looked for.
 	sweepEvery = time.Hour
-	// saveAgain is the pause before a history is written again that could not be.
-	saveAgain = 5 * time.Second
 	// acceptWait bounds how long the gate waits, at the start, for the
 	// handlers to be tried before it accepts.
 	acceptWait = 2 * time.Second
@@ -75,21 +62,14 @@ const (
 
 // Supervisor is the one supervisor of a daemon.
 type Supervisor struct {
-	cfg   Config
-	log   *logrus.Logger
-	store *store.Store
-	rules handlerdir.Rules
+	cfg    Config
+	log    *logrus.Logger
+	intake *intake.Intake
 
 	events chan func()     // run by the goroutine of Run
 	nudges <-chan struct{} // "look again"
 	ready  chan struct{}   // closed once all that was there at start was tried
 	done   chan struct{}   // closed when Run returns
-	admits chan struct{}   // slots of the goroutines that admit files
-	builds chan struct{}   // the slot of the one who builds a cell
-	save   chan unsaved
-	saved  atomic.Int64 // the number of the history on disk
-	// builder is replaced as a whole.
-	builder atomic.Pointer[toolchain.Builder]
 
 	// All below is owned by the goroutine of Run.
 
@@ -102,7 +82,7 @@ type Supervisor struct {
 	gate     *gate
 	lastCell uint64
 	history  store.History
-	changes  int64 // of history
+	unsaved  bool // history has changed since it was handed to the intake
 	lastSeq  int64
 
 	snapshot   *handlerdir.Snapshot
@@ -116,6 +96,7 @@ type Supervisor struct {
 	building   int    // take long
 	generation uint64 // of the cells, when the directory was last looked at
 	garbage    bool   // the store may hold copies that nobody needs
+	cleaning   bool   // they are being deleted
 	retry      bool   // the snapshot has to be compared again
 	lost       string // why the directory cannot be read
 	accept     uint64 // the scan from which on a missing file is a removed one, whatever the directory; 0 if none
@@ -180,46 +161,23 @@ func (h *handler) changing() bool {
 }
 
 // New prepares a supervisor. nudges tells it when to look at the directory.
-func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
-	st, err := store.Open(cfg.Store)
-	if err != nil {
-		return nil, err
-	}
-	if err := cfg.Cells.Usable(); err != nil {
-		return nil, err
-	}
-	// plugin.Open resolves links; the daemon may change its directory.
-	if cfg.Handlers, err = filepath.Abs(cfg.Handlers); err != nil {
-		return nil, err
-	}
+func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 	s := &Supervisor{
-		cfg: cfg, log: cfg.Log, store: st,
-		rules: handlerdir.Rules{
-			MaxSize: cfg.MaxSize, Quiet: quietTime, SourceQuiet: sourceTime, Stalled: stalledTime, Gone: goneTime,
-			Rewrite: rewriteTime, Unsure: unsureTime, Open: openTime,
-			UID: uint32(os.Getuid()), GID: uint32(os.Getgid()),
-			Complete: elfplug.Complete, Foreign: elfplug.Foreign, Blank: elfplug.Blank, Writing: cfg.Writing,
-		},
+		cfg: cfg, log: cfg.Log, intake: cfg.Intake,
 		events:   make(chan func(), 64),
 		nudges:   nudges,
 		ready:    make(chan struct{}),
 		done:     make(chan struct{}),
-		admits:   make(chan struct{}, 2),
-		builds:   make(chan struct{}, 1),
-		save:     make(chan unsaved, 1),
 		since:    time.Now(),
 		handlers: make(map[string]*handler),
 		cells:    make(map[uint64]*cell),
 		groups:   make(map[string]*group),
 		settings: cfg.Settings,
 		named:    cfg.Named,
+		history:  cfg.Intake.History(),
 	}
-	s.builder.Store(cfg.Builder)
 	if s.settings == nil {
 		s.settings = func(string) Settings { return Settings{} }
-	}
-	if s.history, err = st.LoadHistory(); err != nil {
-		s.log.WithError(err).Error("history cannot be read: handlers lose their seniority")
 	}
 	for name, r := range s.history {
 		s.lastSeq = max(s.lastSeq, r.Seq)
@@ -227,7 +185,7 @@ func New(cfg Config, nudges <-chan struct{}) (*Supervisor, error) {
 		r.Patterns = slices.DeleteFunc(r.Patterns, func(p string) bool { return routes.Check([]string{p}, 0, 0) != nil })
 		s.history[name] = r
 	}
-	return s, nil
+	return s
 }
 
 // Ready is closed once every handler present at the start was tried and the
@@ -237,9 +195,7 @@ func (s *Supervisor) Ready() <-chan struct{} { return s.ready }
 // Run supervises until ctx is done; then it drains and returns.
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer close(s.done)
-	saved := make(chan struct{})
-	go s.saveHistory(saved)
-	defer func() { close(s.save); <-saved }()
+	defer func() { s.saveHistory(); s.intake.Close() }()
 
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
@@ -301,6 +257,7 @@ func (s *Supervisor) settle() {
 	}
 	s.gather()
 	s.announce()
+	s.saveHistory()
 	s.collectGarbage()
 	if s.quiet() || time.Since(s.since) > acceptWait {
 		s.listen()
