@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/control"
+	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/link"
-	"github.com/andrestc/go-plugserver/internal/proc"
 	"github.com/andrestc/go-plugserver/internal/routes"
 	"github.com/andrestc/go-plugserver/internal/sd"
 	"github.com/andrestc/go-plugserver/internal/settings"
@@ -165,14 +165,14 @@ func (f *nofileFlag) Set(s string) error {
 func (c *config) settings(file *settings.Settings) func(handler string) supervisor.Settings {
 	return func(name string) supervisor.Settings {
 		h := file.Handler(name)
-		limits := proc.Limits{Memory: int64(c.memoryMax), Descriptors: int(c.limitNOFILE)}
+		limits := fleet.Limits{Memory: int64(c.memoryMax), Descriptors: int(c.limitNOFILE)}
 		if h.MemoryMax != 0 {
 			limits.Memory = max(h.MemoryMax, 0) // settings.Infinity is none
 		}
 		if h.LimitNOFILE != 0 {
 			limits.Descriptors = max(h.LimitNOFILE, 0)
 		}
-		rate := supervisor.LogRate{Burst: h.LogRateLimitBurst, Interval: h.LogRateLimitInterval}
+		rate := fleet.LogRate{Burst: h.LogRateLimitBurst, Interval: h.LogRateLimitInterval}
 		return supervisor.Settings{Limits: limits, Log: rate, Group: h.Cell}
 	}
 }

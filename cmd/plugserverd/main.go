@@ -19,6 +19,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/control"
+	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/gate"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/intake"
@@ -152,9 +153,11 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 		return err
 	}
 	s := supervisor.New(supervisor.Config{
-		Handlers: in.Dir(), Intake: in, BuildsCells: cfg.buildCells.word == "auto", Gate: []string{self, "gate"},
-		Listeners: files, Addresses: addresses, Limits: cfg.limits,
-		StartTimeout: cfg.startTimeout, DrainTimeout: cfg.drainTimeout,
+		Handlers: in.Dir(), Intake: in, BuildsCells: cfg.buildCells.word == "auto",
+		Fleet: fleet.Config{
+			Gate: []string{self, "gate"}, Listeners: files, Limits: cfg.limits, DrainTimeout: cfg.drainTimeout, Log: log,
+		},
+		Addresses: addresses, StartTimeout: cfg.startTimeout,
 		CrashLimit: cfg.crashLimit.n, CrashWindow: cfg.crashLimit.window,
 		Settings: cfg.settings(file), Named: file.Named(),
 		Version: version, Log: log, Report: tell.report, Now: now, Writes: watcher.Writes,

@@ -52,8 +52,6 @@ type Config struct {
 	// open for writing, where that is known (watch); nil where nothing does. Any
 	// goroutine may call it.
 	Writing func(file string) (open, known bool)
-	// Disk is all that touches files, DiskOf unless a test has its own.
-	Disk func(Disk) Disk
 }
 
 // Intake is one daemon's.
@@ -85,16 +83,19 @@ func New(cfg Config) (*Intake, error) {
 	if cfg.Handlers, err = filepath.Abs(cfg.Handlers); err != nil {
 		return nil, err
 	}
-	in := &Intake{cfg: cfg, disk: diskOf(cfg, st), admits: make(chan struct{}, 2), builds: make(chan struct{}, 1)}
-	if cfg.Disk != nil {
-		in.disk = cfg.Disk(in.disk)
-	}
-	in.builder.Store(cfg.Builder)
-	if in.history, err = st.LoadHistory(); err != nil {
+	history, err := st.LoadHistory()
+	if err != nil {
 		cfg.Log.WithError(err).Error("history cannot be read: handlers lose their seniority")
 	}
+	return On(cfg, diskOf(cfg, st), history), nil
+}
+
+// On is New on a disk of the caller's, for tests. The history is the intake's.
+func On(cfg Config, disk Disk, history store.History) *Intake {
+	in := &Intake{cfg: cfg, disk: disk, admits: make(chan struct{}, 2), builds: make(chan struct{}, 1), history: history}
+	in.builder.Store(cfg.Builder)
 	in.saver.begin(in.disk.Save, cfg.Log)
-	return in, nil
+	return in
 }
 
 // Dir is the watched directory.

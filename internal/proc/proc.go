@@ -65,6 +65,7 @@ type Child struct {
 // Start runs a child in a session of its own: it has no terminal, so that an
 // interrupt reaches the supervisor alone, and no handler types into the shell
 // of whoever runs us (TIOCSTI, ioctl_tty(2)). What we inherited open it has not.
+// Where there is an error there is no process, or none any more.
 func Start(spec Spec) (*Child, error) {
 	disinherit()
 	ours, theirs, err := wire.Pair()
@@ -110,10 +111,7 @@ func Start(spec Spec) (*Child, error) {
 			c.Link.Close()
 		}
 	}
-	if err != nil {
-		c.Kill()
-	}
-	if spec.Limits.Memory != 0 {
+	if err == nil && spec.Limits.Memory != 0 {
 		go c.watch(spec.Limits)
 	}
 	go func() {
@@ -129,7 +127,12 @@ func Start(spec Spec) (*Child, error) {
 		closeAll(pipes)
 		close(c.exited)
 	}()
-	return c, err
+	if err != nil {
+		c.Kill()
+		<-c.exited
+		return nil, err
+	}
+	return c, nil
 }
 
 // disinherit keeps the descriptors that we were started with from our children:

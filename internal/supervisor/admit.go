@@ -90,6 +90,6 @@ func (s *Supervisor) admitted(h *handler, a *admission, got intake.Admitted) {
 		h.next = s.newSeat(h, v)
 		h.next.part.Info = got.Info
 		h.next.mixed = got.Mixed
-		s.enqueue(h.next.cell)
+		s.start(h.next.cell)
 	}
 }

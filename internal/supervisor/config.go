@@ -2,13 +2,11 @@ package supervisor
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/intake"
-	"github.com/andrestc/go-plugserver/internal/link"
-	"github.com/andrestc/go-plugserver/internal/proc"
 	"github.com/sirupsen/logrus"
 )
 
@@ -16,13 +14,10 @@ import (
 type Config struct {
 	Handlers     string // the watched directory, as refusals name it
 	Intake       *intake.Intake
-	BuildsCells  bool          // for status
-	Gate         []string      // the gate's command line
-	Listeners    []*os.File    // listening sockets; the caller keeps them open
+	BuildsCells  bool // for status
+	Fleet        fleet.Config
 	Addresses    []string      // theirs, for status
-	Limits       link.Limits   // for every client
 	StartTimeout time.Duration // for a handler to become ready
-	DrainTimeout time.Duration // for requests to end when their cell does
 	CrashLimit   int           // crashes within CrashWindow after which a version is given up; 0 = never
 	CrashWindow  time.Duration
 	Version      string
@@ -43,8 +38,8 @@ type Config struct {
 
 // Settings are what an operator has set for one handler.
 type Settings struct {
-	Limits proc.Limits
-	Log    LogRate
+	Limits fleet.Limits
+	Log    fleet.LogRate
 	Group  string // handlers of one group share a cell; "" for none
 }
 
@@ -91,7 +86,9 @@ func (s *Supervisor) Configure(settings func(handler string) Settings, named map
 			for _, st := range c.seats {
 				st.settings.Log = settings(st.name).Log // which takes no new cell
 			}
-			c.logs.bound(c.logRate())
+			if c.proc != nil {
+				c.proc.Bound(c.logRate())
+			}
 		}
 		for _, h := range s.handlers {
 			s.renew(h)

@@ -1,10 +1,8 @@
 package supervisor
 
 import (
-	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/sirupsen/logrus"
 )
 
@@ -53,72 +51,33 @@ func (s *Supervisor) drop(c *cell) {
 	if c.state == dropped {
 		return
 	}
-	if c.overdue != nil {
-		c.overdue.Stop()
-	}
 	c.state = dropped
-	if c.child == nil {
-		delete(s.cells, c.id)
-	} else if !c.gone {
-		c.child.Kill()
+	s.table.Forget(c.id)
+	if c.proc != nil {
+		c.proc.Drop()
 	}
-	s.dequeue()
+	if c.proc == nil || c.proc.Gone() {
+		delete(s.cells, c.id)
+	}
 }
 
 // exited is called once a cell's process is gone and its output was read.
 func (s *Supervisor) exited(c *cell) {
 	c.gone = true
-	c.child.Link.Close()
-	s.tellLost(c)
-	c.overdue.Stop()
+	s.table.Forget(c.id)
 	delete(s.cells, c.id)
 	s.garbage = true
 	switch c.state {
 	case starting, waiting:
-		s.failed(c, diedEarly(c))
+		r, passing := c.proc.DiedEarly()
+		s.failed(c, refusalOf{Error: r, passing: passing})
 	case live:
 		s.crashed(c)
 	case retiring:
-		s.log.WithFields(s.fields(c)).Debugf("cell is gone: %s", c.child.Status())
-	case queued, dropped:
+		s.log.WithFields(s.fields(c)).Debugf("cell is gone: %s", c.proc.Status())
+	case recalling, dropped:
 	}
-	s.dequeue()
 }
-
-// diedEarly is the refusal of a cell that ended before it was ready.
-func diedEarly(c *cell) refusalOf {
-	if why := c.child.Exceeded(); why != "" {
-		return refusalOf{Error: refusal.Exceeded(c.name, why)}
-	}
-	crash, _ := c.child.Crash()
-	return refusalOf{Error: refusal.Died(c.child.Status(), c.child.Printed()), passing: refusal.Starved(crash.Words)}
-}
-
-// died says how a cell ended, and what it printed last.
-func died(c *cell) string {
-	if c.killed != "" {
-		return c.child.Status() + ": " + c.killed
-	}
-	if t := c.child.Printed(); t != "" && c.child.Exceeded() == "" {
-		return c.child.Status() + "; it printed: " + refusal.Last(t)
-	}
-	return c.child.Status()
-}
-
-// framesOf names the handler's frames on the stack that a cell died with, the
-// innermost first.
-func framesOf(c *cell) string {
-	crash, _ := c.child.Crash()
-	frames := crash.Handler()
-	var names []string
-	for _, f := range frames[:min(len(frames), framesTold)] {
-		names = append(names, f.String())
-	}
-	return strings.Join(names, " < ")
-}
-
-// framesTold bounds the frames in one record.
-const framesTold = 10
 
 // crashed starts a live cell that died again. Its requests wait at the gate.
 func (s *Supervisor) crashed(c *cell) {
@@ -126,9 +85,9 @@ func (s *Supervisor) crashed(c *cell) {
 		return
 	}
 	e := s.log.WithFields(s.fields(c)).WithFields(logrus.Fields{
-		"event": "crashed", "status": c.child.Status(), "reason": died(c),
+		"event": "crashed", "status": c.proc.Status(), "reason": c.proc.Died(),
 	})
-	if frames := framesOf(c); frames != "" {
+	if frames := c.proc.Frames(); frames != "" {
 		e = e.WithField("frames", frames)
 	}
 	e.Error("crashed: " + c.name)
@@ -137,15 +96,15 @@ func (s *Supervisor) crashed(c *cell) {
 		return
 	}
 	h := s.handlers[c.name]
-	if time.Since(c.began) > restartReset {
+	if time.Since(c.proc.Began) > restartReset {
 		h.crashes = 0
 	}
 	h.since = time.Now()
-	if c.cut {
+	if c.proc.Cut() {
 		s.restartLater(h)
 		return
 	}
-	s.failedAgain(h, died(c))
+	s.failedAgain(h, c.proc.Died())
 }
 
 // restartLater starts the handler's live version again: at once the first

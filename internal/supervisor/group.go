@@ -102,7 +102,7 @@ func (s *Supervisor) gatherGroup(g *group, all []*handler) {
 		c.seat(st.name, st.part, s.settings(st.name))
 	}
 	g.next = c
-	s.enqueue(c)
+	s.start(c)
 }
 
 // disagrees says why a handler cannot share a cell with the others, "" if it can.

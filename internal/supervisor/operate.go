@@ -140,7 +140,7 @@ func noSuch(name string) error {
 // settled reports whether nothing is under way for a handler: its newest file
 // was tried, and what came of it is in force.
 func (s *Supervisor) settled(name string) bool {
-	if s.retry || s.unsent || len(s.news) > 0 || s.gate == nil || s.gate.acked != s.table {
+	if gate, _ := s.fleet.Gate(); s.retry || len(s.news) > 0 || !gate || !s.table.Current() {
 		return false
 	}
 	h := s.handlers[name]

@@ -267,8 +267,8 @@ func (s *Supervisor) recalled(h *handler, st *seat, sums []string, r intake.Reca
 		s.undecided(h)
 		return
 	}
-	h.serve, st.part.Version, st.state = r.Version, r.Version, queued
-	s.enqueue(st.cell)
+	h.serve, st.part.Version = r.Version, r.Version
+	s.start(st.cell)
 }
 
 // deniedAgain is called when a version that has served before is not granted
@@ -290,7 +290,7 @@ func (s *Supervisor) deniedAgain(h *handler, r *refusal.Error) {
 func (s *Supervisor) startAgain(h *handler) {
 	h.next = s.newSeat(h, h.serve)
 	h.next.again = true
-	s.enqueue(h.next.cell)
+	s.start(h.next.cell)
 }
 
 // release forgets that a handler's newest file crashed too often, and tries it

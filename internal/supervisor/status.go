@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/usage"
 )
@@ -35,29 +34,11 @@ func (s *Supervisor) Status(ctx context.Context) (api.Status, error) {
 // whenCounted asks all children for their counts, and calls then once all have
 // answered, or those that do not have been waited for.
 func (s *Supervisor) whenCounted(ctx context.Context, then func()) {
-	s.pingSeq++
-	seq, deadline := s.pingSeq, time.Now().Add(statsWait)
-	for _, c := range s.cells {
-		if c.child != nil {
-			c.pinged = seq
-			c.send(link.Message{Kind: link.Ping, Seq: seq})
-		}
-	}
-	asked := s.gate
-	if asked != nil {
-		asked.send(link.Message{Kind: link.Ping, Seq: seq})
-	}
+	seq, deadline := s.fleet.Ping(), time.Now().Add(statsWait)
 	time.AfterFunc(statsWait, func() { s.post(func() {}) })
 	s.await(ctx, func() bool {
-		if time.Now().Before(deadline) {
-			if asked != nil && asked == s.gate && asked.ponged < seq {
-				return false
-			}
-			for _, c := range s.cells {
-				if c.child != nil && c.pinged >= seq && c.ponged < seq && c.state != dropped {
-					return false
-				}
-			}
+		if time.Now().Before(deadline) && !s.fleet.Answered(seq) {
+			return false
 		}
 		then()
 		return true
@@ -68,18 +49,9 @@ func (s *Supervisor) whenCounted(ctx context.Context, then func()) {
 // gate has answered a request of its own.
 func (s *Supervisor) Alive(ctx context.Context) error {
 	_, err := ask(ctx, s, func(answer func(struct{}, error)) {
-		s.pingSeq++
-		seq := s.pingSeq
-		asked := (*gate)(nil)
+		answered := s.fleet.AskGate()
 		s.await(ctx, func() bool {
-			switch {
-			case s.gate == nil:
-				return false // a new one is about to start
-			case s.gate != asked:
-				asked = s.gate
-				asked.send(link.Message{Kind: link.Ping, Seq: seq})
-				return false
-			case asked.ponged < seq:
+			if !answered() {
 				return false
 			}
 			answer(struct{}{}, nil)
@@ -96,10 +68,7 @@ func (s *Supervisor) status() api.Status {
 		Goroutines: runtime.NumGoroutine(), BuildsCells: s.cfg.BuildsCells,
 		Notes: s.notes(),
 	}}
-	if s.gate != nil {
-		st.Daemon.GatePID = s.gate.child.PID
-		st.Daemon.GateGoroutines = s.gate.stats.Goroutines
-	}
+	st.Daemon.GatePID, st.Daemon.GateGoroutines = s.fleet.GateState()
 	for _, h := range s.handlers {
 		st.Handlers = append(st.Handlers, s.describe(h))
 	}
@@ -113,7 +82,7 @@ func (s *Supervisor) status() api.Status {
 	for _, c := range s.cells {
 		for _, seat := range c.seats {
 			if c.state == retiring && s.handlers[seat.name] == nil {
-				a := api.Handler{Name: seat.name, State: api.StateRetiring, Since: c.began}
+				a := api.Handler{Name: seat.name, State: api.StateRetiring, Since: c.proc.Began}
 				seat.status(&a)
 				st.Handlers = append(st.Handlers, a)
 			}
@@ -147,16 +116,18 @@ func told(r *refusal.Error) api.Refusal { return api.Refusal{Reason: r.Reason, M
 func (st *seat) status(a *api.Handler) {
 	a.Version, a.Patterns = st.part.Version.Short(), st.patterns
 	a.Cell = st.program.Name
-	a.Requests, a.InFlight, a.Goroutines = st.stats.Requests, st.stats.InFlight, st.stats.Goroutines
-	a.LogDropped = st.logs.lost() + st.stats.Dropped
+	if st.proc == nil {
+		return
+	}
+	stats := st.proc.Stats()
+	a.Requests, a.InFlight, a.Goroutines = stats.Requests, stats.InFlight, stats.Goroutines
+	a.LogDropped = st.proc.LogDropped()
 	if st.group != nil {
 		a.Group = st.group.name
-		own := st.stats.Plugins[st.name]
+		own := stats.Plugins[st.name]
 		a.Requests, a.InFlight = own.Requests, own.InFlight
 	}
-	if !st.gone && st.child != nil {
-		a.PID = st.child.PID
-	}
+	a.PID = st.proc.PID()
 }
 
 // measure adds what a handler's cell uses, as far as it is still there.

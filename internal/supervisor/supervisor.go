@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/link"
@@ -19,6 +20,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/routes"
 	"github.com/andrestc/go-plugserver/internal/store"
+	"github.com/andrestc/go-plugserver/internal/table"
 	"github.com/sirupsen/logrus"
 )
 
@@ -27,22 +29,11 @@ const (
 	// next one was written over it in place: it may have been a part of that.
 	livedTime = 10 * time.Second
 
-	// startSlots bounds the cells that start at the same time, so that a
-	// thousand handlers do not all miss their deadline together.
-	startSlots = 8
-	// killWait is what a cell gets beyond its grace before SIGKILL.
-	killWait = 8 * time.Second
-	// pingEvery is how often a child has to answer; it is killed when it
-	// owes pingsOwed answers.
+	// pingEvery is how often a child has to answer (fleet.Watch).
 	pingEvery = 5 * time.Second
-	pingsOwed = 3
 	// ackEvery is how often a cell is looked for that has not acknowledged its
-	// routes; it is killed when that was acksLate times.
+	// routes (table.Look).
 	ackEvery = time.Second
-	acksLate = 10
-	// deafWait is how long a child that has closed its link, the last thing that
-	// it does, has to exit. Requests for it wait meanwhile.
-	deafWait = 300 * time.Millisecond
 	// restartMin and restartMax bound the pause before a cell that died is
 	// started again; the first restart comes at once. A cell that lived for
 	// restartReset starts the count anew.
@@ -63,6 +54,7 @@ const (
 // Supervisor is the one supervisor of a daemon.
 type Supervisor struct {
 	cfg    Config
+	fleet  *fleet.Fleet
 	log    *logrus.Logger
 	intake *intake.Intake
 
@@ -77,9 +69,7 @@ type Supervisor struct {
 	handlers map[string]*handler
 	cells    map[uint64]*cell // every cell whose process has not been reaped
 	groups   map[string]*group
-	regroup  bool    // who shares a cell with whom is to be looked at
-	queue    []*cell // cells that wait for a start slot
-	gate     *gate
+	regroup  bool // who shares a cell with whom is to be looked at
 	lastCell uint64
 	history  store.History
 	unsaved  bool // history has changed since it was handed to the intake
@@ -106,12 +96,10 @@ type Supervisor struct {
 	// misconfigured is why the newest settings are not in force.
 	misconfigured string
 
-	table    uint64 // the version of the route table
-	unsent   bool   // the table has changed since it was sent
+	table    table.Table
 	awaited  bool   // a cell's acknowledgement is, by checkAcks
 	news     []news // changes that are not in force everywhere yet
 	waiters  []func() bool
-	pingSeq  uint64
 	stopping bool
 	stopBy   time.Time // then requests are cut
 	reported *Report   // nil before the first
@@ -179,6 +167,7 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 	if s.settings == nil {
 		s.settings = func(string) Settings { return Settings{} }
 	}
+	s.fleet = fleet.New(cfg.Fleet, s.post, s.heard)
 	for name, r := range s.history {
 		s.lastSeq = max(s.lastSeq, r.Seq)
 		// They may be of a release that took other patterns.
@@ -201,7 +190,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	defer ping.Stop()
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
-	s.startGate()
+	s.fleet.StartGate()
 	s.scan()
 	time.AfterFunc(acceptWait+time.Millisecond, func() { s.post(func() {}) })
 	var killed <-chan time.Time
@@ -213,22 +202,22 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		case <-s.nudges:
 			s.scan()
 		case <-ping.C:
-			s.pingAll()
+			s.fleet.Watch()
 		case <-sweep.C:
 			s.sweepCells()
 		case <-stop:
 			stop = nil
-			killed = time.After(s.cfg.DrainTimeout + killWait)
+			killed = time.After(s.cfg.Fleet.DrainTimeout + fleet.KillWait)
 			s.stop()
 		case <-killed:
-			return fmt.Errorf("stop: %d processes did not end in time and were killed", s.killAll())
+			return fmt.Errorf("stop: %d processes did not end in time and were killed", s.fleet.KillAll())
 		case <-s.cfg.Now:
-			return fmt.Errorf("stop: ended at once by a second signal, %d processes were killed", s.killAll())
+			return fmt.Errorf("stop: ended at once by a second signal, %d processes were killed", s.fleet.KillAll())
 		}
 		if s.stopping {
 			s.quitGate()
 		}
-		if s.stopping && s.gate == nil && len(s.cells) == 0 {
+		if s.stopping && s.fleet.Empty() {
 			s.log.Info("stopped")
 			return nil
 		}
@@ -237,11 +226,13 @@ func (s *Supervisor) Run(ctx context.Context) error {
 }
 
 // post sends an event to the owner of the state. It gives up once Run has
-// returned.
-func (s *Supervisor) post(f func()) {
+// returned, and says so.
+func (s *Supervisor) post(f func()) bool {
 	select {
 	case s.events <- f:
+		return true
 	case <-s.done:
+		return false
 	}
 }
 
@@ -252,7 +243,7 @@ func (s *Supervisor) settle() {
 		s.reconcile()
 	}
 	s.passOn()
-	if s.unsent && len(s.events) == 0 { // a burst of changes becomes one table
+	if s.table.Unsent() && len(s.events) == 0 { // a burst of changes becomes one table
 		s.sendTable()
 	}
 	s.gather()
@@ -260,7 +251,7 @@ func (s *Supervisor) settle() {
 	s.saveHistory()
 	s.collectGarbage()
 	if s.quiet() || time.Since(s.since) > acceptWait {
-		s.listen()
+		s.fleet.Listen()
 	}
 	if s.reconciled() {
 		select {
@@ -303,15 +294,16 @@ func (s *Supervisor) quiet() bool {
 
 // reconciled reports whether, besides, what came of it is in force everywhere.
 func (s *Supervisor) reconciled() bool {
-	return s.quiet() && s.gate != nil && s.gate.accepting && len(s.news) == 0 && !s.unsent && s.gate.acked == s.table
+	_, accepts := s.fleet.Gate()
+	return s.quiet() && accepts && len(s.news) == 0 && s.table.Current()
 }
 
 // stop ends the service: first nothing new begins, then every connection gets its
 // last answer, then the gate ends, through which connections get from cell to
 // cell, and then the cells do.
 func (s *Supervisor) stop() {
-	s.stopping, s.stopBy = true, time.Now().Add(s.cfg.DrainTimeout)
-	time.AfterFunc(s.cfg.DrainTimeout, func() { s.post(func() {}) })
+	s.stopping, s.stopBy = true, time.Now().Add(s.cfg.Fleet.DrainTimeout)
+	time.AfterFunc(s.cfg.Fleet.DrainTimeout, func() { s.post(func() {}) })
 	s.log.Info("stopping: requests under way finish first")
 	for _, h := range s.handlers {
 		if h.restart != nil {
@@ -319,64 +311,37 @@ func (s *Supervisor) stop() {
 		}
 		h.abandon()
 	}
-	s.queue = nil
+	s.fleet.Close()
 	for _, c := range s.cells {
-		if c.serving() {
-			c.send(link.Message{Kind: link.Part})
+		switch {
+		case c.proc == nil || c.proc.Gone():
+			delete(s.cells, c.id) // it was never started
+		case c.connected():
+			c.proc.Send(link.Message{Kind: link.Part})
 		}
 	}
-	if s.gate != nil {
-		s.gate.send(link.Message{Kind: link.Part})
+	if gate, _ := s.fleet.Gate(); gate {
+		s.fleet.SendGate(link.Message{Kind: link.Part})
 	} else {
-		s.stopCells()
+		s.fleet.Quit(s.graceLeft())
 	}
 }
 
-// serving reports whether the cell may have connections.
-func (c *cell) serving() bool { return (c.state == live || c.state == retiring) && !c.gone }
+// connected reports whether the cell may have connections.
+func (c *cell) connected() bool { return (c.state == live || c.state == retiring) && !c.proc.Gone() }
 
 // quitGate ends the gate once no cell needs it any more.
 func (s *Supervisor) quitGate() {
-	if s.gate == nil || s.gate.quit {
-		return
-	}
 	for _, c := range s.cells {
-		if c.serving() && !c.parted && time.Now().Before(s.stopBy) {
+		if c.connected() && !c.proc.Parted() && time.Now().Before(s.stopBy) {
 			return
 		}
 	}
-	s.gate.quit = true
-	s.gate.send(link.Message{Kind: link.Quit, Grace: s.graceLeft()})
+	s.fleet.QuitGate(s.graceLeft())
 }
 
 // graceLeft is how long requests may still take while the service ends.
 func (s *Supervisor) graceLeft() time.Duration { return max(time.Until(s.stopBy), 0) }
-
-// stopCells is called once the gate is gone.
-func (s *Supervisor) stopCells() {
-	for _, c := range s.cells {
-		if c.child == nil {
-			delete(s.cells, c.id) // it was never started
-			continue
-		}
-		c.send(link.Message{Kind: link.Quit, Grace: s.graceLeft()})
-	}
-}
-
-// killAll ends what did not end in time.
-func (s *Supervisor) killAll() (n int) {
-	if s.gate != nil {
-		s.gate.child.Kill()
-		n++
-	}
-	for _, c := range s.cells {
-		if c.child != nil {
-			c.child.Kill()
-			n++
-		}
-	}
-	return n
-}
 
 // later calls f soon, in the goroutine of Run: what failed for want of
 // descriptors or memory is tried again.

@@ -84,9 +84,6 @@ func (t Trial) name() string { return strings.TrimSuffix(filepath.Base(t.File), 
 
 func (s *stage) start(who user, name string, env []string) (*proc.Child, error) {
 	child, err := proc.Start(proc.Spec{Path: s.cell, Args: []string{name}, Dir: s.dir, Env: env, As: who.credential, Output: func(string, string) {}})
-	if err != nil && child != nil {
-		<-child.Exited() // proc has killed it
-	}
 	switch {
 	case errors.Is(err, syscall.EPERM) && who.credential != nil: // setgroups(2), setuid(2)
 		err = fmt.Errorf("root runs no handler, and may not become %s here: %w; run it as another user, or with --no-trial", who.name, err)

@@ -1,4 +1,4 @@
-package supervisor
+package fleet
 
 import (
 	"sync"
@@ -28,8 +28,8 @@ func (r LogRate) orDefault() LogRate {
 
 func (r LogRate) bounded() bool { return r.Burst >= 0 && r.Interval >= 0 }
 
-// and is what handlers may log that share a cell.
-func (r LogRate) and(o LogRate) LogRate {
+// And is what handlers may log that share a cell.
+func (r LogRate) And(o LogRate) LogRate {
 	if r, o = r.orDefault(), o.orDefault(); !r.bounded() || !o.bounded() {
 		return LogRate{-1, -1}
 	}

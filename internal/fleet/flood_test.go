@@ -1,4 +1,4 @@
-package supervisor
+package fleet
 
 import (
 	"testing"
@@ -51,7 +51,7 @@ func TestBucket(t *testing.T) {
 }
 
 func TestUnbounded(t *testing.T) {
-	for _, rate := range []LogRate{{Burst: -1}, {Interval: -1}, LogRate{Burst: -1}.and(LogRate{}), LogRate{}.and(LogRate{Interval: -1})} {
+	for _, rate := range []LogRate{{Burst: -1}, {Interval: -1}, LogRate{Burst: -1}.And(LogRate{}), LogRate{}.And(LogRate{Interval: -1})} {
 		var b bucket
 		b.bound(rate)
 		for range 100_000 {
@@ -64,7 +64,7 @@ func TestUnbounded(t *testing.T) {
 
 // Who shares a cell may log what each may alone.
 func TestSharedRate(t *testing.T) {
-	got := LogRate{}.and(LogRate{Burst: 3000, Interval: 30 * time.Second})
+	got := LogRate{}.And(LogRate{Burst: 3000, Interval: 30 * time.Second})
 	if want := (LogRate{4000, 40 * time.Second / 3}); got.Burst != want.Burst || (got.Interval-want.Interval).Abs() > time.Millisecond {
 		t.Errorf("got %v, want %v", got, want)
 	}
