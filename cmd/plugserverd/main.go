@@ -160,7 +160,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 		Addresses: addresses, StartTimeout: cfg.startTimeout,
 		CrashLimit: cfg.crashLimit.n, CrashWindow: cfg.crashLimit.window,
 		Settings: cfg.settings(file), Named: file.Named(),
-		Version: version, Log: log, Report: tell.report, Now: now, Writes: watcher.Writes,
+		Version: version, PID: os.Getpid(), Log: log, Report: tell.report, Now: now, Writes: watcher.Writes,
 	}, watcher.C())
 	if misread != nil {
 		s.Misconfigured(misread)

@@ -131,7 +131,7 @@ func (c *Cell) started(p Process, err error) {
 	c.overdue = time.AfterFunc(c.spec.Ready, func() {
 		f.post(func() {
 			if c.phase == starts && !c.dropped {
-				f.tell(Overdue{c})
+				f.tell(Overdue{c, c.spec.Ready})
 			}
 		})
 	})

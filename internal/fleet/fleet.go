@@ -125,7 +125,10 @@ type (
 		Refusal *refusal.Error
 	}
 	// Overdue: it has not become ready within its limit.
-	Overdue struct{ Cell *Cell }
+	Overdue struct {
+		Cell  *Cell
+		Limit time.Duration
+	}
 	// Acks: it has the table of that version, or of a later one.
 	Acks struct {
 		Cell    *Cell

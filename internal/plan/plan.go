@@ -55,19 +55,6 @@ func Next(snap *handlerdir.Snapshot, have []Handler) Actions {
 	return a
 }
 
-// Content is what was in a handler's file when it was admitted.
-type Content struct {
-	Sum      string
-	Dev, Ino uint64
-	Writes   uint64 // that were seen of the file until then
-}
-
-// Anew reports whether somebody has put into the directory what is there now:
-// other content, another file, or the same file written again. Its owner, its
-// mode and its times say nothing. atStart says that then is not known, for the
-// file was there when the supervisor started.
-func Anew(now, then Content, atStart bool) bool { return now != then && !atStart }
-
 // Claimant is a handler and the patterns it has, or had when it last served.
 type Claimant struct {
 	Name     string

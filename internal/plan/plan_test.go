@@ -121,29 +121,3 @@ func TestFreed(t *testing.T) {
 		t.Fatal("Freed is wrong")
 	}
 }
-
-// A version that was given up is tried again where somebody asks for it, by
-// copying it anew; chmod(1), chown(1) and touch(1) change none of this.
-func TestAnew(t *testing.T) {
-	then := Content{Sum: "a", Dev: 1, Ino: 2, Writes: 3}
-	for name, tt := range map[string]struct {
-		now     Content
-		atStart bool
-		want    bool
-	}{
-		"chmod, chown, touch":    {now: then},
-		"other content":          {now: Content{"b", 1, 2, 4}, want: true},
-		"moved in":               {now: Content{"a", 1, 9, 3}, want: true},
-		"from another disk":      {now: Content{"a", 9, 2, 3}, want: true},
-		"written over":           {now: Content{"a", 1, 2, 5}, want: true},
-		"after the daemon began": {now: then, atStart: true},
-	} {
-		before := then
-		if tt.atStart {
-			before = Content{}
-		}
-		if got := Anew(tt.now, before, tt.atStart); got != tt.want {
-			t.Errorf("%s: %v, want %v", name, got, tt.want)
-		}
-	}
-}

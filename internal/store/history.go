@@ -13,7 +13,7 @@ import (
 const (
 	historyFile   = "history.json"
 	historyFormat = 1
-	keptVersions  = 3
+	KeptVersions  = 3 // of one handler, to go back to
 )
 
 // History is what went live, by handler name. It decides who keeps a
@@ -118,7 +118,7 @@ func (s *Store) sync() error {
 func encodeHistory(h History) ([]byte, error) {
 	kept := make(History, len(h))
 	for name, r := range h {
-		r.Versions = r.Versions[max(0, len(r.Versions)-keptVersions):]
+		r.Versions = r.Versions[max(0, len(r.Versions)-KeptVersions):]
 		kept[name] = r
 	}
 	data, err := json.MarshalIndent(historyDocument{historyFormat, kept}, "", "\t")

@@ -2,10 +2,11 @@ package supervisor
 
 import (
 	"errors"
-	"path/filepath"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/intake"
+	"github.com/andrestc/go-plugserver/internal/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
 // admission is a file on its way into the store.
@@ -14,82 +15,59 @@ type admission struct {
 	long bool // it builds something, and is waited for by nobody
 }
 
-// admit begins the admission of a file. One of the handler that is under way is
-// not waited for.
-func (s *Supervisor) admit(h *handler, f handlerdir.File) {
-	h.abandon()
+// admit begins the admission of a handler's newest file.
+func (s *Supervisor) admit(h *handler) {
 	a := &admission{}
-	h.file, h.tried, h.admission = filepath.Base(f.Path), f.ID, a
+	h.admission = a
 	s.admitting++
-	a.Admission = s.intake.Admit(f,
-		func(doing string) { s.post(func() { s.long(h, a, doing) }) },
+	a.Admission = s.intake.Admit(h.newest,
+		func(doing string) { s.post(func() { s.delayed(h, a, doing) }) },
 		func(got intake.Admitted) { s.post(func() { s.admitted(h, a, got) }) })
 }
 
-// abandon ends the admission that is under way; its outcome counts for nothing.
-func (h *handler) abandon() {
-	if h.admission != nil {
-		h.admission.Cancel()
-		h.admission, h.doing = nil, ""
-	}
-}
-
-// long is told that an admission takes longer than a moment, and with what.
-// Meanwhile what served before serves, after a start of the daemon too.
-func (s *Supervisor) long(h *handler, a *admission, doing string) {
+func (s *Supervisor) delayed(h *handler, a *admission, doing string) {
 	if !a.long {
 		a.long = true
 		s.admitting--
 		s.building++
 	}
 	if h.admission == a {
-		h.doing = doing
-		s.log.WithField("handler", h.name).Info(doing)
-		if h.live == nil && h.next == nil {
-			s.fallBack(h)
-		}
+		s.handle(h, lifecycle.Delayed{Doing: doing})
 	}
 }
 
-// admitted begins to prove an admitted version.
 func (s *Supervisor) admitted(h *handler, a *admission, got intake.Admitted) {
-	v := got.Version
 	if a.long {
 		s.building--
 	} else {
 		s.admitting--
 	}
 	s.garbage = true
-	if h.admission != a || s.stopping {
+	if h.admission != a {
 		return // the file has changed or gone meanwhile
 	}
-	h.admission, h.doing = nil, ""
-	switch {
-	case errors.Is(got.Err, handlerdir.ErrChanged):
-		h.tried = handlerdir.ID{}
-		s.scan()
-	case v.Sum != "" && !s.asked(h, a.File, v.Sum) && s.givenUp(h, v.Sum):
-		s.staysGivenUp(h, v)
-	case got.Err != nil:
-		r := notServed(got.Err)
-		h.atStart = h.atStart && r.passing // what it was is known
-		r.celled = got.WantsCell
-		s.refuse(h, r)
-	case h.live != nil && h.live.part.Version.Sum == v.Sum:
-		// The live version again: touched, or copied back.
-		s.dropNext(h)
-		h.refusal = nil
-		h.rolledBack = false
-		if h.quarantined {
-			h.quarantined = false
-			s.alter() // its requests wait again
-		}
-		s.undecided(h)
-	default:
-		s.dropNext(h)
-		h.next = s.newSeat(h, v)
-		h.next.part.Info = got.Info
-		h.next.mixed = got.Mixed
-		s.start(h.next.cell)
+	h.admission = nil
+	h.part = intake.Part{Version: got.Version, Info: got.Info}
+	e := lifecycle.Admitted{
+		Version: got.Version,
+		Content: lifecycle.Content{Sum: got.Version.Sum, Dev: a.File.ID.Dev, Ino: a.File.ID.Ino, Writes: s.writes(h)},
+		Mixed:   got.Mixed,
+		Changed: errors.Is(got.Err, handlerdir.ErrChanged),
 	}
+	if got.Err != nil {
+		e.Refusal, e.Retry = notServed(got.Err, got.WantsCell)
+	}
+	s.handle(h, e)
+}
+
+// notServed is the refusal for an error of admission or start, and when the file
+// is tried again.
+func notServed(err error, wantsCell bool) (*refusal.Error, lifecycle.Retry) {
+	switch {
+	case refusal.Passing(err):
+		return refusal.From(err), lifecycle.Soon
+	case wantsCell:
+		return refusal.From(err), lifecycle.WithCells
+	}
+	return refusal.From(err), lifecycle.OnChange
 }

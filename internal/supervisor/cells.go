@@ -6,68 +6,68 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/intake"
+	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/refusal"
-	"github.com/andrestc/go-plugserver/internal/store"
+	"github.com/sirupsen/logrus"
 )
 
 type state int
 
 const (
-	recalling state = iota // its version is being found in the store
-	starting               // loads and proves its plugin, or waits for its turn to
-	waiting                // proved; others may claim its patterns, or have to be ready for those that it gives up
-	live                   // has routes
-	retiring               // gives its connections back
-	dropped                // killed, whatever it says now
+	starting state = iota // loads and proves its plugins, or waits for its turn to
+	serving               // has routes
+	retiring              // gives its connections back
+	dropped               // killed, whatever it says now
 )
 
-// cell is one process. It runs one version of one handler, or, for a group,
-// of several.
+// cell is one process, from the wish for one to its end. It runs one version of one
+// handler, or, for a group, of several.
 type cell struct {
 	id       uint64
 	name     string // of the handler, or of the group
 	group    *group // nil for a cell of one handler
 	seats    []*seat
-	again    bool // it serves a version that has served before
-	rollBack bool // and an earlier one than serves now
-	byHand   bool // which an operator has asked for
 	state    state
-	proc     *fleet.Cell // nil before it is asked for
-	gone     bool        // its process is, or never was
-	provedAt time.Time
+	proc     *fleet.Cell    // nil before it is asked for
 	program  intake.Program // that it runs; zero until it is prepared
 	patterns []string       // of all seats
 }
 
-func (c *cell) dead() bool { return c.gone }
-
 // seat is one version of one handler in a cell.
 type seat struct {
-	*cell
-	name     string      // the handler's
-	part     intake.Part // the version
-	mixed    bool        // it may be: written in place over another version, and not proved to be whole
+	of       *lifecycle.Seat // whose Place is this
+	in       *cell
+	name     string // the handler's
+	part     intake.Part
 	settings Settings
-	patterns []string // once it is proved
-	size     int      // of their routes in a message, in bytes
 }
 
-// newSeat returns a place for a version in a cell of its own.
-func (s *Supervisor) newSeat(h *handler, v store.Version) *seat {
-	c := s.newCell(h.name)
-	return c.seat(h.name, intake.Part{Version: v}, s.settings(h.name))
+// placeOf is where a handler's seat is, nil if it has no cell yet.
+func placeOf(st *lifecycle.Seat) *seat {
+	place, _ := st.Place.(*seat)
+	return place
+}
+
+// startSeat gives a handler's seat a cell of its own.
+func (s *Supervisor) startSeat(h *handler, of *lifecycle.Seat) {
+	if h.part.Version != of.Version {
+		h.part = intake.Part{Version: of.Version}
+	}
+	c := s.newCell(h.Name)
+	c.seat(h.Name, of, h.part, s.settings(h.Name))
+	s.start(c)
 }
 
 func (s *Supervisor) newCell(name string) *cell {
 	s.lastCell++
-	return &cell{id: s.lastCell, name: name, state: starting}
+	return &cell{id: s.lastCell, name: name}
 }
 
-func (c *cell) seat(handler string, part intake.Part, settings Settings) *seat {
-	st := &seat{cell: c, name: handler, part: part, settings: settings}
+func (c *cell) seat(handler string, of *lifecycle.Seat, part intake.Part, settings Settings) {
+	st := &seat{of: of, in: c, name: handler, part: part, settings: settings}
+	of.Place = st
 	c.seats = append(c.seats, st)
-	return st
 }
 
 // limits are those of all seats together; where one has none, there is none.
@@ -121,7 +121,7 @@ const titleMax = 400 // bytes
 
 // start starts a cell once what it runs is found.
 func (s *Supervisor) start(c *cell) {
-	c.state, s.cells[c.id] = starting, c
+	s.cells[c.id] = c
 	parts := make([]intake.Part, len(c.seats))
 	for i, st := range c.seats {
 		parts[i] = st.part
@@ -135,9 +135,8 @@ func (s *Supervisor) prepared(c *cell, p intake.Prepared) {
 		delete(s.cells, c.id) // it is not wanted any more
 		return
 	case p.Err != nil:
-		r := notServed(p.Err)
-		r.celled = true
-		s.notStarted(c, r)
+		r, retry := notServed(p.Err, true)
+		s.failed(c, r, retry)
 		return
 	}
 	c.program = p.Program
@@ -145,24 +144,17 @@ func (s *Supervisor) prepared(c *cell, p intake.Prepared) {
 	for i, st := range c.seats {
 		st.part = p.Parts[i]
 		plugins = append(plugins, link.Plugin{Name: st.name, Path: st.part.Version.Path})
+		if h := s.handlers[st.name]; h != nil && h.part.Version == st.part.Version {
+			h.part = st.part
+		}
 	}
 	c.proc = s.fleet.Start(fleet.Spec{
 		ID: c.id, Name: c.name, Title: c.title(), Path: p.Path, GODEBUG: p.GODEBUG,
 		Limits: c.limits(), Log: c.logRate(), Plugins: plugins,
 		// The n-th plugin of a process takes longer than the first.
-		Ready:  c.limit(s.cfg.StartTimeout),
+		Ready:  s.cfg.StartTimeout * time.Duration(len(c.seats)),
 		Fields: c.fields,
 	})
-}
-
-// limit is how long the cell may take to become ready, where one handler may take
-// as long as each.
-func (c *cell) limit(each time.Duration) time.Duration { return each * time.Duration(len(c.seats)) }
-
-func (s *Supervisor) notStarted(c *cell, r refusalOf) {
-	delete(s.cells, c.id)
-	c.gone = true
-	s.failed(c, r)
 }
 
 // heard takes what the children do.
@@ -180,14 +172,14 @@ func (s *Supervisor) heard(e fleet.Event) {
 			s.fleet.Quit(s.graceLeft())
 		}
 	case fleet.NotStarted:
-		s.notStarted(s.cells[e.Cell.ID], notServed(e.Err))
+		r, retry := notServed(e.Err, false)
+		s.failed(s.cells[e.Cell.ID], r, retry)
 	case fleet.Offers:
 		s.proved(s.cells[e.Cell.ID], e.Offers)
 	case fleet.Refuses:
-		s.failed(s.cells[e.Cell.ID], refusalOf{Error: e.Refusal})
+		s.failed(s.cells[e.Cell.ID], e.Refusal, lifecycle.OnChange)
 	case fleet.Overdue:
-		c := s.cells[e.Cell.ID]
-		s.failed(c, refusalOf{Error: refusal.Hung(c.limit(s.cfg.StartTimeout), e.Cell.Printed())})
+		s.failed(s.cells[e.Cell.ID], refusal.Hung(e.Limit, e.Cell.Printed()), lifecycle.OnChange)
 	case fleet.Acks:
 		s.table.Ack(e.Cell.ID, e.Version)
 	case fleet.Unjoined:
@@ -205,28 +197,128 @@ func (s *Supervisor) proved(c *cell, offers map[string]fleet.Offer) {
 		o := offers[st.name]
 		switch {
 		case o.Refused != nil:
-			s.failed(c, refusalOf{Error: o.Refused})
+			s.failed(c, o.Refused, lifecycle.OnChange)
 			return
 		case len(o.Patterns) == 0:
-			s.failed(c, refusalOf{Error: refusal.NoPatterns(st.name)})
+			s.failed(c, refusal.NoPatterns(st.name), lifecycle.OnChange)
 			return
 		}
-		st.patterns, st.size = o.Patterns, o.Size
-		c.patterns = append(c.patterns, st.patterns...)
+		st.of.Patterns, st.of.Size = o.Patterns, o.Size
+		c.patterns = append(c.patterns, o.Patterns...)
 	}
-	c.state, c.provedAt = waiting, time.Now()
 	if c.group != nil {
 		s.gathered(c)
-	} else {
-		s.claim(c.seats[0])
+	} else if h := s.handlers[c.name]; h != nil {
+		s.handle(h, lifecycle.IsReady{Seat: c.seats[0].of, Patterns: c.seats[0].of.Patterns, Size: c.seats[0].of.Size})
 	}
 }
 
 // retire makes a cell that has no route any more end.
 func (s *Supervisor) retire(c *cell) {
-	if c.gone || c.state == dropped || c.state == retiring {
+	if c.state == serving && !c.proc.Gone() {
+		c.state = retiring
+		c.proc.Retire(s.cfg.Fleet.DrainTimeout)
+	}
+}
+
+// failed ends a cell that did not become ready.
+func (s *Supervisor) failed(c *cell, r *refusal.Error, retry lifecycle.Retry) {
+	s.drop(c)
+	if c.group != nil {
+		s.notGathered(c, r.Reason)
+	} else if h := s.handlers[c.name]; h != nil {
+		s.handle(h, lifecycle.Failed{Seat: c.seats[0].of, Refusal: r, Retry: retry})
+	}
+}
+
+// drop kills a cell that is not wanted any more.
+func (s *Supervisor) drop(c *cell) {
+	if c.state == dropped {
 		return
 	}
-	c.state = retiring
-	c.proc.Retire(s.cfg.Fleet.DrainTimeout)
+	c.state = dropped
+	s.table.Forget(c.id)
+	if c.proc != nil {
+		c.proc.Drop()
+	}
+	if c.proc == nil || c.proc.Gone() {
+		delete(s.cells, c.id)
+	}
+}
+
+// exited is called once a cell's process is gone and its output was read.
+func (s *Supervisor) exited(c *cell) {
+	s.table.Forget(c.id)
+	delete(s.cells, c.id)
+	s.garbage = true
+	switch c.state {
+	case starting:
+		r, passing := c.proc.DiedEarly()
+		retry := lifecycle.OnChange
+		if passing {
+			retry = lifecycle.Soon
+		}
+		s.failed(c, r, retry)
+	case serving:
+		s.crashed(c)
+	case retiring:
+		s.log.WithFields(c.allFields()).Debugf("cell is gone: %s", c.proc.Status())
+	case dropped:
+	}
+}
+
+// crashed is called when a cell that served has died. The requests for it wait at
+// the gate.
+func (s *Supervisor) crashed(c *cell) {
+	if s.stopping || !s.inUse(c) {
+		return
+	}
+	e := s.log.WithFields(c.allFields()).WithFields(logrus.Fields{
+		"event": "crashed", "status": c.proc.Status(), "reason": c.proc.Died(),
+	})
+	if frames := c.proc.Frames(); frames != "" {
+		e = e.WithField("frames", frames)
+	}
+	e.Error("crashed: " + c.name)
+	if c.group != nil {
+		s.scattered(c)
+	}
+	for _, st := range c.seats {
+		if h := s.handlers[st.name]; h != nil {
+			s.handle(h, lifecycle.Died{
+				Seat: st.of, How: c.proc.Died(), Lived: time.Since(c.proc.Began), Cut: c.proc.Cut(), Shared: c.group != nil,
+			})
+		}
+	}
+}
+
+// allFields are those of a log record about a cell.
+func (c *cell) allFields() logrus.Fields {
+	if c.proc != nil {
+		return c.proc.Fields("")
+	}
+	return c.fields("")
+}
+
+// fieldsOf are those of one about a handler's seat.
+func fieldsOf(st *seat) logrus.Fields {
+	if st.in.proc != nil {
+		return st.in.proc.Fields(st.name)
+	}
+	return st.in.fields(st.name)
+}
+
+// fields tells of a cell, or of the plugin of that name in it, what is known
+// without its process.
+func (c *cell) fields(plugin string) logrus.Fields {
+	f := logrus.Fields{"handler": c.name}
+	if c.group != nil {
+		f["group"] = c.name
+	}
+	for _, st := range c.seats {
+		if st.name == plugin || c.group == nil {
+			f["handler"], f["version"] = st.name, st.part.Version.Short()
+		}
+	}
+	return f
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/intake"
+	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/sirupsen/logrus"
 )
 
@@ -21,6 +22,7 @@ type Config struct {
 	CrashLimit   int           // crashes within CrashWindow after which a version is given up; 0 = never
 	CrashWindow  time.Duration
 	Version      string
+	PID          int // the daemon's
 	Log          *logrus.Logger
 	// Settings are the operator's for a handler; Configure replaces them.
 	Settings func(handler string) Settings
@@ -107,13 +109,13 @@ func (s *Supervisor) Misconfigured(problem error) {
 // renew gives a handler a new cell where its settings are not those that its
 // cell was started with.
 func (s *Supervisor) renew(h *handler) {
-	if h.live == nil || h.live.dead() || h.next != nil || !h.leaving.IsZero() {
+	if h.Live == nil {
 		return
 	}
-	want := s.settings(h.name)
-	moved := h.live.group != nil && h.live.group.name != want.Group
-	if moved || h.live.settings.Limits != want.Limits {
-		s.startAgain(h)
+	want, st := s.settings(h.Name), placeOf(h.Live)
+	moved := st.in.group != nil && st.in.group.name != want.Group
+	if moved || st.settings.Limits != want.Limits {
+		s.handle(h, lifecycle.Renew{})
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/lifecycle"
 )
 
 // group is the handlers that are to share a cell. Each version is first proved
@@ -36,7 +38,7 @@ func (s *Supervisor) gather() {
 	s.regroup = false
 	members := make(map[string][]*handler)
 	for _, h := range s.handlers {
-		if name := s.settings(h.name).Group; name != "" && h.live != nil && !h.live.dead() && h.next == nil && !h.quarantined {
+		if name := s.settings(h.Name).Group; name != "" && h.Serves() && h.Next == nil {
 			members[name] = append(members[name], h)
 		}
 	}
@@ -51,7 +53,7 @@ func (s *Supervisor) gather() {
 			g = &group{name: name}
 			s.groups[name] = g
 		}
-		slices.SortFunc(all, func(a, b *handler) int { return strings.Compare(a.name, b.name) })
+		slices.SortFunc(all, func(a, b *handler) int { return strings.Compare(a.Name, b.Name) })
 		s.gatherGroup(g, all)
 	}
 }
@@ -60,10 +62,11 @@ func (s *Supervisor) gatherGroup(g *group, all []*handler) {
 	g.apart = make(map[string]string)
 	var seats []*seat
 	for _, h := range all {
-		if why := disagrees(h.live, seats); why != "" {
-			g.apart[h.name] = why
+		st := placeOf(h.Live)
+		if why := disagrees(st, seats); why != "" {
+			g.apart[h.Name] = why
 		} else {
-			seats = append(seats, h.live)
+			seats = append(seats, st)
 		}
 	}
 	if g.rest {
@@ -91,15 +94,15 @@ func (s *Supervisor) gatherGroup(g *group, all []*handler) {
 		return
 	}
 	if len(seats) < 2 {
-		if len(seats) == 1 && seats[0].group != nil {
-			s.startAgain(s.handlers[seats[0].name]) // the last one needs no shared cell
+		if len(seats) == 1 && seats[0].in.group != nil {
+			s.handle(s.handlers[seats[0].name], lifecycle.Renew{}) // the last one needs no shared cell
 		}
 		return
 	}
 	c := s.newCell(g.name)
 	c.group = g
 	for _, st := range seats {
-		c.seat(st.name, st.part, s.settings(st.name))
+		c.seat(st.name, &lifecycle.Seat{Version: st.of.Version, Why: lifecycle.Again, Phase: lifecycle.Starting}, st.part, s.settings(st.name))
 	}
 	g.next = c
 	s.start(c)
@@ -135,24 +138,20 @@ func (s *Supervisor) gathered(c *cell) {
 	g.next = nil
 	for _, st := range c.seats {
 		h := s.handlers[st.name]
-		if h == nil || h.live == nil || h.next != nil || h.live.part.Version != st.part.Version {
+		if h == nil || h.Live == nil || h.Standing == lifecycle.Quarantined || h.Next != nil || h.Live.Version != st.of.Version {
 			s.drop(c) // quiet is to come again
 			return
 		}
-		if !slices.Equal(h.live.patterns, st.patterns) {
+		if !slices.Equal(h.Live.Patterns, st.of.Patterns) {
 			g.failed = seating(c.seats)
-			s.log.WithFields(s.fields(c)).Errorf("cell not shared: %s has other patterns in it", st.name)
+			s.log.WithFields(c.allFields()).Errorf("cell not shared: %s has other patterns in it", st.name)
 			s.drop(c)
 			return
 		}
 	}
-	c.state = live
 	g.live, g.failed = c, ""
 	for _, st := range c.seats {
-		h := s.handlers[st.name]
-		old := h.live
-		h.live = st
-		s.publish(news{event: "gathered", text: "in the shared cell " + g.name + ": " + st.name, seat: st, old: old})
+		s.handle(s.handlers[st.name], lifecycle.Gathered{Seat: st.of})
 	}
 }
 
@@ -167,7 +166,7 @@ func (s *Supervisor) notGathered(c *cell, why string) {
 	for _, st := range c.seats {
 		g.apart[st.name] = "the shared cell did not start: " + why
 	}
-	s.log.WithFields(s.fields(c)).WithField("reason", why).Error("cell not shared: " + g.name)
+	s.log.WithFields(c.allFields()).WithField("reason", why).Error("cell not shared: " + g.name)
 }
 
 // scattered is called when a shared cell has died. Whose fault it was, the
@@ -178,23 +177,12 @@ func (s *Supervisor) scattered(c *cell) {
 	rest := min(restMin<<min(g.deaths, 20), restMax)
 	g.deaths++
 	time.AfterFunc(rest, func() { s.post(func() { g.rest, s.regroup = false, true }) })
-	for _, st := range c.seats {
-		h := s.handlers[st.name]
-		if h == nil || h.live != st || !h.leaving.IsZero() {
-			continue
-		}
-		h.since = time.Now()
-		h.restarts++
-		if h.next == nil {
-			s.startAgain(h)
-		}
-	}
 }
 
 // apart says why a handler is not in the shared cell of its group, "" if it is.
 func (s *Supervisor) apart(h *handler) string {
-	if g := s.groups[s.settings(h.name).Group]; g != nil {
-		return g.apart[h.name]
+	if g := s.groups[s.settings(h.Name).Group]; g != nil {
+		return g.apart[h.Name]
 	}
 	return ""
 }

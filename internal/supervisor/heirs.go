@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/plan"
 )
@@ -15,82 +16,68 @@ import (
 // all who may want it were tried, though no longer than a handler may take to
 // start. Then those proved and those who leave are decided on together.
 
-// missed takes over from the snapshot whose file is there.
-func (s *Supervisor) missed() {
+// seen takes over from the snapshot whose file is there.
+func (s *Supervisor) seen() {
 	for _, f := range s.snapshot.Files {
 		h := s.handlers[f.Name]
 		if h == nil {
 			continue
 		}
-		h.missed = f.Missed()
-		if !h.missed && !h.leaving.IsZero() {
-			h.leaving = time.Time{}
-			s.undecided(h)
+		if f.Missed() != (h.Presence == lifecycle.Missed) || h.Presence == lifecycle.Leaving {
+			s.handle(h, lifecycle.FileSeen{Missed: f.Missed()})
 		}
-	}
-}
-
-// remove begins the end of a handler whose file is gone.
-func (s *Supervisor) remove(h *handler) {
-	h.abandon()
-	s.dropNext(h)
-	if h.restart != nil {
-		h.restart.Stop()
-		h.restart = nil
-	}
-	switch {
-	case h.live == nil:
-		s.forget(h)
-		s.log.WithField("handler", h.name).Info("gone: " + h.file + " was removed")
-		s.undecided(h)
-	case h.leaving.IsZero():
-		h.missed, h.leaving = false, time.Now()
-		s.wakeOverdue()
-		s.tryHeirs()
-	}
-}
-
-// end takes the routes of a handler that leaves away. Its cell ends what it
-// began.
-func (s *Supervisor) end(h *handler) {
-	s.forget(h)
-	s.publish(news{event: "retired", text: "retired: " + h.name, seat: h.live, old: h.live})
-}
-
-func (s *Supervisor) forget(h *handler) {
-	delete(s.handlers, h.name)
-	delete(s.first, h.name)
-	s.dropNext(h)
-	if _, ok := s.history[h.name]; ok {
-		delete(s.history, h.name)
-		s.changed()
 	}
 }
 
 // liveClaims are the patterns of all that serve.
 func (s *Supervisor) liveClaims() (claims []plan.Claimant) {
 	for _, h := range s.handlers {
-		if h.live != nil {
-			keeps, gives := h.stake(h.proved()).Divide()
-			claims = append(claims, plan.Claimant{Name: h.name, Patterns: keeps, Leaving: gives, Live: true})
+		if h.Live != nil {
+			keeps, gives := h.stake(h.IsProved()).Divide()
+			claims = append(claims, plan.Claimant{Name: h.Name, Patterns: keeps, Leaving: gives, Live: true})
 		}
 	}
 	return claims
 }
 
-// proved reports whether a version of the handler is proved and waits.
-func (h *handler) proved() bool { return h.next != nil && h.next.state == waiting }
+// undecidedClaims are the patterns that handlers had when they last served,
+// and may have again once they have been tried.
+func (s *Supervisor) undecidedClaims() (claims []plan.Claimant) {
+	if s.snapshot == nil {
+		// Not looked yet, or in vain: then the store's versions are tried.
+		for name, record := range s.history {
+			if h := s.handlers[name]; s.scanned == 0 || h != nil && h.Live == nil && h.Next != nil {
+				claims = append(claims, plan.Claimant{Name: name, Patterns: record.Patterns, Seniority: record.Seq})
+			}
+		}
+		return claims
+	}
+	for _, f := range s.snapshot.Files {
+		record, ok := s.history[f.Name]
+		h := s.handlers[f.Name]
+		if !ok || h == nil && f.Refusal != nil || h != nil && (h.Live != nil || !h.Undecided()) {
+			continue
+		}
+		claims = append(claims, plan.Claimant{Name: f.Name, Patterns: record.Patterns, Seniority: record.Seq})
+	}
+	return claims
+}
 
 // stake is what the handler has and, where it claims, what it wants.
 func (h *handler) stake(claims bool) plan.Stake {
-	st := plan.Stake{Name: h.name, Leaves: h.missed || !h.leaving.IsZero()}
-	if h.live != nil {
-		st.Has = h.live.patterns
+	st := plan.Stake{Name: h.Name, Leaves: h.leaves()}
+	if h.Live != nil {
+		st.Has = h.Live.Patterns
 	}
 	if claims {
-		st.Wants = h.next.patterns
+		st.Wants = h.Next.Patterns
 	}
 	return st
+}
+
+// leaves reports whether the handler's file is gone, or seems to be.
+func (h *handler) leaves() bool {
+	return h.Presence == lifecycle.Missed || h.Presence == lifecycle.Leaving
 }
 
 // tryHeirs tries again those refused for a contested pattern that could be
@@ -98,26 +85,25 @@ func (h *handler) stake(claims bool) plan.Stake {
 func (s *Supervisor) tryHeirs() {
 	var live []plan.Claimant
 	for _, h := range s.handlers {
-		if h.refusal == nil || !h.refusal.contested || h.admission != nil || h.next != nil || h.tried == (handlerdir.ID{}) {
+		if !h.Refusal.Contested() || h.Admission != lifecycle.Idle || h.Next != nil || h.Tried == (handlerdir.ID{}) {
 			continue
 		}
 		if live == nil {
 			live = s.liveClaims()
 		}
-		if plan.Room(h.refusal.size, s.others(h), link.MaxRoutes) != nil {
+		if plan.Room(h.Refusal.Size, s.others(h), link.MaxRoutes) != nil {
 			continue
 		}
-		if verdict, _ := plan.Claim(plan.Claimant{Name: h.name, Patterns: h.refusal.patterns}, live); verdict != plan.Denied {
-			h.tried = handlerdir.ID{}
-			s.retry = true
+		if verdict, _ := plan.Claim(plan.Claimant{Name: h.Name, Patterns: h.Refusal.Patterns}, live); verdict != plan.Denied {
+			s.handle(h, lifecycle.TryAgain{})
 		}
 	}
 }
 
 // holdsBack reports whether a version that was granted its patterns has to wait:
 // it gives some up that another may want, and that other is not proved yet.
-func (s *Supervisor) holdsBack(h *handler, c *seat) bool {
-	if h.live == nil || h.live.dead() || s.overdue(c.provedAt) || !plan.Freed(h.live.patterns, c.patterns) {
+func (s *Supervisor) holdsBack(h *handler) bool {
+	if !h.Serves() || s.overdue(h.Next.ProvedAt) || !plan.Freed(h.Live.Patterns, h.Next.Patterns) {
 		return false
 	}
 	s.tryHeirs()
@@ -133,13 +119,13 @@ func (s *Supervisor) underWay() bool {
 	renamed := s.leavingFiles()
 	for _, h := range s.handlers {
 		switch {
-		case h.missed && h.live != nil:
+		case h.Presence == lifecycle.Missed && h.Live != nil:
 			return true // it leaves, or it does not
-		case h.admission != nil && (!h.admission.long || renamed[inode(h.tried)]):
+		case h.Admission == lifecycle.Copying, h.Admission == lifecycle.Building && renamed[inode(h.Tried)]:
 			return true
-		case h.next != nil && !h.next.again && h.next.state < waiting:
+		case h.Next != nil && h.Next.Why == lifecycle.Newest && h.Next.Phase < lifecycle.Proved:
 			return true
-		case h.refusal != nil && h.refusal.contested && h.tried == handlerdir.ID{}:
+		case h.Refusal.Contested() && h.Tried == handlerdir.ID{}:
 			return true // about to be tried
 		}
 	}
@@ -154,8 +140,8 @@ func inode(id handlerdir.ID) [2]uint64 { return [2]uint64{id.Dev, id.Ino} }
 func (s *Supervisor) leavingFiles() map[[2]uint64]bool {
 	files := make(map[[2]uint64]bool)
 	for _, h := range s.handlers {
-		if h.live != nil && h.tried.Ino != 0 && (h.missed || !h.leaving.IsZero()) {
-			files[inode(h.tried)] = true
+		if h.Live != nil && h.Tried.Ino != 0 && h.leaves() {
+			files[inode(h.Tried)] = true
 		}
 	}
 	return files
@@ -179,9 +165,9 @@ func (s *Supervisor) passOn() {
 	var leaving, proved []*handler
 	for _, h := range s.handlers {
 		switch {
-		case !h.leaving.IsZero():
+		case h.Presence == lifecycle.Leaving:
 			leaving = append(leaving, h)
-		case h.proved():
+		case h.IsProved():
 			proved = append(proved, h)
 		}
 	}
@@ -192,10 +178,10 @@ func (s *Supervisor) passOn() {
 		s.passOnLate(leaving, proved)
 		return
 	}
-	claims := make(map[string]*seat)
+	claims := make(map[string]*lifecycle.Seat)
 	for _, h := range proved {
 		if s.seniorsDecided(h) {
-			claims[h.name] = h.next
+			claims[h.Name] = h.Next
 		}
 	}
 	if len(leaving)+len(claims) > 0 {
@@ -204,24 +190,24 @@ func (s *Supervisor) passOn() {
 }
 
 // decide ends those who leave, and decides on the claims, by handler.
-func (s *Supervisor) decide(leaving []*handler, claims map[string]*seat) {
+func (s *Supervisor) decide(leaving []*handler, claims map[string]*lifecycle.Seat) {
 	all := s.ranked()
 	stakes := make([]plan.Stake, len(all))
 	for i, h := range all {
-		stakes[i] = h.stake(claims[h.name] != nil)
+		stakes[i] = h.stake(claims[h.Name] != nil)
 	}
 	granted, denied := plan.PassOn(stakes)
 	for _, h := range leaving {
-		s.end(h)
+		s.handle(h, lifecycle.HeirsDecided{})
 	}
 	for _, name := range granted {
-		if h := s.handlers[name]; h.next == claims[name] {
-			s.grant(h, h.next)
+		if h := s.handlers[name]; h.Next == claims[name] {
+			s.grant(h)
 		}
 	}
 	for name, refused := range denied {
-		if h := s.handlers[name]; h.next == claims[name] {
-			s.deny(h, h.next, refused)
+		if h := s.handlers[name]; h.Next == claims[name] {
+			s.handle(h, lifecycle.Denied{Seat: h.Next, Refusal: refused})
 		}
 	}
 	s.tryHeirs()
@@ -231,10 +217,10 @@ func (s *Supervisor) decide(leaving []*handler, claims map[string]*seat) {
 // passOnLate is passOn for those who have waited long enough, though somebody is
 // still being tried.
 func (s *Supervisor) passOnLate(leaving, proved []*handler) {
-	late := slices.ContainsFunc(proved, func(h *handler) bool { return s.overdue(h.next.provedAt) })
+	late := slices.ContainsFunc(proved, func(h *handler) bool { return s.overdue(h.Next.ProvedAt) })
 	for _, h := range leaving {
-		if s.overdue(h.leaving) && !s.beingBuilt(h.tried) {
-			s.end(h)
+		if s.overdue(h.LeavingSince) && !s.beingBuilt(h.Tried) {
+			s.handle(h, lifecycle.HeirsDecided{})
 			late = true
 		}
 	}
@@ -247,7 +233,7 @@ func (s *Supervisor) passOnLate(leaving, proved []*handler) {
 // beingBuilt reports whether the file, by whatever name, is being built.
 func (s *Supervisor) beingBuilt(file handlerdir.ID) bool {
 	for _, h := range s.handlers {
-		if h.admission != nil && h.admission.long && inode(h.tried) == inode(file) {
+		if h.Admission == lifecycle.Building && inode(h.Tried) == inode(file) {
 			return true
 		}
 	}
@@ -257,7 +243,7 @@ func (s *Supervisor) beingBuilt(file handlerdir.ID) bool {
 // seniorsDecided reports whether none who had its patterns before is still to be
 // tried.
 func (s *Supervisor) seniorsDecided(h *handler) bool {
-	mine := plan.Claimant{Name: h.name, Patterns: h.next.patterns, Seniority: s.history[h.name].Seq}
+	mine := plan.Claimant{Name: h.Name, Patterns: h.Next.Patterns, Seniority: h.Record.Seq}
 	verdict, _ := plan.Claim(mine, s.undecidedClaims())
 	return verdict == plan.Granted
 }
@@ -274,9 +260,9 @@ func (s *Supervisor) ranked() []*handler {
 	for _, h := range s.handlers {
 		r := rank{h, 2}
 		switch {
-		case renamed[inode(h.tried)]:
+		case renamed[inode(h.Tried)]:
 			r.class = 0
-		case s.history[h.name].Seq > 0:
+		case h.Record.Seq > 0:
 			r.class = 1
 		}
 		ranks = append(ranks, r)
@@ -284,9 +270,9 @@ func (s *Supervisor) ranked() []*handler {
 	slices.SortFunc(ranks, func(a, b rank) int {
 		return cmp.Or(
 			cmp.Compare(a.class, b.class),
-			cmp.Compare(s.history[a.h.name].Seq, s.history[b.h.name].Seq),
-			a.h.wanting.Compare(b.h.wanting),
-			cmp.Compare(a.h.name, b.h.name),
+			cmp.Compare(a.h.Record.Seq, b.h.Record.Seq),
+			a.h.Wanting.Compare(b.h.Wanting),
+			cmp.Compare(a.h.Name, b.h.Name),
 		)
 	})
 	all := make([]*handler, len(ranks))

@@ -1,5 +1,7 @@
 package supervisor
 
+import "github.com/andrestc/go-plugserver/internal/lifecycle"
+
 // changed says that the history is to be saved; it is, once the event that has
 // changed it was handled.
 func (s *Supervisor) changed() { s.unsaved, s.garbage = true, true }
@@ -30,9 +32,9 @@ func (s *Supervisor) needed() map[string]bool {
 		}
 	}
 	for _, h := range s.handlers {
-		for _, st := range []*seat{h.live, h.next} {
+		for _, st := range []*lifecycle.Seat{h.Live, h.Next} {
 			if st != nil {
-				keep[st.part.Version.Sum] = true
+				keep[st.Version.Sum] = true
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/intake"
+	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
 
@@ -23,12 +24,12 @@ func (s *Supervisor) Release(ctx context.Context, name string) (api.Reload, erro
 		switch {
 		case h == nil:
 			answer(api.Reload{}, noSuch(name))
-		case h.refusal == nil && h.serves() && !h.changing():
+		case h.Refusal == nil && h.Serves() && !h.Changing():
 			re := s.outcome()
 			re.Nothing = true
 			answer(re, nil)
 		default:
-			s.release(h)
+			s.handle(h, lifecycle.Release{})
 			s.lookAndWait(ctx, answer)
 		}
 	})
@@ -92,7 +93,7 @@ func (s *Supervisor) Rollback(ctx context.Context, name, version string) (api.Ou
 			answer(api.Outcome{}, noSuch(name))
 			return
 		}
-		sum, err := s.target(h, version)
+		sum, err := h.Target(version)
 		if err != nil {
 			answer(api.Outcome{}, fmt.Errorf("roll back: %w", err))
 			return
@@ -114,21 +115,21 @@ func (s *Supervisor) Rollback(ctx context.Context, name, version string) (api.Ou
 
 func (s *Supervisor) rollBackAndWait(ctx context.Context, h *handler, to store.Version, answer func(api.Outcome, error)) {
 	from := ""
-	if h.live != nil {
-		from = h.live.part.Version.Sum
+	if h.Live != nil {
+		from = h.Live.Version.Sum
 	}
-	s.rollBack(h, to)
+	s.handle(h, lifecycle.RollBack{Version: to})
 	s.await(ctx, func() bool {
-		if !s.settled(h.name) {
+		if !s.settled(h.Name) {
 			return false
 		}
 		var refused error
-		if h.live == nil || h.live.part.Version.Sum != to.Sum {
-			refused = fmt.Errorf("roll back: version %s of %q did not become live: %s", to.Short(), h.name, h.failure)
+		if h.Live == nil || h.Live.Version.Sum != to.Sum {
+			refused = fmt.Errorf("roll back: version %s of %q did not become live: %s", to.Short(), h.Name, h.Failure)
 		} else if from != "" {
-			s.hold(h, from)
+			s.handle(h, lifecycle.Hold{From: from})
 		}
-		answer(s.stands(h.name), refused)
+		answer(s.stands(h.Name), refused)
 		return true
 	})
 }
@@ -146,12 +147,12 @@ func (s *Supervisor) settled(name string) bool {
 	h := s.handlers[name]
 	if s.snapshot != nil {
 		for _, f := range s.snapshot.Files {
-			if f.Name == name && !s.leaves(f) && (h == nil || h.tried != f.ID || !f.Settled && f.Refusal == nil) {
+			if f.Name == name && !s.leaves(f) && (h == nil || h.Tried != f.ID || !f.Settled && f.Refusal == nil) {
 				return false
 			}
 		}
 	}
-	return h == nil || h.admission == nil && h.next == nil && h.leaving.IsZero()
+	return h == nil || h.Admission == lifecycle.Idle && h.Next == nil && h.Presence != lifecycle.Leaving
 }
 
 // stands is what stands under a name now.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
 
@@ -14,8 +15,9 @@ func TestAnswerToNobody(t *testing.T) {
 	for range 200 {
 		s := &Supervisor{
 			events: make(chan func(), 1), done: make(chan struct{}),
-			handlers: map[string]*handler{"a": {name: "a"}},
-			history:  store.History{"a": {Versions: []store.Served{{Sum: "0123456789abcdef"}}}},
+			handlers: map[string]*handler{"a": {Handler: &lifecycle.Handler{
+				Name: "a", Record: store.Record{Versions: []store.Served{{Sum: "0123456789abcdef"}}},
+			}}},
 		}
 		ctx, leave := context.WithCancel(context.Background())
 		answered := make(chan struct{})

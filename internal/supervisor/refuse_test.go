@@ -36,7 +36,7 @@ func TestRefusedIsToldOnce(t *testing.T) {
 		for _, l := range tt.looks {
 			s.snapshot = &handlerdir.Snapshot{Files: []handlerdir.File{{Name: "a b", Path: "/h/a b.so", ID: l.id, Refusal: l.refused}}}
 			s.reconcile()
-			if h := s.handlers["a b"]; h == nil || h.tried != l.id || h.refusal == nil || h.refusal.Reason != l.refused.Reason {
+			if h := s.handlers["a b"]; h == nil || h.Tried != l.id || h.Refusal == nil || h.Refusal.Reason != l.refused.Reason {
 				t.Errorf("%s: %+v", tt.name, h)
 			}
 		}

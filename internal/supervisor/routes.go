@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/table"
 	"github.com/sirupsen/logrus"
@@ -21,12 +22,6 @@ type news struct {
 	retired bool
 }
 
-// publish puts the routes of all live cells in force as a new table.
-func (s *Supervisor) publish(n news) {
-	n.version = s.alter()
-	s.news = append(s.news, n)
-}
-
 // alter begins a new table.
 func (s *Supervisor) alter() uint64 {
 	s.regroup = true
@@ -40,9 +35,9 @@ func (s *Supervisor) routes() []link.Route {
 	var served []link.Route
 	var claimed []string
 	for _, h := range s.handlers {
-		if h.live != nil {
-			for _, p := range h.live.patterns {
-				served = append(served, link.Route{Pattern: p, Cell: h.live.id, Down: h.quarantined})
+		if h.Live != nil {
+			for _, p := range h.Live.Patterns {
+				served = append(served, link.Route{Pattern: p, Cell: placeOf(h.Live).in.id, Down: h.Standing == lifecycle.Quarantined})
 			}
 		}
 	}
@@ -56,7 +51,7 @@ func (s *Supervisor) routes() []link.Route {
 func (s *Supervisor) sendTable() {
 	var serves []table.Serves
 	for _, c := range s.cells {
-		if c.state == live {
+		if c.state == serving {
 			s.fleet.Join(c.proc)
 			serves = append(serves, table.Serves{Cell: c.id, Patterns: c.patterns})
 		}
@@ -106,8 +101,8 @@ func (s *Supervisor) retireOld() {
 		n := &s.news[i]
 		if n.old != nil && !n.retired && s.table.GateHas(n.version) {
 			n.retired = true
-			if !s.inUse(n.old.cell) {
-				s.retire(n.old.cell)
+			if !s.inUse(n.old.in) {
+				s.retire(n.old.in)
 			}
 		}
 	}
@@ -117,7 +112,7 @@ func (s *Supervisor) retireOld() {
 func (s *Supervisor) inUse(c *cell) bool {
 	return slices.ContainsFunc(c.seats, func(st *seat) bool {
 		h := s.handlers[st.name]
-		return h != nil && h.live == st
+		return h != nil && h.Live == st.of
 	})
 }
 
@@ -130,14 +125,14 @@ func (s *Supervisor) announce() {
 	for len(s.news) > 0 && s.news[0].version <= acked {
 		n := s.news[0]
 		s.news = s.news[1:]
-		e := s.log.WithFields(s.seatFields(n.seat)).WithFields(logrus.Fields{
-			"event": n.event, "patterns": listed(n.seat.patterns),
+		e := s.log.WithFields(fieldsOf(n.seat)).WithFields(logrus.Fields{
+			"event": n.event, "patterns": listed(n.seat.of.Patterns),
 		})
 		if n.event == "live" {
-			e = e.WithField("took", time.Since(n.seat.proc.Began).Round(100*time.Microsecond))
+			e = e.WithField("took", time.Since(n.seat.in.proc.Began).Round(100*time.Microsecond))
 		}
 		level := logrus.InfoLevel
-		if n.event == "rolled_back" && !n.seat.byHand {
+		if n.event == "rolled_back" && n.seat.of.Why != lifecycle.ByHand {
 			level = logrus.ErrorLevel // somebody has to mend the release
 		}
 		e.Log(level, n.text)

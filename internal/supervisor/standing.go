@@ -5,62 +5,43 @@ import (
 	"slices"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
 // How a handler stands is decided here alone: status, history, reload and
 // systemd are told what follows from it.
 
-// state is one of package api's.
-func (h *handler) state() string {
-	switch {
-	case h.quarantined:
-		return api.StateQuarantined
-	case h.live != nil && h.live.dead():
-		return api.StateCrashed
-	case h.live != nil && h.rolledBack:
-		return api.StateRolledBack
-	case h.live != nil:
-		return api.StateLive
-	case h.refusal != nil:
-		return api.StateRefused
-	}
-	return api.StateStarting
+// states are package api's words for lifecycle's.
+var states = map[lifecycle.State]string{
+	lifecycle.StateStarting:    api.StateStarting,
+	lifecycle.StateRefused:     api.StateRefused,
+	lifecycle.StateLive:        api.StateLive,
+	lifecycle.StateRolledBack:  api.StateRolledBack,
+	lifecycle.StateCrashed:     api.StateCrashed,
+	lifecycle.StateQuarantined: api.StateQuarantined,
 }
-
-// serves reports whether requests are answered, by whatever version.
-func (h *handler) serves() bool { return h.live != nil && !h.live.dead() }
-
-// earlier reports whether the version that has the routes is not the one of the
-// newest file.
-func (h *handler) earlier() bool {
-	return h.live != nil && h.refusal != nil && h.refusal.of != h.live.part.Version.Sum
-}
-
-// held reports whether the newest file is not served because an operator has
-// said so: nothing is wrong then.
-func (h *handler) held() bool { return h.refusal != nil && h.refusal.held }
 
 // counts are what systemd is told.
 func (s *Supervisor) counts() Report {
 	r := Report{Problem: s.problem()}
 	for _, h := range s.handlers {
-		state := h.state()
+		state := h.State()
 		switch state {
-		case api.StateLive:
+		case lifecycle.StateLive:
 			r.Live++
-		case api.StateRolledBack:
+		case lifecycle.StateRolledBack:
 			r.Live++
 			r.RolledBack++
-		case api.StateCrashed:
+		case lifecycle.StateCrashed:
 			r.Crashed++
-		case api.StateQuarantined:
+		case lifecycle.StateQuarantined:
 			r.Quarantined++
 		}
-		if h.refusal != nil && (h.refusal.of == "" || state == api.StateRefused) {
+		if h.Refusal != nil && (h.Refusal.Of == "" || state == lifecycle.StateRefused) {
 			r.Refused++
 		}
-		if h.undecided() {
+		if h.Undecided() {
 			r.Trying++
 		}
 	}
@@ -76,14 +57,14 @@ func (s *Supervisor) counts() Report {
 func (s *Supervisor) outcome() api.Reload {
 	re := api.Reload{Refused: make(map[string]api.Refusal), RolledBack: make(map[string]api.Refusal), Problem: s.problem(), Notes: s.notes()}
 	for _, h := range s.handlers {
-		if h.serves() {
+		if h.Serves() {
 			re.Live++
 		}
 		switch {
-		case h.held():
-			re.RolledBack[h.name] = told(h.refusal.Error)
-		case h.refusal != nil:
-			re.Refused[h.name] = told(h.refusal.Error)
+		case h.Held():
+			re.RolledBack[h.Name] = told(h.Refusal.Error)
+		case h.Refusal != nil:
+			re.Refused[h.Name] = told(h.Refusal.Error)
 		}
 	}
 	return re
@@ -91,11 +72,11 @@ func (s *Supervisor) outcome() api.Reload {
 
 // past are the versions of a handler's history, the newest first.
 func (s *Supervisor) past(h *handler) (versions []api.Past) {
-	r := s.history[h.name]
+	r := h.Record
 	for _, v := range slices.Backward(r.Versions) {
 		versions = append(versions, api.Past{
-			Version: v.Sum[:12], Live: v.Live, Bad: s.isBad(h, v.Sum), Held: r.Held == v.Sum,
-			Current: h.serves() && h.live.part.Version.Sum == v.Sum,
+			Version: v.Sum[:12], Live: v.Live, Bad: h.IsBad(v.Sum), Held: r.Held == v.Sum,
+			Current: h.Serves() && h.Live.Version.Sum == v.Sum,
 		})
 	}
 	return versions

@@ -6,7 +6,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
-	"github.com/andrestc/go-plugserver/internal/intake"
+	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
@@ -14,11 +14,13 @@ import (
 // However a handler stands, all who are told are told the same.
 func TestStanding(t *testing.T) {
 	const older, newer = "0000000000000000", "1111111111111111"
-	seatOf := func(sum string, dead bool) *seat {
-		return &seat{cell: &cell{gone: dead}, name: "a", part: intake.Part{Version: store.Version{Sum: sum}}}
+	seatOf := func(sum string) *lifecycle.Seat {
+		of := &lifecycle.Seat{Version: store.Version{Sum: sum}}
+		of.Place = &seat{of: of, in: &cell{}, name: "a"}
+		return of
 	}
-	because := func(of string, held bool) *refusalOf {
-		return &refusalOf{Error: &refusal.Error{Reason: "why"}, of: of, held: held}
+	because := func(of string, held bool) *lifecycle.Refusal {
+		return &lifecycle.Refusal{Error: &refusal.Error{Reason: "why"}, Of: of, Held: held}
 	}
 	type told struct {
 		state   string
@@ -29,29 +31,30 @@ func TestStanding(t *testing.T) {
 		systemd string
 	}
 	for name, tt := range map[string]struct {
-		h    *handler
+		h    *lifecycle.Handler
 		held string
 		bad  string
 		want told
 	}{
-		"live":                {h: &handler{live: seatOf(newer, false)}, want: told{state: api.StateLive, live: 1, current: true, systemd: "1 handler live"}},
-		"newest refused":      {h: &handler{live: seatOf(older, false), refusal: because("", false)}, want: told{state: api.StateLive, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 refused"}},
-		"crashed":             {h: &handler{live: seatOf(newer, true)}, want: told{state: api.StateCrashed, systemd: "0 handlers live, 1 crashed"}},
-		"rolled back":         {h: &handler{live: seatOf(older, false), rolledBack: true, refusal: because(newer, false)}, bad: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 rolled back"}},
-		"rolled back by hand": {h: &handler{live: seatOf(older, false), rolledBack: true, refusal: because(newer, true)}, held: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, systemd: "1 handler live, 1 rolled back"}},
-		"quarantined":         {h: &handler{live: seatOf(newer, true), quarantined: true, refusal: because(newer, false)}, bad: newer, want: told{state: api.StateQuarantined, refused: true, systemd: "0 handlers live, 1 quarantined"}},
-		"refused":             {h: &handler{refusal: because("", false)}, want: told{state: api.StateRefused, refused: true, systemd: "0 handlers live, 1 refused"}},
-		"refused at start":    {h: &handler{refusal: because(newer, false)}, bad: newer, want: told{state: api.StateRefused, refused: true, systemd: "0 handlers live, 1 refused"}},
+		"live":                {h: &lifecycle.Handler{Standing: lifecycle.Serving, Live: seatOf(newer)}, want: told{state: api.StateLive, live: 1, current: true, systemd: "1 handler live"}},
+		"newest refused":      {h: &lifecycle.Handler{Standing: lifecycle.Serving, Live: seatOf(older), Refusal: because("", false)}, want: told{state: api.StateLive, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 refused"}},
+		"crashed":             {h: &lifecycle.Handler{Standing: lifecycle.Dead, Live: seatOf(newer)}, want: told{state: api.StateCrashed, systemd: "0 handlers live, 1 crashed"}},
+		"rolled back":         {h: &lifecycle.Handler{Standing: lifecycle.Serving, Live: seatOf(older), RolledBack: true, Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 rolled back"}},
+		"rolled back by hand": {h: &lifecycle.Handler{Standing: lifecycle.Serving, Live: seatOf(older), RolledBack: true, Refusal: because(newer, true)}, held: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, systemd: "1 handler live, 1 rolled back"}},
+		"quarantined":         {h: &lifecycle.Handler{Standing: lifecycle.Quarantined, Live: seatOf(newer), Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateQuarantined, refused: true, systemd: "0 handlers live, 1 quarantined"}},
+		"refused":             {h: &lifecycle.Handler{Refusal: because("", false)}, want: told{state: api.StateRefused, refused: true, systemd: "0 handlers live, 1 refused"}},
+		"refused at start":    {h: &lifecycle.Handler{Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateRefused, refused: true, systemd: "0 handlers live, 1 refused"}},
 	} {
-		tt.h.name, tt.h.tried.Ino = "a", 1
+		tt.h.Name, tt.h.Tried.Ino = "a", 1
+		tt.h.Record = store.Record{Held: tt.held, Bad: []string{tt.bad}, Versions: []store.Served{{Sum: older}, {Sum: newer}}}
+		h := &handler{Handler: tt.h}
 		s := &Supervisor{
-			handlers: map[string]*handler{"a": tt.h}, settings: func(string) Settings { return Settings{} },
-			history: store.History{"a": {Held: tt.held, Bad: []string{tt.bad}, Versions: []store.Served{{Sum: older}, {Sum: newer}}}},
+			handlers: map[string]*handler{"a": h}, settings: func(string) Settings { return Settings{} },
 		}
-		status := s.describe(tt.h)
+		status := s.describe(h)
 		re := s.outcome()
 		_, refused := re.Refused["a"]
-		past := s.past(tt.h)[0]
+		past := s.past(h)[0]
 		got := told{
 			state: status.State, earlier: status.Earlier, live: re.Live, refused: refused,
 			current: past.Current, systemd: s.counts().String(),
@@ -69,7 +72,7 @@ func TestStanding(t *testing.T) {
 // a slip, too.
 func TestNotes(t *testing.T) {
 	s := &Supervisor{
-		snapshot: &handlerdir.Snapshot{}, handlers: map[string]*handler{"users": {name: "users"}},
+		snapshot: &handlerdir.Snapshot{}, handlers: map[string]*handler{"users": {Handler: &lifecycle.Handler{Name: "users"}}},
 		named: map[string]string{"users": "F:1", "userss": "F:4", "later": "F.d/a.conf:1"},
 	}
 	want := []string{"F.d/a.conf:1: [Handler later]: there is no such handler", "F:4: [Handler userss]: there is no such handler; did you mean users?"}

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"cmp"
 	"context"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -63,7 +62,7 @@ func (s *Supervisor) Alive(ctx context.Context) error {
 
 func (s *Supervisor) status() api.Status {
 	st := api.Status{Daemon: api.Daemon{
-		Version: s.cfg.Version, PID: os.Getpid(), Since: s.since,
+		Version: s.cfg.Version, PID: s.cfg.PID, Since: s.since,
 		Handlers: s.cfg.Handlers, Listeners: s.cfg.Addresses, Problem: s.problem(),
 		Goroutines: runtime.NumGoroutine(), BuildsCells: s.cfg.BuildsCells,
 		Notes: s.notes(),
@@ -93,18 +92,16 @@ func (s *Supervisor) status() api.Status {
 }
 
 func (s *Supervisor) describe(h *handler) api.Handler {
-	limits := s.settings(h.name).Limits
+	limits := s.settings(h.Name).Limits
 	a := api.Handler{
-		Name: h.name, Since: h.since, Restarts: h.restarts,
-		MemoryMax: limits.Memory, LimitNOFILE: limits.Descriptors,
+		Name: h.Name, State: states[h.State()], Earlier: h.Earlier(), Since: h.Since, Restarts: h.Restarts,
+		MemoryMax: limits.Memory, LimitNOFILE: limits.Descriptors, Doing: cmp.Or(h.Doing, s.apart(h)),
 	}
-	a.State, a.Earlier = h.state(), h.earlier()
-	if h.live != nil {
-		h.live.status(&a)
+	if h.Live != nil {
+		placeOf(h.Live).status(&a)
 	}
-	a.Doing = cmp.Or(h.doing, s.apart(h))
-	if h.refusal != nil {
-		told := told(h.refusal.Error)
+	if h.Refusal != nil {
+		told := told(h.Refusal.Error)
 		a.Refusal = &told
 	}
 	return a
@@ -114,20 +111,18 @@ func (s *Supervisor) describe(h *handler) api.Handler {
 func told(r *refusal.Error) api.Refusal { return api.Refusal{Reason: r.Reason, Mend: r.Mend, Or: r.Or} }
 
 func (st *seat) status(a *api.Handler) {
-	a.Version, a.Patterns = st.part.Version.Short(), st.patterns
-	a.Cell = st.program.Name
-	if st.proc == nil {
+	a.Version, a.Patterns, a.Cell = st.of.Version.Short(), st.of.Patterns, st.in.program.Name
+	if st.in.proc == nil {
 		return
 	}
-	stats := st.proc.Stats()
+	stats := st.in.proc.Stats()
+	a.PID, a.LogDropped = st.in.proc.PID(), st.in.proc.LogDropped()
 	a.Requests, a.InFlight, a.Goroutines = stats.Requests, stats.InFlight, stats.Goroutines
-	a.LogDropped = st.proc.LogDropped()
-	if st.group != nil {
-		a.Group = st.group.name
+	if st.in.group != nil {
+		a.Group = st.in.group.name
 		own := stats.Plugins[st.name]
 		a.Requests, a.InFlight = own.Requests, own.InFlight
 	}
-	a.PID = st.proc.PID()
 }
 
 // measure adds what a handler's cell uses, as far as it is still there.

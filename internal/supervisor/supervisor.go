@@ -15,9 +15,8 @@ import (
 	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/intake"
+	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/link"
-	"github.com/andrestc/go-plugserver/internal/plan"
-	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/routes"
 	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/andrestc/go-plugserver/internal/table"
@@ -25,25 +24,14 @@ import (
 )
 
 const (
-	// livedTime is for how long a version has to serve to be history where the
-	// next one was written over it in place: it may have been a part of that.
-	livedTime = 10 * time.Second
-
 	// pingEvery is how often a child has to answer (fleet.Watch).
 	pingEvery = 5 * time.Second
 	// ackEvery is how often a cell is looked for that has not acknowledged its
 	// routes (table.Look).
 	ackEvery = time.Second
-	// restartMin and restartMax bound the pause before a cell that died is
-	// started again; the first restart comes at once. A cell that lived for
-	// restartReset starts the count anew.
-	restartMin   = 100 * time.Millisecond
-	restartMax   = 10 * time.Second
-	restartReset = time.Minute
-	// passingMin and passingMax bound the pause before a file is tried again
-	// that was refused for want of memory, descriptors or room.
-	passingMin = time.Second
-	passingMax = 30 * time.Second
+	// passingPause is the pause before what failed for want of descriptors or memory
+	// is tried again.
+	passingPause = 100 * time.Millisecond
 	// sweepEvery is how often cells that no version needs are looked for.
 	sweepEvery = time.Hour
 	// acceptWait bounds how long the gate waits, at the start, for the
@@ -66,6 +54,7 @@ type Supervisor struct {
 	// All below is owned by the goroutine of Run.
 
 	since    time.Time
+	rules    lifecycle.Rules
 	handlers map[string]*handler
 	cells    map[uint64]*cell // every cell whose process has not been reaped
 	groups   map[string]*group
@@ -105,47 +94,12 @@ type Supervisor struct {
 	reported *Report   // nil before the first
 }
 
-// handler is what stands, or is to stand, under one name.
+// handler is a handler, and what is under way for it.
 type handler struct {
-	name      string
-	file      string        // the file's name
-	tried     handlerdir.ID // of the file tried last, or being tried
-	admission *admission    // of the newest file, while it is under way
-	live      *seat         // has the routes; nil before the first
-	next      *seat         // is being started or proved, in a cell of its own
-	refusal   *refusalOf
-	since     time.Time // of the state that status shows
-
-	crashes int // in a row
-	restart *time.Timer
-
-	serve       store.Version             // that is to be live: it is the one started again
-	origin      origin                    // of the newest version that was live
-	atStart     bool                      // its file was there when the supervisor started, and is not known yet
-	content     plan.Content              // of the file admitted last
-	given       map[string]*refusal.Error // why versions were given up, by sum; of those in the history's Bad and Held
-	crashTimes  []time.Time               // within the window
-	rolledBack  bool                      // an earlier version is live than was
-	quarantined bool                      // live is dead, and is not started again
-	orphan      bool                      // the directory was replaced by one without its file
-	wanting     time.Time                 // since when it wants patterns that others have; zero if it does not
-	missed      bool                      // its file was not there when last looked at, but may be again
-	leaving     time.Time                 // when its file was found gone: it serves until its heirs can; zero if it is there
-	passes      int                       // refusals that passed, in a row
-	restarts    int                       // of its cells that died
-	doing       string                    // what is being done about its newest file, beyond a moment
-	failure     string                    // why the last attempt to start a version again failed
-}
-
-// undecided reports whether the handler's newest file is still being tried.
-func (h *handler) undecided() bool {
-	return h.admission != nil || h.changing() || h.tried == handlerdir.ID{}
-}
-
-// changing reports whether a cell is being tried that does not just replace one
-// that died.
-func (h *handler) changing() bool {
-	return h.next != nil && (!h.next.again || h.live == nil || !h.live.dead())
+	*lifecycle.Handler
+	newest    handlerdir.File // file
+	admission *admission      // of it; nil where none is under way
+	part      intake.Part     // the version that was started last: it need not be inspected again
 }
 
 // New prepares a supervisor. nudges tells it when to look at the directory.
@@ -157,6 +111,7 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 		ready:    make(chan struct{}),
 		done:     make(chan struct{}),
 		since:    time.Now(),
+		rules:    lifecycle.Rules{Dir: cfg.Handlers, CrashLimit: cfg.CrashLimit, CrashWindow: cfg.CrashWindow},
 		handlers: make(map[string]*handler),
 		cells:    make(map[uint64]*cell),
 		groups:   make(map[string]*group),
@@ -285,7 +240,7 @@ func (s *Supervisor) quiet() bool {
 		return false
 	}
 	for _, h := range s.handlers {
-		if h.changing() || !h.leaving.IsZero() {
+		if h.Changing() || h.Presence == lifecycle.Leaving {
 			return false
 		}
 	}
@@ -302,15 +257,12 @@ func (s *Supervisor) reconciled() bool {
 // last answer, then the gate ends, through which connections get from cell to
 // cell, and then the cells do.
 func (s *Supervisor) stop() {
-	s.stopping, s.stopBy = true, time.Now().Add(s.cfg.Fleet.DrainTimeout)
-	time.AfterFunc(s.cfg.Fleet.DrainTimeout, func() { s.post(func() {}) })
 	s.log.Info("stopping: requests under way finish first")
 	for _, h := range s.handlers {
-		if h.restart != nil {
-			h.restart.Stop()
-		}
-		h.abandon()
+		s.handle(h, lifecycle.Stop{})
 	}
+	s.stopping, s.stopBy = true, time.Now().Add(s.cfg.Fleet.DrainTimeout)
+	time.AfterFunc(s.cfg.Fleet.DrainTimeout, func() { s.post(func() {}) })
 	s.fleet.Close()
 	for _, c := range s.cells {
 		switch {
@@ -328,7 +280,7 @@ func (s *Supervisor) stop() {
 }
 
 // connected reports whether the cell may have connections.
-func (c *cell) connected() bool { return (c.state == live || c.state == retiring) && !c.proc.Gone() }
+func (c *cell) connected() bool { return (c.state == serving || c.state == retiring) && !c.proc.Gone() }
 
 // quitGate ends the gate once no cell needs it any more.
 func (s *Supervisor) quitGate() {
@@ -346,7 +298,7 @@ func (s *Supervisor) graceLeft() time.Duration { return max(time.Until(s.stopBy)
 // later calls f soon, in the goroutine of Run: what failed for want of
 // descriptors or memory is tried again.
 func (s *Supervisor) later(f func()) {
-	time.AfterFunc(restartMin, func() { s.post(f) })
+	time.AfterFunc(passingPause, func() { s.post(f) })
 }
 
 var errStopped = errors.New("plugserverd is stopping")

@@ -90,6 +90,7 @@ func (w *world) stopped() {
 	if err := <-w.ended; err != nil {
 		w.t.Errorf("the supervisor ended with %v", err)
 	}
+	time.Sleep(time.Hour) // for what the disk still does
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, p := range w.processes {
@@ -238,7 +239,7 @@ func (w *world) disk() intake.Disk {
 			return v, err
 		},
 		Inspect: func(path string) (*elfplug.Info, error) {
-			return &elfplug.Info{GoVersion: "go1.26.0", Exports: []string{"Handler"}}, nil
+			return &elfplug.Info{GoVersion: "go1.26.0", PluginPath: path, Exports: []string{"Handler"}}, nil
 		},
 		Choose: func(*elfplug.Info) (cells.Cell, *refusal.Error) {
 			return cells.Cell{Name: "cell", Path: "/cell", Info: &elfplug.Info{GoVersion: "go1.26.0"}}, nil

@@ -1,11 +1,10 @@
-package supervisor
+package lifecycle
 
 import (
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
 
@@ -35,20 +34,47 @@ func TestOnlyWhatLivedIsHistory(t *testing.T) {
 		{"the same again", []step{{"a", over, 0, false}, {"a", over, time.Second, false}}, "a"},
 		{"rolled back in between", []step{{"a", whole, 0, false}, {"m", over, livedTime, false}, {"a", whole, time.Second, true}, {"b", over, time.Second, false}}, "a b"},
 	} {
-		s := &Supervisor{history: store.History{}}
-		h := &handler{name: "h", since: time.Now()}
+		h := New("h", store.Record{}, false, Rules{}, time.Now())
 		for _, st := range tt.steps {
-			h.since = h.since.Add(st.after)
-			c := s.newCell("h").seat("h", intake.Part{Version: store.Version{Sum: st.sum}}, Settings{})
-			c.mixed, c.again = st.mixed, st.again
-			s.served(h, c)
+			h.now.Time = h.Since.Add(st.after)
+			why := Newest
+			if st.again {
+				why = Again
+			}
+			h.promote(&Seat{Version: store.Version{Sum: st.sum}, Mixed: st.mixed, Why: why}, 1)
 		}
 		var sums []string
-		for _, v := range s.history["h"].Versions {
+		for _, v := range h.Record.Versions {
 			sums = append(sums, v.Sum)
 		}
 		if got := strings.Join(sums, " "); got != tt.want {
 			t.Errorf("%s: history is %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// A version that was given up is tried again where somebody asks for it, by
+// copying it anew; chmod(1), chown(1) and touch(1) change none of this.
+func TestAnew(t *testing.T) {
+	then := Content{Sum: "a", Dev: 1, Ino: 2, Writes: 3}
+	for name, tt := range map[string]struct {
+		now     Content
+		atStart bool
+		want    bool
+	}{
+		"chmod, chown, touch":    {now: then},
+		"other content":          {now: Content{"b", 1, 2, 4}, want: true},
+		"moved in":               {now: Content{"a", 1, 9, 3}, want: true},
+		"from another disk":      {now: Content{"a", 9, 2, 3}, want: true},
+		"written over":           {now: Content{"a", 1, 2, 5}, want: true},
+		"after the daemon began": {now: then, atStart: true},
+	} {
+		before := then
+		if tt.atStart {
+			before = Content{}
+		}
+		if got := Anew(tt.now, before, tt.atStart); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
 }
