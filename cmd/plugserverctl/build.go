@@ -11,7 +11,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/toolchain"
@@ -25,7 +25,7 @@ var buildCommand = command{
 		"Of several cells the installed one counts, if there is a toolchain of its release here. GOFLAGS and the flags of go build win over those of the cell: " +
 		"where they make another cell necessary, build says so. Exit 1 with the compiler's words if it does not compile.",
 	bind: func(flags *flag.FlagSet) runner {
-		catalogue := cellFlags(flags)
+		binaries := cellFlags(flags)
 		builder := builderFlags(flags)
 		own := goFlags(flags)
 		out := flags.String("o", "", "write the plugin to `FILE.so`; default is the package's name, in the current folder")
@@ -37,20 +37,20 @@ var buildCommand = command{
 			if *out == "" {
 				*out = pluginName(s.arg(0))
 			}
-			if err := compile(ctx, s, b, catalogue(), s.arg(0), *out, own()); err != nil {
+			if err := compile(ctx, s, b, binaries(), s.arg(0), *out, own()); err != nil {
 				return err
 			}
 			fmt.Fprintf(s.out, "built: %s\n", escape(*out))
-			tellOfCell(s, catalogue(), *out)
+			tellOfCell(s, binaries(), *out)
 			return nil
 		}
 	},
 }
 
 // compile builds the plugin out, and prints what a compiler says.
-func compile(ctx context.Context, s *session, b *toolchain.Builder, catalogue *cells.Catalogue, what, out string, own []string) error {
+func compile(ctx context.Context, s *session, b *toolchain.Builder, binaries *catalogue.Catalogue, what, out string, own []string) error {
 	var target *elfplug.Info
-	if c, ok := buildFor(ctx, b, catalogue); ok {
+	if c, ok := buildFor(ctx, b, binaries); ok {
 		target = c.Info
 	} else {
 		fmt.Fprintf(s.problems, "no cell is installed here: building for one without flags\n")
@@ -74,12 +74,12 @@ func compile(ctx context.Context, s *session, b *toolchain.Builder, catalogue *c
 }
 
 // tellOfCell says that no cell loads a plugin that was built, where that is so.
-func tellOfCell(s *session, catalogue *cells.Catalogue, path string) {
+func tellOfCell(s *session, binaries *catalogue.Catalogue, path string) {
 	built, err := elfplug.InspectFile(path)
 	if err != nil {
 		return
 	}
-	if c, refused := catalogue.Choose(built); refused != nil && c.Info != nil {
+	if c, refused := binaries.Choose(built); refused != nil && c.Info != nil {
 		fmt.Fprintf(s.problems, "no cell here loads it: %s\n", escape(refused.Reason))
 		writeFixes(s.problems, "  ", "plugserverctl cell build "+path, nil)
 	}
@@ -87,9 +87,9 @@ func tellOfCell(s *session, catalogue *cells.Catalogue, path string) {
 
 // buildFor returns the cell whose flags a plugin is to have: the first that
 // there is a toolchain for, or else the first.
-func buildFor(ctx context.Context, b *toolchain.Builder, catalogue *cells.Catalogue) (first cells.Cell, ok bool) {
+func buildFor(ctx context.Context, b *toolchain.Builder, binaries *catalogue.Catalogue) (first catalogue.Binary, ok bool) {
 	toolchains := b.Toolchains(ctx)
-	for _, c := range catalogue.List() {
+	for _, c := range binaries.List() {
 		if c.Ignored != nil {
 			continue
 		}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/toolchain"
 )
@@ -23,7 +23,7 @@ var cellBuildCommand = command{
 	long: "The file's own build settings tell by which Go release and with which flags. " +
 		"Where there is no toolchain, build the cell on another machine with -o, and add it with cell add.",
 	bind: func(flags *flag.FlagSet) runner {
-		catalogue := cellFlags(flags)
+		binaries := cellFlags(flags)
 		builder := builderFlags(flags)
 		out := flags.String("o", "", "write the cell to `FILE` and add nothing")
 		return func(ctx context.Context, s *session) error {
@@ -32,7 +32,7 @@ var cellBuildCommand = command{
 				return fmt.Errorf("read %q: %w", s.arg(0), err)
 			}
 			if *out == "" {
-				if c, refused := catalogue().Choose(plugin); refused == nil {
+				if c, refused := binaries().Choose(plugin); refused == nil {
 					fmt.Fprintf(s.out, "%s loads it already (%s)\n", escape(c.Name), escape(c.Info.GoVersion))
 					return nil
 				}
@@ -41,13 +41,13 @@ var cellBuildCommand = command{
 			if err != nil {
 				return err
 			}
-			return buildCell(ctx, s, b, plugin, catalogue(), *out)
+			return buildCell(ctx, s, b, plugin, binaries(), *out)
 		}
 	},
 }
 
 // buildCell writes the cell to out, or where that is empty adds it.
-func buildCell(ctx context.Context, s *session, b *toolchain.Builder, plugin *elfplug.Info, catalogue *cells.Catalogue, out string) error {
+func buildCell(ctx context.Context, s *session, b *toolchain.Builder, plugin *elfplug.Info, binaries *catalogue.Catalogue, out string) error {
 	dir, err := os.MkdirTemp("", "plugserverctl-")
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func buildCell(ctx context.Context, s *session, b *toolchain.Builder, plugin *el
 		fmt.Fprintf(s.out, "built: %s\n", escape(out))
 		return nil
 	}
-	c, err := catalogue.Add(path, false)
+	c, err := binaries.Add(path, false)
 	if err != nil {
 		return deniedState(err)
 	}

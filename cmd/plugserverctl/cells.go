@@ -16,7 +16,7 @@ import (
 	"time"
 
 	plugserver "github.com/andrestc/go-plugserver"
-	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
@@ -26,13 +26,13 @@ const sharedCells = "/usr/lib/plugserver/cells"
 
 // cellFlags declares the flags that say where cells are. What it returns reads
 // them once they are parsed.
-func cellFlags(flags *flag.FlagSet) func() *cells.Catalogue {
+func cellFlags(flags *flag.FlagSet) func() *catalogue.Catalogue {
 	packaged := flags.String("cell", installedCell(), "the cell's binary, at `PATH`")
 	state := flags.String("state", cmp.Or(os.Getenv("PLUGSERVER_STATE"), "/var/lib/plugserver"),
 		"the daemon's `DIRECTORY`, whose folder cells holds those that were built or added; default $PLUGSERVER_STATE, else /var/lib/plugserver")
-	return func() *cells.Catalogue {
+	return func() *catalogue.Catalogue {
 		own := filepath.Join(*state, "cells")
-		return cells.New(cells.Config{
+		return catalogue.New(catalogue.Config{
 			Packaged: *packaged, Shared: sharedCells, Own: own, UID: ownerOf(own), Source: plugserver.CellDigest(),
 		})
 	}
@@ -60,12 +60,12 @@ func installedCell() string {
 
 // choose returns the cell that loads the plugin, or the nearest and its refusal.
 // The error says that there is no cell at all.
-func choose(catalogue *cells.Catalogue, plugin *elfplug.Info) (cells.Cell, *refusal.Error, error) {
-	c, refused := catalogue.Choose(plugin)
+func choose(binaries *catalogue.Catalogue, plugin *elfplug.Info) (catalogue.Binary, *refusal.Error, error) {
+	c, refused := binaries.Choose(plugin)
 	if refused == nil || c.Info != nil {
 		return c, refused, nil
 	}
-	for _, c := range catalogue.List() {
+	for _, c := range binaries.List() {
 		return c, nil, fmt.Errorf("cell %q: %w", c.Path, c.Ignored)
 	}
 	return c, nil, refused
@@ -76,9 +76,9 @@ var cellListCommand = command{
 	short: "show the cells on this machine, and why one is never used",
 	bind: func(flags *flag.FlagSet) runner {
 		asJSON := flags.Bool("json", false, "print one list, for programs")
-		catalogue := cellFlags(flags)
+		binaries := cellFlags(flags)
 		return func(_ context.Context, s *session) error {
-			list := catalogue().List()
+			list := binaries().List()
 			if *asJSON {
 				out := make([]cellJSON, 0, len(list))
 				for _, c := range list {
@@ -108,7 +108,7 @@ type cellJSON struct {
 	Refusal  *refusal.Error    `json:"refusal,omitempty"` // why it is never used
 }
 
-func jsonOf(c cells.Cell) cellJSON {
+func jsonOf(c catalogue.Binary) cellJSON {
 	j := cellJSON{
 		Name: c.Name, Path: c.Path, Origin: string(c.Origin), Auto: c.Auto,
 		Settings: map[string]string{}, Size: c.Size, Modified: c.Modified.UTC().Truncate(time.Second), Refusal: c.Ignored,
@@ -120,7 +120,7 @@ func jsonOf(c cells.Cell) cellJSON {
 }
 
 // writeCells writes the list as people read it.
-func writeCells(w *bytes.Buffer, list []cells.Cell, now time.Time) {
+func writeCells(w *bytes.Buffer, list []catalogue.Binary, now time.Time) {
 	if len(list) == 0 {
 		w.WriteString("no cells; install the package, or add one: plugserverctl cell add CELL\n")
 		return
@@ -167,9 +167,9 @@ var cellAddCommand = command{
 	short: "add a cell that was built elsewhere",
 	long:  "It is used from then on for the handlers that it loads and the installed one does not.",
 	bind: func(flags *flag.FlagSet) runner {
-		catalogue := cellFlags(flags)
+		binaries := cellFlags(flags)
 		return func(_ context.Context, s *session) error {
-			c, err := catalogue().Add(s.arg(0), false)
+			c, err := binaries().Add(s.arg(0), false)
 			if err != nil {
 				return deniedState(err)
 			}
@@ -179,7 +179,7 @@ var cellAddCommand = command{
 	},
 }
 
-func added(w io.Writer, c cells.Cell) {
+func added(w io.Writer, c catalogue.Binary) {
 	fmt.Fprintf(w, "added: %s (%s, %s)\n", escape(c.Name), escape(c.Info.GoVersion), size(c.Size))
 }
 
@@ -189,9 +189,9 @@ var cellRemoveCommand = command{
 	short: "remove a cell that was built or added here",
 	long:  "Handlers that run in it go on. They need another once they are started again.",
 	bind: func(flags *flag.FlagSet) runner {
-		catalogue := cellFlags(flags)
+		binaries := cellFlags(flags)
 		return func(_ context.Context, s *session) error {
-			if err := catalogue().Remove(s.arg(0)); err != nil {
+			if err := binaries().Remove(s.arg(0)); err != nil {
 				return deniedState(err)
 			}
 			fmt.Fprintf(s.out, "removed: %s\n", escape(s.arg(0)))

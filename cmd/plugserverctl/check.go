@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -33,7 +33,7 @@ var checkCommand = command{
 	bind: func(flags *flag.FlagSet) runner {
 		asJSON := flags.Bool("json", false, "print one object, for programs")
 		noTrial := flags.Bool("no-trial", false, "only read the file")
-		catalogue := cellFlags(flags)
+		binaries := cellFlags(flags)
 		var env []string
 		flags.Func("env", "let the handler have this variable of the environment; `NAME`, may be repeated", func(name string) error {
 			if _, ok := os.LookupEnv(name); !ok {
@@ -47,7 +47,7 @@ var checkCommand = command{
 		flags.IntVar(&bounds.MaxPatterns, "max-patterns", routes.MaxPatterns, "how many patterns the handler may have")
 		flags.IntVar(&bounds.MaxPatternBytes, "max-pattern-bytes", routes.MaxPatternBytes, "how long each may be, in `BYTES`")
 		return func(ctx context.Context, s *session) error {
-			r, err := inspect(s.arg(0), catalogue())
+			r, err := inspect(s.arg(0), binaries())
 			if err != nil {
 				return err
 			}
@@ -145,7 +145,7 @@ func (r *report) take(name, well string, refused *refusal.Error) (ok bool) {
 }
 
 // inspect takes the steps that run nothing of the file.
-func inspect(path string, catalogue *cells.Catalogue) (*report, error) {
+func inspect(path string, binaries *catalogue.Catalogue) (*report, error) {
 	r := &report{File: path, Settings: map[string]string{}, Modules: []module{}, Exports: []string{}, Patterns: []string{}}
 	info, refused, err := r.read()
 	if err != nil {
@@ -157,7 +157,7 @@ func inspect(path string, catalogue *cells.Catalogue) (*report, error) {
 	if !r.take(stepContract, "exports a handler", info.Contract()) {
 		return r, nil
 	}
-	c, refused, err := choose(catalogue, info)
+	c, refused, err := choose(binaries, info)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
@@ -30,13 +30,13 @@ var installCommand = command{
 		"Exit 1 if it was refused: the file is taken away again then, and the version before goes on serving.",
 	bind: func(flags *flag.FlagSet) runner {
 		name := flags.String("name", "", "the handler's `NAME`; default is the file's, without .so")
-		catalogue := cellFlags(flags)
+		binaries := cellFlags(flags)
 		builder := builderFlags(flags)
 		own := goFlags(flags)
 		return func(ctx context.Context, s *session) error {
 			path := s.arg(0)
 			if strings.HasSuffix(path, ".so") {
-				return install(ctx, s, path, *name, catalogue())
+				return install(ctx, s, path, *name, binaries())
 			}
 			b, err := builder()
 			if err != nil {
@@ -48,22 +48,22 @@ var installCommand = command{
 			}
 			defer os.RemoveAll(dir)
 			built := filepath.Join(dir, pluginName(path))
-			if err := compile(ctx, s, b, catalogue(), path, built, own()); err != nil {
+			if err := compile(ctx, s, b, binaries(), path, built, own()); err != nil {
 				return err
 			}
-			return install(ctx, s, built, *name, catalogue())
+			return install(ctx, s, built, *name, binaries())
 		}
 	},
 }
 
-func install(ctx context.Context, s *session, path, name string, catalogue *cells.Catalogue) error {
+func install(ctx context.Context, s *session, path, name string, binaries *catalogue.Catalogue) error {
 	if name == "" {
 		name = strings.TrimSuffix(filepath.Base(path), ".so")
 	}
 	if err := checkName(name); err != nil {
 		return fmt.Errorf("%w; or choose another with --name", err)
 	}
-	r, err := inspect(path, catalogue)
+	r, err := inspect(path, binaries)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/catalogue"
 )
 
 var newCommand = command{
@@ -23,8 +23,8 @@ var newCommand = command{
 	short: "begin a handler: a folder with its code, its test and a go.mod",
 	long:  "It builds and passes its test as it stands, with the Go release of the installed cell and without the network.",
 	bind: func(flags *flag.FlagSet) runner {
-		catalogue := cellFlags(flags)
-		return func(_ context.Context, s *session) error { return create(s, s.arg(0), cellRelease(catalogue())) }
+		binaries := cellFlags(flags)
+		return func(_ context.Context, s *session) error { return create(s, s.arg(0), cellRelease(binaries())) }
 	},
 }
 
@@ -86,8 +86,8 @@ func (h handler) write(dir string) error {
 
 // cellRelease is the Go release of the installed cell, or where there is none
 // that of this command, as go.mod has it.
-func cellRelease(catalogue *cells.Catalogue) string {
-	for _, c := range catalogue.List() {
+func cellRelease(binaries *catalogue.Catalogue) string {
+	for _, c := range binaries.List() {
 		if c.Ignored == nil {
 			return goLine(c.Info.GoVersion)
 		}

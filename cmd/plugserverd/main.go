@@ -17,7 +17,7 @@ import (
 
 	plugserver "github.com/andrestc/go-plugserver"
 	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/control"
 	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/gate"
@@ -130,10 +130,10 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 		log.WithError(err).WithField("event", "inotify_lost").Warnf("inotify is lost: the directory is looked at every %v", cfg.poll)
 	})
 	watcher.Skip = handlerdir.Ignored // what is watched and what is compiled are one set
-	catalogue := cells.New(cells.Config{
+	binaries := catalogue.New(catalogue.Config{
 		Packaged: cfg.cell, Shared: sharedCells, Own: cfg.cells(), UID: uint32(os.Getuid()), Source: plugserver.CellDigest(),
 	})
-	if err := catalogue.Adopt(); err != nil {
+	if err := binaries.Adopt(); err != nil {
 		log.WithError(err).Warn("the cell is not kept: an upgrade may leave plugins without one")
 	}
 	file, misread := settings.Load(cfg.config)
@@ -145,7 +145,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 		return err
 	}
 	in, err := intake.New(intake.Config{
-		Handlers: cfg.handlers, Store: cfg.store(), Cells: catalogue, MaxSize: cfg.maxSize,
+		Handlers: cfg.handlers, Store: cfg.store(), Cells: binaries, MaxSize: cfg.maxSize,
 		Builder: builder, Scratch: cfg.cache, BuildCells: cfg.buildCells.word == "auto", BuildSource: cfg.build.word == "auto",
 		Log: log, Writing: watcher.Writing,
 	})

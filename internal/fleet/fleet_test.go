@@ -24,7 +24,7 @@ type ward struct {
 	events []Event // the owner's goroutine's
 
 	fork func() error // what a start waits for
-	end  func() // of the owner
+	end  func()       // of the owner
 	mu   sync.Mutex
 	born []*dummy
 }

@@ -5,7 +5,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -21,8 +21,8 @@ type Disk struct {
 	Find    func(sum string) (store.Version, error)
 	Inspect func(path string) (*elfplug.Info, error)
 	Whole   func(path string) (bool, error) // elfplug.WholeFile
-	Choose  func(*elfplug.Info) (cells.Cell, *refusal.Error)
-	Cells   func() uint64 // cells.Catalogue's Generation
+	Choose  func(*elfplug.Info) (catalogue.Binary, *refusal.Error)
+	Cells   func() uint64 // catalogue.Catalogue's Generation
 	Keep    func(sums map[string]bool) error
 	Sweep   func(age time.Duration) (deleted []string, err error)
 	Save    func(store.History) error
@@ -73,7 +73,7 @@ func (cfg Config) rules() handlerdir.Rules {
 	}
 }
 
-func sweep(catalogue *cells.Catalogue, st *store.Store, age time.Duration) ([]string, error) {
+func sweep(binaries *catalogue.Catalogue, st *store.Store, age time.Duration) ([]string, error) {
 	versions, err := st.List()
 	if err != nil {
 		return nil, err
@@ -86,5 +86,5 @@ func sweep(catalogue *cells.Catalogue, st *store.Store, age time.Duration) ([]st
 		}
 		plugins = append(plugins, info)
 	}
-	return catalogue.Keep(plugins, age)
+	return binaries.Keep(plugins, age)
 }

@@ -18,7 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -41,7 +41,7 @@ const (
 type Config struct {
 	Handlers    string // the watched directory
 	Store       string // the store's directory
-	Cells       *cells.Catalogue
+	Cells       *catalogue.Catalogue
 	Builder     *toolchain.Builder // SetBuilder replaces it
 	BuildCells  bool               // for plugins that no cell loads
 	BuildSource bool

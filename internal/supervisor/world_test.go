@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
@@ -241,8 +241,8 @@ func (w *world) disk() intake.Disk {
 		Inspect: func(path string) (*elfplug.Info, error) {
 			return &elfplug.Info{GoVersion: "go1.26.0", PluginPath: path, Exports: []string{"Handler"}}, nil
 		},
-		Choose: func(*elfplug.Info) (cells.Cell, *refusal.Error) {
-			return cells.Cell{Name: "cell", Path: "/cell", Info: &elfplug.Info{GoVersion: "go1.26.0"}}, nil
+		Choose: func(*elfplug.Info) (catalogue.Binary, *refusal.Error) {
+			return catalogue.Binary{Name: "cell", Path: "/cell", Info: &elfplug.Info{GoVersion: "go1.26.0"}}, nil
 		},
 		Cells: func() uint64 { return 1 },
 		Keep: func(sums map[string]bool) error {

@@ -1,4 +1,4 @@
-package cells
+package catalogue
 
 import (
 	"errors"
@@ -144,7 +144,7 @@ func other(p *elfplug.Info, release string, settings map[string]string) *elfplug
 	return &q
 }
 
-func (s *shelf) add(t *testing.T, path string, auto bool) Cell {
+func (s *shelf) add(t *testing.T, path string, auto bool) Binary {
 	t.Helper()
 	k, err := s.Add(path, auto)
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *shelf) add(t *testing.T, path string, auto bool) Cell {
 	return k
 }
 
-func names(cells []Cell) (n []string) {
+func names(cells []Binary) (n []string) {
 	for _, k := range cells {
 		n = append(n, string(k.Origin)+" "+k.Name)
 	}

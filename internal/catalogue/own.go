@@ -1,4 +1,4 @@
-package cells
+package catalogue
 
 import (
 	"crypto/rand"
@@ -27,17 +27,17 @@ const (
 // Add copies the cell at path into the folder of our own. One of the same
 // content that is there already does instead. auto says that Keep may delete
 // it. The error is a *refusal.Error where the file is no cell for us.
-func (c *Catalogue) Add(path string, auto bool) (Cell, error) {
+func (c *Catalogue) Add(path string, auto bool) (Binary, error) {
 	name, err := c.add(path, auto)
 	if err != nil {
-		return Cell{}, err
+		return Binary{}, err
 	}
 	for _, k := range c.List() {
 		if k.Origin == Own && k.Name == name {
 			return k, nil
 		}
 	}
-	return Cell{}, fmt.Errorf("add cell %q: it is gone again: %w", path, fs.ErrNotExist)
+	return Binary{}, fmt.Errorf("add cell %q: it is gone again: %w", path, fs.ErrNotExist)
 }
 
 // Adopt keeps a copy of the packaged cell among our own: when the package is
@@ -176,14 +176,14 @@ func (c *Catalogue) Remove(name string) error {
 func (c *Catalogue) Keep(plugins []*elfplug.Info, age time.Duration) (deleted []string, err error) {
 	cells := c.List()
 	needed := make(map[string]bool) // by path
-	var others []Cell               // without the packaged one, which may be gone tomorrow
+	var others []Binary             // without the packaged one, which may be gone tomorrow
 	for _, k := range cells {
 		if k.Origin != Packaged {
 			others = append(others, k)
 		}
 	}
 	for _, p := range plugins {
-		for _, from := range [][]Cell{cells, others} {
+		for _, from := range [][]Binary{cells, others} {
 			if k, refused := c.choose(p, from); refused == nil {
 				needed[k.Path] = true
 			}

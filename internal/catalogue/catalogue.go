@@ -1,9 +1,9 @@
-// Package cells is the catalogue of the cell binaries on this machine: which
+// Package catalogue is the catalogue of the cell binaries on this machine: which
 // there are, and which of them loads a plugin. It judges files and runs none.
 //
 // A cell that is ever chosen is a regular file that nobody but root and the
 // daemon's user can write, and speaks link.Protocol.
-package cells
+package catalogue
 
 import (
 	"cmp"
@@ -41,8 +41,8 @@ const (
 	Own      Origin = "own"
 )
 
-// Cell is one file in one of the places.
-type Cell struct {
+// Binary is one file in one of the places.
+type Binary struct {
 	Name     string // of the file
 	Path     string
 	Origin   Origin
@@ -71,7 +71,7 @@ type Catalogue struct {
 // known is what was found out about a file, as long as it has the identity.
 type known struct {
 	id   identity
-	cell Cell
+	cell Binary
 }
 
 type identity struct {
@@ -86,7 +86,7 @@ func New(cfg Config) *Catalogue {
 
 // List returns every file in the places, the packaged cell first, then by
 // name. It looks at the places anew.
-func (c *Catalogue) List() []Cell {
+func (c *Catalogue) List() []Binary {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.look()
@@ -115,8 +115,8 @@ func (c *Catalogue) Usable() error {
 
 // Main returns the cell that a plugin is best built for: the packaged one, or
 // else the newest. It reports false where there is none.
-func (c *Catalogue) Main() (Cell, bool) {
-	var main *Cell
+func (c *Catalogue) Main() (Binary, bool) {
+	var main *Binary
 	all := c.List()
 	for i := range all {
 		if k := &all[i]; k.Ignored == nil && (main == nil || c.better(k, main)) {
@@ -124,7 +124,7 @@ func (c *Catalogue) Main() (Cell, bool) {
 		}
 	}
 	if main == nil {
-		return Cell{}, false
+		return Binary{}, false
 	}
 	return *main, true
 }
@@ -132,13 +132,13 @@ func (c *Catalogue) Main() (Cell, bool) {
 // Choose returns the cell that loads the plugin: the packaged one where it
 // does, or else one built from the source of today, or the newest. If none
 // does, it returns the cell for which the least of the plugin's build has to
-// change, and its refusal; the zero Cell if there is none at all.
-func (c *Catalogue) Choose(p *elfplug.Info) (Cell, *refusal.Error) {
+// change, and its refusal; the zero Binary if there is none at all.
+func (c *Catalogue) Choose(p *elfplug.Info) (Binary, *refusal.Error) {
 	return c.choose(p, c.List())
 }
 
-func (c *Catalogue) choose(p *elfplug.Info, cells []Cell) (Cell, *refusal.Error) {
-	var best, near *Cell
+func (c *Catalogue) choose(p *elfplug.Info, cells []Binary) (Binary, *refusal.Error) {
+	var best, near *Binary
 	var refused *refusal.Error
 	for i := range cells {
 		k := &cells[i]
@@ -157,7 +157,7 @@ func (c *Catalogue) choose(p *elfplug.Info, cells []Cell) (Cell, *refusal.Error)
 	case best != nil:
 		return *best, nil
 	case near == nil:
-		return Cell{}, refusal.NoCell(c.cfg.Packaged, c.cfg.Shared, c.cfg.Own)
+		return Binary{}, refusal.NoCell(c.cfg.Packaged, c.cfg.Shared, c.cfg.Own)
 	case elfplug.Distance(p, near.Info) == 0:
 		return *near, refused // no other cell would do, such as for a want of the processor
 	}
@@ -165,10 +165,10 @@ func (c *Catalogue) choose(p *elfplug.Info, cells []Cell) (Cell, *refusal.Error)
 }
 
 // better reports whether a is to be preferred to b.
-func (c *Catalogue) better(a, b *Cell) bool {
-	for _, better := range []func(*Cell) bool{
-		func(k *Cell) bool { return k.Origin == Packaged },
-		func(k *Cell) bool { return k.Info.Source == c.cfg.Source },
+func (c *Catalogue) better(a, b *Binary) bool {
+	for _, better := range []func(*Binary) bool{
+		func(k *Binary) bool { return k.Origin == Packaged },
+		func(k *Binary) bool { return k.Info.Source == c.cfg.Source },
 	} {
 		if x, y := better(a), better(b); x != y {
 			return x
@@ -178,7 +178,7 @@ func (c *Catalogue) better(a, b *Cell) bool {
 }
 
 // look reads the places. Only what is new or has changed is inspected.
-func (c *Catalogue) look() []Cell {
+func (c *Catalogue) look() []Binary {
 	seen := make(map[string]known, len(c.known))
 	if c.cfg.Packaged != "" {
 		c.see(seen, c.cfg.Packaged, Packaged)
@@ -198,7 +198,7 @@ func (c *Catalogue) look() []Cell {
 		}
 	}
 	changed := len(seen) != len(c.known)
-	cells := make([]Cell, 0, len(seen))
+	cells := make([]Binary, 0, len(seen))
 	for path, k := range seen {
 		changed = changed || c.known[path].id != k.id
 		cells = append(cells, k.cell)
@@ -207,7 +207,7 @@ func (c *Catalogue) look() []Cell {
 		c.generation++
 	}
 	c.known = seen
-	slices.SortFunc(cells, func(a, b Cell) int {
+	slices.SortFunc(cells, func(a, b Binary) int {
 		return cmp.Or(cmp.Compare(rank(a.Origin), rank(b.Origin)), strings.Compare(a.Name, b.Name))
 	})
 	return cells
@@ -231,7 +231,7 @@ func (c *Catalogue) see(seen map[string]known, path string, origin Origin) {
 		return
 	}
 	name, auto := strings.CutSuffix(filepath.Base(path), autoSuffix)
-	cell := Cell{
+	cell := Binary{
 		Name: name, Path: path, Origin: origin, Size: info.Size(), Modified: info.ModTime(),
 		Auto: auto && origin == Own,
 	}
