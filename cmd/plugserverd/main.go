@@ -19,6 +19,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/control"
+	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/gate"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
@@ -127,7 +128,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 		return err
 	}
 	watcher := watch.New(cfg.handlers, cfg.poll, func(err error) {
-		log.WithError(err).WithField("event", "inotify_lost").Warnf("inotify is lost: the directory is looked at every %v", cfg.poll)
+		log.WithError(err).WithField(event.Field, event.InotifyLost).Warnf("inotify is lost: the directory is looked at every %v", cfg.poll)
 	})
 	watcher.Skip = handlerdir.Ignored // what is watched and what is compiled are one set
 	binaries := catalogue.New(catalogue.Config{

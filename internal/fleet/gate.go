@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/andrestc/go-plugserver/internal/handover"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/proc"
@@ -107,7 +108,7 @@ func (f *Fleet) gateExited(g *gate) {
 	g.Close()
 	f.gate = nil
 	if !f.closed {
-		f.cfg.Log.WithFields(logrus.Fields{"event": "gate_died", "status": g.Status()}).Error("gate died: a new one takes over")
+		f.cfg.Log.WithFields(logrus.Fields{event.Field: event.GateDied, "status": g.Status()}).Error("gate died: a new one takes over")
 		if time.Since(g.began) < startAgain {
 			f.later(f.StartGate)
 		} else {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/sirupsen/logrus"
 )
@@ -80,4 +81,4 @@ func (c *Cell) record(m link.Message) {
 }
 
 // reserved are the fields by which an operator knows an event.
-var reserved = map[string]bool{"event": true, "stream": true, "group": true, "reason": true, "mend": true, "patterns": true, "error": true, "frames": true, "status": true}
+var reserved = map[string]bool{event.Field: true, "stream": true, "group": true, "reason": true, "mend": true, "patterns": true, "error": true, "frames": true, "status": true}

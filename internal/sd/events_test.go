@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/event"
 )
 
 const catalog = "../../packaging/systemd/plugserver.catalog"
@@ -19,7 +21,8 @@ func TestCatalog(t *testing.T) {
 		t.Fatal(err)
 	}
 	events := map[string]string{} // by ID
-	for event, id := range messageIDs {
+	for _, e := range event.All() {
+		event, id := string(e), e.MessageID()
 		if !regexp.MustCompile(`\A[0-9a-f]{32}\z`).MatchString(id) {
 			t.Errorf("event %q has the ID %q", event, id)
 		}
@@ -59,7 +62,8 @@ func TestCatalog(t *testing.T) {
 			}
 		}
 	}
-	for event, id := range messageIDs {
+	for _, e := range event.All() {
+		event, id := string(e), e.MessageID()
 		if !seen[id] {
 			t.Errorf("event %q (%s) has no entry", event, id)
 		}

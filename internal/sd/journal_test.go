@@ -17,6 +17,7 @@ import (
 	"time"
 	_ "unsafe" // for go:linkname
 
+	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
@@ -110,7 +111,7 @@ func TestJournal(t *testing.T) {
 	got, byFile := read(t, c)
 	want := map[string]string{
 		"MESSAGE": "refused: users.so: bad; mend: do", "PRIORITY": "4", "SYSLOG_IDENTIFIER": "plugserverd",
-		"MESSAGE_ID": MessageRefused, "PLUGSERVER_HANDLER": "users", "PLUGSERVER_REASON": "bad",
+		"MESSAGE_ID": event.Refused.MessageID(), "PLUGSERVER_HANDLER": "users", "PLUGSERVER_REASON": "bad",
 		"PLUGSERVER_MEND": "do", "PLUGSERVER_FIELD_BYTES": all.String(),
 	}
 	if !maps.Equal(got, want) || byFile {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/sirupsen/logrus"
 )
@@ -44,7 +45,7 @@ func newRecord(e *logrus.Entry) record {
 		v := text(e.Data[k])
 		plain[k] = v
 		name := field(k)
-		if id := messageIDs[v]; k == "event" && id != "" {
+		if id := event.Event(v).MessageID(); k == event.Field && id != "" {
 			name, v = "MESSAGE_ID", id
 		}
 		if old, taken := r.vars[name]; taken {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/sirupsen/logrus"
 )
@@ -26,13 +27,13 @@ func TestRecord(t *testing.T) {
 		{"refused", logrus.WarnLevel, "refused: users.so", logrus.Fields{
 			"event": "refused", "handler": "users", "reason": "it is no ELF file", "mend": "build it",
 		}, record{"refused: users.so: it is no ELF file; mend: build it", journal.PriWarning, map[string]string{
-			"MESSAGE_ID": MessageRefused, "PLUGSERVER_HANDLER": "users",
+			"MESSAGE_ID": event.Refused.MessageID(), "PLUGSERVER_HANDLER": "users",
 			"PLUGSERVER_REASON": "it is no ELF file", "PLUGSERVER_MEND": "build it",
 		}}},
 		{"live", logrus.InfoLevel, "live: users", logrus.Fields{
 			"event": "live", "pid": 42, "version": "abc", "patterns": "/a, /b", "took": 7 * time.Millisecond,
 		}, record{"live: users", journal.PriInfo, map[string]string{
-			"MESSAGE_ID": MessageLive, "PLUGSERVER_CELL_PID": "42", "PLUGSERVER_VERSION": "abc",
+			"MESSAGE_ID": event.Live.MessageID(), "PLUGSERVER_CELL_PID": "42", "PLUGSERVER_VERSION": "abc",
 			"PLUGSERVER_PATTERN": "/a, /b", "PLUGSERVER_FIELD_TOOK": "7ms",
 		}}},
 		{"reason alone", logrus.ErrorLevel, "restart failed: a", logrus.Fields{"reason": "hung", "mend": ""},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/link"
@@ -121,15 +122,15 @@ func (s *Supervisor) publish(h *handler, p lifecycle.Publish) {
 	}
 	switch p.What {
 	case lifecycle.WentLive:
-		n.event, n.text = "live", "live: "+h.Name
+		n.event, n.text = event.Live, "live: "+h.Name
 	case lifecycle.LiveAgain:
-		n.event, n.text = "live", "live again: "+h.Name
+		n.event, n.text = event.Live, "live again: "+h.Name
 	case lifecycle.RolledBack:
-		n.event, n.text = "rolled_back", "rolled back: "+h.Name
+		n.event, n.text = event.RolledBack, "rolled back: "+h.Name
 	case lifecycle.GatheredIn:
-		n.event, n.text = "gathered", "in the shared cell "+n.seat.in.name+": "+h.Name
+		n.event, n.text = event.Gathered, "in the shared cell "+n.seat.in.name+": "+h.Name
 	case lifecycle.Retired:
-		n.event, n.text = "retired", "retired: "+h.Name
+		n.event, n.text = event.Retired, "retired: "+h.Name
 	}
 	n.version = s.alter()
 	s.news = append(s.news, n)
@@ -153,7 +154,7 @@ func (s *Supervisor) tell(h *handler, t lifecycle.Tell) {
 	}
 	switch t.What {
 	case lifecycle.NoticeRefused:
-		fields["event"] = "refused"
+		fields[event.Field] = event.Refused
 		text := "refused: " + h.File
 		if t.Seat != nil {
 			text += "; version " + t.Seat.Version.Short() + " goes on serving"
@@ -162,7 +163,7 @@ func (s *Supervisor) tell(h *handler, t lifecycle.Tell) {
 	case lifecycle.NoticeHeld:
 		s.log.WithFields(fields).Info("rolled back: " + h.File)
 	case lifecycle.NoticeQuarantined:
-		fields["event"], fields["version"] = "quarantined", t.Version.Short()
+		fields[event.Field], fields["version"] = event.Quarantined, t.Version.Short()
 		s.log.WithFields(fields).Error("quarantined: " + h.Name)
 	case lifecycle.NoticeNotRestarted:
 		s.log.WithFields(fieldsOf(placeOf(t.Seat))).WithFields(fields).Error("restart failed: " + h.Name)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
@@ -274,7 +275,7 @@ func (s *Supervisor) crashed(c *cell) {
 		return
 	}
 	e := s.log.WithFields(c.allFields()).WithFields(logrus.Fields{
-		"event": "crashed", "status": c.proc.Status(), "reason": c.proc.Died(),
+		event.Field: event.Crashed, "status": c.proc.Status(), "reason": c.proc.Died(),
 	})
 	if frames := c.proc.Frames(); frames != "" {
 		e = e.WithField("frames", frames)

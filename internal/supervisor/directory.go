@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
@@ -57,7 +58,7 @@ func (s *Supervisor) looked(scan uint64, snap *handlerdir.Snapshot, err error) {
 			if _, untrusted := err.(*refusal.Error); untrusted {
 				how = "trusted"
 			}
-			s.log.WithError(err).WithField("event", "directory_lost").Error("handlers directory cannot be " + how + ": what is live stays live")
+			s.log.WithError(err).WithField(event.Field, event.DirectoryLost).Error("handlers directory cannot be " + how + ": what is live stays live")
 		}
 		s.lost = err.Error()
 		if s.snapshot == nil {
@@ -164,7 +165,7 @@ func (s *Supervisor) orphan(snap *handlerdir.Snapshot, scan uint64) {
 	}
 	if len(names) > 0 {
 		slices.Sort(names)
-		s.log.WithFields(logrus.Fields{"event": "directory_lost", "reason": refusal.Replaced(s.cfg.Handlers, names).Error()}).
+		s.log.WithFields(logrus.Fields{event.Field: event.DirectoryLost, "reason": refusal.Replaced(s.cfg.Handlers, names).Error()}).
 			Error("handlers directory was replaced: what is live stays live")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/table"
@@ -14,7 +15,7 @@ import (
 
 // news is a change of the routes that is on its way.
 type news struct {
-	event   string // live, rolled_back or retired
+	event   event.Event
 	text    string
 	seat    *seat
 	old     *seat  // its cell retires, if nobody else is in it, once the gate has the table; nil if there is none
@@ -126,13 +127,13 @@ func (s *Supervisor) announce() {
 		n := s.news[0]
 		s.news = s.news[1:]
 		e := s.log.WithFields(fieldsOf(n.seat)).WithFields(logrus.Fields{
-			"event": n.event, "patterns": listed(n.seat.of.Patterns),
+			event.Field: n.event, "patterns": listed(n.seat.of.Patterns),
 		})
-		if n.event == "live" {
+		if n.event == event.Live {
 			e = e.WithField("took", time.Since(n.seat.in.proc.Began).Round(100*time.Microsecond))
 		}
 		level := logrus.InfoLevel
-		if n.event == "rolled_back" && n.seat.of.Why != lifecycle.ByHand {
+		if n.event == event.RolledBack && n.seat.of.Why != lifecycle.ByHand {
 			level = logrus.ErrorLevel // somebody has to mend the release
 		}
 		e.Log(level, n.text)

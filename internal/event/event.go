@@ -1,0 +1,50 @@
+// Package event names what operators act on. Whoever logs such an event puts it into
+// the field "event" of the record; systemd's journal gets its MESSAGE_ID, by which
+// the message catalog explains it (packaging/systemd/plugserver.catalog). None is ever
+// renamed or given another ID: people's filters know them.
+package event
+
+// Event is one of the constants.
+type Event string
+
+const (
+	Live          Event = "live"
+	Gathered      Event = "gathered"
+	Retired       Event = "retired"
+	Refused       Event = "refused"
+	Crashed       Event = "crashed"
+	RolledBack    Event = "rolled_back"
+	Quarantined   Event = "quarantined"
+	InotifyLost   Event = "inotify_lost"
+	GateDied      Event = "gate_died"
+	DirectoryLost Event = "directory_lost"
+)
+
+// Field is the log field that holds an event.
+const Field = "event"
+
+// messageIDs are 128 random bits each, in hex.
+var messageIDs = map[Event]string{
+	Live:          "8cf626d838f04361a39cd8e89bd93f7c",
+	Gathered:      "9db9006c97a2ac3aa3d0c9249a4c2956",
+	Retired:       "4402bf77977d462e9ace80c3a597b2e6",
+	Refused:       "fb623eebf0ba4e8a99b194ab4ff590e0",
+	Crashed:       "9f7988028fe849998939fdd89b79c6d0",
+	RolledBack:    "cbeb742bd19c4ab389a7dcb1f0eceb3f",
+	Quarantined:   "bd952ef258c34f79b92aa2522528dec0",
+	InotifyLost:   "0abcbf4d387a43ddaad57afa9d34602f",
+	GateDied:      "3519d0ea626a4b278f5a838fd8081555",
+	DirectoryLost: "d9bfdfd7e4584e1caa0c6c1a81f55444",
+}
+
+// MessageID is the event's MESSAGE_ID (systemd.journal-fields(7)), "" for what is no
+// event.
+func (e Event) MessageID() string { return messageIDs[e] }
+
+// All returns every event, in no order.
+func All() (all []Event) {
+	for e := range messageIDs {
+		all = append(all, e)
+	}
+	return all
+}
