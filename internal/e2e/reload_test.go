@@ -14,7 +14,10 @@ import (
 	"time"
 )
 
-var changesFlag = flag.Int("changes", 50, "how many changes TestReloadUnderEveryClient makes")
+var (
+	changesFlag = flag.Int("changes", 50, "how many changes TestReloadUnderEveryClient makes")
+	hurryFlag   = flag.Bool("hurry", false, "TestReloadUnderEveryClient makes ten changes a second, whether or not those before are live")
+)
 
 // tally counts what clients of one kind have seen.
 type tally struct {
@@ -170,7 +173,7 @@ var turns = []struct {
 	}},
 }
 
-// Handlers are replaced, removed and added, about ten times a second, under
+// Handlers are replaced, removed and added, ten times a second at the most, under
 // clients that do all that the RFCs let them do. None may notice, and every byte
 // has to be right.
 func TestReloadUnderEveryClient(t *testing.T) {
@@ -183,7 +186,15 @@ func TestReloadUnderEveryClient(t *testing.T) {
 	versions := 0
 	put := func(name string) {
 		versions++
-		d.Put(name, base.Patched(t, patternSlot, "PATTERN:/"+name, versionSlot, "VERSION:"+number(versions)))
+		p := base.Patched(t, patternSlot, "PATTERN:/"+name, versionSlot, "VERSION:"+number(versions))
+		mark := d.Log.Len()
+		if d.Drop(name, p); !*hurryFlag || versions <= 2 {
+			d.WaitLive(mark, name, p)
+		}
+	}
+	take := d.Take
+	if *hurryFlag {
+		take = d.Remove
 	}
 	put("left")
 	put("right")
@@ -229,7 +240,7 @@ func TestReloadUnderEveryClient(t *testing.T) {
 		case 3:
 			put("other")
 		case 7:
-			d.Take("other")
+			take("other")
 		default:
 			put([]string{"left", "right"}[n%2])
 		}
