@@ -5,7 +5,8 @@
 // answer on, or hands over the connection with all that was read of it and not
 // served: so neither the client nor the handler can tell that there is more
 // than one process. A process that retires calls Retire: each connection then
-// leaves it before the next request, the idle ones at once.
+// leaves it before the next request, the idle ones at once. One that ends with
+// the whole service calls Part: each then ends with its next answer.
 //
 //	conn.go     a connection: its buffer, the wait for a head, leaving
 //	serve.go    what is done with a request; plain ones
@@ -14,6 +15,7 @@
 //	stream.go   and on the handler's side
 //	peer.go     another process: sending, what it has taken
 //	receive.go  what it sends
+//	end.go      the end of a server
 //	full.go     descriptors run out
 //	context.go, watch.go  a request's context, and the client's end
 package handover
