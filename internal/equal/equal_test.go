@@ -213,14 +213,17 @@ func (o *outcome) vary(s script, p *pair, quiet time.Duration) error {
 }
 
 // varyTogether plays the reference some times at once, as a busy server is, and
-// with long texts in other segments: what arrives at one time is the network's to
+// with the texts in other segments: what arrives at one time is the network's to
 // decide.
 func (o *outcome) varyTogether(p *pair) error {
 	errs := make(chan error, together)
 	for i := range together {
 		s := o.script
-		if i%2 == 1 {
+		switch i % 4 {
+		case 1:
 			s = s.inSegments()
+		case 3:
+			s = s.atOnce()
 		}
 		go func() { errs <- o.vary(s, p, quiet<<1) }()
 	}

@@ -89,6 +89,20 @@ func (s script) inSegments() script {
 	return s
 }
 
+// atOnce returns the script without the pauses between two texts, which a busy
+// server sees as one.
+func (s script) atOnce() script {
+	var all []step
+	for i, st := range s.steps {
+		between := i > 0 && i+1 < len(s.steps) && s.steps[i-1].do == doSend && s.steps[i+1].do == doSend
+		if st.do != doPause || !between || st.d > 10*time.Millisecond {
+			all = append(all, st)
+		}
+	}
+	s.steps = all
+	return s
+}
+
 // transcript is what came of a script.
 type transcript struct {
 	got    string // all bytes received; dates, addresses and the case's name are masked

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -118,9 +119,14 @@ func (x *requestContext) end() {
 // answer, as in net/http.
 func (x *requestContext) Unwatch() {
 	x.mu.Lock()
-	stop := x.stop
+	stop, looked := x.stop, x.looked
 	x.stop, x.free = nil, true
 	x.mu.Unlock()
+	if looked {
+		// Who waits for the context is on its way. With net/http it gets there first:
+		// the server waits for another goroutine here.
+		runtime.Gosched()
+	}
 	if stop != nil {
 		stop()
 	}
