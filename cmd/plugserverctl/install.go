@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/atomicfile"
 	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
@@ -211,64 +212,28 @@ func installed(s *session, name, version string, out api.Outcome, took time.Dura
 
 // place puts a copy of src at dst, which appears whole or not at all. version
 // is what src was found to be.
-func place(ctx context.Context, dst, src, version string) (err error) {
+func place(ctx context.Context, dst, src, version string) error {
 	in, err := os.OpenFile(src, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
 	// The daemon passes over a name that begins with a dot.
-	temp := filepath.Join(filepath.Dir(dst), "."+filepath.Base(dst)+"."+rand.Text()[:8])
-	out, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	// Whatever the umask: the daemon is another user.
+	f, err := atomicfile.Create(filepath.Dir(dst), "."+filepath.Base(dst)+".", 0o644)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		out.Close()
-		if err != nil {
-			os.Remove(temp)
-		}
-	}()
-	hash := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(out, hash), interruptible{ctx, in}); err != nil {
+	defer f.Discard()
+	have, err := f.Fill(ctx, in)
+	if err != nil {
 		return err
 	}
-	if have := hex.EncodeToString(hash.Sum(nil))[:12]; have != version {
+	if have[:12] != version {
 		return fmt.Errorf("%q changed meanwhile; try again once it is built", src)
-	}
-	// Whatever the umask: the daemon is another user.
-	if err := out.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := out.Sync(); err != nil {
-		return err
-	}
-	if err := out.Close(); err != nil {
-		return err
 	}
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, dst); err != nil {
-		return err
-	}
-	// For the name to outlast a crash of the machine. It is there either way.
-	if d, err := os.Open(filepath.Dir(dst)); err == nil {
-		d.Sync()
-		d.Close()
-	}
-	return nil
-}
-
-// interruptible is a reader that ends with its context.
-type interruptible struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (i interruptible) Read(p []byte) (int, error) {
-	if err := context.Cause(i.ctx); err != nil {
-		return 0, err
-	}
-	return i.r.Read(p)
+	return f.Commit(dst)
 }

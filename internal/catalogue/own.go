@@ -1,7 +1,6 @@
 package catalogue
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/atomicfile"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
@@ -84,16 +84,22 @@ func (c *Catalogue) add(path string, auto bool) (name string, err error) {
 	if err := os.MkdirAll(c.cfg.Own, 0o755); err != nil {
 		return "", fmt.Errorf("add cell: %w", err)
 	}
-	temp := filepath.Join(c.cfg.Own, tempPrefix+rand.Text())
-	defer os.Remove(temp)
-	copied, err := copyFile(temp, src, st.ModTime())
+	temp, err := atomicfile.Create(c.cfg.Own, tempPrefix, 0o755) // a cell is no secret
+	if err != nil {
+		return "", fmt.Errorf("add cell: %w", err)
+	}
+	defer temp.Discard()
+	copied, err := copyTo(temp, src)
 	if err == nil && copied != sum {
 		err = errors.New("it is being written to")
+	}
+	if err == nil {
+		err = os.Chtimes(temp.Name(), time.Time{}, st.ModTime()) // the newest is the one built last
 	}
 	if err != nil {
 		return "", fmt.Errorf("add cell %q: %w", path, err)
 	}
-	info, refused, _ := inspect(temp)
+	info, refused, _ := inspect(temp.Name())
 	if refused != nil {
 		return "", refused
 	}
@@ -102,7 +108,7 @@ func (c *Catalogue) add(path string, auto bool) (name string, err error) {
 	if auto {
 		file += autoSuffix
 	}
-	if err := os.Rename(temp, filepath.Join(c.cfg.Own, file)); err != nil {
+	if err := temp.Commit(filepath.Join(c.cfg.Own, file)); err != nil {
 		return "", fmt.Errorf("add cell: %w", err)
 	}
 	return name, nil
@@ -123,23 +129,6 @@ func (c *Catalogue) find(sum string, auto bool) (name string, ok bool) {
 		return k.Name, true
 	}
 	return "", false
-}
-
-// copyFile copies src to a new file, which the disk has when it returns.
-func copyFile(path string, src *os.File, modified time.Time) (sum string, err error) {
-	dst, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
-	if err != nil {
-		return "", err
-	}
-	defer dst.Close()
-	if sum, err = copyTo(dst, src); err != nil {
-		return "", err
-	}
-	// Whatever the umask: a cell is no secret.
-	if err := errors.Join(dst.Chmod(0o755), dst.Sync(), dst.Close()); err != nil {
-		return "", err
-	}
-	return sum, os.Chtimes(path, time.Time{}, modified) // the newest is the one built last
 }
 
 // copyTo copies all of src and returns the beginning of its SHA-256, in hex.

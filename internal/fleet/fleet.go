@@ -86,6 +86,10 @@ func New(cfg Config, post func(func()) bool, tell func(Event)) *Fleet {
 	return &Fleet{cfg: cfg, post: post, tell: tell, cells: make(map[uint64]*Cell)}
 }
 
+// Uses returns what a process uses, proc.UsageOf. It reads files of /proc: any
+// goroutine may call it, but for the owner's.
+func Uses(pid int) (proc.Usage, error) { return proc.UsageOf(pid) }
+
 // run is proc.Start.
 func run(spec proc.Spec) (Process, error) {
 	c, err := proc.Start(spec)

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/usage"
 	"golang.org/x/sys/unix"
 )
 
@@ -13,7 +12,7 @@ import (
 // memory is killed, within a second; beyond its descriptors the kernel gives it
 // none (EMFILE), and it goes on.
 type Limits struct {
-	Memory      int64 // bytes of private memory (usage.Usage)
+	Memory      int64 // bytes of private memory (Usage.Private)
 	Descriptors int   // RLIMIT_NOFILE, getrlimit(2)
 }
 
@@ -56,7 +55,7 @@ func (l Limits) apply(pid int) error {
 // exceeded says which limit the process is beyond, "" if none.
 func (l Limits) exceeded(pid int) string {
 	if l.Memory > 0 {
-		if n, err := usage.Private(pid); err == nil && n > l.Memory {
+		if n, err := private(pid); err == nil && n > l.Memory {
 			return fmt.Sprintf("it used %s of memory, its limit is %s", mebibytes(n), mebibytes(l.Memory))
 		}
 	}

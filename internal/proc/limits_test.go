@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/link"
-	"github.com/andrestc/go-plugserver/internal/usage"
 )
 
 // A child that is beyond a limit is killed, and its status says why.
@@ -47,7 +46,7 @@ func TestDescriptorLimit(t *testing.T) {
 	}
 	child.Link.Send(link.Message{Kind: link.Open})
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		n, err := usage.Descriptors(child.PID)
+		n, err := descriptors(child.PID)
 		if err != nil || n > 100 || time.Now().After(end) {
 			t.Fatalf("%d descriptors, %v", n, err)
 		}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/atomicfile"
 )
 
 const (
@@ -80,37 +82,16 @@ func (s *Store) SaveHistory(h History) error {
 	if err != nil {
 		return fmt.Errorf("save history: %w", err)
 	}
-	temp, err := s.temp(0o600)
+	f, err := atomicfile.Create(s.dir, tempPrefix, 0o600)
 	if err != nil {
-		return fmt.Errorf("save history: %w", err)
-	}
-	_, err = s.write(temp, data)
-	if err == nil {
-		err = temp.Sync()
-	}
-	if e := temp.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		os.Remove(temp.Name())
 		return fmt.Errorf("save history: %w", s.writeError(err))
 	}
-	if err := os.Rename(temp.Name(), filepath.Join(s.dir, historyFile)); err != nil {
-		os.Remove(temp.Name())
-		return fmt.Errorf("save history: %w", err)
+	defer f.Discard()
+	if _, err = s.write(f.File, data); err == nil {
+		err = f.Commit(filepath.Join(s.dir, historyFile))
 	}
-	return s.sync()
-}
-
-// sync makes renames in the store survive a crash of the machine.
-func (s *Store) sync() error {
-	d, err := os.Open(s.dir)
 	if err != nil {
-		return fmt.Errorf("save history: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("save history: %w", err)
+		return fmt.Errorf("save history: %w", s.writeError(err))
 	}
 	return nil
 }

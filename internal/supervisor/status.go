@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/refusal"
-	"github.com/andrestc/go-plugserver/internal/usage"
 )
 
 // statsWait bounds the wait for the children's counts; one that does not answer
@@ -130,10 +130,9 @@ func measure(a *api.Handler) {
 	if a.PID == 0 {
 		return
 	}
-	a.MemoryBytes, _ = usage.Proportional(a.PID)
-	u, err := usage.Of(a.PID)
+	u, err := fleet.Uses(a.PID)
 	if err != nil {
 		return
 	}
-	a.PrivateBytes, a.Descriptors, a.Threads, a.CPUSeconds = u.Private, u.Descriptors, u.Threads, u.CPU.Seconds()
+	a.MemoryBytes, a.PrivateBytes, a.Descriptors, a.Threads, a.CPUSeconds = u.Proportional, u.Private, u.Descriptors, u.Threads, u.CPU.Seconds()
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	plugserver "github.com/andrestc/go-plugserver"
+	"github.com/andrestc/go-plugserver/internal/atomicfile"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
@@ -138,22 +139,26 @@ func (t Toolchain) hasPackage(path string) bool {
 
 // Place copies a file that was built to where it is wanted, whole or not at all.
 func Place(from, to string, mode os.FileMode) error {
-	b, err := os.ReadFile(from)
-	if err != nil {
-		return fmt.Errorf("place %q: %w", to, err)
-	}
-	// A handlers directory takes no notice of such a name.
-	temp, err := os.CreateTemp(filepath.Dir(to), ".build-*")
-	if err != nil {
-		return fmt.Errorf("place %q: %w", to, err)
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(b)
-	if err = errors.Join(err, temp.Chmod(mode), temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), to)
-	}
-	if err != nil {
+	if err := place(from, to, mode); err != nil {
 		return fmt.Errorf("place %q: %w", to, err)
 	}
 	return nil
+}
+
+func place(from, to string, mode os.FileMode) error {
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	// A handlers directory takes no notice of such a name.
+	f, err := atomicfile.Create(filepath.Dir(to), ".build-", mode)
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	if _, err := f.Fill(context.Background(), src); err != nil {
+		return err
+	}
+	return f.Commit(to)
 }

@@ -1,5 +1,4 @@
-// Package usage tells what a process uses, as the kernel counts it (proc(5)).
-package usage
+package proc
 
 import (
 	"bytes"
@@ -11,22 +10,25 @@ import (
 	"time"
 )
 
-// Usage is what one process uses at one moment.
+// Usage is what one process uses at one moment, as the kernel counts it (proc(5)).
 type Usage struct {
 	// Private is the memory in bytes that would be free if the process ended:
 	// RssAnon, RssShmem and VmSwap (proc_pid_status(5)).
-	Private     int64
-	Descriptors int           // open
-	Threads     int           // of the kernel
-	CPU         time.Duration // user and system time so far
+	Private int64
+	// Proportional is its memory in bytes where what it shares counts in part (Pss,
+	// proc_pid_smaps(5)); 0 where the kernel does not tell.
+	Proportional int64
+	Descriptors  int           // open
+	Threads      int           // of the kernel
+	CPU          time.Duration // user and system time so far
 }
 
 // tick is the unit of the times in /proc/PID/stat: sysconf(_SC_CLK_TCK), which
 // is 100 on all of Linux's platforms that have Go.
 const tick = time.Second / 100
 
-// Of returns what the process uses. The error is fs.ErrNotExist once it is gone.
-func Of(pid int) (Usage, error) {
+// UsageOf returns what the process uses. The error is fs.ErrNotExist once it is gone.
+func UsageOf(pid int) (Usage, error) {
 	u, err := memory(pid)
 	if err != nil {
 		return u, err
@@ -34,18 +36,19 @@ func Of(pid int) (Usage, error) {
 	if u.CPU, err = cpu(pid); err != nil {
 		return u, err
 	}
-	u.Descriptors, err = Descriptors(pid)
+	u.Proportional, _ = proportional(pid)
+	u.Descriptors, err = descriptors(pid)
 	return u, err
 }
 
-// Private returns Usage.Private alone, at a tenth of the cost.
-func Private(pid int) (int64, error) {
+// private returns Usage.Private alone, at a tenth of the cost.
+func private(pid int) (int64, error) {
 	u, err := memory(pid)
 	return u.Private, err
 }
 
-// Descriptors returns the number of descriptors that the process has open.
-func Descriptors(pid int) (int, error) {
+// descriptors returns the number of descriptors that the process has open.
+func descriptors(pid int) (int, error) {
 	d, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid))
 	if err != nil {
 		return 0, err
@@ -55,9 +58,7 @@ func Descriptors(pid int) (int, error) {
 	return len(names), err
 }
 
-// Proportional returns the process's proportional set size in bytes: shared
-// pages count in part (Pss, proc_pid_smaps(5)).
-func Proportional(pid int) (int64, error) {
+func proportional(pid int) (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return 0, err

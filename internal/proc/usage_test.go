@@ -1,4 +1,4 @@
-package usage
+package proc
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-func TestOfItself(t *testing.T) {
+func TestUsageOfItself(t *testing.T) {
 	pid := os.Getpid()
-	before, err := Of(pid)
+	before, err := UsageOf(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestOfItself(t *testing.T) {
 	}
 	for start := time.Now(); time.Since(start) < 100*time.Millisecond; {
 	}
-	after, err := Of(pid)
+	after, err := UsageOf(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,21 +46,21 @@ func TestOfItself(t *testing.T) {
 	if after.CPU <= before.CPU {
 		t.Errorf("CPU time %v, then %v", before.CPU, after.CPU)
 	}
-	if pss, err := Proportional(pid); err != nil || pss < size*9/10 {
+	if pss, err := proportional(pid); err != nil || pss < size*9/10 {
 		t.Errorf("proportional: %d, %v", pss, err)
 	}
-	if private, err := Private(pid); err != nil || private < size*9/10 {
-		t.Errorf("private: %d, %v", private, err)
+	if own, err := private(pid); err != nil || own < size*9/10 {
+		t.Errorf("private: %d, %v", own, err)
 	}
 	runtime.KeepAlive(b)
 }
 
-func TestOfTheDead(t *testing.T) {
+func TestUsageOfTheDead(t *testing.T) {
 	cmd := exec.Command("true")
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Of(cmd.Process.Pid); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := UsageOf(cmd.Process.Pid); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want %v", err, fs.ErrNotExist)
 	}
 }
