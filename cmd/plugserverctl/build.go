@@ -50,7 +50,7 @@ var buildCommand = command{
 // compile builds the plugin out, and prints what a compiler says.
 func compile(ctx context.Context, s *session, b *toolchain.Builder, binaries *catalogue.Catalogue, what, out string, own []string) error {
 	var target *elfplug.Info
-	if c, ok := buildFor(ctx, b, binaries); ok {
+	if c, ok := binaries.BuildFor(toolchain.Releases(b.Toolchains(ctx)), false); ok {
 		target = c.Info
 	} else {
 		fmt.Fprintf(s.problems, "no cell is installed here: building for one without flags\n")
@@ -83,26 +83,6 @@ func tellOfCell(s *session, binaries *catalogue.Catalogue, path string) {
 		fmt.Fprintf(s.problems, "no cell here loads it: %s\n", escape(refused.Reason))
 		writeFixes(s.problems, "  ", "plugserverctl cell build "+path, nil)
 	}
-}
-
-// buildFor returns the cell whose flags a plugin is to have: the first that
-// there is a toolchain for, or else the first.
-func buildFor(ctx context.Context, b *toolchain.Builder, binaries *catalogue.Catalogue) (first catalogue.Binary, ok bool) {
-	toolchains := b.Toolchains(ctx)
-	for _, c := range binaries.List() {
-		if c.Ignored != nil {
-			continue
-		}
-		for _, t := range toolchains {
-			if t.Release == elfplug.Release(c.Info.GoVersion) {
-				return c, true
-			}
-		}
-		if !ok {
-			first, ok = c, true
-		}
-	}
-	return first, ok
 }
 
 // source finds out what an argument names, as go build would.

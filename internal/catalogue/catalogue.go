@@ -116,8 +116,11 @@ func (c *Catalogue) Usable() error {
 // Main returns the cell that a plugin is best built for: the packaged one, or
 // else the newest. It reports false where there is none.
 func (c *Catalogue) Main() (Binary, bool) {
+	return c.main(c.List())
+}
+
+func (c *Catalogue) main(all []Binary) (Binary, bool) {
 	var main *Binary
-	all := c.List()
 	for i := range all {
 		if k := &all[i]; k.Ignored == nil && (main == nil || c.better(k, main)) {
 			main = k
@@ -127,6 +130,32 @@ func (c *Catalogue) Main() (Binary, bool) {
 		return Binary{}, false
 	}
 	return *main, true
+}
+
+// BuildFor returns the cell that source is built for, by whoever builds it, so that the
+// same source is the same plugin: the best of those for whose Go release there is a
+// toolchain. releases are those that there are. Where there is none of those the
+// best of all is returned, unless a cell can be built for whatever comes. It
+// reports false for source that is to be built plainly.
+func (c *Catalogue) BuildFor(releases []string, canBuildCells bool) (Binary, bool) {
+	return c.buildFor(c.List(), releases, canBuildCells)
+}
+
+func (c *Catalogue) buildFor(all []Binary, releases []string, canBuildCells bool) (Binary, bool) {
+	var best *Binary
+	for i := range all {
+		k := &all[i]
+		if k.Ignored == nil && slices.Contains(releases, elfplug.Release(k.Info.GoVersion)) && (best == nil || c.better(k, best)) {
+			best = k
+		}
+	}
+	switch {
+	case best != nil:
+		return *best, true
+	case canBuildCells && len(releases) > 0:
+		return Binary{}, false
+	}
+	return c.main(all)
 }
 
 // Choose returns the cell that loads the plugin: the packaged one where it

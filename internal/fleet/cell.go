@@ -360,13 +360,10 @@ type Offer struct {
 func examine(plugins []link.Plugin, lim link.Limits) map[string]Offer {
 	offers := make(map[string]Offer, len(plugins))
 	for _, p := range plugins {
-		o := Offer{Refused: routes.Check(p.Patterns, lim.MaxPatterns, lim.MaxPatternBytes)}
-		if o.Refused == nil {
-			slices.Sort(p.Patterns)
-			o.Patterns = slices.Compact(p.Patterns)
-			for _, pattern := range o.Patterns {
-				o.Size += link.RouteSize(pattern)
-			}
+		var o Offer
+		o.Patterns, o.Refused = routes.Offered(p.Name, p.Patterns, lim.MaxPatterns, lim.MaxPatternBytes)
+		for _, pattern := range o.Patterns {
+			o.Size += link.RouteSize(pattern)
 		}
 		offers[p.Name] = o
 	}

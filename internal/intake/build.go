@@ -41,23 +41,14 @@ func (w *work) compile(ctx context.Context) (v store.Version, err error) {
 	return w.disk.Put(out)
 }
 
-// buildFor is the cell that source is built for: the main one, where there is
-// its Go release. Else it is built as it comes, and a cell to match it.
+// buildFor is the cell that source is built for; nil for one that it is built plainly
+// without, and a cell to match it.
 func (w *work) buildFor(ctx context.Context, b *toolchain.Builder) *elfplug.Info {
-	main, ok := w.cfg.Cells.Main()
+	binary, ok := w.cfg.Cells.BuildFor(toolchain.Releases(b.Toolchains(ctx)), w.cfg.BuildCells)
 	if !ok {
 		return nil
 	}
-	release := elfplug.Release(main.Info.GoVersion)
-	there := b.Toolchains(ctx)
-	if w.cfg.BuildCells && len(there) > 0 && !hasRelease(there, release) {
-		return nil
-	}
-	return main.Info
-}
-
-func hasRelease(toolchains []toolchain.Toolchain, release string) bool {
-	return slices.ContainsFunc(toolchains, func(t toolchain.Toolchain) bool { return t.Release == release })
+	return binary.Info
 }
 
 // buildCell builds the cell that loads the plugin, and adds it to the others.
@@ -65,7 +56,7 @@ func hasRelease(toolchains []toolchain.Toolchain, release string) bool {
 func (w *work) buildCell(ctx context.Context, refused *refusal.Error) error {
 	builder := w.builder.Load()
 	there, release := builder.Toolchains(ctx), elfplug.Release(w.Info.GoVersion)
-	here := hasRelease(there, release)
+	here := slices.Contains(toolchain.Releases(there), release)
 	switch {
 	case !w.cfg.BuildCells && here:
 		return refusal.CellFirst(refused)

@@ -76,6 +76,21 @@ func Beside(base, more []string) (served []string) {
 	return served
 }
 
+// Offered returns the patterns that a handler of that name gave, sorted and each once,
+// or why they are none: plugserverd and plugserverctl check judge by it. It is foreign
+// input. The bounds are Check's.
+func Offered(handler string, patterns []string, most, mostBytes int) ([]string, *refusal.Error) {
+	if len(patterns) == 0 {
+		return nil, refusal.NoPatterns(handler)
+	}
+	if refused := Check(patterns, most, mostBytes); refused != nil {
+		return nil, refused
+	}
+	patterns = slices.Clone(patterns)
+	slices.Sort(patterns)
+	return slices.Compact(patterns), nil
+}
+
 // Check refuses patterns that are no handler's: too many, too long, malformed,
 // or such as do not come through a link unharmed. most is how many a handler may
 // have, mostBytes how long each may be; 0 is any.

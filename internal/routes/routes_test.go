@@ -210,3 +210,17 @@ func TestMuxSaysTheSameEachTime(t *testing.T) {
 		}
 	}
 }
+
+// What a handler offers is judged once, for the daemon and for check.
+func TestOffered(t *testing.T) {
+	given := []string{"/b", "/a", "/b"}
+	got, refused := Offered("h", given, 3, 10)
+	if refused != nil || !slices.Equal(got, []string{"/a", "/b"}) || given[0] != "/b" {
+		t.Errorf("%q, %v; given %q", got, refused, given)
+	}
+	for name, bad := range map[string][]string{"none": nil, "too many": {"/a", "/b", "/c", "/d"}, "too long": {"/0123456789"}, "malformed": {"{"}} {
+		if got, refused := Offered("h", bad, 3, 10); refused == nil || got != nil {
+			t.Errorf("%s: %q, %v", name, got, refused)
+		}
+	}
+}

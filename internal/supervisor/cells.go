@@ -195,13 +195,12 @@ func (s *Supervisor) heard(e fleet.Event) {
 // proved is called when a cell reports its plugins' patterns.
 func (s *Supervisor) proved(c *cell, offers map[string]fleet.Offer) {
 	for _, st := range c.seats {
-		o := offers[st.name]
-		switch {
-		case o.Refused != nil:
+		o, ok := offers[st.name]
+		if !ok {
+			o.Refused = refusal.NoPatterns(st.name)
+		}
+		if o.Refused != nil {
 			s.failed(c, o.Refused, lifecycle.OnChange)
-			return
-		case len(o.Patterns) == 0:
-			s.failed(c, refusal.NoPatterns(st.name), lifecycle.OnChange)
 			return
 		}
 		st.of.Patterns, st.of.Size = o.Patterns, o.Size

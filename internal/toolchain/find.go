@@ -175,3 +175,11 @@ func (b *Builder) find(ctx context.Context, release string, progress func(string
 	}
 	return nil, refusal.NoRelease(release, have, b.cfg.Network, cause)
 }
+
+// Releases are those of the toolchains.
+func Releases(toolchains []Toolchain) (releases []string) {
+	for _, t := range toolchains {
+		releases = append(releases, t.Release)
+	}
+	return releases
+}

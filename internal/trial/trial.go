@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -126,12 +125,12 @@ func (t Trial) await(ctx context.Context, child *proc.Child, h *hearing) (r Resu
 	defer limit.Stop()
 	select {
 	case m := <-h.verdict:
-		r.judge(m, t.Limits)
+		r.judge(t.name(), m, t.Limits)
 	case <-child.Exited():
 		h.end(child.Link)
 		select {
 		case m := <-h.verdict:
-			r.judge(m, t.Limits)
+			r.judge(t.name(), m, t.Limits)
 		default:
 			r.Refusal = refusal.Died(child.Status(), child.Printed())
 		}
@@ -143,8 +142,8 @@ func (t Trial) await(ctx context.Context, child *proc.Child, h *hearing) (r Resu
 	return r, nil
 }
 
-// judge takes what a cell reports. Its patterns are foreign input.
-func (r *Result) judge(m link.Message, lim link.Limits) {
+// judge takes what the cell of the handler reports.
+func (r *Result) judge(handler string, m link.Message, lim link.Limits) {
 	if m.Kind == link.Refused {
 		r.Refusal = m.Refusal.Bounded()
 		return
@@ -153,11 +152,7 @@ func (r *Result) judge(m link.Message, lim link.Limits) {
 	for _, p := range m.Plugins {
 		patterns = append(patterns, p.Patterns...)
 	}
-	if r.Refusal = routes.Check(patterns, lim.MaxPatterns, lim.MaxPatternBytes); r.Refusal != nil {
-		return
-	}
-	slices.Sort(patterns)
-	r.Patterns = slices.Compact(patterns)
+	r.Patterns, r.Refusal = routes.Offered(handler, patterns, lim.MaxPatterns, lim.MaxPatternBytes)
 }
 
 // hearing is what a cell says.
