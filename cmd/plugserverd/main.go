@@ -11,24 +11,12 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"sync"
 	"syscall"
 	"time"
 
-	plugserver "github.com/andrestc/go-plugserver"
-	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/catalogue"
-	"github.com/andrestc/go-plugserver/internal/control"
-	"github.com/andrestc/go-plugserver/internal/event"
-	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/gate"
-	"github.com/andrestc/go-plugserver/internal/handlerdir"
-	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/sd"
-	"github.com/andrestc/go-plugserver/internal/settings"
-	"github.com/andrestc/go-plugserver/internal/supervisor"
-	"github.com/andrestc/go-plugserver/internal/watch"
 )
 
 // sharedCells is where packages put further cells.
@@ -97,18 +85,14 @@ func runGate() error {
 // run is the supervisor's role. It returns once ctx is done and all is
 // drained, or now is closed and all is killed. Each value of hup is a nudge.
 // What keeps it from beginning is a *startError.
-func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup, now <-chan struct{}, notify *sd.Notifier) (err error) {
-	begun := false
-	defer func() {
-		if err != nil && !begun && !errors.Is(err, flag.ErrHelp) {
-			err = &startError{err}
-		}
-	}()
+func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup, now <-chan struct{}, notify *sd.Notifier) error {
 	cfg, err := parse(args, env, stdout)
-	if err != nil {
+	switch {
+	case errors.Is(err, flag.ErrHelp):
 		return err
-	}
-	if cfg.version {
+	case err != nil:
+		return &startError{err}
+	case cfg.version:
 		fmt.Fprintf(stdout, "plugserverd %s (%s)\n", version, runtime.Version())
 		return nil
 	}
@@ -117,107 +101,12 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 	for _, note := range cfg.notes {
 		log.Warn(note)
 	}
-	tell := newTeller(log, notify)
-	tell.begin(cfg.handlers)
-	files, addresses, err := sockets(cfg)
+	d, err := newDaemon(cfg, log, newTeller(log, notify), now)
 	if err != nil {
-		return err
+		return &startError{err}
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	watcher := watch.New(cfg.handlers, cfg.poll, func(err error) {
-		log.WithError(err).WithField(event.Field, event.InotifyLost).Warnf("inotify is lost: the directory is looked at every %v", cfg.poll)
-	})
-	watcher.Skip = handlerdir.Ignored // what is watched and what is compiled are one set
-	binaries := catalogue.New(catalogue.Config{
-		Packaged: cfg.cell, Shared: sharedCells, Own: cfg.cells(), UID: uint32(os.Getuid()), Source: plugserver.CellDigest(),
-	})
-	if err := binaries.Adopt(); err != nil {
-		log.WithError(err).Warn("the cell is not kept: an upgrade may leave plugins without one")
-	}
-	file, misread := settings.Load(cfg.config)
-	if misread != nil {
-		file = &settings.Settings{} // the flags alone hold: better than no service
-	}
-	builder, err := cfg.builder(file)
-	if err != nil {
-		return err
-	}
-	in, err := intake.New(intake.Config{
-		Handlers: cfg.handlers, Store: cfg.store(), Cells: binaries, MaxSize: cfg.maxSize,
-		Builder: builder, Scratch: cfg.cache, BuildCells: cfg.buildCells.word == "auto", BuildSource: cfg.build.word == "auto",
-		Log: log, Writing: watcher.Writing,
-	})
-	if err != nil {
-		return err
-	}
-	s := supervisor.New(supervisor.Config{
-		Handlers: in.Dir(), Intake: in, BuildsCells: cfg.buildCells.word == "auto",
-		Fleet: fleet.Config{
-			Gate: []string{self, "gate"}, Listeners: files, Limits: cfg.limits, DrainTimeout: cfg.drainTimeout, Log: log,
-		},
-		Addresses: addresses, StartTimeout: cfg.startTimeout,
-		CrashLimit: cfg.crashLimit.n, CrashWindow: cfg.crashLimit.window,
-		Settings: cfg.settings(file), Named: file.Named(),
-		Version: version, PID: os.Getpid(), Log: log, Report: tell.report, Now: now, Writes: watcher.Writes,
-	}, watcher.C())
-	if misread != nil {
-		s.Misconfigured(misread)
-	}
-	back := &backend{Supervisor: s, intake: in, tell: tell, cfg: cfg}
-	cl, err := control.Listen(cfg.control, -1)
-	if err != nil {
-		return err
-	}
-
-	// What runs beside the supervisor ends after it: the control socket
-	// answers while requests drain.
-	beside, stop := context.WithCancel(context.Background())
-	var all sync.WaitGroup
-	var served error
-	all.Go(func() { watcher.Run(beside) })
-	all.Go(func() {
-		served = control.Serve(beside, cl, back, api.Version{Version: version, Go: runtime.Version()}, os.Getgid())
-	})
-	all.Go(func() { tell.watchdog(beside, s) })
-	all.Go(func() {
-		select {
-		case <-s.Ready():
-			log.WithField("listen", addresses).Info("ready")
-			tell.ready()
-		case <-beside.Done():
-		}
-	})
-	all.Go(func() {
-		for {
-			select {
-			case <-hup:
-				log.Info("SIGHUP: looking at the directory again")
-				back.Reload(beside)
-			case <-beside.Done():
-				return
-			}
-		}
-	})
-	// systemd learns of the stop before anything of it begins.
-	serving, end := context.WithCancel(context.Background())
-	all.Go(func() {
-		select {
-		case <-ctx.Done():
-			tell.stopping()
-			end()
-		case <-beside.Done():
-			end()
-		}
-	})
-	begun = true
 	forgetFailures()
-	err = s.Run(serving)
-	stop()
-	all.Wait()
-	return errors.Join(err, served)
+	return d.run(ctx, hup)
 }
 
 // sockets returns the listening sockets: systemd's where it passes some, else

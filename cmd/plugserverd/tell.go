@@ -5,10 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/sd"
-	"github.com/andrestc/go-plugserver/internal/settings"
 	"github.com/andrestc/go-plugserver/internal/supervisor"
 	"github.com/sirupsen/logrus"
 )
@@ -123,45 +120,4 @@ func (t *teller) watchdog(ctx context.Context, s *supervisor.Supervisor) {
 			return
 		}
 	}
-}
-
-// backend is the supervisor as the control socket sees it.
-type backend struct {
-	*supervisor.Supervisor
-	intake *intake.Intake
-	tell   *teller
-	cfg    *config
-}
-
-// configure puts the settings in force that the file holds now. The error says
-// why it does not; then those before stay.
-func (b *backend) configure() error {
-	file, err := settings.Load(b.cfg.config)
-	if err != nil {
-		return err
-	}
-	builder, err := b.cfg.builder(file)
-	if err != nil {
-		return err
-	}
-	b.intake.SetBuilder(builder)
-	b.Configure(b.cfg.settings(file), file.Named())
-	return nil
-}
-
-// Release implements control.Backend.
-func (b *backend) Release(ctx context.Context, name string) (re api.Reload, err error) {
-	b.tell.reload(func() { re, err = b.Supervisor.Release(ctx, name) })
-	return re, err
-}
-
-// Reload implements control.Backend. It reads the settings again.
-func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
-	b.tell.reload(func() {
-		if problem := b.configure(); problem != nil {
-			b.Misconfigured(problem)
-		}
-		re, err = b.Supervisor.Reload(ctx)
-	})
-	return re, err
 }

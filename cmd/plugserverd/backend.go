@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+
+	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/intake"
+	"github.com/andrestc/go-plugserver/internal/settings"
+	"github.com/andrestc/go-plugserver/internal/supervisor"
+)
+
+// backend is the supervisor as the control socket sees it (control.Backend): systemd is
+// told of what takes a while, and a reload reads the settings again.
+type backend struct {
+	supervisor *supervisor.Supervisor
+	intake     *intake.Intake
+	tell       *teller
+	cfg        *config
+}
+
+func (b *backend) Status(ctx context.Context) (api.Status, error) { return b.supervisor.Status(ctx) }
+
+func (b *backend) Settle(ctx context.Context, name string) (api.Outcome, error) {
+	return b.supervisor.Settle(ctx, name)
+}
+
+func (b *backend) History(ctx context.Context, name string) (api.History, error) {
+	return b.supervisor.History(ctx, name)
+}
+
+func (b *backend) Rollback(ctx context.Context, name, version string) (api.Outcome, error) {
+	return b.supervisor.Rollback(ctx, name, version)
+}
+
+func (b *backend) Release(ctx context.Context, name string) (re api.Reload, err error) {
+	b.tell.reload(func() { re, err = b.supervisor.Release(ctx, name) })
+	return re, err
+}
+
+func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
+	b.tell.reload(func() {
+		if problem := b.configure(); problem != nil {
+			b.supervisor.Misconfigured(problem)
+		}
+		re, err = b.supervisor.Reload(ctx)
+	})
+	return re, err
+}
+
+// configure puts the settings in force that the file holds now. The error says
+// why it does not; then those before stay.
+func (b *backend) configure() error {
+	file, err := settings.Load(b.cfg.config)
+	if err != nil {
+		return err
+	}
+	builder, err := b.cfg.builder(file)
+	if err != nil {
+		return err
+	}
+	b.intake.SetBuilder(builder)
+	b.supervisor.Configure(b.cfg.settings(file), file.Named())
+	return nil
+}

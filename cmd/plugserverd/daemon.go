@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+
+	plugserver "github.com/andrestc/go-plugserver"
+	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/catalogue"
+	"github.com/andrestc/go-plugserver/internal/control"
+	"github.com/andrestc/go-plugserver/internal/event"
+	"github.com/andrestc/go-plugserver/internal/fleet"
+	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/intake"
+	"github.com/andrestc/go-plugserver/internal/settings"
+	"github.com/andrestc/go-plugserver/internal/supervisor"
+	"github.com/andrestc/go-plugserver/internal/watch"
+	"github.com/sirupsen/logrus"
+)
+
+// daemon is all that runs in the supervisor's process.
+type daemon struct {
+	cfg        *config
+	log        *logrus.Logger
+	tell       *teller
+	watcher    *watch.Watcher
+	intake     *intake.Intake
+	supervisor *supervisor.Supervisor
+	listener   net.Listener
+	addresses  []string
+}
+
+// newDaemon makes ready whatever may fail, and begins nothing. now ends the service at
+// once when it is closed.
+func newDaemon(cfg *config, log *logrus.Logger, tell *teller, now <-chan struct{}) (*daemon, error) {
+	d := &daemon{cfg: cfg, log: log, tell: tell}
+	tell.begin(cfg.handlers)
+	files, addresses, err := sockets(cfg)
+	if err != nil {
+		return nil, err
+	}
+	d.addresses = addresses
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	d.watcher = watch.New(cfg.handlers, cfg.poll, func(err error) {
+		log.WithError(err).WithField(event.Field, event.InotifyLost).Warnf("inotify is lost: the directory is looked at every %v", cfg.poll)
+	})
+	d.watcher.Skip = handlerdir.Ignored // what is watched and what is compiled are one set
+	file, misread := settings.Load(cfg.config)
+	if misread != nil {
+		file = &settings.Settings{} // the flags alone hold: better than no service
+	}
+	if d.intake, err = newIntake(cfg, file, log, d.watcher); err != nil {
+		return nil, err
+	}
+	d.supervisor = supervisor.New(supervisor.Config{
+		Handlers: d.intake.Dir(), Intake: d.intake, BuildsCells: cfg.buildCells.word == "auto",
+		Fleet: fleet.Config{
+			Gate: []string{self, "gate"}, Listeners: files, Limits: cfg.limits, DrainTimeout: cfg.drainTimeout, Log: log,
+		},
+		Addresses: addresses, StartTimeout: cfg.startTimeout,
+		CrashLimit: cfg.crashLimit.n, CrashWindow: cfg.crashLimit.window,
+		Settings: cfg.settings(file), Named: file.Named(),
+		Version: version, PID: os.Getpid(), Log: log, Report: tell.report, Now: now, Writes: d.watcher.Writes,
+	}, d.watcher.C())
+	if misread != nil {
+		d.supervisor.Misconfigured(misread)
+	}
+	d.listener, err = control.Listen(cfg.control, -1)
+	return d, err
+}
+
+func newIntake(cfg *config, file *settings.Settings, log *logrus.Logger, watcher *watch.Watcher) (*intake.Intake, error) {
+	binaries := catalogue.New(catalogue.Config{
+		Packaged: cfg.cell, Shared: sharedCells, Own: cfg.cells(), UID: uint32(os.Getuid()), Source: plugserver.CellDigest(),
+	})
+	if err := binaries.Adopt(); err != nil {
+		log.WithError(err).Warn("the cell is not kept: an upgrade may leave plugins without one")
+	}
+	builder, err := cfg.builder(file)
+	if err != nil {
+		return nil, err
+	}
+	return intake.New(intake.Config{
+		Handlers: cfg.handlers, Store: cfg.store(), Cells: binaries, MaxSize: cfg.maxSize,
+		Builder: builder, Scratch: cfg.cache, BuildCells: cfg.buildCells.word == "auto", BuildSource: cfg.build.word == "auto",
+		Log: log, Writing: watcher.Writing,
+	})
+}
+
+// run serves until ctx is done and all is drained. Each value of hup is a nudge.
+func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
+	// What runs beside the supervisor ends after it: the control socket
+	// answers while requests drain.
+	beside, stop := context.WithCancel(context.Background())
+	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg}
+	var all sync.WaitGroup
+	var served error
+	all.Go(func() { d.watcher.Run(beside) })
+	all.Go(func() {
+		served = control.Serve(beside, d.listener, back, api.Version{Version: version, Go: runtime.Version()}, os.Getgid())
+	})
+	all.Go(func() { d.tell.watchdog(beside, d.supervisor) })
+	all.Go(func() { d.tellReady(beside) })
+	all.Go(func() { d.reloadAt(beside, hup, back) })
+	serving, end := context.WithCancel(context.Background())
+	all.Go(func() {
+		defer end()
+		select {
+		case <-ctx.Done():
+			d.tell.stopping() // systemd learns of the stop before anything of it begins
+		case <-beside.Done():
+		}
+	})
+	err := d.supervisor.Run(serving)
+	stop()
+	all.Wait()
+	return errors.Join(err, served)
+}
+
+// tellReady tells once that the service is ready, unless ctx is done before.
+func (d *daemon) tellReady(ctx context.Context) {
+	select {
+	case <-d.supervisor.Ready():
+		d.log.WithField("listen", d.addresses).Info("ready")
+		d.tell.ready()
+	case <-ctx.Done():
+	}
+}
+
+// reloadAt reloads at each value of hup until ctx is done.
+func (d *daemon) reloadAt(ctx context.Context, hup <-chan struct{}, back *backend) {
+	for {
+		select {
+		case <-hup:
+			d.log.Info("SIGHUP: looking at the directory again")
+			back.Reload(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
