@@ -65,3 +65,31 @@ func TestMakeTestTellsHowFarItIs(t *testing.T) {
 		t.Errorf("%v: got\n%swant\n%s", err, out, want)
 	}
 }
+
+// docs/protocols.md has every kind of message, and no other.
+func TestProtocolsNameEveryMessage(t *testing.T) {
+	source, err := os.ReadFile("internal/link/link.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("docs/protocols.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^\t\w+ +Kind = "(\w+)"`).FindAllStringSubmatch(string(source), -1) {
+		kinds[m[1]] = true
+	}
+	told := make(map[string]bool)
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(string(page), -1) {
+		told[m[1]] = true
+	}
+	for kind := range kinds {
+		if !told[kind] {
+			t.Errorf("docs/protocols.md does not have %q", kind)
+		}
+	}
+	if len(told) != len(kinds) || len(kinds) < 15 {
+		t.Errorf("docs/protocols.md has %d kinds of messages, there are %d", len(told), len(kinds))
+	}
+}
