@@ -148,3 +148,79 @@ func TestOnlyTheCellLoadsPlugins(t *testing.T) {
 		}
 	}
 }
+
+// bans are what a room never comes to import, not through others either, each with its
+// reason.
+var bans = []struct {
+	rooms []string
+	never []string
+	why   string
+}{
+	{
+		[]string{"lifecycle", "plan", "table", "intake", "fleet"},
+		[]string{"internal/lifecycle", "internal/plan", "internal/table", "internal/intake", "internal/fleet", "internal/supervisor"},
+		"what decides, what touches files and what runs processes are connected by the supervisor alone",
+	},
+	{
+		[]string{"lifecycle", "plan", "table"},
+		[]string{"os/exec", "internal/proc", "internal/toolchain"},
+		"a decision depends on what it is given, and on nothing else",
+	},
+	{
+		[]string{"supervisor", "fleet", "intake", "control"},
+		[]string{"plugin", "internal/gate", "internal/cell"},
+		"what decides runs no handler's code, and reads no client's bytes",
+	},
+	{
+		[]string{"gate", "cell", "handover", "http1"},
+		[]string{"os/exec", "internal/supervisor", "internal/store", "internal/toolchain"},
+		"what serves clients starts no process and writes no file of the daemon's",
+	},
+}
+
+// What is banned is banned through others, too.
+func TestBans(t *testing.T) {
+	deps := make(map[string][]string)
+	for _, p := range list(t, "./...") {
+		deps[strings.TrimPrefix(p.ImportPath, module+"internal/")] = p.Deps
+	}
+	for _, ban := range bans {
+		for _, name := range ban.rooms {
+			if len(deps[name]) == 0 {
+				t.Errorf("there is no room %s", name)
+			}
+			for _, path := range ban.never {
+				full := path
+				if ours := strings.HasPrefix(path, "internal/"); ours {
+					full = module + path
+				}
+				if full != module+"internal/"+name && slices.Contains(deps[name], full) {
+					t.Errorf("room %s comes to import %s, though %s", name, path, ban.why)
+				}
+			}
+		}
+	}
+}
+
+// A pure room is told what time it is, and starts nothing.
+func TestPureRoomsAskNoClock(t *testing.T) {
+	impure := regexp.MustCompile(`\btime\.(Now|Since|Until|After|AfterFunc|Sleep|NewTimer|NewTicker|Tick)\b|\bgo func\b|\bmake\(chan\b`)
+	for _, room := range []string{"lifecycle", "plan", "table"} {
+		files, err := os.ReadDir(room)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if !strings.HasSuffix(f.Name(), ".go") || strings.HasSuffix(f.Name(), "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(room + "/" + f.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := impure.Find(text); found != nil {
+				t.Errorf("%s/%s has %s: it is to be pure", room, f.Name(), found)
+			}
+		}
+	}
+}

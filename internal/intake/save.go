@@ -51,8 +51,8 @@ func (s *saver) run(write func(store.History) error, log *logrus.Logger) {
 	}
 }
 
-// Save writes the history to disk, unless a newer one comes before. It does not
-// keep h. done is called once it, or a newer one, is there.
+// Save writes the history to disk, unless a newer one comes before: then that alone
+// is. It does not keep h. done is called once it is there.
 func (s *saver) Save(h store.History, done func()) {
 	copied := make(store.History, len(h))
 	for name, r := range h {
