@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -10,11 +9,6 @@ import (
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/plan"
 )
-
-// A pattern changes hands in one table. Whoever is about to give one up, because
-// its file is gone or because its next version does without, serves it until
-// all who may want it were tried, though no longer than a handler may take to
-// start. Then those proved and those who leave are decided on together.
 
 // seen takes over from the snapshot whose file is there.
 func (s *Supervisor) seen() {
@@ -107,44 +101,34 @@ func (s *Supervisor) holdsBack(h *handler) bool {
 		return false
 	}
 	s.tryHeirs()
-	if !s.underWay() {
+	if !plan.UnderWay(s.candidates(nil)) {
 		return false
 	}
 	s.wakeOverdue()
 	return true
 }
 
-// underWay reports whether someone may yet turn out to be an heir.
-func (s *Supervisor) underWay() bool {
-	renamed := s.leavingFiles()
+// candidates are all handlers, for plan. Those in claims want what their proved version
+// does.
+func (s *Supervisor) candidates(claims map[string]*lifecycle.Seat) (all []plan.Candidate) {
 	for _, h := range s.handlers {
+		c := plan.Candidate{
+			Stake: h.stake(claims[h.Name] != nil), Missed: h.Presence == lifecycle.Missed,
+			File: plan.File{Dev: h.Tried.Dev, Ino: h.Tried.Ino}, Seq: h.Record.Seq,
+		}
+		if !h.Wanting.IsZero() {
+			c.Wanting = h.Wanting.UnixNano()
+		}
+		starts := h.Next != nil && h.Next.Why == lifecycle.Newest && h.Next.Phase < lifecycle.Proved
 		switch {
-		case h.Presence == lifecycle.Missed && h.Live != nil:
-			return true // it leaves, or it does not
-		case h.Admission == lifecycle.Copying, h.Admission == lifecycle.Building && renamed[inode(h.Tried)]:
-			return true
-		case h.Next != nil && h.Next.Why == lifecycle.Newest && h.Next.Phase < lifecycle.Proved:
-			return true
-		case h.Refusal.Contested() && h.Tried == handlerdir.ID{}:
-			return true // about to be tried
+		case starts, h.Admission == lifecycle.Copying, h.Refusal.Contested() && h.Tried == handlerdir.ID{}:
+			c.Trying = plan.Tries
+		case h.Admission == lifecycle.Building:
+			c.Trying = plan.Builds
 		}
+		all = append(all, c)
 	}
-	return false
-}
-
-// inode identifies a file by whatever name; zero for none.
-func inode(id handlerdir.ID) [2]uint64 { return [2]uint64{id.Dev, id.Ino} }
-
-// leavingFiles are the files of those who leave: one that turns up by another
-// name was renamed.
-func (s *Supervisor) leavingFiles() map[[2]uint64]bool {
-	files := make(map[[2]uint64]bool)
-	for _, h := range s.handlers {
-		if h.Live != nil && h.Tried.Ino != 0 && h.leaves() {
-			files[inode(h.Tried)] = true
-		}
-	}
-	return files
+	return all
 }
 
 func (s *Supervisor) overdue(since time.Time) bool {
@@ -174,7 +158,7 @@ func (s *Supervisor) passOn() {
 	if len(leaving)+len(proved) == 0 {
 		return
 	}
-	if s.underWay() {
+	if plan.UnderWay(s.candidates(nil)) {
 		s.passOnLate(leaving, proved)
 		return
 	}
@@ -191,10 +175,11 @@ func (s *Supervisor) passOn() {
 
 // decide ends those who leave, and decides on the claims, by handler.
 func (s *Supervisor) decide(leaving []*handler, claims map[string]*lifecycle.Seat) {
-	all := s.ranked()
+	all := s.candidates(claims)
+	plan.Rank(all)
 	stakes := make([]plan.Stake, len(all))
-	for i, h := range all {
-		stakes[i] = h.stake(claims[h.Name] != nil)
+	for i, c := range all {
+		stakes[i] = c.Stake
 	}
 	granted, denied := plan.PassOn(stakes)
 	for _, h := range leaving {
@@ -217,9 +202,10 @@ func (s *Supervisor) decide(leaving []*handler, claims map[string]*lifecycle.Sea
 // passOnLate is passOn for those who have waited long enough, though somebody is
 // still being tried.
 func (s *Supervisor) passOnLate(leaving, proved []*handler) {
+	all := s.candidates(nil)
 	late := slices.ContainsFunc(proved, func(h *handler) bool { return s.overdue(h.Next.ProvedAt) })
 	for _, h := range leaving {
-		if s.overdue(h.LeavingSince) && !s.beingBuilt(h.Tried) {
+		if s.overdue(h.LeavingSince) && !plan.BeingBuilt(plan.File{Dev: h.Tried.Dev, Ino: h.Tried.Ino}, all) {
 			s.handle(h, lifecycle.HeirsDecided{})
 			late = true
 		}
@@ -230,54 +216,10 @@ func (s *Supervisor) passOnLate(leaving, proved []*handler) {
 	}
 }
 
-// beingBuilt reports whether the file, by whatever name, is being built.
-func (s *Supervisor) beingBuilt(file handlerdir.ID) bool {
-	for _, h := range s.handlers {
-		if h.Admission == lifecycle.Building && inode(h.Tried) == inode(file) {
-			return true
-		}
-	}
-	return false
-}
-
 // seniorsDecided reports whether none who had its patterns before is still to be
 // tried.
 func (s *Supervisor) seniorsDecided(h *handler) bool {
 	mine := plan.Claimant{Name: h.Name, Patterns: h.Next.Patterns, Seniority: h.Record.Seq}
 	verdict, _ := plan.Claim(mine, s.undecidedClaims())
 	return verdict == plan.Granted
-}
-
-// ranked are all handlers, the first in line for a free pattern first: a file
-// that was renamed, then one that has served, then whoever wants it longest.
-func (s *Supervisor) ranked() []*handler {
-	type rank struct {
-		h     *handler
-		class int
-	}
-	var ranks []rank
-	renamed := s.leavingFiles()
-	for _, h := range s.handlers {
-		r := rank{h, 2}
-		switch {
-		case renamed[inode(h.Tried)]:
-			r.class = 0
-		case h.Record.Seq > 0:
-			r.class = 1
-		}
-		ranks = append(ranks, r)
-	}
-	slices.SortFunc(ranks, func(a, b rank) int {
-		return cmp.Or(
-			cmp.Compare(a.class, b.class),
-			cmp.Compare(a.h.Record.Seq, b.h.Record.Seq),
-			a.h.Wanting.Compare(b.h.Wanting),
-			cmp.Compare(a.h.Name, b.h.Name),
-		)
-	})
-	all := make([]*handler, len(ranks))
-	for i, r := range ranks {
-		all[i] = r.h
-	}
-	return all
 }

@@ -58,7 +58,7 @@ func (s *Supervisor) Settle(ctx context.Context, name string) (api.Outcome, erro
 		s.accept = want
 		s.scan()
 		s.await(ctx, func() bool {
-			if s.scanned < want || s.scanning || !s.settled(name) {
+			if s.scanned < want || s.scanning || !s.concluded(name) {
 				return false
 			}
 			answer(s.stands(name), nil)
@@ -120,7 +120,7 @@ func (s *Supervisor) rollBackAndWait(ctx context.Context, h *handler, to store.V
 	}
 	s.handle(h, lifecycle.RollBack{Version: to})
 	s.await(ctx, func() bool {
-		if !s.settled(h.Name) {
+		if !s.concluded(h.Name) {
 			return false
 		}
 		var refused error
@@ -138,9 +138,9 @@ func noSuch(name string) error {
 	return fmt.Errorf("there is no handler %q; see plugserverctl status", name)
 }
 
-// settled reports whether nothing is under way for a handler: its newest file
+// concluded reports whether nothing is under way for a handler: its newest file
 // was tried, and what came of it is in force.
-func (s *Supervisor) settled(name string) bool {
+func (s *Supervisor) concluded(name string) bool {
 	if gate, _ := s.fleet.Gate(); s.retry || len(s.news) > 0 || !gate || !s.table.Current() {
 		return false
 	}

@@ -176,7 +176,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			s.log.Info("stopped")
 			return nil
 		}
-		s.settle()
+		s.turn()
 	}
 }
 
@@ -191,8 +191,8 @@ func (s *Supervisor) post(f func()) bool {
 	}
 }
 
-// settle does what becomes possible once nothing is under way.
-func (s *Supervisor) settle() {
+// turn does what becomes possible once nothing is under way.
+func (s *Supervisor) turn() {
 	if s.retry {
 		s.retry = false
 		s.reconcile()
