@@ -263,7 +263,7 @@ func (b *board) settle(t *testing.T, normal, tight *pair) {
 // replaced again and again.
 func TestEqual(t *testing.T) {
 	list := chosen(t, cases(), true)
-	normal := startPair(t, defaults(t))
+	normal := startPair(t, patientLimits(t), patientFlags...)
 	narrow := startPair(t, tight, tightFlags...)
 	b := newBoard(list, "")
 	for range *roundsFlag {

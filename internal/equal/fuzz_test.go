@@ -20,7 +20,7 @@ func TestFuzzedScripts(t *testing.T) {
 	for i := range n {
 		list = append(list, fuzzed(*seedFlag, uint64(i)))
 	}
-	normal := startPair(t, defaults(t))
+	normal := startPair(t, patientLimits(t), patientFlags...)
 	list = chosen(t, list, false)
 	b := newBoard(list, "")
 	b.play(t, "at rest", list, normal, nil)

@@ -77,6 +77,16 @@ func defaults(t *testing.T) map[string]string {
 	return found
 }
 
+// patient limits are the defaults, but for what a client that sends byte by byte
+// could meet on a busy machine.
+func patientLimits(t *testing.T) map[string]string {
+	lim := defaults(t)
+	lim["header-timeout"] = "2m0s"
+	return lim
+}
+
+var patientFlags = []string{"--header-timeout=2m"}
+
 // tight limits can be reached within a test, and not by a machine that is busy.
 var (
 	tight      = map[string]string{"header-timeout": "2s", "idle-timeout": "3s", "max-header-bytes": "8192"}
