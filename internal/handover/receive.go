@@ -90,10 +90,16 @@ func (r *receiver) run() {
 // patience is how long a request may keep the others waiting.
 const patience = time.Millisecond
 
+// beWatched sees to it that watch runs.
+func (r *receiver) beWatched() {
+	if !r.watched.Load() && r.watched.CompareAndSwap(false, true) {
+		go r.watch()
+	}
+}
+
 // watch makes another goroutine read where a request takes too long. It ends
 // when there were none for a while.
 func (r *receiver) watch() {
-	defer r.watched.Store(false)
 	tick := time.NewTicker(patience)
 	defer tick.Stop()
 	for quiet, last := 0, uint64(0); quiet < 20; {
@@ -109,6 +115,10 @@ func (r *receiver) watch() {
 		}
 		last = now
 	}
+	r.watched.Store(false)
+	if r.step.Load()%2 == 1 {
+		r.beWatched() // one has begun meanwhile, and took this for its watch
+	}
 }
 
 // serve serves a forwarded request, at once or on a goroutine of its own. It
@@ -122,10 +132,8 @@ func (r *receiver) serve(m message) (reads bool) {
 		go r.server.serveStream(r.peer, m, head, plain, nil)
 		return true
 	}
-	if !r.watched.Load() && r.watched.CompareAndSwap(false, true) {
-		go r.watch()
-	}
 	began, step := time.Now(), r.step.Add(1)
+	r.beWatched()
 	defer func() {
 		// The handler may have ended the goroutine (runtime.Goexit): then
 		// another one has to read. Who reads already may be waiting.
