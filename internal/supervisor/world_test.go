@@ -282,10 +282,9 @@ type process struct {
 	once sync.Once
 
 	// Guarded by the world's mutex.
-	routes  map[string]uint64
-	deaf    bool // it answers nothing any more
-	printed string
-	status  string
+	routes map[string]uint64
+	deaf   bool // it answers nothing any more
+	status string
 }
 
 func (w *world) start(spec proc.Spec) (fleet.Process, error) {
