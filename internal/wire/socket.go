@@ -22,7 +22,7 @@ type socket interface {
 }
 
 // Waiting returns a Conn over f's socket, as FromFile, whose Recv waits in the
-// kernel, on a thread of its own (ppoll(2)). That thread serves a frame where it
+// kernel, on a thread of its own (recvmsg(2)). That thread serves a frame where it
 // is: the runtime's poller and scheduler, which would wake others for it, have no
 // part in it. It is for a process that has one such connection.
 func Waiting(f *os.File) (*Conn, error) {
@@ -44,14 +44,15 @@ func Waiting(f *os.File) (*Conn, error) {
 	if err = errors.Join(err, dupErr); err != nil {
 		return nil, fmt.Errorf("open socket %q: %w", f.Name(), err)
 	}
-	if err := syscall.SetNonblock(fd, true); err != nil {
+	if err := syscall.SetNonblock(fd, false); err != nil {
 		syscall.Close(fd)
 		return nil, fmt.Errorf("open socket %q: %w", f.Name(), err)
 	}
 	return newConn(&waiting{fd: fd}), nil
 }
 
-// waiting is a socket that the runtime's poller does not know.
+// waiting is a socket that the runtime's poller does not know. It is in blocking
+// mode: that of a socket pair is one end's alone.
 type waiting struct {
 	fd int
 
@@ -113,14 +114,11 @@ type pollFD struct {
 	revents int16
 }
 
-const (
-	pollIn  = 1
-	pollOut = 4
-)
+const pollOut = 4
 
-// wait blocks until the socket is ready.
-func (s *waiting) wait(events int16) error {
-	p := pollFD{fd: int32(s.fd), events: events}
+// room waits until the socket takes more (ppoll(2)).
+func (s *waiting) room() error {
+	p := pollFD{fd: int32(s.fd), events: pollOut}
 	for {
 		_, _, errno := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, 0, 0, 0, 0)
 		switch errno {
@@ -139,9 +137,6 @@ func (s *waiting) ReadMsgUnix(p, oob []byte) (n, oobn, flags int, addr *net.Unix
 	}
 	defer s.unuse()
 	for {
-		if err := s.wait(pollIn); err != nil {
-			return 0, 0, 0, nil, err
-		}
 		n, oobn, flags, _, err = syscall.Recvmsg(s.fd, p, oob, syscall.MSG_CMSG_CLOEXEC)
 		switch err {
 		case nil:
@@ -149,7 +144,7 @@ func (s *waiting) ReadMsgUnix(p, oob []byte) (n, oobn, flags int, addr *net.Unix
 				err = io.EOF
 			}
 			return n, oobn, flags, nil, err
-		case syscall.EAGAIN, syscall.EINTR:
+		case syscall.EINTR:
 		default:
 			return 0, 0, 0, nil, os.NewSyscallError("recvmsg", err)
 		}
@@ -162,12 +157,12 @@ func (s *waiting) WriteMsgUnix(p, oob []byte, _ *net.UnixAddr) (n, oobn int, err
 	}
 	defer s.unuse()
 	for {
-		n, err := syscall.SendmsgN(s.fd, p, oob, nil, syscall.MSG_NOSIGNAL)
+		n, err := syscall.SendmsgN(s.fd, p, oob, nil, syscall.MSG_NOSIGNAL|syscall.MSG_DONTWAIT)
 		switch err {
 		case nil:
 			return n, len(oob), nil
 		case syscall.EAGAIN:
-			if err := s.wait(pollOut); err != nil {
+			if err := s.room(); err != nil {
 				return 0, 0, err
 			}
 		case syscall.EINTR:
