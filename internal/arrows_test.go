@@ -167,7 +167,7 @@ var bans = []struct {
 		"a decision depends on what it is given, and on nothing else",
 	},
 	{
-		[]string{"supervisor", "fleet", "intake", "control"},
+		[]string{"supervisor", "cells", "fleet", "intake", "control"},
 		[]string{"plugin", "internal/gate", "internal/cell"},
 		"what decides runs no handler's code, and reads no client's bytes",
 	},

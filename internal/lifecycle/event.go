@@ -248,3 +248,15 @@ func (Save) action()       {}
 func (Forget) action()     {}
 func (Wake) action()       {}
 func (Tell) action()       {}
+
+// NotServed is the refusal for an error of admission or start, and when the file
+// is tried again.
+func NotServed(err error, wantsCell bool) (*refusal.Error, Retry) {
+	switch {
+	case refusal.Passing(err):
+		return refusal.From(err), Soon
+	case wantsCell:
+		return refusal.From(err), WithCells
+	}
+	return refusal.From(err), OnChange
+}

@@ -16,6 +16,19 @@ type Limits struct {
 	Descriptors int   // RLIMIT_NOFILE, getrlimit(2)
 }
 
+// And bounds what two may use together that share a child; where one has no bound,
+// they have none.
+func (l Limits) And(o Limits) Limits {
+	return Limits{sumOrNone(l.Memory, o.Memory), sumOrNone(l.Descriptors, o.Descriptors)}
+}
+
+func sumOrNone[N int | int64](a, b N) N {
+	if a == 0 || b == 0 {
+		return 0
+	}
+	return a + b
+}
+
 // sampleEvery is how often a child that has a limit on memory is looked at.
 const sampleEvery = 250 * time.Millisecond
 

@@ -95,3 +95,14 @@ func TestMemoryLimitIsTold(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Who shares a process may use what each may alone, and has no bound where one has none.
+func TestSharedLimits(t *testing.T) {
+	a, none := Limits{Memory: 3, Descriptors: 5}, Limits{}
+	if got := a.And(Limits{Memory: 4, Descriptors: 6}); got != (Limits{7, 11}) {
+		t.Errorf("%+v", got)
+	}
+	if got := a.And(none); got != none {
+		t.Errorf("%+v", got)
+	}
+}

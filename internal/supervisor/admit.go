@@ -6,7 +6,6 @@ import (
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
-	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
 // admission is a file on its way into the store.
@@ -55,19 +54,7 @@ func (s *Supervisor) admitted(h *handler, a *admission, got intake.Admitted) {
 		Changed: errors.Is(got.Err, handlerdir.ErrChanged),
 	}
 	if got.Err != nil {
-		e.Refusal, e.Retry = notServed(got.Err, got.WantsCell)
+		e.Refusal, e.Retry = lifecycle.NotServed(got.Err, got.WantsCell)
 	}
 	s.handle(h, e)
-}
-
-// notServed is the refusal for an error of admission or start, and when the file
-// is tried again.
-func notServed(err error, wantsCell bool) (*refusal.Error, lifecycle.Retry) {
-	switch {
-	case refusal.Passing(err):
-		return refusal.From(err), lifecycle.Soon
-	case wantsCell:
-		return refusal.From(err), lifecycle.WithCells
-	}
-	return refusal.From(err), lifecycle.OnChange
 }

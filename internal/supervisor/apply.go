@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
@@ -42,17 +43,18 @@ func (s *Supervisor) apply(h *handler, a lifecycle.Action) {
 	case lifecycle.Recall:
 		s.recall(h, a.Seat, a.Sums)
 	case lifecycle.Start:
-		s.startSeat(h, a.Seat)
+		s.cells.Start(h.Handler, a.Seat, h.part)
 	case lifecycle.Drop:
-		if st := placeOf(a.Seat); st != nil {
-			s.drop(st.in)
-		}
+		s.cells.Drop(a.Seat)
 	case lifecycle.Claim:
 		s.claim(h)
 	case lifecycle.Publish:
-		s.publish(h, a)
+		s.cells.Publish(h.Name, a)
+		if a.Old != nil && a.What != lifecycle.Retired && plan.Freed(a.Old.Patterns, a.Seat.Patterns) {
+			s.tryHeirs()
+		}
 	case lifecycle.Alter:
-		s.alter()
+		s.cells.Alter()
 	case lifecycle.Leave:
 		s.wakeOverdue()
 		s.tryHeirs()
@@ -114,35 +116,6 @@ func (s *Supervisor) recalled(h *handler, st *lifecycle.Seat, sums []string, r i
 	s.handle(h, lifecycle.Recalled{Seat: st, Version: r.Version})
 }
 
-// publish puts the handler's routes in force as a new table.
-func (s *Supervisor) publish(h *handler, p lifecycle.Publish) {
-	n := news{seat: placeOf(p.Seat)}
-	if p.Old != nil {
-		n.old = placeOf(p.Old)
-	}
-	switch p.What {
-	case lifecycle.WentLive:
-		n.event, n.text = event.Live, "live: "+h.Name
-	case lifecycle.LiveAgain:
-		n.event, n.text = event.Live, "live again: "+h.Name
-	case lifecycle.RolledBack:
-		n.event, n.text = event.RolledBack, "rolled back: "+h.Name
-	case lifecycle.GatheredIn:
-		n.event, n.text = event.Gathered, "in the shared cell "+n.seat.in.name+": "+h.Name
-	case lifecycle.Retired:
-		n.event, n.text = event.Retired, "retired: "+h.Name
-	}
-	n.version = s.alter()
-	s.news = append(s.news, n)
-	if p.What == lifecycle.Retired {
-		return
-	}
-	n.seat.in.state = serving
-	if p.Old != nil && plan.Freed(p.Old.Patterns, p.Seat.Patterns) {
-		s.tryHeirs()
-	}
-}
-
 // tell tells operators what a handler has to say.
 func (s *Supervisor) tell(h *handler, t lifecycle.Tell) {
 	fields := logrus.Fields{"handler": h.Name}
@@ -166,9 +139,9 @@ func (s *Supervisor) tell(h *handler, t lifecycle.Tell) {
 		fields[event.Field], fields["version"] = event.Quarantined, t.Version.Short()
 		s.log.WithFields(fields).Error("quarantined: " + h.Name)
 	case lifecycle.NoticeNotRestarted:
-		s.log.WithFields(fieldsOf(placeOf(t.Seat))).WithFields(fields).Error("restart failed: " + h.Name)
+		s.log.WithFields(cells.Fields(t.Seat)).WithFields(fields).Error("restart failed: " + h.Name)
 	case lifecycle.NoticeNotServed:
-		s.log.WithFields(fieldsOf(placeOf(t.Seat))).WithFields(fields).Warn("an earlier version is not served: " + h.Name)
+		s.log.WithFields(cells.Fields(t.Seat)).WithFields(fields).Warn("an earlier version is not served: " + h.Name)
 	case lifecycle.NoticeGone:
 		s.log.WithFields(fields).Info("gone: " + h.File + " was removed")
 	case lifecycle.NoticeDoing:
@@ -210,6 +183,14 @@ func (s *Supervisor) grant(h *handler) {
 	s.handle(h, lifecycle.Granted{Seat: h.Next, Seq: s.lastSeq + 1})
 	s.lastSeq = max(s.lastSeq, h.Record.Seq)
 	s.renew(h)
+}
+
+// renew gives a handler a new cell where the one that serves it was started with other
+// settings.
+func (s *Supervisor) renew(h *handler) {
+	if s.cells.Outdated(h.Handler) {
+		s.handle(h, lifecycle.Renew{})
+	}
 }
 
 // others is what all that serve but one take of the table, in bytes.

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/intake"
-	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/sirupsen/logrus"
 )
 
@@ -39,11 +39,7 @@ type Config struct {
 }
 
 // Settings are what an operator has set for one handler.
-type Settings struct {
-	Limits fleet.Limits
-	Log    fleet.LogRate
-	Group  string // handlers of one group share a cell; "" for none
-}
+type Settings = cells.Settings
 
 // Report says in numbers how the service stands.
 type Report struct {
@@ -83,15 +79,8 @@ func (r Report) String() string {
 func (s *Supervisor) Configure(settings func(handler string) Settings, named map[string]string) {
 	s.post(func() {
 		s.misconfigured = ""
-		s.settings, s.named, s.regroup, s.noted = settings, named, true, false
-		for _, c := range s.cells {
-			for _, st := range c.seats {
-				st.settings.Log = settings(st.name).Log // which takes no new cell
-			}
-			if c.proc != nil {
-				c.proc.Bound(c.logRate())
-			}
-		}
+		s.settings, s.named, s.noted = settings, named, false
+		s.cells.Configure(settings)
 		for _, h := range s.handlers {
 			s.renew(h)
 		}
@@ -104,19 +93,6 @@ func (s *Supervisor) Misconfigured(problem error) {
 		s.misconfigured = oneLine(problem)
 		s.log.WithError(problem).Error("settings are refused: those before stay in force")
 	})
-}
-
-// renew gives a handler a new cell where its settings are not those that its
-// cell was started with.
-func (s *Supervisor) renew(h *handler) {
-	if h.Live == nil {
-		return
-	}
-	want, st := s.settings(h.Name), placeOf(h.Live)
-	moved := st.in.group != nil && st.in.group.name != want.Group
-	if moved || st.settings.Limits != want.Limits {
-		s.handle(h, lifecycle.Renew{})
-	}
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -16,6 +16,7 @@ func (s *Supervisor) saveHistory() {
 // collectGarbage deletes the copies that no cell has and no history names,
 // neither the one on disk.
 func (s *Supervisor) collectGarbage() {
+	s.garbage = s.cells.Left() || s.garbage
 	if !s.garbage || s.cleaning || s.admitting+s.building > 0 || !s.intake.Saved() {
 		return
 	}
@@ -26,11 +27,7 @@ func (s *Supervisor) collectGarbage() {
 // needed are the sums of the versions that may be served now or later.
 func (s *Supervisor) needed() map[string]bool {
 	keep := make(map[string]bool)
-	for _, c := range s.cells {
-		for _, st := range c.seats {
-			keep[st.part.Version.Sum] = true
-		}
-	}
+	s.cells.Needs(keep)
 	for _, h := range s.handlers {
 		for _, st := range []*lifecycle.Seat{h.Live, h.Next} {
 			if st != nil {

@@ -141,7 +141,7 @@ func noSuch(name string) error {
 // concluded reports whether nothing is under way for a handler: its newest file
 // was tried, and what came of it is in force.
 func (s *Supervisor) concluded(name string) bool {
-	if gate, _ := s.fleet.Gate(); s.retry || len(s.news) > 0 || !gate || !s.table.Current() {
+	if s.retry || !s.cells.InForce() {
 		return false
 	}
 	h := s.handlers[name]

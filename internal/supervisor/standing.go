@@ -45,11 +45,7 @@ func (s *Supervisor) counts() Report {
 			r.Trying++
 		}
 	}
-	for _, c := range s.cells {
-		if c.state == retiring || s.stopping {
-			r.Ending++
-		}
-	}
+	r.Ending = s.cells.Ending()
 	return r
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -15,9 +16,7 @@ import (
 func TestStanding(t *testing.T) {
 	const older, newer = "0000000000000000", "1111111111111111"
 	seatOf := func(sum string) *lifecycle.Seat {
-		of := &lifecycle.Seat{Version: store.Version{Sum: sum}}
-		of.Place = &seat{of: of, in: &cell{}, name: "a"}
-		return of
+		return &lifecycle.Seat{Version: store.Version{Sum: sum}}
 	}
 	because := func(of string, held bool) *lifecycle.Refusal {
 		return &lifecycle.Refusal{Error: &refusal.Error{Reason: "why"}, Of: of, Held: held}
@@ -49,7 +48,7 @@ func TestStanding(t *testing.T) {
 		tt.h.Record = store.Record{Held: tt.held, Bad: []string{tt.bad}, Versions: []store.Served{{Sum: older}, {Sum: newer}}}
 		h := &handler{Handler: tt.h}
 		s := &Supervisor{
-			handlers: map[string]*handler{"a": h}, settings: func(string) Settings { return Settings{} },
+			handlers: map[string]*handler{"a": h}, cells: cells.New(cells.Config{Settings: func(string) Settings { return Settings{} }}, cells.Owner{}), settings: func(string) Settings { return Settings{} },
 		}
 		status := s.describe(h)
 		re := s.outcome()

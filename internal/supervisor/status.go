@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
@@ -33,10 +34,10 @@ func (s *Supervisor) Status(ctx context.Context) (api.Status, error) {
 // whenCounted asks all children for their counts, and calls then once all have
 // answered, or those that do not have been waited for.
 func (s *Supervisor) whenCounted(ctx context.Context, then func()) {
-	seq, deadline := s.fleet.Ping(), time.Now().Add(statsWait)
+	seq, deadline := s.cells.Fleet.Ping(), time.Now().Add(statsWait)
 	time.AfterFunc(statsWait, func() { s.post(func() {}) })
 	s.await(ctx, func() bool {
-		if time.Now().Before(deadline) && !s.fleet.Answered(seq) {
+		if time.Now().Before(deadline) && !s.cells.Fleet.Answered(seq) {
 			return false
 		}
 		then()
@@ -48,7 +49,7 @@ func (s *Supervisor) whenCounted(ctx context.Context, then func()) {
 // gate has answered a request of its own.
 func (s *Supervisor) Alive(ctx context.Context) error {
 	_, err := ask(ctx, s, func(answer func(struct{}, error)) {
-		answered := s.fleet.AskGate()
+		answered := s.cells.Fleet.AskGate()
 		s.await(ctx, func() bool {
 			if !answered() {
 				return false
@@ -67,7 +68,7 @@ func (s *Supervisor) status() api.Status {
 		Goroutines: runtime.NumGoroutine(), BuildsCells: s.cfg.BuildsCells,
 		Notes: s.notes(),
 	}}
-	st.Daemon.GatePID, st.Daemon.GateGoroutines = s.fleet.GateState()
+	st.Daemon.GatePID, st.Daemon.GateGoroutines = s.cells.Fleet.GateState()
 	for _, h := range s.handlers {
 		st.Handlers = append(st.Handlers, s.describe(h))
 	}
@@ -78,15 +79,7 @@ func (s *Supervisor) status() api.Status {
 			}
 		}
 	}
-	for _, c := range s.cells {
-		for _, seat := range c.seats {
-			if c.state == retiring && s.handlers[seat.name] == nil {
-				a := api.Handler{Name: seat.name, State: api.StateRetiring, Since: c.proc.Began}
-				seat.status(&a)
-				st.Handlers = append(st.Handlers, a)
-			}
-		}
-	}
+	st.Handlers = append(st.Handlers, s.cells.Retiring()...)
 	slices.SortFunc(st.Handlers, func(a, b api.Handler) int { return strings.Compare(a.Name, b.Name) })
 	return st
 }
@@ -95,10 +88,10 @@ func (s *Supervisor) describe(h *handler) api.Handler {
 	limits := s.settings(h.Name).Limits
 	a := api.Handler{
 		Name: h.Name, State: states[h.State()], Earlier: h.Earlier(), Since: h.Since, Restarts: h.Restarts,
-		MemoryMax: limits.Memory, LimitNOFILE: limits.Descriptors, Doing: cmp.Or(h.Doing, s.apart(h)),
+		MemoryMax: limits.Memory, LimitNOFILE: limits.Descriptors, Doing: cmp.Or(h.Doing, s.cells.Apart(h.Name)),
 	}
 	if h.Live != nil {
-		placeOf(h.Live).status(&a)
+		cells.Status(h.Live, &a)
 	}
 	if h.Refusal != nil {
 		told := told(h.Refusal.Error)
@@ -109,21 +102,6 @@ func (s *Supervisor) describe(h *handler) api.Handler {
 
 // told is a refusal as operators are told of it.
 func told(r *refusal.Error) api.Refusal { return api.Refusal{Reason: r.Reason, Mend: r.Mend, Or: r.Or} }
-
-func (st *seat) status(a *api.Handler) {
-	a.Version, a.Patterns, a.Cell = st.of.Version.Short(), st.of.Patterns, st.in.program.Name
-	if st.in.proc == nil {
-		return
-	}
-	stats := st.in.proc.Stats()
-	a.PID, a.LogDropped = st.in.proc.PID(), st.in.proc.LogDropped()
-	a.Requests, a.InFlight, a.Goroutines = stats.Requests, stats.InFlight, stats.Goroutines
-	if st.in.group != nil {
-		a.Group = st.in.group.name
-		own := stats.Plugins[st.name]
-		a.Requests, a.InFlight = own.Requests, own.InFlight
-	}
-}
 
 // measure adds what a handler's cell uses, as far as it is still there.
 func measure(a *api.Handler) {

@@ -9,26 +9,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
-	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/routes"
 	"github.com/andrestc/go-plugserver/internal/store"
-	"github.com/andrestc/go-plugserver/internal/table"
 	"github.com/sirupsen/logrus"
 )
 
 const (
 	// pingEvery is how often a child has to answer (fleet.Watch).
 	pingEvery = 5 * time.Second
-	// ackEvery is how often a cell is looked for that has not acknowledged its
-	// routes (table.Look).
-	ackEvery = time.Second
 	// passingPause is the pause before what failed for want of descriptors or memory
 	// is tried again.
 	passingPause = 100 * time.Millisecond
@@ -42,7 +39,7 @@ const (
 // Supervisor is the one supervisor of a daemon.
 type Supervisor struct {
 	cfg    Config
-	fleet  *fleet.Fleet
+	cells  *cells.Cells
 	log    *logrus.Logger
 	intake *intake.Intake
 
@@ -56,10 +53,6 @@ type Supervisor struct {
 	since    time.Time
 	rules    lifecycle.Rules
 	handlers map[string]*handler
-	cells    map[uint64]*cell // every cell whose process has not been reaped
-	groups   map[string]*group
-	regroup  bool // who shares a cell with whom is to be looked at
-	lastCell uint64
 	history  store.History
 	unsaved  bool // history has changed since it was handed to the intake
 	lastSeq  int64
@@ -85,13 +78,9 @@ type Supervisor struct {
 	// misconfigured is why the newest settings are not in force.
 	misconfigured string
 
-	table    table.Table
-	awaited  bool   // a cell's acknowledgement is, by checkAcks
-	news     []news // changes that are not in force everywhere yet
 	waiters  []func() bool
 	stopping bool
-	stopBy   time.Time // then requests are cut
-	reported *Report   // nil before the first
+	reported *Report // nil before the first
 }
 
 // handler is a handler, and what is under way for it.
@@ -113,8 +102,6 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 		since:    time.Now(),
 		rules:    lifecycle.Rules{Dir: cfg.Handlers, CrashLimit: cfg.CrashLimit, CrashWindow: cfg.CrashWindow},
 		handlers: make(map[string]*handler),
-		cells:    make(map[uint64]*cell),
-		groups:   make(map[string]*group),
 		settings: cfg.Settings,
 		named:    cfg.Named,
 		history:  cfg.Intake.History(),
@@ -122,7 +109,9 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 	if s.settings == nil {
 		s.settings = func(string) Settings { return Settings{} }
 	}
-	s.fleet = fleet.New(cfg.Fleet, s.post, s.heard)
+	s.cells = cells.New(cells.Config{
+		Fleet: cfg.Fleet, Intake: cfg.Intake, StartTimeout: cfg.StartTimeout, Log: cfg.Log, Settings: s.settings,
+	}, s.owner())
 	for name, r := range s.history {
 		s.lastSeq = max(s.lastSeq, r.Seq)
 		// They may be of a release that took other patterns.
@@ -145,7 +134,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	defer ping.Stop()
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
-	s.fleet.StartGate()
+	s.cells.Fleet.StartGate()
 	s.scan()
 	time.AfterFunc(acceptWait+time.Millisecond, func() { s.post(func() {}) })
 	var killed <-chan time.Time
@@ -157,7 +146,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		case <-s.nudges:
 			s.scan()
 		case <-ping.C:
-			s.fleet.Watch()
+			s.cells.Fleet.Watch()
 		case <-sweep.C:
 			s.sweepCells()
 		case <-stop:
@@ -165,18 +154,44 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			killed = time.After(s.cfg.Fleet.DrainTimeout + fleet.KillWait)
 			s.stop()
 		case <-killed:
-			return fmt.Errorf("stop: %d processes did not end in time and were killed", s.fleet.KillAll())
+			return fmt.Errorf("stop: %d processes did not end in time and were killed", s.cells.Fleet.KillAll())
 		case <-s.cfg.Now:
-			return fmt.Errorf("stop: ended at once by a second signal, %d processes were killed", s.fleet.KillAll())
+			return fmt.Errorf("stop: ended at once by a second signal, %d processes were killed", s.cells.Fleet.KillAll())
 		}
-		if s.stopping {
-			s.quitGate()
-		}
-		if s.stopping && s.fleet.Empty() {
+		if s.stopping && s.cells.Stopped() {
 			s.log.Info("stopped")
 			return nil
 		}
 		s.turn()
+	}
+}
+
+// owner is the supervisor as the cells see it.
+func (s *Supervisor) owner() cells.Owner {
+	return cells.Owner{
+		Handler: func(name string) *lifecycle.Handler {
+			if h := s.handlers[name]; h != nil {
+				return h.Handler
+			}
+			return nil
+		},
+		Handlers: func() iter.Seq[*lifecycle.Handler] {
+			return func(yield func(*lifecycle.Handler) bool) {
+				for _, h := range s.handlers {
+					if !yield(h.Handler) {
+						return
+					}
+				}
+			}
+		},
+		Tell: func(h *lifecycle.Handler, e lifecycle.Event) { s.handle(s.handlers[h.Name], e) },
+		Claimed: func() (patterns []string) {
+			for _, c := range s.undecidedClaims() {
+				patterns = append(patterns, c.Patterns...)
+			}
+			return patterns
+		},
+		Post: s.post,
 	}
 }
 
@@ -198,15 +213,17 @@ func (s *Supervisor) turn() {
 		s.reconcile()
 	}
 	s.passOn()
-	if s.table.Unsent() && len(s.events) == 0 { // a burst of changes becomes one table
-		s.sendTable()
+	if len(s.events) == 0 {
+		s.cells.SendTable()
 	}
-	s.gather()
-	s.announce()
+	if s.quiet() {
+		s.cells.Gather()
+	}
+	s.cells.Announce()
 	s.saveHistory()
 	s.collectGarbage()
 	if s.quiet() || time.Since(s.since) > acceptWait {
-		s.fleet.Listen()
+		s.cells.Fleet.Listen()
 	}
 	if s.reconciled() {
 		select {
@@ -249,51 +266,19 @@ func (s *Supervisor) quiet() bool {
 
 // reconciled reports whether, besides, what came of it is in force everywhere.
 func (s *Supervisor) reconciled() bool {
-	_, accepts := s.fleet.Gate()
-	return s.quiet() && accepts && len(s.news) == 0 && s.table.Current()
+	_, accepts := s.cells.Fleet.Gate()
+	return accepts && s.cells.InForce() && s.quiet()
 }
 
-// stop ends the service: first nothing new begins, then every connection gets its
-// last answer, then the gate ends, through which connections get from cell to
-// cell, and then the cells do.
+// stop ends the service.
 func (s *Supervisor) stop() {
 	s.log.Info("stopping: requests under way finish first")
 	for _, h := range s.handlers {
 		s.handle(h, lifecycle.Stop{})
 	}
-	s.stopping, s.stopBy = true, time.Now().Add(s.cfg.Fleet.DrainTimeout)
-	time.AfterFunc(s.cfg.Fleet.DrainTimeout, func() { s.post(func() {}) })
-	s.fleet.Close()
-	for _, c := range s.cells {
-		switch {
-		case c.proc == nil || c.proc.Gone():
-			delete(s.cells, c.id) // it was never started
-		case c.connected():
-			c.proc.Send(link.Message{Kind: link.Part})
-		}
-	}
-	if gate, _ := s.fleet.Gate(); gate {
-		s.fleet.SendGate(link.Message{Kind: link.Part})
-	} else {
-		s.fleet.Quit(s.graceLeft())
-	}
+	s.stopping = true
+	s.cells.Stop()
 }
-
-// connected reports whether the cell may have connections.
-func (c *cell) connected() bool { return (c.state == serving || c.state == retiring) && !c.proc.Gone() }
-
-// quitGate ends the gate once no cell needs it any more.
-func (s *Supervisor) quitGate() {
-	for _, c := range s.cells {
-		if c.connected() && !c.proc.Parted() && time.Now().Before(s.stopBy) {
-			return
-		}
-	}
-	s.fleet.QuitGate(s.graceLeft())
-}
-
-// graceLeft is how long requests may still take while the service ends.
-func (s *Supervisor) graceLeft() time.Duration { return max(time.Until(s.stopBy), 0) }
 
 // later calls f soon, in the goroutine of Run: what failed for want of
 // descriptors or memory is tried again.

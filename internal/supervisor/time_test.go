@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/routes"
 )
@@ -275,7 +276,8 @@ func (w *world) check() {
 			if _, there := w.stored[h.Live.Version.Sum]; !there {
 				w.t.Errorf("the version of %s that serves is deleted", h.Name)
 			}
-			if h.Standing == lifecycle.Serving && placeOf(h.Live).in.proc.PID() == 0 {
+			var a api.Handler
+			if cells.Status(h.Live, &a); h.Standing == lifecycle.Serving && a.PID == 0 {
 				w.t.Errorf("%s serves without a process", h.Name)
 			}
 		}

@@ -1,4 +1,4 @@
-package supervisor
+package cells
 
 import (
 	"fmt"
@@ -50,19 +50,23 @@ func placeOf(st *lifecycle.Seat) *seat {
 	return place
 }
 
-// startSeat gives a handler's seat a cell of its own.
-func (s *Supervisor) startSeat(h *handler, of *lifecycle.Seat) {
-	if h.part.Version != of.Version {
-		h.part = intake.Part{Version: of.Version}
+// Start gives a handler's seat a cell of its own. The part is what is known of its
+// version, if that is it.
+func (cs *Cells) Start(h *lifecycle.Handler, of *lifecycle.Seat, part intake.Part) {
+	if part.Version != of.Version {
+		part = intake.Part{Version: of.Version}
 	}
-	c := s.newCell(h.Name)
-	c.seat(h.Name, of, h.part, s.settings(h.Name))
-	s.start(c)
+	if h.Live != nil && h.Live.Version == of.Version {
+		part = placeOf(h.Live).part // which was inspected
+	}
+	c := cs.newCell(h.Name)
+	c.seat(h.Name, of, part, cs.settings(h.Name))
+	cs.start(c)
 }
 
-func (s *Supervisor) newCell(name string) *cell {
-	s.lastCell++
-	return &cell{id: s.lastCell, name: name}
+func (cs *Cells) newCell(name string) *cell {
+	cs.lastCell++
+	return &cell{id: cs.lastCell, name: name}
 }
 
 func (c *cell) seat(handler string, of *lifecycle.Seat, part intake.Part, settings Settings) {
@@ -72,35 +76,21 @@ func (c *cell) seat(handler string, of *lifecycle.Seat, part intake.Part, settin
 }
 
 // limits are those of all seats together; where one has none, there is none.
-func (c *cell) limits() (l fleet.Limits) {
-	for i, st := range c.seats {
-		if of := st.settings.Limits; i == 0 {
-			l = of
-		} else {
-			l.Memory = sumOrNone(l.Memory, of.Memory)
-			l.Descriptors = sumOrNone(l.Descriptors, of.Descriptors)
-		}
+func (c *cell) limits() fleet.Limits {
+	all := c.seats[0].settings.Limits
+	for _, st := range c.seats[1:] {
+		all = all.And(st.settings.Limits)
 	}
-	return l
+	return all
 }
 
 // logRate is what all seats may log together.
-func (c *cell) logRate() (r fleet.LogRate) {
-	for i, st := range c.seats {
-		if of := st.settings.Log; i == 0 {
-			r = of
-		} else {
-			r = r.And(of)
-		}
+func (c *cell) logRate() fleet.LogRate {
+	all := c.seats[0].settings.Log
+	for _, st := range c.seats[1:] {
+		all = all.And(st.settings.Log)
 	}
-	return r
-}
-
-func sumOrNone[N int | int64](a, b N) N {
-	if a == 0 || b == 0 {
-		return 0
-	}
-	return a + b
+	return all
 }
 
 // title is what ps(1) shows of a cell: the handler, or the group and its
@@ -121,23 +111,23 @@ func (c *cell) title() string {
 const titleMax = 400 // bytes
 
 // start starts a cell once what it runs is found.
-func (s *Supervisor) start(c *cell) {
-	s.cells[c.id] = c
+func (cs *Cells) start(c *cell) {
+	cs.cells[c.id] = c
 	parts := make([]intake.Part, len(c.seats))
 	for i, st := range c.seats {
 		parts[i] = st.part
 	}
-	s.intake.Prepare(parts, func(p intake.Prepared) { s.post(func() { s.prepared(c, p) }) })
+	cs.intake.Prepare(parts, func(p intake.Prepared) { cs.owner.Post(func() { cs.prepared(c, p) }) })
 }
 
-func (s *Supervisor) prepared(c *cell, p intake.Prepared) {
+func (cs *Cells) prepared(c *cell, p intake.Prepared) {
 	switch {
-	case c.state != starting || s.stopping:
-		delete(s.cells, c.id) // it is not wanted any more
+	case c.state != starting || cs.stopping:
+		delete(cs.cells, c.id) // it is not wanted any more
 		return
 	case p.Err != nil:
-		r, retry := notServed(p.Err, true)
-		s.failed(c, r, retry)
+		r, retry := lifecycle.NotServed(p.Err, true)
+		cs.failed(c, r, retry)
 		return
 	}
 	c.program = p.Program
@@ -145,112 +135,115 @@ func (s *Supervisor) prepared(c *cell, p intake.Prepared) {
 	for i, st := range c.seats {
 		st.part = p.Parts[i]
 		plugins = append(plugins, link.Plugin{Name: st.name, Path: st.part.Version.Path})
-		if h := s.handlers[st.name]; h != nil && h.part.Version == st.part.Version {
-			h.part = st.part
-		}
 	}
-	c.proc = s.fleet.Start(fleet.Spec{
+	c.proc = cs.Fleet.Start(fleet.Spec{
 		ID: c.id, Name: c.name, Title: c.title(), Path: p.Path, GODEBUG: p.GODEBUG,
 		Limits: c.limits(), Log: c.logRate(), Plugins: plugins,
 		// The n-th plugin of a process takes longer than the first.
-		Ready:  s.cfg.StartTimeout * time.Duration(len(c.seats)),
+		Ready:  cs.cfg.StartTimeout * time.Duration(len(c.seats)),
 		Fields: c.fields,
 	})
 }
 
 // heard takes what the children do.
-func (s *Supervisor) heard(e fleet.Event) {
+func (cs *Cells) heard(e fleet.Event) {
 	switch e := e.(type) {
 	case fleet.GateStarted:
-		s.newGate()
+		cs.newGate()
 	case fleet.GateAccepts: // which reconciled asks for
 	case fleet.GateAcks:
-		s.table.AckGate(e.Version)
-		s.retireOld()
+		cs.table.AckGate(e.Version)
+		cs.retireOld()
 	case fleet.GateEnded:
-		s.table.NewGate()
-		if s.stopping {
-			s.fleet.Quit(s.graceLeft())
+		cs.table.NewGate()
+		if cs.stopping {
+			cs.Fleet.Quit(cs.graceLeft())
 		}
 	case fleet.NotStarted:
-		r, retry := notServed(e.Err, false)
-		s.failed(s.cells[e.Cell.ID], r, retry)
+		r, retry := lifecycle.NotServed(e.Err, false)
+		cs.failed(cs.cells[e.Cell.ID], r, retry)
 	case fleet.Offers:
-		s.proved(s.cells[e.Cell.ID], e.Offers)
+		cs.proved(cs.cells[e.Cell.ID], e.Offers)
 	case fleet.Refuses:
-		s.failed(s.cells[e.Cell.ID], e.Refusal, lifecycle.OnChange)
+		cs.failed(cs.cells[e.Cell.ID], e.Refusal, lifecycle.OnChange)
 	case fleet.Overdue:
-		s.failed(s.cells[e.Cell.ID], refusal.Hung(e.Limit, e.Cell.Printed()), lifecycle.OnChange)
+		cs.failed(cs.cells[e.Cell.ID], refusal.Hung(e.Limit, e.Cell.Printed()), lifecycle.OnChange)
 	case fleet.Acks:
-		s.table.Ack(e.Cell.ID, e.Version)
+		cs.table.Ack(e.Cell.ID, e.Version)
 	case fleet.Unjoined:
-		s.alter()
+		cs.Alter()
 	case fleet.Ended:
-		s.exited(s.cells[e.Cell.ID])
+		cs.exited(cs.cells[e.Cell.ID])
 	default:
 		panic(fmt.Sprintf("supervisor: unknown event %T", e))
 	}
 }
 
 // proved is called when a cell reports its plugins' patterns.
-func (s *Supervisor) proved(c *cell, offers map[string]fleet.Offer) {
+func (cs *Cells) proved(c *cell, offers map[string]fleet.Offer) {
 	for _, st := range c.seats {
 		o, ok := offers[st.name]
 		if !ok {
 			o.Refused = refusal.NoPatterns(st.name)
 		}
 		if o.Refused != nil {
-			s.failed(c, o.Refused, lifecycle.OnChange)
+			cs.failed(c, o.Refused, lifecycle.OnChange)
 			return
 		}
 		st.of.Patterns, st.of.Size = o.Patterns, o.Size
 		c.patterns = append(c.patterns, o.Patterns...)
 	}
 	if c.group != nil {
-		s.gathered(c)
-	} else if h := s.handlers[c.name]; h != nil {
-		s.handle(h, lifecycle.IsReady{Seat: c.seats[0].of, Patterns: c.seats[0].of.Patterns, Size: c.seats[0].of.Size})
+		cs.gathered(c)
+	} else if h := cs.owner.Handler(c.name); h != nil {
+		cs.owner.Tell(h, lifecycle.IsReady{Seat: c.seats[0].of, Patterns: c.seats[0].of.Patterns, Size: c.seats[0].of.Size})
 	}
 }
 
 // retire makes a cell that has no route any more end.
-func (s *Supervisor) retire(c *cell) {
+func (cs *Cells) retire(c *cell) {
 	if c.state == serving && !c.proc.Gone() {
 		c.state = retiring
-		c.proc.Retire(s.cfg.Fleet.DrainTimeout)
+		c.proc.Retire(cs.cfg.Fleet.DrainTimeout)
 	}
 }
 
 // failed ends a cell that did not become ready.
-func (s *Supervisor) failed(c *cell, r *refusal.Error, retry lifecycle.Retry) {
-	s.drop(c)
+func (cs *Cells) failed(c *cell, r *refusal.Error, retry lifecycle.Retry) {
+	cs.drop(c)
 	if c.group != nil {
-		s.notGathered(c, r.Reason)
-	} else if h := s.handlers[c.name]; h != nil {
-		s.handle(h, lifecycle.Failed{Seat: c.seats[0].of, Refusal: r, Retry: retry})
+		cs.notGathered(c, r.Reason)
+	} else if h := cs.owner.Handler(c.name); h != nil {
+		cs.owner.Tell(h, lifecycle.Failed{Seat: c.seats[0].of, Refusal: r, Retry: retry})
 	}
 }
 
-// drop kills a cell that is not wanted any more.
-func (s *Supervisor) drop(c *cell) {
+// Drop kills a seat's cell, if it has one: nobody wants it any more.
+func (cs *Cells) Drop(of *lifecycle.Seat) {
+	if st := placeOf(of); st != nil {
+		cs.drop(st.in)
+	}
+}
+
+func (cs *Cells) drop(c *cell) {
 	if c.state == dropped {
 		return
 	}
 	c.state = dropped
-	s.table.Forget(c.id)
+	cs.table.Forget(c.id)
 	if c.proc != nil {
 		c.proc.Drop()
 	}
 	if c.proc == nil || c.proc.Gone() {
-		delete(s.cells, c.id)
+		delete(cs.cells, c.id)
 	}
 }
 
 // exited is called once a cell's process is gone and its output was read.
-func (s *Supervisor) exited(c *cell) {
-	s.table.Forget(c.id)
-	delete(s.cells, c.id)
-	s.garbage = true
+func (cs *Cells) exited(c *cell) {
+	cs.table.Forget(c.id)
+	delete(cs.cells, c.id)
+	cs.left = true
 	switch c.state {
 	case starting:
 		r, passing := c.proc.DiedEarly()
@@ -258,22 +251,22 @@ func (s *Supervisor) exited(c *cell) {
 		if passing {
 			retry = lifecycle.Soon
 		}
-		s.failed(c, r, retry)
+		cs.failed(c, r, retry)
 	case serving:
-		s.crashed(c)
+		cs.crashed(c)
 	case retiring:
-		s.log.WithFields(c.allFields()).Debugf("cell is gone: %s", c.proc.Status())
+		cs.log.WithFields(c.allFields()).Debugf("cell is gone: %s", c.proc.Status())
 	case dropped:
 	}
 }
 
 // crashed is called when a cell that served has died. The requests for it wait at
 // the gate.
-func (s *Supervisor) crashed(c *cell) {
-	if s.stopping || !s.inUse(c) {
+func (cs *Cells) crashed(c *cell) {
+	if cs.stopping || !cs.inUse(c) {
 		return
 	}
-	e := s.log.WithFields(c.allFields()).WithFields(logrus.Fields{
+	e := cs.log.WithFields(c.allFields()).WithFields(logrus.Fields{
 		event.Field: event.Crashed, "status": c.proc.Status(), "reason": c.proc.Died(),
 	})
 	if frames := c.proc.Frames(); frames != "" {
@@ -281,11 +274,11 @@ func (s *Supervisor) crashed(c *cell) {
 	}
 	e.Error("crashed: " + c.name)
 	if c.group != nil {
-		s.scattered(c)
+		cs.scattered(c)
 	}
 	for _, st := range c.seats {
-		if h := s.handlers[st.name]; h != nil {
-			s.handle(h, lifecycle.Died{
+		if h := cs.owner.Handler(st.name); h != nil {
+			cs.owner.Tell(h, lifecycle.Died{
 				Seat: st.of, How: c.proc.Died(), Lived: time.Since(c.proc.Began), Cut: c.proc.Cut(), Shared: c.group != nil,
 			})
 		}
@@ -300,8 +293,9 @@ func (c *cell) allFields() logrus.Fields {
 	return c.fields("")
 }
 
-// fieldsOf are those of one about a handler's seat.
-func fieldsOf(st *seat) logrus.Fields {
+// Fields are those of one about a handler's seat that has had a cell.
+func Fields(of *lifecycle.Seat) logrus.Fields {
+	st := placeOf(of)
 	if st.in.proc != nil {
 		return st.in.proc.Fields(st.name)
 	}

@@ -1,4 +1,4 @@
-package supervisor
+package cells
 
 import (
 	"fmt"
@@ -30,35 +30,35 @@ const (
 	restMax = time.Hour
 )
 
-// gather begins a shared cell for every group whose handlers have changed.
-func (s *Supervisor) gather() {
-	if !s.regroup || s.stopping || !s.quiet() {
+// Gather begins a shared cell for every group whose handlers have changed.
+func (cs *Cells) Gather() {
+	if !cs.regroup || cs.stopping {
 		return
 	}
-	s.regroup = false
-	members := make(map[string][]*handler)
-	for _, h := range s.handlers {
-		if name := s.settings(h.Name).Group; name != "" && h.Serves() && h.Next == nil {
+	cs.regroup = false
+	members := make(map[string][]*lifecycle.Handler)
+	for h := range cs.owner.Handlers() {
+		if name := cs.settings(h.Name).Group; name != "" && h.Serves() && h.Next == nil {
 			members[name] = append(members[name], h)
 		}
 	}
-	for name, g := range s.groups {
+	for name, g := range cs.groups {
 		if len(members[name]) == 0 && g.next == nil && !g.rest {
-			delete(s.groups, name)
+			delete(cs.groups, name)
 		}
 	}
 	for name, all := range members {
-		g := s.groups[name]
+		g := cs.groups[name]
 		if g == nil {
 			g = &group{name: name}
-			s.groups[name] = g
+			cs.groups[name] = g
 		}
-		slices.SortFunc(all, func(a, b *handler) int { return strings.Compare(a.Name, b.Name) })
-		s.gatherGroup(g, all)
+		slices.SortFunc(all, func(a, b *lifecycle.Handler) int { return strings.Compare(a.Name, b.Name) })
+		cs.gatherGroup(g, all)
 	}
 }
 
-func (s *Supervisor) gatherGroup(g *group, all []*handler) {
+func (cs *Cells) gatherGroup(g *group, all []*lifecycle.Handler) {
 	g.apart = make(map[string]string)
 	var seats []*seat
 	for _, h := range all {
@@ -77,14 +77,14 @@ func (s *Supervisor) gatherGroup(g *group, all []*handler) {
 	}
 	key := seating(seats)
 	switch {
-	case g.live != nil && !s.inUse(g.live):
+	case g.live != nil && !cs.inUse(g.live):
 		g.live = nil
 	case g.live != nil && seating(g.live.seats) == key:
 		return // as it is to be
 	}
 	if g.next != nil {
 		if seating(g.next.seats) != key {
-			s.drop(g.next)
+			cs.drop(g.next)
 			g.next = nil
 		} else {
 			return
@@ -95,17 +95,17 @@ func (s *Supervisor) gatherGroup(g *group, all []*handler) {
 	}
 	if len(seats) < 2 {
 		if len(seats) == 1 && seats[0].in.group != nil {
-			s.handle(s.handlers[seats[0].name], lifecycle.Renew{}) // the last one needs no shared cell
+			cs.owner.Tell(cs.owner.Handler(seats[0].name), lifecycle.Renew{}) // the last one needs no shared cell
 		}
 		return
 	}
-	c := s.newCell(g.name)
+	c := cs.newCell(g.name)
 	c.group = g
 	for _, st := range seats {
-		c.seat(st.name, &lifecycle.Seat{Version: st.of.Version, Why: lifecycle.Again, Phase: lifecycle.Starting}, st.part, s.settings(st.name))
+		c.seat(st.name, &lifecycle.Seat{Version: st.of.Version, Why: lifecycle.Again, Phase: lifecycle.Starting}, st.part, cs.settings(st.name))
 	}
 	g.next = c
-	s.start(c)
+	cs.start(c)
 }
 
 // disagrees says why a handler cannot share a cell with the others, "" if it can.
@@ -129,60 +129,60 @@ func seating(seats []*seat) string {
 
 // gathered gives a shared cell that is proved its handlers' routes, unless one
 // of them has changed meanwhile.
-func (s *Supervisor) gathered(c *cell) {
+func (cs *Cells) gathered(c *cell) {
 	g := c.group
 	if g.next != c {
-		s.drop(c)
+		cs.drop(c)
 		return
 	}
 	g.next = nil
 	for _, st := range c.seats {
-		h := s.handlers[st.name]
+		h := cs.owner.Handler(st.name)
 		if h == nil || h.Live == nil || h.Standing == lifecycle.Quarantined || h.Next != nil || h.Live.Version != st.of.Version {
-			s.drop(c) // quiet is to come again
+			cs.drop(c) // quiet is to come again
 			return
 		}
 		if !slices.Equal(h.Live.Patterns, st.of.Patterns) {
 			g.failed = seating(c.seats)
-			s.log.WithFields(c.allFields()).Errorf("cell not shared: %s has other patterns in it", st.name)
-			s.drop(c)
+			cs.log.WithFields(c.allFields()).Errorf("cell not shared: %s has other patterns in it", st.name)
+			cs.drop(c)
 			return
 		}
 	}
 	g.live, g.failed = c, ""
 	for _, st := range c.seats {
-		s.handle(s.handlers[st.name], lifecycle.Gathered{Seat: st.of})
+		cs.owner.Tell(cs.owner.Handler(st.name), lifecycle.Gathered{Seat: st.of})
 	}
 }
 
 // notGathered is called when a shared cell did not start. Its handlers go on
 // where they are.
-func (s *Supervisor) notGathered(c *cell, why string) {
+func (cs *Cells) notGathered(c *cell, why string) {
 	g := c.group
-	if g.next != c || s.stopping {
+	if g.next != c || cs.stopping {
 		return
 	}
 	g.next, g.failed = nil, seating(c.seats)
 	for _, st := range c.seats {
 		g.apart[st.name] = "the shared cell did not start: " + why
 	}
-	s.log.WithFields(c.allFields()).WithField("reason", why).Error("cell not shared: " + g.name)
+	cs.log.WithFields(c.allFields()).WithField("reason", why).Error("cell not shared: " + g.name)
 }
 
 // scattered is called when a shared cell has died. Whose fault it was, the
 // handlers show when each is alone.
-func (s *Supervisor) scattered(c *cell) {
+func (cs *Cells) scattered(c *cell) {
 	g := c.group
 	g.live, g.rest = nil, true
 	rest := min(restMin<<min(g.deaths, 20), restMax)
 	g.deaths++
-	time.AfterFunc(rest, func() { s.post(func() { g.rest, s.regroup = false, true }) })
+	time.AfterFunc(rest, func() { cs.owner.Post(func() { g.rest, cs.regroup = false, true }) })
 }
 
-// apart says why a handler is not in the shared cell of its group, "" if it is.
-func (s *Supervisor) apart(h *handler) string {
-	if g := s.groups[s.settings(h.Name).Group]; g != nil {
-		return g.apart[h.Name]
+// Apart says why a handler is not in the shared cell of its group, "" if it is.
+func (cs *Cells) Apart(handler string) string {
+	if g := cs.groups[cs.settings(handler).Group]; g != nil {
+		return g.apart[handler]
 	}
 	return ""
 }
