@@ -6,6 +6,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -76,6 +77,31 @@ func TestDescriptorLost(t *testing.T) {
 	}
 }
 
+// A client for whom there is no descriptor waits in the listener's queue.
+func TestAcceptWaits(t *testing.T) {
+	failed := make(chan string, 100)
+	const many = 1 << 30
+	a, _, address := newSides(t, Limits{}, func(s *side) {
+		s.srv.http.ErrorLog = log.New(lines(failed), "", 0)
+		if s.name == "a" {
+			s.srv.count.Add(many) // it does not accept
+		}
+	})
+	c := dial(t, address)
+	c.write(fmt.Sprintf(get, "b"))
+	relieve := noDescriptors(t)
+	a.srv.count.Add(-many)
+	if said := <-failed; !strings.HasPrefix(said, "accept: ") {
+		t.Errorf("logged %q", said)
+	}
+	relieve()
+	c.expect("b", "GET", "/b", "")
+}
+
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) { l <- string(p); return len(p), nil }
+
 // An operator may change the limit of a process that runs (prlimit(1)), which has
 // descriptors for other things, too.
 func TestLimitChanges(t *testing.T) {
@@ -116,14 +142,9 @@ func (p *Peer) cameLast() (missed bool, n uint64) {
 }
 
 // noDescriptors leaves the process no descriptor (getrlimit(2)), until relieve is
-// called.
+// called: whatever is closed meanwhile, the first three are in use.
 func noDescriptors(t *testing.T) (relieve func()) {
 	t.Helper()
-	f, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
 	var old syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
 		t.Fatal(err)
@@ -133,7 +154,7 @@ func noDescriptors(t *testing.T) (relieve func()) {
 			t.Fatal(err)
 		}
 	}
-	set(syscall.Rlimit{Cur: uint64(f.Fd()), Max: old.Max})
+	set(syscall.Rlimit{Cur: 3, Max: old.Max})
 	t.Cleanup(func() { set(old) })
 	return func() { set(old) }
 }
