@@ -11,17 +11,12 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "plugserver-cell:", err)
-		os.Exit(1)
-	}
-}
-
-func run() error {
 	lc, err := link.New(os.NewFile(link.ChildFD, "link"))
 	if err != nil {
-		return fmt.Errorf("%w; cells are started by plugserverd", err)
+		fmt.Fprintf(os.Stderr, "plugserver-cell: %v; cells are started by plugserverd\n", err)
+		os.Exit(1)
 	}
-	cell.Run(lc)
-	return nil
+	if cell.Run(lc) != nil {
+		os.Exit(1) // the supervisor was told why
+	}
 }

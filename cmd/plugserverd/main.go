@@ -78,7 +78,9 @@ func runGate() error {
 	if err != nil {
 		return fmt.Errorf("%w; the gate is started by plugserverd", err)
 	}
-	gate.Run(lc)
+	if gate.Run(lc) != nil {
+		os.Exit(1) // the supervisor was told why
+	}
 	return nil
 }
 

@@ -65,15 +65,24 @@ type Cell struct {
 	owners  map[string]*own // by pattern
 	opened  chan struct{}   // closed once plugins and owners are set, for good
 
-	ending bool // owned by the goroutine of Run
+	// ended gets what Run returns: nil, or why the process cannot go on. Capacity 1.
+	ended  chan error
+	ending bool // owned by the goroutine of hear
 }
 
 // Run serves the supervisor at the other end of lc until it says to end, or
-// is gone. Then the process ends.
-func Run(lc *link.Conn) {
-	c := &Cell{link: lc, joined: make(chan struct{}), opened: make(chan struct{})}
+// is gone, and what was begun has ended. The process is to end then, at once. The
+// error has been told over the link.
+func Run(lc *link.Conn) error {
+	c := &Cell{link: lc, joined: make(chan struct{}), opened: make(chan struct{}), ended: make(chan error, 1)}
 	slog.SetDefault(slog.New(&logHandler{cell: c}))
 	giveRoom()
+	go c.hear(lc)
+	return <-c.ended
+}
+
+// hear does what the supervisor says, until it is gone.
+func (c *Cell) hear(lc *link.Conn) {
 	for {
 		m, err := lc.Recv()
 		if err != nil {
@@ -81,7 +90,7 @@ func Run(lc *link.Conn) {
 			if !c.ending {
 				c.end(link.Quit, orphanWait)
 			}
-			select {} // end ends the process
+			return // end ends the process
 		}
 		switch m.Kind {
 		case link.Open:
@@ -251,8 +260,16 @@ func (c *Cell) join(files []*os.File) {
 // gate has it again once the process has ended.
 func (c *Cell) broken(err error) {
 	c.record("error", "the way from the gate has failed: "+err.Error(), nil)
+	c.leave(fmt.Errorf("the way from the gate has failed: %w", err))
+}
+
+// leave has Run return, once what was told is with the supervisor.
+func (c *Cell) leave(why error) {
 	c.link.Finish(time.Second)
-	os.Exit(1)
+	select {
+	case c.ended <- why:
+	default: // it is about to
+	}
 }
 
 // unjoined says that the way to the gate has to come again.
@@ -318,8 +335,7 @@ func (c *Cell) end(kind link.Kind, grace time.Duration) {
 	default:
 	}
 	c.link.Send(link.Message{Kind: link.Done, Stats: c.stats()})
-	c.link.Finish(time.Second)
-	os.Exit(0)
+	c.leave(nil)
 }
 
 func (c *Cell) drain(ctx context.Context, kind link.Kind) {

@@ -43,7 +43,10 @@ type Gate struct {
 	// that a cell gives back could be routed.
 	tabled chan struct{}
 
-	// Owned by the goroutine of Run.
+	// ended gets what Run returns: nil, or why the process cannot go on. Capacity 1.
+	ended chan error
+
+	// Owned by the goroutine of hear.
 	cells     map[uint64]*cell
 	listeners []*handover.Listener
 	accepting sync.WaitGroup
@@ -73,11 +76,18 @@ func tune() {
 }
 
 // Run serves the supervisor at the other end of lc until it says to end, or
-// is gone. Then the process ends.
-func Run(lc *link.Conn) {
+// is gone, and what was begun has ended. The process is to end then, at once. The
+// error has been told over the link.
+func Run(lc *link.Conn) error {
 	tune()
-	g := &Gate{link: lc, cells: make(map[uint64]*cell), tabled: make(chan struct{})}
+	g := &Gate{link: lc, cells: make(map[uint64]*cell), tabled: make(chan struct{}), ended: make(chan error, 1)}
 	g.table.Store(&table{http.NewServeMux(), make(chan struct{})})
+	go g.hear(lc)
+	return <-g.ended
+}
+
+// hear does what the supervisor says, until it is gone.
+func (g *Gate) hear(lc *link.Conn) {
 	for {
 		m, err := lc.Recv()
 		if err != nil {
@@ -86,7 +96,7 @@ func Run(lc *link.Conn) {
 				g.part()
 				g.end(orphanWait)
 			}
-			select {} // end ends the process
+			return // end ends the process
 		}
 		switch m.Kind {
 		case link.Open:
@@ -128,12 +138,14 @@ func (g *Gate) open(lim link.Limits) {
 // client can meet.
 func (g *Gate) listen(files []*os.File) {
 	if len(files) == 0 {
-		g.cannotListen("no descriptor is left")
+		g.cannotListen(errors.New("no descriptor is left"))
+		return
 	}
 	for _, f := range files {
 		l, err := handover.Listen(f)
 		if err != nil {
-			g.cannotListen(err.Error())
+			g.cannotListen(err)
+			return
 		}
 		g.listeners = append(g.listeners, l)
 		g.accepting.Add(1)
@@ -149,10 +161,18 @@ func (g *Gate) listen(files []*os.File) {
 
 // cannotListen ends the process: clients of a socket would wait for good, and the
 // next gate may have a descriptor for it.
-func (g *Gate) cannotListen(why string) {
-	g.record("error", "listen: "+why)
+func (g *Gate) cannotListen(why error) {
+	g.record("error", "listen: "+why.Error())
+	g.leave(fmt.Errorf("listen: %w", why))
+}
+
+// leave has Run return, once what was told is with the supervisor.
+func (g *Gate) leave(why error) {
 	g.link.Finish(time.Second)
-	os.Exit(1)
+	select {
+	case g.ended <- why:
+	default: // it is about to
+	}
 }
 
 // join takes the socket that leads to a cell; the next table routes to it.
@@ -265,8 +285,7 @@ func (g *Gate) end(grace time.Duration) {
 		g.server.Shutdown(ctx)
 	}
 	g.link.Send(link.Message{Kind: link.Done, Stats: g.stats()})
-	g.link.Finish(time.Second)
-	os.Exit(0)
+	g.leave(nil)
 }
 
 func (g *Gate) record(level, text string) {

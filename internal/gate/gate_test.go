@@ -23,7 +23,9 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	Run(lc)
+	if Run(lc) != nil {
+		os.Exit(1)
+	}
 }
 
 // start runs a gate and returns the other end of its link.
