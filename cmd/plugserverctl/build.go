@@ -14,6 +14,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/terminal"
 	"github.com/andrestc/go-plugserver/internal/toolchain"
 )
 
@@ -40,7 +41,7 @@ var buildCommand = command{
 			if err := compile(ctx, s, b, binaries(), s.arg(0), *out, own()); err != nil {
 				return err
 			}
-			fmt.Fprintf(s.out, "built: %s\n", escape(*out))
+			fmt.Fprintf(s.out, "built: %s\n", terminal.Escape(*out))
 			tellOfCell(s, binaries(), *out)
 			return nil
 		}
@@ -63,7 +64,7 @@ func compile(ctx context.Context, s *session, b *toolchain.Builder, binaries *ca
 	err := b.BuildPlugin(ctx, src, out, target, progress(s.problems))
 	if said, ok := errors.AsType[*toolchain.CompileError](err); ok {
 		for _, line := range said.Lines {
-			fmt.Fprintf(s.problems, "%s\n", escape(strings.ReplaceAll(line, "\t", "    ")))
+			fmt.Fprintf(s.problems, "%s\n", terminal.Escape(strings.ReplaceAll(line, "\t", "    ")))
 		}
 		if r := said.Refusal; r.Mend != refusal.Compile(nil).Mend { // the compiler's words say what to do
 			writeFixes(s.problems, "  ", r.Mend, r.Or)
@@ -80,7 +81,7 @@ func tellOfCell(s *session, binaries *catalogue.Catalogue, path string) {
 		return
 	}
 	if c, refused := binaries.Choose(built); refused != nil && c.Info != nil {
-		fmt.Fprintf(s.problems, "no cell here loads it: %s\n", escape(refused.Reason))
+		fmt.Fprintf(s.problems, "no cell here loads it: %s\n", terminal.Escape(refused.Reason))
 		writeFixes(s.problems, "  ", "plugserverctl cell build "+path, nil)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/terminal"
 	"github.com/andrestc/go-plugserver/internal/toolchain"
 )
 
@@ -33,7 +34,7 @@ var cellBuildCommand = command{
 			}
 			if *out == "" {
 				if c, refused := binaries().Choose(plugin); refused == nil {
-					fmt.Fprintf(s.out, "%s loads it already (%s)\n", escape(c.Name), escape(c.Info.GoVersion))
+					fmt.Fprintf(s.out, "%s loads it already (%s)\n", terminal.Escape(c.Name), terminal.Escape(c.Info.GoVersion))
 					return nil
 				}
 			}
@@ -61,7 +62,7 @@ func buildCell(ctx context.Context, s *session, b *toolchain.Builder, plugin *el
 		if err := toolchain.Place(path, out, 0o755); err != nil {
 			return err
 		}
-		fmt.Fprintf(s.out, "built: %s\n", escape(out))
+		fmt.Fprintf(s.out, "built: %s\n", terminal.Escape(out))
 		return nil
 	}
 	c, err := binaries.Add(path, false)
@@ -109,7 +110,7 @@ func progress(w io.Writer) func(string) {
 		now := time.Now()
 		if begins := !long && strings.HasPrefix(text, "compiling the standard library"); begins || now.Sub(last) >= tellAgain {
 			last, long = now, long || begins
-			fmt.Fprintf(w, "%s\n", escape(text))
+			fmt.Fprintf(w, "%s\n", terminal.Escape(text))
 		}
 	}
 }

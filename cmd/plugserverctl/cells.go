@@ -19,6 +19,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
 // sharedCells is where packages put further cells.
@@ -139,23 +140,23 @@ func writeCells(w *bytes.Buffer, list []catalogue.Binary, now time.Time) {
 		if c.Ignored != nil {
 			name += "*"
 		}
-		rows = append(rows, []string{escape(name), escape(release), from, size(c.Size), age(c.Modified, now)})
+		rows = append(rows, []string{terminal.Escape(name), terminal.Escape(release), from, terminal.Size(c.Size), terminal.Age(c.Modified, now)})
 	}
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, s := range row {
-			widths[i] = max(widths[i], width(s))
+			widths[i] = max(widths[i], terminal.Width(s))
 		}
 	}
 	for _, row := range rows {
 		for i, s := range row {
-			row[i] = pad(s, widths[i], i >= 3)
+			row[i] = terminal.Pad(s, widths[i], i >= 3)
 		}
 		w.WriteString(strings.TrimRight(strings.Join(row, gap), " ") + "\n")
 	}
 	for _, c := range list {
 		if c.Ignored != nil {
-			w.WriteString("\n" + wrap("", "  ", c.Name+" is not used: "+c.Ignored.Reason, columns))
+			w.WriteString("\n" + terminal.Wrap("", "  ", c.Name+" is not used: "+c.Ignored.Reason, columns))
 			writeFixes(w, "  ", c.Ignored.Mend, c.Ignored.Or)
 		}
 	}
@@ -180,7 +181,7 @@ var cellAddCommand = command{
 }
 
 func added(w io.Writer, c catalogue.Binary) {
-	fmt.Fprintf(w, "added: %s (%s, %s)\n", escape(c.Name), escape(c.Info.GoVersion), size(c.Size))
+	fmt.Fprintf(w, "added: %s (%s, %s)\n", terminal.Escape(c.Name), terminal.Escape(c.Info.GoVersion), terminal.Size(c.Size))
 }
 
 var cellRemoveCommand = command{
@@ -194,7 +195,7 @@ var cellRemoveCommand = command{
 			if err := binaries().Remove(s.arg(0)); err != nil {
 				return deniedState(err)
 			}
-			fmt.Fprintf(s.out, "removed: %s\n", escape(s.arg(0)))
+			fmt.Fprintf(s.out, "removed: %s\n", terminal.Escape(s.arg(0)))
 			return nil
 		}
 	},

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
 // What a report shows of long lists; --json has all.
@@ -20,7 +21,7 @@ const (
 
 // write writes what the file says, then the steps taken so far.
 func (r *report) write(w io.Writer) {
-	fact(w, "file", fmt.Sprintf("%s, %s, version %s", r.File, size(r.Size), orDash(r.Version)))
+	fact(w, "file", fmt.Sprintf("%s, %s, version %s", r.File, terminal.Size(r.Size), terminal.OrDash(r.Version)))
 	if r.Go != "" {
 		fact(w, "built by", strings.Join(append([]string{r.Go}, r.flags()...), " "))
 		fact(w, "package", r.Package)
@@ -67,7 +68,7 @@ func (r *report) flags() (list []string) {
 func fact(w io.Writer, name string, values ...string) {
 	first := fmt.Sprintf("%-10s", name)
 	for _, v := range values {
-		io.WriteString(w, wrap(first, strings.Repeat(" ", len(first)), v, columns))
+		io.WriteString(w, terminal.Wrap(first, strings.Repeat(" ", len(first)), v, columns))
 		first = strings.Repeat(" ", len(first))
 	}
 }
@@ -86,7 +87,7 @@ func (s step) write(w io.Writer) {
 	if !s.OK {
 		verdict = "[KO]"
 	}
-	fmt.Fprintf(w, "%s %s\n", verdict, escape(s.Reason))
+	fmt.Fprintf(w, "%s %s\n", verdict, terminal.Escape(s.Reason))
 	packages := 0
 	for _, m := range s.Mismatches {
 		if m.Kind == elfplug.MismatchPackage {
@@ -94,7 +95,7 @@ func (s step) write(w io.Writer) {
 				continue
 			}
 		}
-		fmt.Fprintf(w, "     %s: have %s, want %s\n", escape(strings.TrimSpace(m.Kind+" "+m.Name)), m.word(m.Have), m.word(m.Want))
+		fmt.Fprintf(w, "     %s: have %s, want %s\n", terminal.Escape(strings.TrimSpace(m.Kind+" "+m.Name)), m.word(m.Have), m.word(m.Want))
 	}
 	if more := packages - mostPackages; more > 0 {
 		fmt.Fprintf(w, "     and %d packages more\n", more)
@@ -103,7 +104,7 @@ func (s step) write(w io.Writer) {
 	if len(s.Output) > 0 {
 		io.WriteString(w, "     it printed:\n")
 		for _, line := range s.Output[max(0, len(s.Output)-mostOutput):] {
-			fmt.Fprintf(w, "     | %s\n", escape(line))
+			fmt.Fprintf(w, "     | %s\n", terminal.Escape(line))
 		}
 	}
 }
@@ -116,5 +117,5 @@ func (m mismatch) word(value string) string {
 	case m.Kind == elfplug.MismatchFlag && value == "true":
 		return "set"
 	}
-	return escape(value)
+	return terminal.Escape(value)
 }

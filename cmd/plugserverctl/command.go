@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/control"
+	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
 // command is one of plugserverctl's.
@@ -136,10 +137,10 @@ func (c *command) usage(flags *flag.FlagSet) string {
 		width = max(width, len(names[f.Name]))
 	})
 	var b strings.Builder
-	b.WriteString(wrap("usage: ", "    ", "plugserverctl "+c.name+" "+strings.Join(words, " ")+" "+c.args, 80))
-	b.WriteString("\n" + wrap("", "", c.short, 80))
+	b.WriteString(terminal.Wrap("usage: ", "    ", "plugserverctl "+c.name+" "+strings.Join(words, " ")+" "+c.args, 80))
+	b.WriteString("\n" + terminal.Wrap("", "", c.short, 80))
 	if c.long != "" {
-		b.WriteString("\n" + wrap("", "", c.long, 80))
+		b.WriteString("\n" + terminal.Wrap("", "", c.long, 80))
 	}
 	b.WriteString("\n")
 	flags.VisitAll(func(f *flag.Flag) {
@@ -154,7 +155,7 @@ func (c *command) synopsis() string { return strings.TrimSpace(c.name + " " + c.
 // describe writes a name and, beside it, what it is.
 func describe(b *strings.Builder, name string, width int, text string) {
 	first := fmt.Sprintf("  %-*s  ", width, name)
-	b.WriteString(wrap(first, strings.Repeat(" ", len(first)), text, 80))
+	b.WriteString(terminal.Wrap(first, strings.Repeat(" ", len(first)), text, 80))
 }
 
 func showHelp(_ context.Context, s *session) error {
@@ -176,7 +177,7 @@ func showHelp(_ context.Context, s *session) error {
 	}
 	for _, c := range commands() {
 		if strings.HasPrefix(c.name, name+" ") {
-			io.WriteString(s.out, wrap("", "  ", "plugserverctl "+c.synopsis()+": "+c.short, 80))
+			io.WriteString(s.out, terminal.Wrap("", "  ", "plugserverctl "+c.synopsis()+": "+c.short, 80))
 		}
 	}
 	return nil

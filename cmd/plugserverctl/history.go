@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
 var historyCommand = command{
@@ -49,18 +50,18 @@ func rollback(ctx context.Context, s *session) error {
 		return err
 	}
 	if out.Problem != "" {
-		fmt.Fprintf(s.problems, "problem: %s\n", escape(out.Problem))
+		fmt.Fprintf(s.problems, "problem: %s\n", terminal.Escape(out.Problem))
 	}
 	if out.Handler == nil {
 		return fmt.Errorf("roll back %q: somebody has removed the file", name)
 	}
-	fmt.Fprintf(s.out, "rolled back: %s\n", escape(serves(out.Handler)))
+	fmt.Fprintf(s.out, "rolled back: %s\n", terminal.Escape(serves(out.Handler)))
 	return nil
 }
 
 func writeHistory(w io.Writer, h api.History, now time.Time) {
 	if len(h.Versions) == 0 {
-		fmt.Fprintf(w, "%s has no version that was live\n", escape(h.Name))
+		fmt.Fprintf(w, "%s has no version that was live\n", terminal.Escape(h.Name))
 		return
 	}
 	fmt.Fprintf(w, "%-12s  %-20s  %5s\n", "VERSION", "LIVE", "AGE")
@@ -78,7 +79,7 @@ func writeHistory(w io.Writer, h api.History, now time.Time) {
 		if !v.Live.IsZero() {
 			live = v.Live.UTC().Format("2006-01-02T15:04:05Z")
 		}
-		line := fmt.Sprintf("%s  %-20s  %5s  %s", pad(escape(v.Version), 12, false), live, age(v.Live, now), strings.Join(notes, ", "))
+		line := fmt.Sprintf("%s  %-20s  %5s  %s", terminal.Pad(terminal.Escape(v.Version), 12, false), live, terminal.Age(v.Live, now), strings.Join(notes, ", "))
 		fmt.Fprintln(w, strings.TrimRight(line, " "))
 	}
 }

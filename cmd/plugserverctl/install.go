@@ -20,6 +20,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/atomicfile"
 	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
 var installCommand = command{
@@ -75,7 +76,7 @@ func install(ctx context.Context, s *session, path, name string, binaries *catal
 	last := r.Steps[len(r.Steps)-1]
 	if !r.OK && !(st.Daemon.BuildsCells && len(last.Mismatches) > 0) {
 		last.write(s.problems)
-		fmt.Fprintf(s.problems, "not installed: %s\n", escape(name))
+		fmt.Fprintf(s.problems, "not installed: %s\n", terminal.Escape(name))
 		return errRefused
 	}
 	if there := sourceThere(st.Daemon.Handlers, name); there != "" {
@@ -168,7 +169,7 @@ func undo(ctx context.Context, s *session, name, dst string, ours fs.FileInfo, w
 	if _, err := settle(ctx, s, name, name+".so was taken away again"); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.problems, "not installed: %s\n", escape(name))
+	fmt.Fprintf(s.problems, "not installed: %s\n", terminal.Escape(name))
 	return nil
 }
 
@@ -198,7 +199,7 @@ func installed(s *session, name, version string, out api.Outcome, took time.Dura
 	case h.Refusal != nil:
 		showRefusal(s.problems, name, *h.Refusal)
 		if h.Version != "" {
-			fmt.Fprintf(s.problems, "  version %s goes on serving\n", escape(h.Version))
+			fmt.Fprintf(s.problems, "  version %s goes on serving\n", terminal.Escape(h.Version))
 		}
 		return errRefused
 	case h.State != api.StateLive:
@@ -206,7 +207,7 @@ func installed(s *session, name, version string, out api.Outcome, took time.Dura
 	case h.Version != version:
 		return fmt.Errorf("install %q: version %s was installed and version %s is live: somebody else has copied another", name, version, h.Version)
 	}
-	fmt.Fprintf(s.out, "live: %s (%v)\n", escape(serves(h)), took.Round(time.Millisecond))
+	fmt.Fprintf(s.out, "live: %s (%v)\n", terminal.Escape(serves(h)), took.Round(time.Millisecond))
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/control"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/terminal"
 	"golang.org/x/sys/unix"
 )
 
@@ -73,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		inv.complain(stderr, err)
 		return exitUsage
 	case err != nil:
-		fmt.Fprintf(stderr, "plugserverctl: %s\n", escape(err.Error()))
+		fmt.Fprintf(stderr, "plugserverctl: %s\n", terminal.Escape(err.Error()))
 		return exitError
 	}
 	return exitOK
@@ -162,7 +163,7 @@ func (inv *invocation) complain(w io.Writer, err error) {
 	if inv.command != nil && inv.command.name != "help" {
 		help += " " + inv.command.name
 	}
-	fmt.Fprintf(w, "plugserverctl: %s; see %s\n", escape(err.Error()), help)
+	fmt.Fprintf(w, "plugserverctl: %s; see %s\n", terminal.Escape(err.Error()), help)
 }
 
 var errNothing = errors.New("no command given")

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
 var reloadCommand = command{
@@ -31,16 +32,16 @@ func reload(ctx context.Context, s *session) error {
 	fmt.Fprintf(s.out, "reloaded: %d live\n", re.Live)
 	// One line a fact, unwrapped: systemd runs this and the journal keeps it.
 	for _, name := range slices.Sorted(maps.Keys(re.RolledBack)) {
-		fmt.Fprintf(s.out, "rolled back %s: %s\n", escape(name), escape(re.RolledBack[name].Reason))
+		fmt.Fprintf(s.out, "rolled back %s: %s\n", terminal.Escape(name), terminal.Escape(re.RolledBack[name].Reason))
 	}
 	for _, n := range re.Notes {
-		fmt.Fprintf(s.out, "note: %s\n", escape(n))
+		fmt.Fprintf(s.out, "note: %s\n", terminal.Escape(n))
 	}
 	for _, name := range slices.Sorted(maps.Keys(re.Refused)) {
 		showRefusal(s.problems, name, re.Refused[name])
 	}
 	if re.Problem != "" {
-		fmt.Fprintf(s.problems, "problem: %s\n", escape(re.Problem))
+		fmt.Fprintf(s.problems, "problem: %s\n", terminal.Escape(re.Problem))
 	}
 	if len(re.Refused) > 0 || re.Problem != "" {
 		return errRefused
@@ -60,14 +61,14 @@ func release(ctx context.Context, s *session) error {
 		return errRefused
 	}
 	if re.Nothing {
-		fmt.Fprintf(s.out, "nothing to release: %s is live, with its newest file\n", escape(name))
+		fmt.Fprintf(s.out, "nothing to release: %s is live, with its newest file\n", terminal.Escape(name))
 		return nil
 	}
-	fmt.Fprintf(s.out, "released: %s is live\n", escape(name))
+	fmt.Fprintf(s.out, "released: %s is live\n", terminal.Escape(name))
 	return nil
 }
 
 func showRefusal(w io.Writer, name string, r api.Refusal) {
-	fmt.Fprintf(w, "refused %s: %s\n", escape(name), escape(r.Reason))
+	fmt.Fprintf(w, "refused %s: %s\n", terminal.Escape(name), terminal.Escape(r.Reason))
 	writeFixes(w, "  ", r.Mend, r.Or)
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
 var removeCommand = command{
@@ -38,7 +40,7 @@ func remove(ctx context.Context, s *session) error {
 	if out.Handler != nil {
 		return fmt.Errorf("remove %q: %s deleted, and the handler is %s; see plugserverctl status", name, strings.Join(deleted, " and "), out.Handler.State)
 	}
-	fmt.Fprintf(s.out, "removed: %s\n", escape(name))
+	fmt.Fprintf(s.out, "removed: %s\n", terminal.Escape(name))
 	return nil
 }
 

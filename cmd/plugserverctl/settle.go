@@ -10,6 +10,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
 // askAgain is how often a wait looks for what is being done.
@@ -39,7 +40,7 @@ func waitFor(ctx context.Context, s *session, name string, ask func(context.Cont
 		for _, h := range st.Handlers {
 			if h.Name == name && h.Doing != "" && h.Doing != said {
 				said = h.Doing
-				fmt.Fprintf(s.problems, "%s: %s\n", escape(name), escape(said))
+				fmt.Fprintf(s.problems, "%s: %s\n", terminal.Escape(name), terminal.Escape(said))
 			}
 		}
 	}
@@ -53,7 +54,7 @@ func settle(ctx context.Context, s *session, name, done string) (api.Outcome, er
 		return out, fmt.Errorf("%w; %s: see plugserverctl status", err, done)
 	}
 	if out.Problem != "" {
-		fmt.Fprintf(s.problems, "problem: %s\n", escape(out.Problem))
+		fmt.Fprintf(s.problems, "problem: %s\n", terminal.Escape(out.Problem))
 	}
 	return out, nil
 }

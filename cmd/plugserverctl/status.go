@@ -15,6 +15,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
 var statusCommand = command{
@@ -75,10 +76,10 @@ func writeDetails(w *bytes.Buffer, handlers []api.Handler) {
 	for _, h := range handlers {
 		w.WriteString("\n")
 		for _, p := range h.Patterns {
-			w.WriteString(wrap("", "  ", h.Name+" serves "+p, columns))
+			w.WriteString(terminal.Wrap("", "  ", h.Name+" serves "+p, columns))
 		}
 		if h.LogDropped > 0 {
-			w.WriteString(wrap("", "  ", fmt.Sprintf("%s: %d log records were dropped since its process began: set LogRateLimitBurst= in plugserverd.conf(5) for more", h.Name, h.LogDropped), columns))
+			w.WriteString(terminal.Wrap("", "  ", fmt.Sprintf("%s: %d log records were dropped since its process began: set LogRateLimitBurst= in plugserverd.conf(5) for more", h.Name, h.LogDropped), columns))
 		}
 	}
 }
@@ -92,7 +93,7 @@ func writeJSON(w io.Writer, v any) error {
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	io.WriteString(w, escapeJSON(b.String()))
+	io.WriteString(w, terminal.EscapeJSON(b.String()))
 	return nil
 }
 
@@ -116,31 +117,35 @@ type column struct {
 }
 
 var (
-	nameColumn  = column{"NAME", false, 0, func(h api.Handler, _ time.Time) string { return escape(h.Name) }, nil, 0}
+	nameColumn  = column{"NAME", false, 0, func(h api.Handler, _ time.Time) string { return terminal.Escape(h.Name) }, nil, 0}
 	stateColumn = column{"STATE", false, 12, func(h api.Handler, _ time.Time) string { return state(h) }, nil, 0}
-	pidColumn   = column{"PID", true, 7, func(h api.Handler, _ time.Time) string { return pid(h.PID) }, nil, 6}
+	pidColumn   = column{"PID", true, 7, func(h api.Handler, _ time.Time) string { return terminal.PID(h.PID) }, nil, 6}
 )
 
 // routesTable tells what is served, resourcesTable at what cost.
 var (
 	routesTable = []column{
 		nameColumn, stateColumn,
-		{"VERSION", false, 12, func(h api.Handler, _ time.Time) string { return orDash(escape(h.Version)) }, nil, 3},
+		{"VERSION", false, 12, func(h api.Handler, _ time.Time) string { return terminal.OrDash(terminal.Escape(h.Version)) }, nil, 3},
 		pidColumn,
-		{"SINCE", true, 7, func(h api.Handler, now time.Time) string { return age(h.Since, now) }, nil, 4},
-		{"REQUESTS", true, 8, func(h api.Handler, _ time.Time) string { return count(h.Requests) }, nil, 5},
-		{"INFLIGHT", true, 8, func(h api.Handler, _ time.Time) string { return count(h.InFlight) }, nil, 1},
-		{"MEMORY", true, 7, func(h api.Handler, _ time.Time) string { return size(h.MemoryBytes) }, nil, 2},
+		{"SINCE", true, 7, func(h api.Handler, now time.Time) string { return terminal.Age(h.Since, now) }, nil, 4},
+		{"REQUESTS", true, 8, func(h api.Handler, _ time.Time) string { return terminal.Count(h.Requests) }, nil, 5},
+		{"INFLIGHT", true, 8, func(h api.Handler, _ time.Time) string { return terminal.Count(h.InFlight) }, nil, 1},
+		{"MEMORY", true, 7, func(h api.Handler, _ time.Time) string { return terminal.Size(h.MemoryBytes) }, nil, 2},
 		{"PATTERNS", false, 0, nil, func(h api.Handler, limit int) string { return patterns(h.Patterns, limit) }, 0},
 	}
 	resourcesTable = []column{
 		nameColumn, stateColumn, pidColumn,
-		{"RESTARTS", true, 8, func(h api.Handler, _ time.Time) string { return count(int64(h.Restarts)) }, nil, 5},
-		{"CPU", true, 7, func(h api.Handler, _ time.Time) string { return spent(h.CPUSeconds) }, nil, 2},
-		{"THREADS", true, 7, func(h api.Handler, _ time.Time) string { return orDash(some(h.Threads)) }, nil, 1},
-		{"FILES", true, 15, func(h api.Handler, _ time.Time) string { return of(some(h.Descriptors), some(h.LimitNOFILE)) }, nil, 3},
-		{"PRIVATE", true, 15, func(h api.Handler, _ time.Time) string { return of(size(h.PrivateBytes), size(h.MemoryMax)) }, nil, 7},
-		{"CELL", false, 0, nil, func(h api.Handler, limit int) string { return truncate(cellOf(h), limit) }, 0},
+		{"RESTARTS", true, 8, func(h api.Handler, _ time.Time) string { return terminal.Count(int64(h.Restarts)) }, nil, 5},
+		{"CPU", true, 7, func(h api.Handler, _ time.Time) string { return terminal.Spent(h.CPUSeconds) }, nil, 2},
+		{"THREADS", true, 7, func(h api.Handler, _ time.Time) string { return terminal.OrDash(terminal.Some(h.Threads)) }, nil, 1},
+		{"FILES", true, 15, func(h api.Handler, _ time.Time) string {
+			return terminal.Of(terminal.Some(h.Descriptors), terminal.Some(h.LimitNOFILE))
+		}, nil, 3},
+		{"PRIVATE", true, 15, func(h api.Handler, _ time.Time) string {
+			return terminal.Of(terminal.Size(h.PrivateBytes), terminal.Size(h.MemoryMax))
+		}, nil, 7},
+		{"CELL", false, 0, nil, func(h api.Handler, limit int) string { return terminal.Truncate(cellOf(h), limit) }, 0},
 	}
 )
 
@@ -149,35 +154,35 @@ const gap = "  "
 // writeStatus writes st as people read it.
 func writeStatus(w *bytes.Buffer, st api.Status, table []column, now time.Time) {
 	d := st.Daemon
-	w.WriteString(wrap("", "  ", fmt.Sprintf("plugserverd %s, pid %s, gate %s, up %s, %s",
-		d.Version, pid(d.PID), pid(d.GatePID), age(d.Since, now), d.Handlers), columns))
+	w.WriteString(terminal.Wrap("", "  ", fmt.Sprintf("plugserverd %s, pid %s, gate %s, up %s, %s",
+		d.Version, terminal.PID(d.PID), terminal.PID(d.GatePID), terminal.Age(d.Since, now), d.Handlers), columns))
 	if len(d.Listeners) > 0 {
-		w.WriteString(wrap("", "  ", "listening on "+strings.Join(d.Listeners, ", "), columns))
+		w.WriteString(terminal.Wrap("", "  ", "listening on "+strings.Join(d.Listeners, ", "), columns))
 	}
 	if d.Problem != "" {
-		w.WriteString(wrap("problem: ", "  ", d.Problem, columns))
+		w.WriteString(terminal.Wrap("problem: ", "  ", d.Problem, columns))
 	}
 	for _, n := range d.Notes {
-		w.WriteString(wrap("note: ", "  ", n, columns))
+		w.WriteString(terminal.Wrap("note: ", "  ", n, columns))
 	}
 	w.WriteString("\n")
 	if len(st.Handlers) == 0 {
-		w.WriteString(wrap("", "  ", "no handlers yet; copy a compiled plugin (NAME.so) into "+d.Handlers, columns))
+		w.WriteString(terminal.Wrap("", "  ", "no handlers yet; copy a compiled plugin (NAME.so) into "+d.Handlers, columns))
 		return
 	}
 	writeTable(w, table, st.Handlers, now)
 
 	if slices.ContainsFunc(st.Handlers, func(h api.Handler) bool { return h.Earlier }) {
-		w.WriteString("\n" + wrap("* ", "  ", "the version shown is an earlier one than that of the newest file", columns))
+		w.WriteString("\n" + terminal.Wrap("* ", "  ", "the version shown is an earlier one than that of the newest file", columns))
 	}
 	for _, h := range st.Handlers {
 		if h.Doing != "" {
-			w.WriteString("\n" + wrap("", "  ", h.Name+": "+h.Doing, columns))
+			w.WriteString("\n" + terminal.Wrap("", "  ", h.Name+": "+h.Doing, columns))
 		}
 		if h.Refusal == nil {
 			continue
 		}
-		w.WriteString("\n" + wrap("", "  ", h.Name+": "+h.Refusal.Reason, columns))
+		w.WriteString("\n" + terminal.Wrap("", "  ", h.Name+": "+h.Refusal.Reason, columns))
 		writeFixes(w, "  ", h.Refusal.Mend, h.Refusal.Or)
 	}
 }
@@ -190,7 +195,7 @@ func writeTable(w *bytes.Buffer, table []column, handlers []api.Handler, now tim
 			if col.widest > 0 {
 				taken := len(col.title)
 				for _, h := range handlers {
-					taken = max(taken, width(col.cell(h, now)))
+					taken = max(taken, terminal.Width(col.cell(h, now)))
 				}
 				least += min(taken, col.widest)
 			}
@@ -217,7 +222,7 @@ func writeTable(w *bytes.Buffer, table []column, handlers []api.Handler, now tim
 			} else {
 				rows[i][c] = col.cell(h, now)
 			}
-			widths[c] = max(widths[c], width(rows[i][c]))
+			widths[c] = max(widths[c], terminal.Width(rows[i][c]))
 		}
 	}
 	room := columns - len(gap)*last
@@ -247,7 +252,7 @@ func writeTable(w *bytes.Buffer, table []column, handlers []api.Handler, now tim
 func writeRow(w *bytes.Buffer, table []column, row []string, widths []int) {
 	cells := make([]string, len(row))
 	for c, s := range row {
-		cells[c] = pad(s, widths[c], table[c].right)
+		cells[c] = terminal.Pad(s, widths[c], table[c].right)
 	}
 	w.WriteString(strings.TrimRight(strings.Join(cells, gap), " ") + "\n")
 }
@@ -259,19 +264,19 @@ func patterns(list []string, limit int) string {
 	}
 	escaped := make([]string, len(list))
 	for i, p := range list {
-		escaped[i] = escape(p)
+		escaped[i] = terminal.Escape(p)
 	}
-	if all := strings.Join(escaped, ", "); width(all) <= limit {
+	if all := strings.Join(escaped, ", "); terminal.Width(all) <= limit {
 		return all
 	}
 	if len(list) == 1 {
-		return truncate(escaped[0], limit)
+		return terminal.Truncate(escaped[0], limit)
 	}
 	suffix := more(len(list) - 1)
-	best := truncate(escaped[0], max(limit-len(suffix), 1)) + suffix
+	best := terminal.Truncate(escaped[0], max(limit-len(suffix), 1)) + suffix
 	for n, shown := 1, escaped[0]; n < len(list); n++ {
 		s := shown + more(len(list)-n)
-		if width(s) > limit {
+		if terminal.Width(s) > limit {
 			break
 		}
 		best, shown = s, shown+", "+escaped[n]
@@ -283,17 +288,17 @@ func more(n int) string { return fmt.Sprintf(" +%d more", n) }
 
 func state(h api.Handler) string {
 	if h.Earlier {
-		return escape(h.State) + "*"
+		return terminal.Escape(h.State) + "*"
 	}
-	return escape(h.State)
+	return terminal.Escape(h.State)
 }
 
 // cellOf names the binary that runs a handler, after the group whose process
 // it is.
 func cellOf(h api.Handler) string {
-	s := orDash(escape(h.Cell))
+	s := terminal.OrDash(terminal.Escape(h.Cell))
 	if h.Group != "" {
-		return "group " + escape(h.Group) + ": " + s
+		return "group " + terminal.Escape(h.Group) + ": " + s
 	}
 	return s
 }

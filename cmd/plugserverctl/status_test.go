@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
 var now = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
@@ -129,8 +130,8 @@ func FuzzStatus(f *testing.F) {
 		for line := range strings.Lines(b.String()) {
 			line = strings.TrimSuffix(line, "\n")
 			// A fix is one line, however long: it is there to be pasted.
-			if fix := strings.HasPrefix(line, "  mend: ") || strings.HasPrefix(line, "    or: "); width(line) > columns && !fix {
-				t.Errorf("%d columns: %q", width(line), line)
+			if fix := strings.HasPrefix(line, "  mend: ") || strings.HasPrefix(line, "    or: "); terminal.Width(line) > columns && !fix {
+				t.Errorf("%d columns: %q", terminal.Width(line), line)
 			}
 			checkPlain(t, line)
 		}
@@ -138,7 +139,7 @@ func FuzzStatus(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		safe := escapeJSON(string(raw))
+		safe := terminal.EscapeJSON(string(raw))
 		checkPlain(t, safe)
 		var was, is api.Status
 		if err := errors.Join(json.Unmarshal(raw, &was), json.Unmarshal([]byte(safe), &is)); err != nil {
@@ -160,20 +161,6 @@ func checkPlain(t *testing.T, s string) {
 	}
 }
 
-func TestEscape(t *testing.T) {
-	for s, want := range map[string]string{
-		"plain {id} é 新": "plain {id} é 新", "a\nb\tc\x1b[2J\x7f": `a\nb\tc\x1b[2J\x7f`, "\u009b\u202e": `\u009b\u202e`,
-		"\xef\xbfx\xff": `\xef\xbfx\xff`, "\ufffd": "\ufffd", "\U000e0001": `\U000e0001`, "it's": "it's",
-	} {
-		if got := escape(s); got != want {
-			t.Errorf("%q: got %q, want %q", s, got, want)
-		}
-	}
-	if got, want := escapeJSON("{\n\"\x7f\u009b\U000e0001\"}"), "{\n\"\\u007f\\u009b\\udb40\\udc01\"}"; got != want {
-		t.Errorf("JSON: got %q, want %q", got, want)
-	}
-}
-
 func TestPatterns(t *testing.T) {
 	for _, tt := range []struct {
 		list  []string
@@ -190,39 +177,8 @@ func TestPatterns(t *testing.T) {
 		{[]string{"/aaaaaaaaaaaa", "/b"}, 12, "/aa… +1 more"},
 	} {
 		got := patterns(tt.list, tt.limit)
-		if got != tt.want || width(got) > tt.limit {
+		if got != tt.want || terminal.Width(got) > tt.limit {
 			t.Errorf("%q in %d: got %q, want %q", tt.list, tt.limit, got, tt.want)
-		}
-	}
-}
-
-func TestNumbers(t *testing.T) {
-	for _, tt := range []struct{ got, want string }{
-		{age(time.Time{}, now), "-"}, {age(now.Add(time.Hour), now), "0s"}, {age(now.Add(-59*time.Second), now), "59s"},
-		{age(now.Add(-60*time.Second), now), "1m"}, {age(now.Add(-119*time.Minute), now), "1h"}, {age(now.Add(-49*time.Hour), now), "2d"},
-		{count(-1), "0"}, {count(9_999_999), "9999999"}, {count(10_000_000), "10.0M"}, {count(999_960_000), "1.0G"}, {count(math.MaxInt64), "9.2E"},
-		{size(0), "-"}, {size(1023), "1023"}, {size(1024), "1.0k"}, {size(1023 << 10), "1023.0k"}, {size(1<<20 - 1), "1.0M"}, {size(math.MaxInt64), "8.0E"},
-		{spent(0), "-"}, {spent(math.NaN()), "-"}, {spent(0.04), "0.0s"}, {spent(99.94), "99.9s"}, {spent(99.95), "2m"}, {spent(5999), "100m"}, {spent(6000), "1h"}, {spent(1e12), "277.8Mh"},
-		{of(some(12), some(0)), "12"}, {of(some(0), some(64)), "-/64"}, {of(size(1<<20), size(64<<20)), "1.0M/64.0M"}, {of(size(0), size(0)), "-"},
-		{pid(0), "-"}, {pid(7), "7"},
-	} {
-		if tt.got != tt.want {
-			t.Errorf("got %q, want %q", tt.got, tt.want)
-		}
-	}
-}
-
-func TestWrap(t *testing.T) {
-	for _, tt := range []struct{ first, s, want string }{
-		{"", "", "\n"},
-		{"mend: ", "", "mend:\n"},
-		{"", "one two three", "one two\n  three\n"},
-		{"mend: ", "one two", "mend: one\n  two\n"},
-		{"", "abcdefghijklmnopqrst uv", "abcdefghij\n  klmnopqr\n  st uv\n"},
-		{"", "a新新新新新b", "a新新新新\n  新b\n"},
-	} {
-		if got := wrap(tt.first, "  ", tt.s, 10); got != tt.want {
-			t.Errorf("%q%q: got %q, want %q", tt.first, tt.s, got, tt.want)
 		}
 	}
 }
@@ -246,7 +202,7 @@ func TestWidth(t *testing.T) {
 			widest := 0
 			for line := range strings.Lines(b.String()) {
 				if !strings.Contains(line, "mend") {
-					widest = max(widest, width(strings.TrimSuffix(line, "\n")))
+					widest = max(widest, terminal.Width(strings.TrimSuffix(line, "\n")))
 				}
 			}
 			if widest > columns || !strings.Contains(b.String(), "acc") || !strings.Contains(b.String(), "rolled back*") {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+
+	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
 var versionCommand = command{
@@ -16,9 +18,9 @@ var versionCommand = command{
 func showVersion(ctx context.Context, s *session) error {
 	fmt.Fprintf(s.out, "plugserverctl %s (%s)\n", version, runtime.Version())
 	if v, err := s.client.Version(ctx); err != nil {
-		fmt.Fprintf(s.problems, "plugserverd: %s\n", escape(err.Error()))
+		fmt.Fprintf(s.problems, "plugserverd: %s\n", terminal.Escape(err.Error()))
 	} else {
-		fmt.Fprintf(s.out, "plugserverd %s (%s)\n", escape(v.Version), escape(v.Go))
+		fmt.Fprintf(s.out, "plugserverd %s (%s)\n", terminal.Escape(v.Version), terminal.Escape(v.Go))
 	}
 	return nil
 }

@@ -1,17 +1,21 @@
-package main
+// Package terminal puts text on terminals: nothing in it acts on one, it fits into the
+// columns that there are, and numbers have the unit that people read.
+//
+// Whatever comes from somebody else passes Escape: a handler's name, a refusal's
+// reason, a log. Prose is wrapped; what is to be pasted into a shell is not.
+package terminal
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// escape returns s with all that does not print (control characters, marks
+// Escape returns s with all that does not print (control characters, marks
 // that turn the direction of text, broken UTF-8) as Go escapes: \n, \x1b.
-func escape(s string) string {
+func Escape(s string) string {
 	var b strings.Builder
 	for s != "" {
 		r, size := utf8.DecodeRuneInString(s)
@@ -28,21 +32,9 @@ func escape(s string) string {
 	return b.String()
 }
 
-// writeFixes writes what mends something, the best first: one a line, unwrapped,
-// for a command to be pasted.
-func writeFixes(w io.Writer, indent, mend string, or []string) {
-	if mend == "" {
-		return
-	}
-	fmt.Fprintf(w, "%smend: %s\n", indent, escape(mend))
-	for _, other := range or {
-		fmt.Fprintf(w, "%s  or: %s\n", indent, escape(other))
-	}
-}
-
-// escapeJSON does the same within JSON's own syntax. Outside of its strings
+// EscapeJSON does the same as Escape within JSON's own syntax. Outside of its strings
 // JSON holds nothing but ASCII, inside no control characters of ASCII's but DEL.
-func escapeJSON(s string) string {
+func EscapeJSON(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
@@ -78,8 +70,8 @@ func runeWidth(r rune) int {
 	return 1
 }
 
-// width returns how many columns s takes at most.
-func width(s string) int {
+// Width returns how many columns s takes at most.
+func Width(s string) int {
 	n := 0
 	for _, r := range s {
 		n += runeWidth(r)
@@ -87,8 +79,8 @@ func width(s string) int {
 	return n
 }
 
-// cut splits s after as many columns as fit into limit.
-func cut(s string, limit int) (head, tail string) {
+// Cut splits s after as many columns as fit into limit.
+func Cut(s string, limit int) (head, tail string) {
 	n := 0
 	for i, r := range s {
 		if n += runeWidth(r); n > limit {
@@ -98,38 +90,38 @@ func cut(s string, limit int) (head, tail string) {
 	return s, ""
 }
 
-// truncate returns s in at most limit columns, with … where it was cut.
-func truncate(s string, limit int) string {
-	if width(s) <= limit {
+// Truncate returns s in at most limit columns, with … where it was cut.
+func Truncate(s string, limit int) string {
+	if Width(s) <= limit {
 		return s
 	}
-	head, _ := cut(s, limit-1)
+	head, _ := Cut(s, limit-1)
 	return head + "…"
 }
 
-// pad returns s in exactly limit columns, cut or filled up with spaces.
-func pad(s string, limit int, right bool) string {
-	s = truncate(s, limit)
-	space := strings.Repeat(" ", limit-width(s))
+// Pad returns s in exactly limit columns, cut or filled up with spaces.
+func Pad(s string, limit int, right bool) string {
+	s = Truncate(s, limit)
+	space := strings.Repeat(" ", limit-Width(s))
 	if right {
 		return space + s
 	}
 	return s + space
 }
 
-// wrap returns first and s, escaped, in lines of at most columns; the lines
+// Wrap returns first and s, escaped, in lines of at most columns; the lines
 // after the first are indented with rest. It breaks at spaces where it can.
-func wrap(first, rest, s string, columns int) string {
+func Wrap(first, rest, s string, columns int) string {
 	var b strings.Builder
 	line, empty := first, true
-	for word := range strings.FieldsSeq(escape(s)) {
+	for word := range strings.FieldsSeq(Escape(s)) {
 		for word != "" {
 			space := " "
 			if empty {
 				space = ""
 			}
-			room := columns - width(line) - width(space)
-			head, tail := cut(word, room) // not the width: a word may be huge
+			room := columns - Width(line) - Width(space)
+			head, tail := Cut(word, room) // not the width: a word may be huge
 			if tail == "" {
 				line, empty, word = line+space+word, false, ""
 				continue

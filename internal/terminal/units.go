@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"fmt"
@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-func orDash(s string) string {
+func OrDash(s string) string {
 	if s == "" {
 		return "-"
 	}
 	return s
 }
 
-func pid(n int) string {
+func PID(n int) string {
 	if n <= 0 {
 		return "-"
 	}
 	return strconv.Itoa(n)
 }
 
-// age returns the time since t in its largest unit.
-func age(t, now time.Time) string {
+// Age returns the time since t in its largest unit.
+func Age(t, now time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
@@ -38,24 +38,24 @@ func age(t, now time.Time) string {
 	}
 }
 
-// of words what is used and what may be, "-" where that is not known.
-func of(used, limit string) string {
+// Of words what is used and what may be, "-" where that is not known.
+func Of(used, limit string) string {
 	if limit == "" || limit == "-" {
-		return orDash(used)
+		return OrDash(used)
 	}
-	return orDash(used) + "/" + limit
+	return OrDash(used) + "/" + limit
 }
 
-// some returns n, and "" where it is not known.
-func some(n int) string {
+// Some returns n, and "" where it is not known.
+func Some(n int) string {
 	if n <= 0 {
 		return ""
 	}
-	return count(int64(n))
+	return Count(int64(n))
 }
 
-// spent returns seconds of processor time.
-func spent(seconds float64) string {
+// Spent returns seconds of processor time.
+func Spent(seconds float64) string {
 	switch {
 	case !(seconds > 0):
 		return "-"
@@ -64,19 +64,19 @@ func spent(seconds float64) string {
 	case seconds < 100*60:
 		return fmt.Sprintf("%.0fm", seconds/60)
 	}
-	return count(int64(seconds/3600)) + "h"
+	return Count(int64(seconds/3600)) + "h"
 }
 
-// count returns n, in thousands and so on where it has more than 7 digits.
-func count(n int64) string {
+// Count returns n, in thousands and so on where it has more than 7 digits.
+func Count(n int64) string {
 	if n < 10_000_000 {
 		return strconv.FormatInt(max(n, 0), 10)
 	}
 	return scale(n, 1000)
 }
 
-// size returns n bytes in units of 1024 and its powers; 0 is not known.
-func size(n int64) string {
+// Size returns n bytes in units of 1024 and its powers; 0 is not known.
+func Size(n int64) string {
 	if n <= 0 {
 		return "-"
 	}
