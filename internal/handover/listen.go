@@ -141,7 +141,7 @@ func (s *Server) Accept(l *Listener) error {
 
 // acceptBatch bounds how many connections are taken before others have their
 // turn.
-const acceptBatch = 64
+const acceptBatch = 32
 
 // acceptSome waits for a connection, and takes as many as there are.
 func (s *Server) acceptSome(l *Listener) (n int, err error) {

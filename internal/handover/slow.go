@@ -154,7 +154,9 @@ func (s *wholeConn) readBody(p []byte) (n int, err error) {
 	}
 	n, err = s.readRaw(p)
 	k := s.body.Next(p[:n])
-	s.putBack(p[k:n])
+	if k < n {
+		s.putBack(p[k:n])
+	}
 	return k, err
 }
 
