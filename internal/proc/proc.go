@@ -114,25 +114,29 @@ func Start(spec Spec) (*Child, error) {
 	if err == nil && spec.Limits.Memory != 0 {
 		go c.watch(spec.Limits)
 	}
-	go func() {
-		c.awaitDeath()
-		c.Kill() // what it has started and not put into a group of its own
-		c.mu.Lock()
-		c.reaped = true
-		c.mu.Unlock()
-		c.err = c.cmd.Wait()
-		late := time.AfterFunc(lingering, func() { closeAll(pipes) })
-		readers.Wait()
-		late.Stop()
-		closeAll(pipes)
-		close(c.exited)
-	}()
+	go c.reap(&readers, pipes)
 	if err != nil {
 		c.Kill()
 		<-c.exited
 		return nil, err
 	}
 	return c, nil
+}
+
+// reap is the goroutine that waits for the child's end, and for the readers of its
+// output.
+func (c *Child) reap(readers *sync.WaitGroup, pipes []*os.File) {
+	c.awaitDeath()
+	c.Kill() // what it has started and not put into a group of its own
+	c.mu.Lock()
+	c.reaped = true
+	c.mu.Unlock()
+	c.err = c.cmd.Wait()
+	late := time.AfterFunc(lingering, func() { closeAll(pipes) })
+	readers.Wait()
+	late.Stop()
+	closeAll(pipes)
+	close(c.exited)
 }
 
 // disinherit keeps the descriptors that we were started with from our children:
