@@ -1,6 +1,7 @@
 package equal
 
 import (
+	"go/version"
 	"os"
 	"regexp"
 	"slices"
@@ -34,7 +35,34 @@ var intended = []*intention{
 			return *releaseFlag != "" && want.end == got.end && want.events == got.events && as307(want.got) == as307(got.got)
 		},
 	},
+	{
+		"connect-301", regexp.MustCompile(`^connect/`),
+		func(want, got transcript) bool {
+			return *releaseFlag != "" && want.end == got.end && want.events == got.events && want.got == rootFound.ReplaceAllString(got.got, notFound)
+		},
+	},
+	{
+		"head-copy", regexp.MustCompile(`^answer-HEAD-1\.1/file_copy=`),
+		func(want, got transcript) bool {
+			return *releaseFlag == "go1.23.0" && want.events == got.events && strings.Contains(want.got, "\r\n\r\n0123456789abcdef") && !strings.Contains(got.got, "0123456789abcdef")
+		},
+	},
+	{
+		"hijack-type", regexp.MustCompile(`hijack`),
+		func(want, got transcript) bool {
+			old := *releaseFlag != "" && version.Compare(*releaseFlag, "go1.25") < 0
+			return old && want.end == got.end && want.events == got.events &&
+				want.got == strings.ReplaceAll(got.got, "type handover.wholeTCP tcp false", "type *net.TCPConn tcp true")
+		},
+	},
 }
+
+// A request to CONNECT to a host, and no path, as older releases of net/http's mux
+// answer it where no pattern matches, and as newer ones do.
+const notFound = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nDate: masked\r\n" +
+	"Content-Length: 19\r\n\r\n404 page not found\n"
+
+var rootFound = regexp.MustCompile(`HTTP/1\.1 301 Moved Permanently\r\nLocation: /(\?x)?\r\nDate: masked\r\nContent-Length: 0\r\n\r\n`)
 
 // as307 has the redirects of older releases of net/http's mux as newer ones
 // answer them, whatever their lengths.
