@@ -70,6 +70,19 @@ func (v *variants) first() (t transcript, ok bool) {
 	return v.all[0], true
 }
 
+// fullest is the variant with the most bytes: who has got less was impatient, or is
+// one that the reference leaves so.
+func (v *variants) fullest() (t transcript, ok bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, other := range v.all {
+		if !ok || len(other.got) > len(t.got) {
+			t, ok = other, true
+		}
+	}
+	return t, ok
+}
+
 func (v *variants) have(s script, got transcript) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -180,7 +193,7 @@ func (b *board) judge(s script, p *pair) {
 	b.mu.Unlock()
 	var err error
 	var got transcript
-	prior, known := o.ref.first()
+	prior, known := o.ref.fullest()
 	if !known {
 		if prior, err = play(s, p.reference, nil, quiet); err == nil {
 			o.ref.add(prior)
@@ -198,8 +211,18 @@ func (b *board) judge(s script, p *pair) {
 	if err != nil {
 		o.err = err
 	} else if !o.ref.have(s, got) {
+		got.awaited = len(prior.got)
 		o.odd = append(o.odd, got)
 	}
+}
+
+// drop forgets the plays of the product that were given up before it had said as
+// much as the reference is known to say by now.
+func (o *outcome) drop() {
+	full, _ := o.ref.fullest()
+	n := len(o.odd)
+	o.odd = slices.DeleteFunc(o.odd, func(t transcript) bool { return t.end == "open" && t.awaited < len(full.got) })
+	o.runs -= n - len(o.odd)
 }
 
 // vary plays the reference once more: s is the case's script, or one that sends the
@@ -252,8 +275,10 @@ func (b *board) settle(t *testing.T, normal, tight *pair) {
 			for i := 0; i < often && o.err == nil && len(o.differing()) > 0; i++ {
 				o.err = o.varyTogether(p)
 			}
+			o.drop()
 		})
-		if list = b.newlyDiffering(t); len(list) > 0 {
+		list = slices.DeleteFunc(list, func(s script) bool { return b.of[s.name].runs > 0 && len(b.of[s.name].differing()) == 0 })
+		if len(list) > 0 {
 			b.play(t, "does it differ again?", list, normal, tight)
 		}
 	}

@@ -109,6 +109,8 @@ type transcript struct {
 	end    string // FIN, RST, open; left where the client has closed
 	events string
 	marks  []int // bytes received after each step that waited
+	// awaited is how many bytes were waited for, of a play of the product.
+	awaited int
 }
 
 const (
