@@ -146,6 +146,7 @@ func (a *arena) open(t *testing.T) {
 	a.d.Take("guest")
 	a.rest()
 	a.base = a.least(10)
+	a.base.open = a.descriptors()
 	a.resume()
 }
 

@@ -3,8 +3,10 @@ package torture
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +21,7 @@ type census struct {
 	storedBytes                                                          int64
 
 	strays []string // processes and files that have no business there
+	open   string   // the descriptors by process and kind, of the arena's begin alone
 }
 
 // handlers are those that an arena has between two turns.
@@ -125,6 +128,26 @@ func (c census) beyond(base census) (more []string) {
 	return append(more, c.strays...)
 }
 
+// descriptors says which descriptors there are, for who wants to know what is too many.
+func (a *arena) descriptors() (all string) {
+	for _, p := range a.d.Processes() {
+		count := make(map[string]int)
+		links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.PID))
+		for _, l := range links {
+			if to, err := os.Readlink(l); err == nil {
+				kind, _, _ := strings.Cut(to, ":[") // of sockets and pipes, without the number
+				count[kind]++
+			}
+		}
+		args := strings.Fields(p.Args)
+		all += fmt.Sprintf("\n\t\t%s:", strings.Join(args[:min(2, len(args))], " "))
+		for _, kind := range slices.Sorted(maps.Keys(count)) {
+			all += fmt.Sprintf(" %d %s,", count[kind], kind)
+		}
+	}
+	return all
+}
+
 // least takes a census some times and returns the least number of descriptors:
 // what is on its way out does not count. Of goroutines it returns the most, for
 // those that answer the census itself come and go.
@@ -155,14 +178,17 @@ func (a *arena) nothingIsLeft() {
 		if len(more) == 0 {
 			return
 		}
-		if time.Since(began) > lingering {
-			a.life.Errorf("left over: %s", strings.Join(more, "; "))
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
 		if n%10 == 0 {
-			a.resume() // a connection may have been given back while its client rested
+			// The clients have rested for ten looks, also after they were at
+			// work in between: a connection may have been given back while
+			// its client rested.
+			if n > 10 && time.Since(began) > lingering {
+				a.life.Errorf("left over: %s\n\topen:%s\n\twere:%s", strings.Join(more, "; "), a.descriptors(), a.base.open)
+				return
+			}
+			a.resume()
 			a.rest()
 		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
