@@ -104,6 +104,8 @@ func boot(t *testing.T, suite string, builds bool) *box {
 		"--private-network", "--console=pipe", "--machine="+filepath.Base(work), "--boot")
 	b.nspawn.Env = append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
 	b.nspawn.Stdout, b.nspawn.Stderr = &console, &console
+	// A test that runs out of time cleans nothing up.
+	b.nspawn.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := b.nspawn.Start(); err != nil {
 		t.Fatal(err)
 	}
