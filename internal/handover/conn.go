@@ -246,7 +246,7 @@ func (c *Conn) part() {
 		return // wait sees to it
 	}
 	c.rest = time.Time{}
-	if t := after(c.server.patience(c.phase == head)); c.deadline.IsZero() || t.Before(c.deadline) {
+	if t := after(c.server.patience(c.phase == head || !c.history.begun)); c.deadline.IsZero() || t.Before(c.deadline) {
 		c.deadline = t
 		if c.reading && c.sooner(t) {
 			c.apply(t)

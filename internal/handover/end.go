@@ -12,7 +12,8 @@ var (
 	// lingering is how long a connection waits for that request, from Part or
 	// its last answer on.
 	lingering = 200 * time.Millisecond
-	// finishing is how long the rest of a head may take that has begun.
+	// finishing is how long the rest of a head may take that has begun, and the
+	// first of a connection: net/http waits 5 s for that, too.
 	finishing = time.Second
 )
 

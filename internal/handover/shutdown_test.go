@@ -157,6 +157,26 @@ func TestPartEndsTheIdle(t *testing.T) {
 	gone(t, a, b)
 }
 
+// A client that has only just connected is given longer for its first request.
+func TestPartWaitsForTheFirst(t *testing.T) {
+	lingerFor(t, time.Millisecond)
+	finishing = time.Minute
+	a, b, address := newSides(t, Limits{})
+	fresh, kept := dial(t, address), dial(t, address)
+	kept.write(strings.Replace(get, "%s", "a", 1))
+	kept.expect("a", "GET", "/a", "")
+	await(t, "both are there", func() bool { return a.srv.Conns() == 2 })
+	a.srv.Part()
+	b.srv.Part()
+	kept.end()
+	fresh.write(strings.Replace(get, "%s", "a", 1))
+	resp, err := http.ReadResponse(fresh.br, nil)
+	if err != nil || !resp.Close {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	gone(t, a, b)
+}
+
 // A request that came as the time was up is read.
 func TestLastLook(t *testing.T) {
 	s := NewServer(context.Background(), nil, Limits{}, log.New(testLog{t}, "", 0))
