@@ -56,6 +56,8 @@ type Conn struct {
 	deadline, applied time.Time
 	// rest, if set, is when the connection leaves the gate for want of requests.
 	rest time.Time
+	// unasked says that no request has been served since it was accepted.
+	unasked bool
 	// readLimit is what a handler has set for its request.
 	readLimit time.Time
 	// looking is closed to end a wait for the client's end.
@@ -218,7 +220,10 @@ func (c *Conn) wait(begun bool) error {
 	switch {
 	case c.phase == left:
 		return errMoved{}
-	case c.phase == busy, c.phase == idle && begun && (c.history.begun || c.server.parted.Load()):
+	case c.phase == busy:
+		c.unasked = false
+		c.deadline = after(c.server.patience(begun))
+	case c.phase == idle && begun && (c.history.begun || c.server.parted.Load()):
 		c.deadline = after(c.server.patience(begun))
 	case c.phase == head || !begun:
 		return nil
@@ -246,7 +251,7 @@ func (c *Conn) part() {
 		return // wait sees to it
 	}
 	c.rest = time.Time{}
-	if t := after(c.server.patience(c.phase == head || !c.history.begun)); c.deadline.IsZero() || t.Before(c.deadline) {
+	if t := after(c.server.patience(c.phase == head || c.unasked)); c.deadline.IsZero() || t.Before(c.deadline) {
 		c.deadline = t
 		if c.reading && c.sooner(t) {
 			c.apply(t)

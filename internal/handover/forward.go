@@ -363,7 +363,7 @@ func (f *forwarded) took(a answer) {
 		c.recycle()
 	case f.state == answered && !waits && f.keep && !f.alone && !f.paused:
 		// The goroutine reads, and learns of it with the next request.
-		c.phase = idle
+		c.phase, c.unasked = idle, false
 		c.deadline = after(c.server.patience(false))
 		if !c.server.parted.Load() {
 			c.rest = after(restAfter)

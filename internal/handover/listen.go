@@ -179,7 +179,7 @@ func (s *Server) accepted(l *Listener, fd int, sa syscall.Sockaddr) {
 		}
 	}
 	c := s.newConn(k, k.remote, k.local)
-	c.localAddr = text
+	c.localAddr, c.unasked = text, true
 	s.own(c)
 	s.numbered(fd)
 	if s.RouteNow == nil || !c.atOnce(k) {
