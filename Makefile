@@ -62,7 +62,7 @@ deb: deps ## build the Debian package into bin/
 
 .PHONY: race
 race: deps ## run every test under the race detector, daemon, cells and plugins included
-	for m in $(MODULES); do (cd $$m && go test -race -short -count 1 -timeout 20m ./...) || exit; done
+	for m in $(MODULES); do (cd $$m && go test -race -short -p 1 -count 1 -timeout 20m ./...) || exit; done
 
 .PHONY: fuzz
 fuzz: ## fuzz every decoder of foreign bytes, each for FUZZTIME (20s)

@@ -50,30 +50,30 @@ func (a *arena) starve(pid int) {
 	relieve := a.limit(pid, a.openIn(pid)+2+a.rng.IntN(20))
 	defer relieve()
 	var clients []*e2e.Client
-	for range 300 {
-		clients = append(clients, a.dial())
-	}
 	defer func() {
 		for _, c := range clients {
 			c.Close()
 		}
 	}()
-	ask := func() *sync.WaitGroup {
-		var all sync.WaitGroup
-		for i, c := range clients {
-			all.Go(func() {
-				if ans, err := c.Get("/victim"); err != nil || ans.Status != 200 {
-					a.life.Errorf("client %d: %d %q %v", i, ans.Status, ans.Body, err)
-				}
-			})
-		}
-		return &all
+	ask := func(all *sync.WaitGroup, i int, c *e2e.Client) {
+		all.Go(func() {
+			if ans, err := c.Get("/victim"); err != nil || ans.Status != 200 {
+				a.life.Errorf("client %d: %d %q %v", i, ans.Status, ans.Body, err)
+			}
+		})
 	}
-	asked := ask()
+	var all sync.WaitGroup
+	for i := range 300 {
+		clients = append(clients, a.dial())
+		ask(&all, i, clients[i]) // at once: a client may not keep the server waiting for its head
+	}
 	time.Sleep(time.Duration(200+a.rng.IntN(800)) * time.Millisecond)
 	relieve()
-	asked.Wait()
-	ask().Wait()
+	all.Wait()
+	for i, c := range clients {
+		ask(&all, i, c)
+	}
+	all.Wait()
 }
 
 // crowdOut stops the victim's cell while connections are on their way to it: more
