@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/http1"
+	"github.com/andrestc/go-plugserver/internal/wire"
 )
 
 // Listener is a listening stream socket.
@@ -48,27 +49,12 @@ func Listen(f *os.File) (*Listener, error) {
 }
 
 func (l *Listener) open(f *os.File) error {
-	sc, err := f.SyscallConn()
+	fd, err := wire.Dup(f)
 	if err != nil {
 		return err
 	}
-	fd, setErr := -1, error(nil)
-	err = sc.Control(func(old uintptr) {
-		n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 3)
-		if errno != 0 {
-			setErr = os.NewSyscallError("fcntl", errno)
-			return
-		}
-		fd = int(n)
-		setErr = l.set(fd)
-	})
-	if err == nil {
-		err = setErr
-	}
-	if err != nil {
-		if fd >= 0 {
-			syscall.Close(fd)
-		}
+	if err := l.set(fd); err != nil {
+		syscall.Close(fd)
 		return err
 	}
 	l.file = os.NewFile(uintptr(fd), l.text)

@@ -27,21 +27,8 @@ type socket interface {
 // part in it. It is for a process that has one such connection.
 func Waiting(f *os.File) (*Conn, error) {
 	defer f.Close()
-	sc, err := f.SyscallConn()
+	fd, err := Dup(f)
 	if err != nil {
-		return nil, fmt.Errorf("open socket %q: %w", f.Name(), err)
-	}
-	fd := -1
-	var dupErr error
-	err = sc.Control(func(old uintptr) {
-		n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 3)
-		if errno != 0 {
-			dupErr = os.NewSyscallError("fcntl", errno)
-			return
-		}
-		fd = int(n)
-	})
-	if err = errors.Join(err, dupErr); err != nil {
 		return nil, fmt.Errorf("open socket %q: %w", f.Name(), err)
 	}
 	if err := syscall.SetNonblock(fd, false); err != nil {
@@ -49,6 +36,23 @@ func Waiting(f *os.File) (*Conn, error) {
 		return nil, fmt.Errorf("open socket %q: %w", f.Name(), err)
 	}
 	return newConn(&waiting{fd: fd}), nil
+}
+
+// Dup returns a duplicate of f's descriptor that is closed on exec
+// (F_DUPFD_CLOEXEC, fcntl(2)). It is the caller's to close.
+func Dup(f *os.File) (fd int, err error) {
+	sc, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	var dupErr error
+	err = sc.Control(func(old uintptr) {
+		n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 3)
+		if fd = int(n); errno != 0 {
+			dupErr = os.NewSyscallError("fcntl", errno)
+		}
+	})
+	return fd, errors.Join(err, dupErr)
 }
 
 // waiting is a socket that the runtime's poller does not know. It is in blocking
