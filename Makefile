@@ -39,10 +39,15 @@ deps:
 	@command -v gcc >/dev/null || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -q -y --no-install-recommends gcc libc6-dev; }
 	@command -v strace >/dev/null || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends strace; }
 
-# Shows each test as it ends, and all that was said before where one failed.
+# Shows each test as it ends, and all that was said before where one failed. The
+# end of the output tells once more what failed, for who has no more than that.
 TELL := awk '{ said = said $$0 "\n" } \
-	/^--- PASS|^ok|^\?/ { print; said = "" } /^--- SKIP/ { printf "%s", said; said = "" } \
-	/^--- FAIL|^FAIL|^panic: / { printf "%s", said; said = "" } { fflush() } END { printf "%s", said }'
+	/_test\.go:[0-9]+: /          { words = words substr($$0, 1, 400) "\n"; more = 4; next } \
+	/^ / && more-- > 0           { words = words substr($$0, 1, 400) "\n" } \
+	/^--- PASS|^ok|^\?/           { print; said = words = ""; more = 0 } \
+	/^--- SKIP/                   { printf "%s", said; said = words = ""; more = 0 } \
+	/^--- FAIL|^FAIL|^panic: /    { printf "%s", said; failed = failed words $$0 "\n"; said = words = ""; more = 0 } \
+	{ fflush() } END              { printf "%s", said; if (failed) printf "\nFAILED:\n%s", failed }'
 
 .PHONY: test
 test: SHELL := /bin/bash -o pipefail
