@@ -26,7 +26,7 @@ const OldestGo = "go1.23.0"
 // for go:embed leaves nothing out; walk does.
 //
 //go:embed cmd/plugserver-cell/main.go internal/cell/*.go internal/handover/*.go internal/link/*.go
-//go:embed internal/http1/*.go internal/refusal/*.go internal/routes/*.go internal/wire/*.go
+//go:embed internal/http1/*.go internal/refusal/*.go internal/routes/*.go internal/wire/*.go internal/words/*.go
 var cellSource embed.FS
 
 // CellDigest identifies the cell's source, in 16 hex digits.

@@ -11,9 +11,9 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/badbuild"
 	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
-	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/terminal"
 	"github.com/andrestc/go-plugserver/internal/toolchain"
 )
@@ -66,7 +66,7 @@ func compile(ctx context.Context, s *session, b *toolchain.Builder, binaries *ca
 		for _, line := range said.Lines {
 			fmt.Fprintf(s.problems, "%s\n", terminal.Escape(strings.ReplaceAll(line, "\t", "    ")))
 		}
-		if r := said.Refusal; r.Mend != refusal.Compile(nil).Mend { // the compiler's words say what to do
+		if r := said.Refusal; r.Mend != badbuild.Compile(nil).Mend { // the compiler's words say what to do
 			writeFixes(s.problems, "  ", r.Mend, r.Or)
 		}
 		return errRefused

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/link"
@@ -186,7 +187,7 @@ func (r *report) read() (*elfplug.Info, *refusal.Error, error) {
 		return nil, nil, err
 	}
 	if !st.Mode().IsRegular() {
-		return nil, refusal.NotRegular(st.Mode()), nil
+		return nil, badfile.NotRegular(st.Mode()), nil
 	}
 	hash := sha256.New()
 	if r.Size, err = io.Copy(hash, f); err != nil {

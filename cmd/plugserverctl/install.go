@@ -18,8 +18,8 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/atomicfile"
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/catalogue"
-	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
@@ -80,7 +80,7 @@ func install(ctx context.Context, s *session, path, name string, binaries *catal
 		return errRefused
 	}
 	if there := sourceThere(st.Daemon.Handlers, name); there != "" {
-		return fmt.Errorf("install %q: %w", name, refusal.SourceThere(there, name+".so"))
+		return fmt.Errorf("install %q: %w", name, badfile.SourceThere(there, name+".so"))
 	}
 	began := time.Now()
 	dst := filepath.Join(st.Daemon.Handlers, name+".so")

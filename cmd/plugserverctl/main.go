@@ -16,8 +16,8 @@ import (
 	"syscall"
 
 	"github.com/andrestc/go-plugserver/internal/control"
-	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/terminal"
+	"github.com/andrestc/go-plugserver/internal/words"
 	"golang.org/x/sys/unix"
 )
 
@@ -113,7 +113,7 @@ func parse(args []string) (*invocation, error) {
 	}
 	inv.flags.SetOutput(io.Discard)
 	inv.flags.StringVar(&inv.control, "control", inv.control, controlHelp)
-	words := "" // of the command's name, so far
+	name := "" // of the command's name, so far
 	for {
 		if err := inv.flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 			inv.help = true
@@ -132,22 +132,22 @@ func parse(args []string) (*invocation, error) {
 			}
 			continue
 		}
-		words = strings.TrimPrefix(words+" "+word, " ")
-		switch c, group := lookup(words); {
+		name = strings.TrimPrefix(name+" "+word, " ")
+		switch c, group := lookup(name); {
 		case c != nil:
 			inv.command, inv.run = c, c.bind(inv.flags)
 		case !group:
-			return inv, unknown(words)
+			return inv, unknown(name)
 		}
 	}
 	switch {
-	case inv.command == nil && words == "":
+	case inv.command == nil && name == "":
 		return inv, usageError{errNothing}
 	case inv.command == nil:
-		return inv, usageError{fmt.Errorf("%s: no command given", words)}
+		return inv, usageError{fmt.Errorf("%s: no command given", name)}
 	}
 	if missing := inv.command.missing(len(inv.args)); missing != "" {
-		return inv, usageError{fmt.Errorf("%s: no %s given", words, missing)}
+		return inv, usageError{fmt.Errorf("%s: no %s given", name, missing)}
 	}
 	return inv, nil
 }
@@ -169,12 +169,12 @@ func (inv *invocation) complain(w io.Writer, err error) {
 var errNothing = errors.New("no command given")
 
 // unknown is the refusal of a command that there is not.
-func unknown(words string) error {
+func unknown(name string) error {
 	var known []string
 	for _, c := range commands() {
 		known = append(known, c.name)
 	}
-	return usageError{fmt.Errorf("unknown command %q%s", words, refusal.DidYouMean(words, known))}
+	return usageError{fmt.Errorf("unknown command %q%s", name, words.DidYouMean(name, known))}
 }
 
 // flagError adds to what package flag says which flag was meant.
@@ -185,7 +185,7 @@ func flagError(flags *flag.FlagSet, err error) error {
 	}
 	var known []string
 	flags.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
-	if near := refusal.Near(name, known); near != "" {
+	if near := words.Near(name, known); near != "" {
 		return fmt.Errorf("%w; did you mean --%s?", err, near)
 	}
 	return err

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
-	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
@@ -64,7 +64,7 @@ func checkName(name string) error {
 	if handlerdir.ValidName(name) {
 		return nil
 	}
-	return errors.New(refusal.BadName(name+".so").Reason + "; use letters, digits, '.', '_' and '-', and at first a letter or a digit")
+	return errors.New(badfile.BadName(name+".so").Reason + "; use letters, digits, '.', '_' and '-', and at first a letter or a digit")
 }
 
 // denied words an error of the user uid, who changes the handlers directory.

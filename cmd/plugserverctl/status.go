@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/terminal"
+	"github.com/andrestc/go-plugserver/internal/words"
 )
 
 var statusCommand = command{
@@ -65,7 +65,7 @@ func named(all []api.Handler, names []string) (some []api.Handler, err error) {
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("there is no handler %q%s", name, cmp.Or(refusal.DidYouMean(name, known), "; see plugserverctl status"))
+			return nil, fmt.Errorf("there is no handler %q%s", name, cmp.Or(words.DidYouMean(name, known), "; see plugserverctl status"))
 		}
 	}
 	return some, nil

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/words"
 )
 
 const envPrefix = "PLUGSERVER_"
@@ -53,7 +53,7 @@ func (c *config) fromEnv(fs *flag.FlagSet, env []string) error {
 	})
 	for key := range vars {
 		if !slices.Contains(known, key) {
-			c.notes = append(c.notes, whereSet(key)+" is no setting"+refusal.DidYouMean(key, known))
+			c.notes = append(c.notes, whereSet(key)+" is no setting"+words.DidYouMean(key, known))
 		}
 	}
 	slices.Sort(c.notes)
@@ -105,7 +105,7 @@ func reform(fs *flag.FlagSet, err error) error {
 		if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
 			var known []string
 			fs.VisitAll(func(f *flag.Flag) { known = append(known, "--"+f.Name) })
-			return fmt.Errorf("there is no flag --%s%s", name, refusal.DidYouMean("--"+name, known))
+			return fmt.Errorf("there is no flag --%s%s", name, words.DidYouMean("--"+name, known))
 		}
 		return err
 	}

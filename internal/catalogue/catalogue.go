@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/badbuild"
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -103,7 +105,7 @@ func (c *Catalogue) Generation() uint64 {
 
 // Usable returns nil if there is a cell at all, and else why there is none.
 func (c *Catalogue) Usable() error {
-	err := error(refusal.NoCell(c.cfg.Packaged, c.cfg.Shared, c.cfg.Own))
+	err := error(badbuild.NoCell(c.cfg.Packaged, c.cfg.Shared, c.cfg.Own))
 	for _, k := range c.List() {
 		if k.Ignored == nil {
 			return nil
@@ -186,11 +188,11 @@ func (c *Catalogue) choose(p *elfplug.Info, cells []Binary) (Binary, *refusal.Er
 	case best != nil:
 		return *best, nil
 	case near == nil:
-		return Binary{}, refusal.NoCell(c.cfg.Packaged, c.cfg.Shared, c.cfg.Own)
+		return Binary{}, badbuild.NoCell(c.cfg.Packaged, c.cfg.Shared, c.cfg.Own)
 	case elfplug.Distance(p, near.Info) == 0:
 		return *near, refused // no other cell would do, such as for a want of the processor
 	}
-	return *near, refusal.OrCell(refused)
+	return *near, badbuild.OrCell(refused)
 }
 
 // better reports whether a is to be preferred to b.
@@ -279,10 +281,10 @@ func (c *Catalogue) see(seen map[string]known, path string, origin Origin) {
 func inspect(path string) (*elfplug.Info, *refusal.Error, error) {
 	info, err := elfplug.InspectCell(path)
 	if err != nil {
-		return nil, refusal.NotCell(err), err
+		return nil, badbuild.NotCell(err), err
 	}
 	if info.Protocol != link.Protocol {
-		return info, refusal.OtherProtocol(info.Protocol, link.Protocol), nil
+		return info, badbuild.OtherProtocol(info.Protocol, link.Protocol), nil
 	}
 	return info, nil, nil
 }
@@ -293,13 +295,13 @@ func (c *Catalogue) distrust(path string, info fs.FileInfo, origin Origin) *refu
 	st := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.Mode().IsRegular():
-		return refusal.NotRegular(info.Mode())
+		return badfile.NotRegular(info.Mode())
 	case info.Mode()&0o111 == 0:
-		return refusal.NotExecutable(path)
+		return badbuild.NotExecutable(path)
 	case origin == Packaged:
 		return nil
 	case st.Uid != 0 && st.Uid != c.cfg.UID, info.Mode()&0o022 != 0:
-		return refusal.ForeignCell(path)
+		return badbuild.ForeignCell(path)
 	}
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/atomicfile"
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
-	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
 const (
@@ -72,7 +72,7 @@ func (c *Catalogue) add(path string, auto bool) (name string, err error) {
 		return "", fmt.Errorf("add cell: %w", err)
 	}
 	if !st.Mode().IsRegular() {
-		return "", refusal.NotRegular(st.Mode())
+		return "", badfile.NotRegular(st.Mode())
 	}
 	sum, err := copyTo(io.Discard, src)
 	if err != nil {
@@ -202,7 +202,7 @@ func nameOf(info *elfplug.Info, sum string) string {
 	settings := info.Decisive()
 	for _, name := range []string{"GOAMD64", "GOARM64"} {
 		if v := info.Settings[name]; v != "" && v != "v1" && v != "v8.0" {
-			settings = append(settings, refusal.Setting{Name: "-" + name, Value: v})
+			settings = append(settings, elfplug.Setting{Name: "-" + name, Value: v})
 		}
 	}
 	for _, s := range settings {

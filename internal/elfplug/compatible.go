@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"golang.org/x/sys/cpu"
 )
@@ -30,22 +31,22 @@ func Compatible(p, c *Info) *refusal.Error {
 
 func compatible(p, c *Info, lacks func(level string) []string) *refusal.Error {
 	if Release(p.GoVersion) != Release(c.GoVersion) {
-		return refusal.OtherRelease(Release(p.GoVersion), Release(c.GoVersion), matching(p, c))
+		return badfile.OtherRelease(Release(p.GoVersion), Release(c.GoVersion), matching(p, c).String())
 	}
 	differ := differing(p, c)
 	switch flags := differences(p, c); {
 	case slices.Equal(differ, []string{p.mainPackage()}):
-		return refusal.PathTaken(differ[0])
+		return badfile.PathTaken(differ[0])
 	case len(differ) > 0 && len(flags) > 0:
-		return refusal.OtherFlags(flags, matching(p, c))
+		return badfile.OtherFlags(tell(flags), matching(p, c).String())
 	case len(differ) > 0:
-		return refusal.OtherPackages(differ, matching(p, c))
+		return badfile.OtherPackages(differ, matching(p, c).String())
 	}
 	level := p.Settings["GOAMD64"]
 	if missing := lacks(level); len(missing) > 0 {
 		b := matching(p, c)
-		b.Env = append(b.Env, refusal.Setting{Name: "GOAMD64", Value: best(lacks)})
-		return refusal.BeyondCPU(level, missing, b)
+		b.Env = append(b.Env, Setting{Name: "GOAMD64", Value: best(lacks)})
+		return badfile.BeyondCPU(level, missing, b.String())
 	}
 	return nil
 }
@@ -88,11 +89,11 @@ func (p *Info) mainPackage() string {
 
 // Decisive are the settings that a cell has to have in common with p, those
 // that p has.
-func (p *Info) Decisive() []refusal.Setting {
-	var s []refusal.Setting
+func (p *Info) Decisive() []Setting {
+	var s []Setting
 	for _, name := range decisive {
 		if v := p.setting(name); v != "" {
-			s = append(s, refusal.Setting{Name: name, Value: v})
+			s = append(s, Setting{Name: name, Value: v})
 		}
 	}
 	return s
@@ -109,11 +110,11 @@ func (p *Info) setting(name string) string {
 }
 
 // differences are the decisive settings in which the plugin and the cell differ.
-func differences(p, c *Info) []refusal.Flag {
-	var flags []refusal.Flag
+func differences(p, c *Info) []Flag {
+	var flags []Flag
 	for _, name := range decisive {
 		if have, want := p.setting(name), c.setting(name); have != want {
-			flags = append(flags, refusal.Flag{Name: name, Have: have, Want: want})
+			flags = append(flags, Flag{Name: name, Have: have, Want: want})
 		}
 	}
 	return flags
@@ -122,13 +123,13 @@ func differences(p, c *Info) []refusal.Flag {
 // matching is the build of the plugin's package with the cell's release and
 // settings. What only the plugin has is taken back in words: it may come out
 // of its owner's GOFLAGS or environment.
-func matching(p, c *Info) refusal.Build {
-	b := refusal.Build{Package: p.Path}
+func matching(p, c *Info) Build {
+	b := Build{Package: p.Path}
 	if p.Path == "command-line-arguments" {
 		b.Package = "."
 	}
 	if want := Release(c.GoVersion); want != Release(p.GoVersion) && strings.HasPrefix(want, "go1.") {
-		b.Env = append(b.Env, refusal.Setting{Name: "GOTOOLCHAIN", Value: want})
+		b.Env = append(b.Env, Setting{Name: "GOTOOLCHAIN", Value: want})
 	}
 	for _, name := range decisive {
 		have, want := p.setting(name), c.setting(name)
@@ -141,7 +142,7 @@ func matching(p, c *Info) refusal.Build {
 		case want == "" && (name == "GOFIPS140" || name == "-pgo"):
 			want = "off"
 		}
-		s := refusal.Setting{Name: name, Value: want}
+		s := Setting{Name: name, Value: want}
 		if flag {
 			b.Flags = append(b.Flags, s)
 		} else {

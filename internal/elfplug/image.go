@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
@@ -84,7 +85,7 @@ func outline(r io.ReaderAt, size int64) (*image, error) {
 		if n > 0 && isZero(head[:n]) {
 			return nil, &cutError{size} // its size came before its content
 		}
-		return nil, refusal.NotELF(foreign(head[:n]))
+		return nil, badfile.NotELF(foreign(head[:n]))
 	}
 	if n < elf.EI_NIDENT {
 		return nil, &cutError{}
@@ -96,7 +97,7 @@ func outline(r io.ReaderAt, size int64) (*image, error) {
 	case elf.ELFDATA2MSB:
 		im.order = binary.BigEndian
 	default:
-		return nil, refusal.MalformedELF("its byte order is unknown")
+		return nil, badfile.MalformedELF("its byte order is unknown")
 	}
 
 	var h elf.Header64
@@ -107,7 +108,7 @@ func outline(r io.ReaderAt, size int64) (*image, error) {
 	case elf.ELFCLASS32:
 		headSize, segmentSize, sectionSize = 52, 32, 40
 	default:
-		return nil, refusal.MalformedELF("its class is unknown")
+		return nil, badfile.MalformedELF("its class is unknown")
 	}
 	if n < headSize {
 		return nil, &cutError{}
@@ -125,11 +126,11 @@ func outline(r io.ReaderAt, size int64) (*image, error) {
 
 	switch {
 	case h.Phnum > maxSegments || h.Shnum > maxSections || h.Shoff != 0 && h.Shnum == 0:
-		return nil, refusal.MalformedELF("it has too many sections or segments")
+		return nil, badfile.MalformedELF("it has too many sections or segments")
 	case h.Phnum > 0 && int(h.Phentsize) != segmentSize || h.Shnum > 0 && int(h.Shentsize) != sectionSize:
-		return nil, refusal.MalformedELF("its header tables have entries of an unknown size")
+		return nil, badfile.MalformedELF("its header tables have entries of an unknown size")
 	case h.Shnum > 0 && h.Shstrndx >= h.Shnum:
-		return nil, refusal.MalformedELF("its section names are missing")
+		return nil, badfile.MalformedELF("its section names are missing")
 	}
 	// Both tables first, so that need is known as soon as it can be.
 	im.need = int64(headSize)
@@ -226,7 +227,7 @@ func (im *image) readNames(index int) error {
 		return nil // stripped of names
 	}
 	if names.kind != elf.SHT_STRTAB || names.bytes > maxNames {
-		return refusal.MalformedELF("its section names are missing")
+		return badfile.MalformedELF("its section names are missing")
 	}
 	text, err := im.content(names)
 	if err != nil {
@@ -252,7 +253,7 @@ func (im *image) announce(off, n uint64) error {
 	}
 	end := off + n
 	if end < off || end > math.MaxInt64 {
-		return refusal.MalformedELF("its headers point beyond any file")
+		return badfile.MalformedELF("its headers point beyond any file")
 	}
 	im.need = max(im.need, int64(end))
 	return nil

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
@@ -71,7 +72,7 @@ func Inspect(r io.ReaderAt, size int64) (*Info, error) {
 		}
 	}
 	if cut, ok := errors.AsType[*cutError](err); ok {
-		return nil, refusal.HalfCopied(size, cut.need)
+		return nil, badfile.HalfCopied(size, cut.need)
 	}
 	return nil, err
 }
@@ -80,7 +81,7 @@ func Inspect(r io.ReaderAt, size int64) (*Info, error) {
 // all, such as a C library, and nil of any other.
 func Foreign(r io.ReaderAt, size int64) *refusal.Error {
 	_, err := Inspect(r, size)
-	if refused, ok := errors.AsType[*refusal.Error](err); ok && refused.Foreign() {
+	if refused, ok := errors.AsType[*refusal.Error](err); ok && refused.Foreign {
 		return refused
 	}
 	return nil
@@ -94,7 +95,7 @@ func open(path string) (*os.File, int64, error) {
 	}
 	st, err := f.Stat()
 	if err == nil && !st.Mode().IsRegular() {
-		err = refusal.NotRegular(st.Mode())
+		err = badfile.NotRegular(st.Mode())
 	}
 	if err != nil {
 		f.Close()
@@ -111,14 +112,14 @@ func (p *Info) Contract() *refusal.Error {
 			return nil
 		}
 	}
-	return refusal.NoHandler(p.Exports)
+	return badfile.NoHandler(p.Exports)
 }
 
 // plugin reads the image as a plugin for this platform.
 func (im *image) plugin() (*Info, error) {
 	want := runtime.GOOS + "/" + runtime.GOARCH
 	if have := im.platform(); have != want {
-		return nil, refusal.WrongPlatform(have, want)
+		return nil, badfile.WrongPlatform(have, want)
 	}
 	info, err := im.buildInfo()
 	if err != nil {
@@ -127,17 +128,17 @@ func (im *image) plugin() (*Info, error) {
 	if info == nil {
 		switch im.kind {
 		case elf.ET_DYN:
-			return nil, refusal.NotGo()
+			return nil, badfile.NotGo()
 		case elf.ET_REL:
-			return nil, refusal.NotSharedObject("an object file")
+			return nil, badfile.NotSharedObject("an object file")
 		case elf.ET_EXEC:
-			return nil, refusal.NotSharedObject("a program")
+			return nil, badfile.NotSharedObject("a program")
 		}
-		return nil, refusal.NotSharedObject("an ELF file of another type")
+		return nil, badfile.NotSharedObject("an ELF file of another type")
 	}
 	mode := info.Settings["-buildmode"]
 	if mode != "" && mode != "plugin" || im.kind != elf.ET_DYN || im.interp {
-		return nil, refusal.NotPlugin(mode)
+		return nil, badfile.NotPlugin(mode)
 	}
 	t, err := im.dynamicSymbols()
 	if err != nil {
@@ -147,10 +148,10 @@ func (im *image) plugin() (*Info, error) {
 		return nil, err
 	}
 	if len(info.PkgHashes) == 0 {
-		return nil, refusal.NotPlugin(mode)
+		return nil, badfile.NotPlugin(mode)
 	}
 	if info.PluginPath = t.pluginPath(info); info.PluginPath == "" {
-		return nil, refusal.RenamedPlugin()
+		return nil, badfile.RenamedPlugin()
 	}
 	info.Exports = t.exports(info.PluginPath)
 	return info, nil
@@ -172,7 +173,7 @@ func (im *image) buildInfo() (*Info, error) {
 		return nil, nil
 	}
 	if s.bytes > most {
-		return nil, refusal.MalformedELF("its build information is too large")
+		return nil, badfile.MalformedELF("its build information is too large")
 	}
 	b, err := im.content(*s)
 	if err != nil {
@@ -198,14 +199,14 @@ func (im *image) buildInfo() (*Info, error) {
 	}
 	bi, err := debug.ParseBuildInfo(text[frame : len(text)-frame])
 	if err != nil {
-		return nil, refusal.MalformedELF("its build information cannot be parsed")
+		return nil, badfile.MalformedELF("its build information cannot be parsed")
 	}
 	info.Path = bi.Path
 	for _, s := range bi.Settings {
 		info.Settings[s.Key] = s.Value
 	}
 	if !fit(info.Settings[defaultGODEBUG]) {
-		return nil, refusal.MalformedELF("its GODEBUG settings are none")
+		return nil, badfile.MalformedELF("its GODEBUG settings are none")
 	}
 	if bi.Main.Path != "" {
 		info.Modules = append(info.Modules, bi.Main)

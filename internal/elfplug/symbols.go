@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/badfile"
 )
 
 const (
@@ -46,11 +46,11 @@ func (im *image) dynamicSymbols() (*symbols, error) {
 			continue
 		}
 		if uint64(s.link) >= uint64(len(im.sections)) || im.sections[s.link].kind != elf.SHT_STRTAB {
-			return nil, refusal.MalformedELF("its symbols have no names")
+			return nil, badfile.MalformedELF("its symbols have no names")
 		}
 		names := im.sections[s.link]
 		if s.bytes > maxTable || names.bytes > maxTable {
-			return nil, refusal.MalformedELF("its symbol table is too large")
+			return nil, badfile.MalformedELF("its symbol table is too large")
 		}
 		var err error
 		if t.table, err = im.content(s); err != nil {
@@ -118,7 +118,7 @@ func (t *symbols) hashes() (map[string]string, error) {
 		_, section, value, size := t.at(i)
 		off, ok := t.im.locate(section, value, size)
 		if pkg == "" || !ok || size == 0 || size > maxHashSize || len(places) == maxHashes {
-			bad = refusal.MalformedELF("its package hashes cannot be found")
+			bad = badfile.MalformedELF("its package hashes cannot be found")
 			return false
 		}
 		places = append(places, place{pkg, off, off + size})
@@ -132,7 +132,7 @@ func (t *symbols) hashes() (map[string]string, error) {
 		return nil, bad
 	}
 	if last-first > maxHashSpan {
-		return nil, refusal.MalformedELF("its package hashes cannot be found")
+		return nil, badfile.MalformedELF("its package hashes cannot be found")
 	}
 	span := make([]byte, last-first)
 	if err := t.im.readAt(span, int64(first)); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/proc"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/routes"
+	"github.com/andrestc/go-plugserver/internal/words"
 	"github.com/sirupsen/logrus"
 )
 
@@ -328,7 +329,7 @@ func (c *Cell) Died() string {
 		return c.process.Status() + ": " + c.killed
 	}
 	if t := c.process.Printed(); t != "" && c.process.Exceeded() == "" {
-		return c.process.Status() + "; it printed: " + refusal.Last(t)
+		return c.process.Status() + "; it printed: " + words.Last(t)
 	}
 	return c.process.Status()
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
@@ -15,7 +16,7 @@ func TestLibraries(t *testing.T) {
 	r.rules.Foreign = func(f io.ReaderAt, size int64) *refusal.Error {
 		var head [9]byte
 		if f.ReadAt(head[:], 0); head[8] == 'C' {
-			return refusal.NotGo()
+			return badfile.NotGo()
 		}
 		return nil
 	}

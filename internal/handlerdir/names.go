@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/badfile"
 )
 
 // A Kind is what a candidate is to be read as.
@@ -130,7 +130,7 @@ func one(claims []File) File {
 	}
 	f.Settled, f.Refusal, f.final, f.claims = false, nil, false, slices.Clone(claims)
 	if len(present) > 1 {
-		f.Refusal = refusal.Duplicate(present)
+		f.Refusal = badfile.Duplicate(present)
 		f.ID = refusedID(f.Refusal)
 	}
 	return f

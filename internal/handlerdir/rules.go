@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"golang.org/x/sys/unix"
 )
@@ -19,22 +20,22 @@ func (r *Rules) refuse(f File, st *unix.Stat_t) *refusal.Error {
 	file, mode := filepath.Base(f.Path), modeOf(st.Mode)
 	switch {
 	case !ValidName(strings.TrimSuffix(file, suffixes[f.Kind])):
-		return refusal.BadName(file)
+		return badfile.BadName(file)
 	case !mode.IsRegular():
-		return refusal.NotRegular(mode)
+		return badfile.NotRegular(mode)
 	}
 	if refused := r.writers(f.Path, st); refused != nil {
 		return refused
 	}
 	if st.Size > r.MaxSize {
-		return refusal.TooLarge(r.MaxSize)
+		return badfile.TooLarge(r.MaxSize)
 	}
 	return nil
 }
 
 // directory words an error that concerns the directory dir.
 func (r *Rules) directory(dir string, err error) error {
-	return refusal.Directory(dir, groupName(r.GID), err)
+	return badfile.Directory(dir, groupName(r.GID), err)
 }
 
 // unreadable words why a file, or an entry of a folder, cannot be read.
@@ -42,9 +43,9 @@ func (r *Rules) unreadable(f File, err error) *refusal.Error {
 	group := groupName(r.GID)
 	var inside *entryError
 	if errors.As(err, &inside) {
-		return refusal.UnreadableInside(inside.entry, filepath.Join(f.Path, inside.entry), group, inside.cause)
+		return badfile.UnreadableInside(inside.entry, filepath.Join(f.Path, inside.entry), group, inside.cause)
 	}
-	return refusal.Unreadable(f.Path, group, err)
+	return badfile.Unreadable(f.Path, group, err)
 }
 
 // modeOf translates the type in a mode of stat(2).

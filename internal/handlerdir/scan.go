@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"golang.org/x/sys/unix"
 )
@@ -176,9 +177,9 @@ func (s *scan) lookInto(f File, st *unix.Stat_t, old *File) (File, bool, error) 
 	case err == unix.EMFILE, err == unix.ENFILE:
 		return f, false, err
 	case f.Kind == GoFile:
-		f.Refusal = refusal.SourceFolderName(file)
+		f.Refusal = badfile.SourceFolderName(file)
 	case !ValidName(file):
-		f.Refusal = refusal.BadName(file)
+		f.Refusal = badfile.BadName(file)
 	}
 	switch {
 	case err != nil && f.Refusal != nil:
@@ -238,11 +239,11 @@ func (s *scan) link(f *File, st *unix.Stat_t) *refusal.Error {
 	real, to, refused, err := s.rules.follow(path)
 	switch {
 	case err == unix.ENOENT, err == unix.ENOTDIR, err == unix.ELOOP:
-		return refusal.DeadLink()
+		return badfile.DeadLink()
 	case err != nil:
 		return s.rules.unreadable(*f, err)
 	case refused != nil:
-		return refusal.LinkThrough(refused)
+		return badfile.LinkThrough(refused)
 	}
 	*st, f.Real = to, real
 	return nil

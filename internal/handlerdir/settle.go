@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"golang.org/x/sys/unix"
 )
@@ -72,15 +73,15 @@ func (s *scan) settle(f File, touched int64, rest rest, complete bool, need int6
 	case (complete || refused != nil) && age < quiet:
 		s.lookAgain(quiet - age)
 	case refused != nil:
-		f.Refusal, f.Library, f.final = refused, refused.Foreign(), true
+		f.Refusal, f.Library, f.final = refused, refused.Foreign, true
 	case complete:
 		f.Settled, f.final = true, true
 	case age < stalled:
 		patient()
 	case f.Kind == GoFile:
-		f.Refusal, f.final = refusal.EmptySource(), true
+		f.Refusal, f.final = badfile.EmptySource(), true
 	default:
-		f.Refusal, f.final = refusal.HalfCopied(f.ID.Size, need), true
+		f.Refusal, f.final = badfile.HalfCopied(f.ID.Size, need), true
 	}
 	return f, nil
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"golang.org/x/sys/unix"
 )
@@ -137,7 +138,7 @@ func (t *tree) folder(d *os.File, rel string, depth int) error {
 		return err
 	}
 	if depth > maxDepth {
-		return refusal.TreeTooDeep(maxDepth)
+		return badfile.TreeTooDeep(maxDepth)
 	}
 
 	var names []string
@@ -160,7 +161,7 @@ func (t *tree) folder(d *os.File, rel string, depth int) error {
 			}
 		}
 		if len(names) > 2*maxEntries {
-			return refusal.TreeTooMany(maxEntries)
+			return badfile.TreeTooMany(maxEntries)
 		}
 	}
 	slices.Sort(names)
@@ -204,7 +205,7 @@ func (t *tree) entry(d *os.File, name, rel string, depth int) error {
 	case !mode.IsRegular() && name[0] == '.':
 		return nil // tools keep links and sockets there, and no build takes one
 	case !mode.IsRegular():
-		return refusal.NotSource(rel, mode)
+		return badfile.NotSource(rel, mode)
 	}
 	t.touched = max(t.touched, st.Mtim.Nano(), st.Ctim.Nano())
 	t.id.Size += st.Size
@@ -214,7 +215,7 @@ func (t *tree) entry(d *os.File, name, rel string, depth int) error {
 		return err
 	}
 	if t.id.Size > t.rules.MaxSize {
-		return refusal.TreeTooLarge(t.rules.MaxSize)
+		return badfile.TreeTooLarge(t.rules.MaxSize)
 	}
 	if st.Mode&unix.S_IROTH == 0 {
 		// Rare enough to ask the system, which knows of groups and of ACLs.
@@ -232,7 +233,7 @@ func (t *tree) entry(d *os.File, name, rel string, depth int) error {
 func (t *tree) take(rel string, st *unix.Stat_t) error {
 	if rel != "." {
 		if t.entries++; t.entries > maxEntries {
-			return refusal.TreeTooMany(maxEntries)
+			return badfile.TreeTooMany(maxEntries)
 		}
 	}
 	if refused := t.judge(rel, st); refused != nil {
@@ -254,7 +255,7 @@ func (t *tree) take(rel string, st *unix.Stat_t) error {
 func (t *tree) judge(rel string, st *unix.Stat_t) *refusal.Error {
 	refused := t.rules.writers(filepath.Join(t.path, rel), st)
 	if refused != nil {
-		refused = refusal.Inside(rel, refused)
+		refused = badfile.Inside(rel, refused)
 	}
 	return refused
 }

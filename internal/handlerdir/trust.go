@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"golang.org/x/sys/unix"
 )
@@ -60,7 +61,7 @@ func (r *Rules) follow(path string) (real string, st unix.Stat_t, refused *refus
 			return
 		}
 		if st.Uid != 0 && st.Uid != r.UID {
-			refused = refusal.Link(real, refusal.ForeignOwner(real, userName(st.Uid), userName(r.UID)))
+			refused = badfile.Link(real, badfile.ForeignOwner(real, userName(st.Uid), userName(r.UID)))
 			return
 		}
 		todo = append(steps(target), todo...)
@@ -87,7 +88,7 @@ func (r *Rules) entry(path string, folder, entry *unix.Stat_t) *refusal.Error {
 	if refused == nil || folder.Mode&unix.S_ISVTX != 0 && trusted(folder) && trusted(entry) {
 		return nil
 	}
-	return refusal.Folder(path, refused)
+	return badfile.Folder(path, refused)
 }
 
 // handlers judges the handlers directory itself, and all above it. What cannot
@@ -105,7 +106,7 @@ func (r *Rules) handlers(dir string) *refusal.Error {
 		return refused
 	}
 	if refused := r.writers(real, &st); refused != nil {
-		return refusal.Folder(real, refused)
+		return badfile.Folder(real, refused)
 	}
 	return nil
 }
@@ -119,7 +120,7 @@ func (r *Rules) writers(path string, st *unix.Stat_t) *refusal.Error {
 		readOnly = mountedReadOnly
 	}
 	if refused != nil && readOnly(path) {
-		return refusal.ReadOnlyMount(refused)
+		return badfile.ReadOnlyMount(refused)
 	}
 	return refused
 }
@@ -132,9 +133,9 @@ func mountedReadOnly(path string) bool {
 func (r *Rules) mayWrite(path string, st *unix.Stat_t) *refusal.Error {
 	switch {
 	case st.Uid != 0 && st.Uid != r.UID:
-		return refusal.ForeignOwner(path, userName(st.Uid), userName(r.UID))
+		return badfile.ForeignOwner(path, userName(st.Uid), userName(r.UID))
 	case st.Mode&unix.S_IWOTH != 0:
-		return refusal.WritableByOthers(path)
+		return badfile.WritableByOthers(path)
 	case st.Mode&unix.S_IWGRP == 0:
 		return nil // the bits bound what an access control list grants (acl(5))
 	}
@@ -149,7 +150,7 @@ func (r *Rules) mayWrite(path string, st *unix.Stat_t) *refusal.Error {
 // groupWriters judges a group that may write.
 func (r *Rules) groupWriters(path string, gid uint32) *refusal.Error {
 	if gid != 0 && gid != r.GID {
-		return refusal.WritableByGroup(path, groupName(gid), "")
+		return badfile.WritableByGroup(path, groupName(gid), "")
 	}
 	members := r.Members
 	if members == nil {
@@ -157,7 +158,7 @@ func (r *Rules) groupWriters(path string, gid uint32) *refusal.Error {
 	}
 	for _, name := range members(gid) {
 		if name != "root" && name != userName(r.UID) {
-			return refusal.WritableByGroup(path, groupName(gid), name)
+			return badfile.WritableByGroup(path, groupName(gid), name)
 		}
 	}
 	return nil
@@ -180,13 +181,13 @@ func (r *Rules) listWriters(path string, st *unix.Stat_t, acl []byte) *refusal.E
 		switch tag {
 		case aclUser:
 			if id != 0 && id != r.UID {
-				return refusal.WritableByList(path, "user", listed(id, userName))
+				return badfile.WritableByList(path, "user", listed(id, userName))
 			}
 		case aclGroupObj:
 			refused = r.groupWriters(path, st.Gid)
 		case aclGroup:
 			if r.groupWriters(path, id) != nil {
-				return refusal.WritableByList(path, "group", listed(id, groupName))
+				return badfile.WritableByList(path, "group", listed(id, groupName))
 			}
 		}
 		if refused != nil {

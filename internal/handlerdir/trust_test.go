@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -127,7 +127,7 @@ func TestFolderOfOthers(t *testing.T) {
 	chmod(dir, 0o1777)
 	check("everybody's, sticky", `directory "`+dir+`" is writable by others; chmod o-w `+dir)
 	r.rules.ReadOnly = func(path string) bool { return path == dir }
-	check("everybody's, mounted read-only", refusal.Folder(dir, refusal.ReadOnlyMount(refusal.WritableByOthers(dir))).Error())
+	check("everybody's, mounted read-only", badfile.Folder(dir, badfile.ReadOnlyMount(badfile.WritableByOthers(dir))).Error())
 	r.rules.ReadOnly = nil
 	chmod(dir, 0o755)
 	chmod(above, 0o777)
@@ -213,7 +213,7 @@ func TestLinks(t *testing.T) {
 	r.must(os.Chmod(r.path("..two"), 0o755))
 	r.want(r.scan(next, now), 0, "a settled")
 	r.must(os.Chmod(r.path("..two/a.so"), 0o666))
-	refused("to a file of others", refusal.WritableByOthers("").Reason, "chmod o-w")
+	refused("to a file of others", badfile.WritableByOthers("").Reason, "chmod o-w")
 	r.must(os.Chmod(r.path("..two/a.so"), 0o644))
 	if os.Getuid() == 0 {
 		r.must(os.Lchown(r.path("..data"), 4321, 0))

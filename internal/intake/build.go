@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/andrestc/go-plugserver/internal/badbuild"
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -19,9 +21,9 @@ import (
 func (w *work) compile(ctx context.Context) (v store.Version, err error) {
 	switch {
 	case !w.cfg.BuildSource:
-		return v, refusal.SourceOff(w.file.Path)
+		return v, badfile.SourceOff(w.file.Path)
 	case os.Geteuid() == 0:
-		return v, refusal.SourceAsRoot(w.file.Path)
+		return v, badfile.SourceAsRoot(w.file.Path)
 	}
 	w.long("compiling " + filepath.Base(w.file.Path))
 	dir, err := w.scratch()
@@ -59,7 +61,7 @@ func (w *work) buildCell(ctx context.Context, refused *refusal.Error) error {
 	here := slices.Contains(toolchain.Releases(there), release)
 	switch {
 	case !w.cfg.BuildCells && here:
-		return refusal.CellFirst(refused)
+		return badbuild.CellFirst(refused)
 	case !w.cfg.BuildCells, len(there) == 0:
 		return refused
 	}
@@ -86,7 +88,7 @@ func (w *work) buildCell(ctx context.Context, refused *refusal.Error) error {
 		_, err = w.cfg.Cells.Add(path, true)
 	}
 	if err != nil {
-		return refusal.NoMatch(refused, refusal.From(err), here)
+		return badbuild.NoMatch(refused, refusal.From(err), here)
 	}
 	cell, refused := w.disk.Choose(w.Info)
 	if refused != nil {

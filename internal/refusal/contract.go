@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/words"
 )
 
 // Shortest is the shortest handler there is, as a mend quotes it.
@@ -22,7 +24,7 @@ func BothContracts() *Error {
 // Signature: a symbol of the contract has the type got, not one of want.
 func Signature(symbol, got string, want ...string) *Error {
 	return &Error{
-		Reason: fmt.Sprintf("%s has the wrong signature: got %s, want %s", symbol, clip(got), strings.Join(want, " or ")),
+		Reason: fmt.Sprintf("%s has the wrong signature: got %s, want %s", symbol, words.Clip(got), strings.Join(want, " or ")),
 		Mend:   fmt.Sprintf("declare it as %s", strings.Replace(want[0], "func(", "func "+symbol+"(", 1)),
 	}
 }
@@ -38,7 +40,7 @@ func NoPatterns(symbol string) *Error {
 // NilHandler: the handler gave nil for a pattern.
 func NilHandler(pattern string) *Error {
 	return &Error{
-		Reason: fmt.Sprintf("the handler of pattern %q is nil", short(pattern)),
+		Reason: fmt.Sprintf("the handler of pattern %q is nil", words.Short(pattern)),
 		Mend:   "return a function",
 	}
 }
@@ -46,7 +48,7 @@ func NilHandler(pattern string) *Error {
 // Pattern: a pattern is malformed, or two of the handler's own conflict.
 func Pattern(err error) *Error {
 	return &Error{
-		Reason: oneLine(err.Error()),
+		Reason: words.OneLine(err.Error()),
 		Mend:   "use the syntax of net/http.ServeMux: [METHOD ][HOST]/[PATH]",
 	}
 }
@@ -62,7 +64,7 @@ func TooManyPatterns(n, most int) *Error {
 // LongPattern: a pattern is longer than most bytes.
 func LongPattern(pattern string, most int) *Error {
 	return &Error{
-		Reason: fmt.Sprintf("has a pattern of %d bytes, it may have %d: %s", len(pattern), most, quote(pattern)),
+		Reason: fmt.Sprintf("has a pattern of %d bytes, it may have %d: %s", len(pattern), most, words.Quote(pattern)),
 		Mend:   "shorten it, or raise --max-pattern-bytes of plugserverd",
 	}
 }
@@ -70,7 +72,7 @@ func LongPattern(pattern string, most int) *Error {
 // PatternEncoding: a pattern is not UTF-8, and cannot be told to the gate.
 func PatternEncoding(pattern string) *Error {
 	return &Error{
-		Reason: fmt.Sprintf("pattern %s is not UTF-8", quote(pattern)),
+		Reason: fmt.Sprintf("pattern %s is not UTF-8", words.Quote(pattern)),
 		Mend:   "write its bytes in percent-encoding, such as %E9",
 	}
 }
@@ -95,9 +97,9 @@ func TableFull(size, most int) *Error {
 
 // Taken: another handler has the pattern, or one that conflicts with it.
 func Taken(pattern, by, theirs string) *Error {
-	reason := fmt.Sprintf("pattern %q is taken by handler %q", short(pattern), by)
+	reason := fmt.Sprintf("pattern %q is taken by handler %q", words.Short(pattern), by)
 	if pattern != theirs {
-		reason = fmt.Sprintf("pattern %q conflicts with %q of handler %q", short(pattern), short(theirs), by)
+		reason = fmt.Sprintf("pattern %q conflicts with %q of handler %q", words.Short(pattern), words.Short(theirs), by)
 	}
 	return &Error{
 		Reason: reason,
@@ -108,16 +110,16 @@ func Taken(pattern, by, theirs string) *Error {
 // Start: the handler's Start returned an error.
 func Start(err error) *Error {
 	e := &Error{
-		Reason: "Start returned an error: " + oneLine(err.Error()),
+		Reason: "Start returned an error: " + words.OneLine(err.Error()),
 		Mend:   "mend what Start needs, then copy the file again",
 	}
-	words := err.Error()
+	said := err.Error()
 	for _, errno := range []syscall.Errno{syscall.EADDRINUSE, syscall.EWOULDBLOCK, syscall.EBUSY} {
 		if errors.Is(err, errno) {
-			words = errno.Error() // whatever its wrapper says
+			said = errno.Error() // whatever its wrapper says
 		}
 	}
-	return e.contended(words)
+	return e.contended(said)
 }
 
 // beforeStop tells what a version cannot have at its Start.
@@ -125,12 +127,12 @@ const beforeStop = "a new version's Start runs while the old one serves and hold
 
 // contended makes e's fix that for what another process holds, where that is
 // what the words say: the version before, as a rule.
-func (e *Error) contended(words string) *Error {
+func (e *Error) contended(said string) *Error {
 	for _, w := range []string{
 		"address already in use", "resource temporarily unavailable", "device or resource busy",
 		"is locked", "already locked", "lock is held", "acquire lock", "obtain lock", "cannot lock", "could not lock", "lock file", "already running",
 	} {
-		if strings.Contains(words, w) {
+		if strings.Contains(said, w) {
 			e.Mend, e.Or = beforeStop, []string{
 				"share them between versions: SO_REUSEPORT for a port, LOCK_SH for a file",
 				"see who else holds them: ss -lptn; lslocks",
@@ -153,7 +155,7 @@ func (e *Error) Here() *Error {
 // Panicked: a function of the contract panicked before any request.
 func Panicked(symbol string, value any, frame string) *Error {
 	e := &Error{
-		Reason: fmt.Sprintf("%s panicked: %s", symbol, oneLine(fmt.Sprint(value))),
+		Reason: fmt.Sprintf("%s panicked: %s", symbol, words.OneLine(fmt.Sprint(value))),
 		Mend:   "run the handler's own tests" + stackInLog,
 	}
 	if frame != "" {
@@ -198,9 +200,9 @@ func Exceeded(name, why string) *Error {
 
 // Starved reports whether a crash with these words was for want of memory or
 // threads, so that the same start may succeed later.
-func Starved(words string) bool {
+func Starved(said string) bool {
 	for _, w := range []string{"failed to create new OS thread", "cannot allocate memory", "Resource temporarily unavailable"} {
-		if strings.Contains(words, w) {
+		if strings.Contains(said, w) {
 			return true
 		}
 	}
@@ -211,7 +213,7 @@ func Starved(words string) bool {
 func Crashed(name, version string, n int, window time.Duration, how string) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("version %s crashed %d times within %v, last with %s", version, n, window, how),
-		Mend:   "copy a mended file; or try this one again: plugserverctl release " + shellWord(name),
+		Mend:   "copy a mended file; or try this one again: plugserverctl release " + words.Shell(name),
 	}
 }
 
@@ -219,7 +221,7 @@ func Crashed(name, version string, n int, window time.Duration, how string) *Err
 func RolledBack(name, version string) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("version %s was rolled back by plugserverctl rollback", version),
-		Mend:   "copy a newer file; or serve this one after all: plugserverctl release " + shellWord(name),
+		Mend:   "copy a newer file; or serve this one after all: plugserverctl release " + words.Shell(name),
 	}
 }
 
@@ -228,28 +230,5 @@ func quoteTail(tail string) string {
 	if tail == "" {
 		return "; it printed nothing"
 	}
-	return "; it printed: " + Last(tail)
-}
-
-// Last is the end of what a process said, on one line and of no more than a few
-// lines' length.
-func Last(said string) string {
-	const most = 2000 // bytes
-	said = strings.Join(strings.Fields(said), " ")
-	if len(said) > most {
-		said = "... " + strings.ToValidUTF8(said[len(said)-most:], "")
-	}
-	return said
-}
-
-// oneLine folds white space, so that a reason stays one line of the log.
-func oneLine(s string) string { return strings.Join(strings.Fields(clip(s)), " ") }
-
-// clip shortens what a handler says at length.
-func clip(s string) string {
-	const most = 3000 // bytes
-	if len(s) <= most {
-		return s
-	}
-	return fmt.Sprintf("%s ... (%d bytes in all)", strings.ToValidUTF8(s[:most], ""), len(s))
+	return "; it printed: " + words.Last(tail)
 }

@@ -4,13 +4,15 @@ import (
 	"path"
 	"runtime"
 	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/words"
 )
 
 // Open: plugin.Open returned an error. searchPath is where the file itself says
 // that its libraries are (DT_RUNPATH), empty if nowhere.
 func Open(err error, searchPath string) *Error {
 	e := &Error{
-		Reason: "plugin cannot be loaded: " + oneLine(err.Error()),
+		Reason: "plugin cannot be loaded: " + words.OneLine(err.Error()),
 		Mend:   rebuild,
 	}
 	if c := loadCause(err.Error()); c != nil {
@@ -31,14 +33,14 @@ type cause struct {
 
 // loadCause finds the cause in the dynamic linker's words (glibc's dlerror(3),
 // "FILE: WHAT[: ERRNO]") or the runtime's, and nil where they are of neither.
-func loadCause(words string) *cause {
-	if _, after, ok := strings.Cut(words, `plugin.Open("`); ok {
-		_, words, _ = strings.Cut(after, `"): `)
+func loadCause(said string) *cause {
+	if _, after, ok := strings.Cut(said, `plugin.Open("`); ok {
+		_, said, _ = strings.Cut(after, `"): `)
 	}
 	for _, c := range causes {
 		at := -1
 		for _, says := range c.says {
-			if at = strings.Index(words, says); at >= 0 {
+			if at = strings.Index(said, says); at >= 0 {
 				break
 			}
 		}
@@ -48,10 +50,10 @@ func loadCause(words string) *cause {
 		// The file is what the last colon before ends, as in "PROGRAM: symbol
 		// lookup error: FILE: undefined symbol: NAME"; its path may be the store's.
 		file := "LIBRARY"
-		if colon := strings.LastIndex(words[:at], ": "); colon >= 0 {
-			file = path.Base(words[strings.LastIndexAny(words[:colon], " \t\n")+1 : colon])
+		if colon := strings.LastIndex(said[:at], ": "); colon >= 0 {
+			file = path.Base(said[strings.LastIndexAny(said[:colon], " \t\n")+1 : colon])
 		}
-		told := c.tell(shellWord(file), words[at:])
+		told := c.tell(words.Shell(file), said[at:])
 		return &told
 	}
 	return nil
@@ -62,7 +64,7 @@ const rebuild = "build it on this machine: plugserverctl build PACKAGE"
 // causes are tried in their order: the special before the general.
 var causes = []struct {
 	says []string
-	tell func(file, words string) cause
+	tell func(file, said string) cause
 }{
 	{[]string{"built with a different version of package"}, func(string, string) cause {
 		return cause{fix: "build it with the Go release and the flags of plugserver-cell: plugserverctl build PACKAGE"}
@@ -92,18 +94,18 @@ var causes = []struct {
 	{[]string{"executable stack"}, func(file, _ string) cause {
 		return cause{fix: "build " + file + " with -Wl,-z,noexecstack", or: []string{"patchelf --clear-execstack " + file}}
 	}},
-	{[]string{"version `GLIBC_"}, func(_, words string) cause {
+	{[]string{"version `GLIBC_"}, func(_, said string) cause {
 		return cause{
 			fix: rebuild,
-			or:  []string{"build it where glibc is no newer than here: it needs " + between(words, "`", "'")},
+			or:  []string{"build it where glibc is no newer than here: it needs " + between(said, "`", "'")},
 		}
 	}},
 	{[]string{"version `", "with link time reference"}, func(file, _ string) cause {
 		return cause{fix: "install the release of " + file + " that it was built with", or: []string{rebuild}}
 	}},
-	{[]string{"undefined symbol"}, func(_, words string) cause {
-		name := strings.TrimRight(between(words+" ", "undefined symbol: ", " "), ",")
-		return cause{fix: "link the library that defines " + quote(name) + ": #cgo LDFLAGS: -lLIBRARY", or: []string{"install the release of that library that it was built with"}}
+	{[]string{"undefined symbol"}, func(_, said string) cause {
+		name := strings.TrimRight(between(said+" ", "undefined symbol: ", " "), ",")
+		return cause{fix: "link the library that defines " + words.Quote(name) + ": #cgo LDFLAGS: -lLIBRARY", or: []string{"install the release of that library that it was built with"}}
 	}},
 	{[]string{"failed to map segment", "cannot map zero-fill pages", "cannot change memory protections",
 		"cannot apply additional memory protection", "cannot allocate memory", "cannot create shared object descriptor"}, func(file, _ string) cause {

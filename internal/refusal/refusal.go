@@ -1,14 +1,18 @@
-// Package refusal words every reason for which a handler is not served, and
-// the mend that goes with it. Rooms say what is wrong; this room says it to
-// the operator, so that the log, the status and the documentation agree.
+// Package refusal is what an operator reads where a handler is not served: the
+// reason, and the fix that goes with it. Rooms say what is wrong; the words stand
+// here, in badfile and in badbuild, so that the log, the status and the
+// documentation agree.
 //
-// It links the standard library only: cells word their own refusals with it.
+// Here are those of handlers that run: what they export, how they start, how they
+// end. It links the standard library only: cells word their own refusals with it.
 package refusal
 
 import (
 	"errors"
 	"path/filepath"
 	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/words"
 )
 
 // Error is why a handler's file is not served and what its owner can do.
@@ -17,9 +21,9 @@ type Error struct {
 	Reason string   `json:"reason"`
 	Mend   string   `json:"mend"`         // the fix that is best on this machine
 	Or     []string `json:"or,omitempty"` // what else would do, the better first
-	// foreign says that the file is no Go plugin, and was not meant to be one
-	// for all that can be seen.
-	foreign bool
+	// Foreign says that the file is no Go plugin at all, and was not meant to be
+	// one for all that can be seen: a library, say.
+	Foreign bool `json:"-"`
 }
 
 // Error returns the reason and all fixes in one line.
@@ -37,7 +41,7 @@ func (e *Error) Mends() string {
 
 // Named returns e with NAME.so in its fixes replaced by the file at path.
 func (e *Error) Named(path string) *Error {
-	name := strings.NewReplacer("cell build NAME.so", "cell build "+shellWord(path), "NAME.so", shellWord(filepath.Base(path)))
+	name := strings.NewReplacer("cell build NAME.so", "cell build "+words.Shell(path), "NAME.so", words.Shell(filepath.Base(path)))
 	c := *e
 	c.Mend, c.Or = name.Replace(e.Mend), nil
 	for _, fix := range e.Or {
@@ -46,13 +50,11 @@ func (e *Error) Named(path string) *Error {
 	return &c
 }
 
-// Foreign reports whether a file is refused for being no Go plugin at all: a
-// library, say.
-func (e *Error) Foreign() bool { return e.foreign }
-
 // Bounded returns the refusal with sentences of bounded length: those of a cell
 // may be of any.
-func (e *Error) Bounded() *Error { return &Error{Reason: clip(e.Reason), Mend: clip(e.Mend)} }
+func (e *Error) Bounded() *Error {
+	return &Error{Reason: words.Clip(e.Reason), Mend: words.Clip(e.Mend)}
+}
 
 // From returns the refusal in err's chain. An error that is no refusal
 // becomes one whose mend points at the log, or says that none is needed.

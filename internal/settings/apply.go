@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
-	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/sd"
+	"github.com/andrestc/go-plugserver/internal/words"
 )
 
 // trailingComment is what systemd.syntax(7) takes for a part of the value.
@@ -139,7 +139,7 @@ func (k keys) assign(name, value string) error {
 			return fmt.Errorf("unknown key %.60q; write %s=", name, other)
 		}
 	}
-	if near := refusal.Near(name, known); near != "" {
+	if near := words.Near(name, known); near != "" {
 		return fmt.Errorf("unknown key %.60q; did you mean %s=?", name, near)
 	}
 	return fmt.Errorf("unknown key %.60q; possible here: %s=", name, strings.Join(known, "=, "))

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
@@ -142,7 +143,7 @@ func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64) (Version, erro
 	case err != nil:
 		return Version{}, err
 	case size > maxSize:
-		return Version{}, refusal.TooLarge(maxSize)
+		return Version{}, badfile.TooLarge(maxSize)
 	}
 	sum := hex.EncodeToString(hash.Sum(nil))
 	return Version{Sum: sum, Path: s.path(sum), Size: size}, nil

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
@@ -101,7 +102,7 @@ func TestPutRefusesTooLarge(t *testing.T) {
 	s := newStore(t)
 	src := bytes.NewReader(content(1, 3*chunk))
 	_, err := s.Put(src, chunk)
-	if want := refusal.TooLarge(chunk); refusal.From(err).Reason != want.Reason {
+	if want := badfile.TooLarge(chunk); refusal.From(err).Reason != want.Reason {
 		t.Errorf("Put = %v, want %v", err, want)
 	}
 	if read := 3*chunk - src.Len(); read > chunk+1 {

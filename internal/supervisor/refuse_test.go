@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/store"
@@ -14,7 +15,7 @@ import (
 // it is looked at while it is being written; another file is told again.
 func TestRefusedIsToldOnce(t *testing.T) {
 	state := func(ino uint64, size int64) handlerdir.ID { return handlerdir.ID{Ino: ino, Size: size} }
-	name, mode := refusal.BadName("a b.so"), refusal.WritableByOthers("/h/a b.so")
+	name, mode := badfile.BadName("a b.so"), badfile.WritableByOthers("/h/a b.so")
 	type look struct {
 		id      handlerdir.ID
 		refused *refusal.Error

@@ -6,7 +6,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
-	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/words"
 )
 
 // How a handler stands is decided here alone: status, history, reload and
@@ -89,7 +89,7 @@ func (s *Supervisor) notes() (notes []string) {
 	}
 	for name, where := range s.named {
 		if !slices.Contains(known, name) {
-			notes = append(notes, fmt.Sprintf("%s: [Handler %s]: there is no such handler%s", where, name, refusal.DidYouMean(name, known)))
+			notes = append(notes, fmt.Sprintf("%s: [Handler %s]: there is no such handler%s", where, name, words.DidYouMean(name, known)))
 		}
 	}
 	slices.Sort(notes)

@@ -11,6 +11,7 @@ import (
 
 	plugserver "github.com/andrestc/go-plugserver"
 	"github.com/andrestc/go-plugserver/internal/atomicfile"
+	"github.com/andrestc/go-plugserver/internal/badbuild"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
@@ -30,7 +31,7 @@ func (b *Builder) BuildCell(ctx context.Context, plugin *elfplug.Info, dir strin
 	}
 	release := elfplug.Release(plugin.GoVersion)
 	if version.IsValid(release) && version.Compare(release, plugserver.OldestGo) < 0 {
-		return "", refusal.TooOld(release, plugserver.OldestGo)
+		return "", badbuild.TooOld(release, plugserver.OldestGo)
 	}
 	s, err := b.enter(ctx)
 	if err != nil {
@@ -66,7 +67,7 @@ func (b *Builder) BuildCell(ctx context.Context, plugin *elfplug.Info, dir strin
 			line: tell(t, progress),
 		})
 		if f, ok := errors.AsType[*failure](err); ok {
-			return "", refusal.CellBuild(f.lines)
+			return "", badbuild.CellBuild(f.lines)
 		}
 		if err != nil {
 			return "", fmt.Errorf("build cell: %w", err)
@@ -81,9 +82,9 @@ func (b *Builder) BuildCell(ctx context.Context, plugin *elfplug.Info, dir strin
 		}
 	}
 	if missing != nil {
-		return "", refusal.NoProfile(profile, missing)
+		return "", badbuild.NoProfile(profile, missing)
 	}
-	return "", refusal.CellDiffers(differs, tried)
+	return "", badbuild.CellDiffers(differs, tried)
 }
 
 func readable(path string) error {

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/badbuild"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
@@ -58,16 +59,16 @@ func (w *work) complain(lines []string) error {
 	all := strings.Join(said, "\n")
 	switch {
 	case strings.Contains(all, "replacement directory ") && strings.Contains(all, " does not exist"), strings.Contains(all, "(replaced by ") && strings.Contains(all, "no such file or directory"):
-		return &CompileError{refusal.NoReplacement(said, w.src.InPlace), said}
+		return &CompileError{badbuild.NoReplacement(said, w.src.InPlace), said}
 	case strings.Contains(all, "disabled by GOPROXY=off"):
-		return &CompileError{refusal.MissingModule(said), said}
+		return &CompileError{badbuild.MissingModule(said), said}
 	case strings.Contains(all, "requires exactly one main package"), strings.Contains(all, "no Go files in"),
 		strings.Contains(all, "build constraints exclude all Go files"):
-		return refusal.NoSource(w.src.As, strings.TrimPrefix(said[0], "go: "))
+		return badbuild.NoSource(w.src.As, strings.TrimPrefix(said[0], "go: "))
 	case strings.Contains(all, "requires go >= "):
-		return &CompileError{refusal.NewerGo(said), said}
+		return &CompileError{badbuild.NewerGo(said), said}
 	}
-	return &CompileError{refusal.Compile(said), said}
+	return &CompileError{badbuild.Compile(said), said}
 }
 
 // known is the name by which the source's owner knows a file that the go

@@ -11,8 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/badbuild"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
-	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
 // Toolchain is one Go release that can be run.
@@ -145,7 +145,7 @@ func (b *Builder) find(ctx context.Context, release string, progress func(string
 		return nil, ctx.Err()
 	}
 	if len(all) == 0 {
-		return nil, refusal.NoToolchain()
+		return nil, badbuild.NoToolchain()
 	}
 	var fit []Toolchain
 	var have []string
@@ -173,7 +173,7 @@ func (b *Builder) find(ctx context.Context, release string, progress func(string
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	return nil, refusal.NoRelease(release, have, b.cfg.Network, cause)
+	return nil, badbuild.NoRelease(release, have, b.cfg.Network, cause)
 }
 
 // Releases are those of the toolchains.

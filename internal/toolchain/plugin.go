@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/andrestc/go-plugserver/internal/badbuild"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
@@ -104,7 +105,7 @@ func (b *Builder) BuildPlugin(ctx context.Context, src Source, out string, cell 
 			return Place(s.out(), out, 0o644)
 		}
 	}
-	return refusal.PluginDiffers(differs, tried)
+	return badbuild.PluginDiffers(differs, tried)
 }
 
 // toolchainsFor returns those that may build a plugin for the cell.
@@ -114,7 +115,7 @@ func (b *Builder) toolchainsFor(ctx context.Context, cell *elfplug.Info, progres
 	}
 	all := b.Toolchains(ctx)
 	if len(all) == 0 {
-		return nil, refusal.NoToolchain()
+		return nil, badbuild.NoToolchain()
 	}
 	return all[:1], ctx.Err()
 }
@@ -133,9 +134,9 @@ func lay(s *shed, src Source, release string) (*work, error) {
 	info, err := os.Stat(src.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, refusal.NoSource(src.As, "it does not exist")
+		return nil, badbuild.NoSource(src.As, "it does not exist")
 	case err != nil:
-		return nil, refusal.NoSource(src.As, err.Error())
+		return nil, badbuild.NoSource(src.As, err.Error())
 	case src.InPlace:
 		w.dir = src.Path
 		if src.Package != "" {
@@ -150,7 +151,7 @@ func lay(s *shed, src Source, release string) (*work, error) {
 	case info.Mode().IsRegular():
 		w.file = true
 		if !strings.HasSuffix(src.Path, ".go") {
-			return nil, refusal.NoSource(src.As, "its name does not end in .go")
+			return nil, badbuild.NoSource(src.As, "its name does not end in .go")
 		}
 		// In a folder of its name, which the plugin's file names will hold.
 		w.dir = filepath.Join(w.dir, moduleElement(src.Path))
@@ -159,7 +160,7 @@ func lay(s *shed, src Source, release string) (*work, error) {
 		w.dir = filepath.Join(w.dir, moduleElement(src.Path))
 		err = copyFolder(src, w.dir)
 	default:
-		return nil, refusal.NoSource(src.As, "it is neither a file nor a folder")
+		return nil, badbuild.NoSource(src.As, "it is neither a file nor a folder")
 	}
 	if err != nil {
 		return nil, err
@@ -230,7 +231,7 @@ func copyFolder(src Source, to string) error {
 			return err
 		}
 		if files, size = files+1, size+info.Size(); files > maxFiles || size > maxBytes {
-			return refusal.NoSource(src.As, fmt.Sprintf("it has more than %d files or %d MiB", maxFiles, maxBytes>>20))
+			return badbuild.NoSource(src.As, fmt.Sprintf("it has more than %d files or %d MiB", maxFiles, maxBytes>>20))
 		}
 		return copySource(path, filepath.Join(to, rel))
 	})

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/badbuild"
 )
 
 const (
@@ -165,7 +165,7 @@ func (b *Builder) build(ctx context.Context, s *shed, j job) error {
 	defer cancel()
 	env := append(b.env(j.toolchain, s.tmp()), j.env...)
 	if cc, ok := b.compiler(env); !ok {
-		return refusal.NoCompiler(cc)
+		return badbuild.NoCompiler(cc)
 	}
 	out := &lines{each: j.line}
 	cmd := exec.CommandContext(limited, j.toolchain.Go, j.args...)
@@ -183,7 +183,7 @@ func (b *Builder) build(ctx context.Context, s *shed, j job) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case limited.Err() != nil:
-		return refusal.BuildTimeout(b.cfg.Timeout)
+		return badbuild.BuildTimeout(b.cfg.Timeout)
 	}
 	if _, ok := errors.AsType[*exec.ExitError](err); !ok {
 		return fmt.Errorf("run go: %w", err)

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/badbuild"
 )
 
 // Config says what there is to build with.
@@ -76,7 +76,7 @@ type shed struct {
 // returns an empty scratch folder.
 func (b *Builder) enter(ctx context.Context) (*shed, error) {
 	if os.Geteuid() == 0 && !b.cfg.Root {
-		return nil, refusal.BuildAsRoot()
+		return nil, badbuild.BuildAsRoot()
 	}
 	select {
 	case slot <- struct{}{}:

@@ -1,4 +1,4 @@
-package refusal
+package badbuild
 
 import (
 	"io/fs"
@@ -6,21 +6,24 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/badfile"
+	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
 func TestBuildRefusalsTellReasonAndMend(t *testing.T) {
 	gone := &fs.PathError{Op: "open", Path: "/p/cpu.pprof", Err: syscall.ENOENT}
-	differs := &Error{Reason: "it differs in strings"}
+	differs := &refusal.Error{Reason: "it differs in strings"}
 	var many []string
 	for range 30 {
 		many = append(many, "a.go:1:2:\tundefined: x")
 	}
 	for _, tt := range []struct {
-		got          *Error
+		got          *refusal.Error
 		reason, mend string
 	}{
 		{NoCell("/usr/lib/x", "/var/lib/y z"), `there is no cell to load it: none is usable in /usr/lib/x, "/var/lib/y z"`, "see why those there are not used: plugserverctl cell list"},
-		{OrCell(&Error{Reason: "reason", Mend: "do this"}), "reason", "do this"},
+		{OrCell(&refusal.Error{Reason: "reason", Mend: "do this"}), "reason", "do this"},
 		{NotCell(gone), "not a cell: open /p/cpu.pprof: no such file or directory", "build one with plugserverctl cell build"},
 		{OtherProtocol(1, 2), "speaks another protocol than plugserverd: have 1, want 2", "build it again"},
 		{OtherProtocol(0, 2), "not a cell of plugserver: it names no protocol", "build it again"},
@@ -56,16 +59,16 @@ func TestBuildRefusalsTellReasonAndMend(t *testing.T) {
 
 // The fix that is best on the machine comes first, and each stands by itself.
 func TestTheBestFixComesFirst(t *testing.T) {
-	refused := OrCell(OtherRelease("go1.25.4", "go1.26.8", Build{Env: []Setting{{"GOTOOLCHAIN", "go1.26.8"}}, Package: "."}))
+	refused := OrCell(badfile.OtherRelease("go1.25.4", "go1.26.8", "GOTOOLCHAIN=go1.26.8 go build -buildmode=plugin -o NAME.so ."))
 	const rebuilt, cell = "build it with: GOTOOLCHAIN=go1.26.8 go build", "build a cell that matches it: plugserverctl cell build NAME.so"
 	for _, tt := range []struct {
 		name string
-		got  *Error
+		got  *refusal.Error
 		want []string
 	}{
 		{"no more", refused, []string{rebuilt, cell}},
 		{"its toolchain is here", CellFirst(refused), []string{cell, rebuilt}},
-		{"no cell would do", CellFirst(PathTaken("x")), []string{"give its module another name"}},
+		{"no cell would do", CellFirst(badfile.PathTaken("x")), []string{"give its module another name"}},
 		{"the network is off", NoMatch(refused, NoRelease("go1.25.4", []string{"go1.26.8"}, false, ""), false),
 			[]string{rebuilt, "let go fetch it: --build-network=on", "name one: GOROOT=", "build the cell on a machine that has one", cell}},
 		{"no compiler", NoMatch(refused, NoCompiler("gcc"), true), []string{"apt install gcc libc6-dev", rebuilt, cell}},

@@ -1,4 +1,7 @@
-package refusal
+// Package badfile words why a file cannot be a handler, as far as that is found without
+// running it: its name, who may write to it, whether it is whole, what it says of
+// itself. Each refusal has its fix.
+package badfile
 
 import (
 	"errors"
@@ -7,14 +10,16 @@ import (
 	"path"
 	"strings"
 	"syscall"
-	"unicode"
+
+	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/words"
 )
 
 // HalfCopied refuses a file of size bytes that stopped growing before the
 // need bytes that its own headers speak of. A need of 0 is unknown; one up to
 // size says that the file has its size but not yet its content.
-func HalfCopied(size, need int64) *Error {
-	e := &Error{Mend: "copy it again, to a name without .so first, and rename that when it is whole"}
+func HalfCopied(size, need int64) *refusal.Error {
+	e := &refusal.Error{Mend: "copy it again, to a name without .so first, and rename that when it is whole"}
 	switch {
 	case size == 0:
 		e.Reason = "file is empty"
@@ -30,16 +35,16 @@ func HalfCopied(size, need int64) *Error {
 
 // BadName refuses a file or folder whose name, with its ".so" or ".go" if it
 // has one, cannot name a handler.
-func BadName(file string) *Error {
+func BadName(file string) *refusal.Error {
 	mend := "rename it: a letter or digit, then at most 99 of letters, digits, '.', '_' and '-'"
 	if ext := path.Ext(file); ext == ".so" || ext == ".go" {
 		mend += ", then " + ext
 	}
-	return &Error{Reason: fmt.Sprintf("file name %q cannot name a handler", file), Mend: mend}
+	return &refusal.Error{Reason: fmt.Sprintf("file name %q cannot name a handler", file), Mend: mend}
 }
 
 // NotRegular refuses whatever is no regular file; mode tells what it is.
-func NotRegular(mode fs.FileMode) *Error {
+func NotRegular(mode fs.FileMode) *refusal.Error {
 	mend := "remove it and copy the handler's file there"
 	switch {
 	case mode&fs.ModeSymlink != 0:
@@ -47,7 +52,7 @@ func NotRegular(mode fs.FileMode) *Error {
 	case mode.IsDir():
 		mend = "copy plugins into the handlers directory itself: folders in it are not searched for them"
 	}
-	return &Error{Reason: "file is " + special(mode) + ", not a regular file", Mend: mend}
+	return &refusal.Error{Reason: "file is " + special(mode) + ", not a regular file", Mend: mend}
 }
 
 // special says what a file that is not regular is.
@@ -68,8 +73,8 @@ func special(mode fs.FileMode) string {
 }
 
 // WritableByOthers refuses a file that anybody on the machine may rewrite.
-func WritableByOthers(path string) *Error {
-	return &Error{Reason: "file is writable by others", Mend: "chmod o-w " + shellWord(path)}
+func WritableByOthers(path string) *refusal.Error {
+	return &refusal.Error{Reason: "file is writable by others", Mend: "chmod o-w " + words.Shell(path)}
 }
 
 // unseen is who an unknown owner or group is: a namespace has no other name.
@@ -78,10 +83,10 @@ const unseen = "that the daemon cannot tell: its user namespace (PrivateUsers=) 
 // WritableByGroup refuses a file that the members of a group may rewrite, such
 // as member, which is "" where the group is neither root's nor the daemon's. An
 // empty group is not seen by the daemon.
-func WritableByGroup(path, group, member string) *Error {
-	e := &Error{
+func WritableByGroup(path, group, member string) *refusal.Error {
+	e := &refusal.Error{
 		Reason: fmt.Sprintf("file is writable by group %q", group),
-		Mend:   "chmod g-w " + shellWord(path),
+		Mend:   "chmod g-w " + words.Shell(path),
 	}
 	switch {
 	case group == "":
@@ -94,21 +99,21 @@ func WritableByGroup(path, group, member string) *Error {
 
 // WritableByList refuses a file that an access control list lets a user, or a
 // group, rewrite; kind says which. An empty name is not seen by the daemon.
-func WritableByList(path, kind, name string) *Error {
+func WritableByList(path, kind, name string) *refusal.Error {
 	who := fmt.Sprintf("%s %q", kind, name)
 	if name == "" {
 		who = "a " + kind + " that the daemon cannot tell (getfacl names it)"
 	}
-	return &Error{
+	return &refusal.Error{
 		Reason: "file is writable by " + who + ", by its access control list",
-		Mend:   "setfacl -b " + shellWord(path),
+		Mend:   "setfacl -b " + words.Shell(path),
 	}
 }
 
 // ReadOnlyMount makes the refusal e one of what is mounted read-only here, such as
 // the folder of a Kubernetes ConfigMap, which is everybody's: what would be right
 // elsewhere cannot be done here.
-func ReadOnlyMount(e *Error) *Error {
+func ReadOnlyMount(e *refusal.Error) *refusal.Error {
 	c := *e
 	c.Reason += ", though mounted read-only here"
 	c.Mend = "copy the handlers (cp -L) to a directory that root alone can write to, and serve that"
@@ -120,14 +125,14 @@ func ReadOnlyMount(e *Error) *Error {
 }
 
 // Folder makes the refusal e of a file one of the folder at path.
-func Folder(path string, e *Error) *Error {
+func Folder(path string, e *refusal.Error) *refusal.Error {
 	c := *e
 	c.Reason = fmt.Sprintf("directory %q", path) + strings.TrimPrefix(e.Reason, "file")
 	return &c
 }
 
 // Link makes the refusal e of a file one of the symbolic link at path.
-func Link(path string, e *Error) *Error {
+func Link(path string, e *refusal.Error) *refusal.Error {
 	c := *e
 	c.Reason = fmt.Sprintf("symbolic link %q", path) + strings.TrimPrefix(e.Reason, "file")
 	c.Mend = strings.Replace(e.Mend, "chown ", "chown -h ", 1)
@@ -135,15 +140,15 @@ func Link(path string, e *Error) *Error {
 }
 
 // LinkThrough refuses a file that is a symbolic link, for a step on its way.
-func LinkThrough(step *Error) *Error {
+func LinkThrough(step *refusal.Error) *refusal.Error {
 	c := *step
 	c.Reason = "file is a symbolic link that others could have led elsewhere: " + step.Reason
 	return &c
 }
 
 // DeadLink refuses a symbolic link without a file at its end.
-func DeadLink() *Error {
-	return &Error{
+func DeadLink() *refusal.Error {
+	return &refusal.Error{
 		Reason: "file is a symbolic link that leads nowhere",
 		Mend:   "let it lead to a handler's file, or remove it and copy the file there",
 	}
@@ -151,7 +156,7 @@ func DeadLink() *Error {
 
 // ForeignOwner refuses a file that belongs to neither root nor daemon, the
 // user that plugserverd runs as. An empty owner is not seen by the daemon.
-func ForeignOwner(path, owner, daemon string) *Error {
+func ForeignOwner(path, owner, daemon string) *refusal.Error {
 	reason := fmt.Sprintf("file is owned by %q, who is neither root nor the daemon's user %q", owner, daemon)
 	if daemon == "root" {
 		reason = fmt.Sprintf("file is owned by %q, not by root", owner)
@@ -159,35 +164,27 @@ func ForeignOwner(path, owner, daemon string) *Error {
 	if owner == "" {
 		reason = "file is owned by a user " + unseen
 	}
-	return &Error{Reason: reason, Mend: "chown root " + shellWord(path)}
+	return &refusal.Error{Reason: reason, Mend: "chown root " + words.Shell(path)}
 }
 
 // TooLarge refuses a file of more than limit bytes.
-func TooLarge(limit int64) *Error {
-	return &Error{
-		Reason: "file is larger than the " + bytesWord(limit) + " that a handler may have",
+func TooLarge(limit int64) *refusal.Error {
+	return &refusal.Error{
+		Reason: "file is larger than the " + words.Bytes(limit) + " that a handler may have",
 		Mend:   "build it with -ldflags=-s, or let it read its large data from files of their own",
 	}
 }
 
-// bytesWord writes a limit in bytes.
-func bytesWord(limit int64) string {
-	if limit >= 1<<20 && limit%(1<<20) == 0 {
-		return fmt.Sprintf("%d MiB", limit>>20)
-	}
-	return fmt.Sprintf("%d bytes", limit)
-}
-
 // Unreadable refuses a file that the daemon, whose group is group, could not
 // read because of cause.
-func Unreadable(path, group string, cause error) *Error {
-	e := &Error{
-		Reason: "file cannot be read: " + errnoText(cause),
+func Unreadable(path, group string, cause error) *refusal.Error {
+	e := &refusal.Error{
+		Reason: "file cannot be read: " + words.Errno(cause),
 		Mend:   "copy it again, and look for errors of its disk in the kernel's log",
 	}
 	if errors.Is(cause, fs.ErrPermission) {
-		p := shellWord(path)
-		e.Mend = fmt.Sprintf("chgrp %s %s && chmod g+r %s", shellWord(group), p, p)
+		p := words.Shell(path)
+		e.Mend = fmt.Sprintf("chgrp %s %s && chmod g+r %s", words.Shell(group), p, p)
 	}
 	return e
 }
@@ -195,86 +192,20 @@ func Unreadable(path, group string, cause error) *Error {
 // Directory words why the daemon, whose group is group, cannot scan the
 // handlers directory dir. The result wraps cause.
 func Directory(dir, group string, cause error) error {
-	p := shellWord(dir)
+	p := words.Shell(dir)
 	mend := "look for errors of its disk in the kernel's log"
 	switch {
 	case errors.Is(cause, fs.ErrNotExist):
 		mend = "create it with mkdir -p " + p + ", or name another with --handlers"
 	case errors.Is(cause, fs.ErrPermission):
-		mend = fmt.Sprintf("let the daemon's group in: chgrp %s %s && chmod g+rx %s", shellWord(group), p, p)
+		mend = fmt.Sprintf("let the daemon's group in: chgrp %s %s && chmod g+rx %s", words.Shell(group), p, p)
 	case errors.Is(cause, syscall.ENOTDIR):
 		mend = "name a directory with --handlers"
 	case errors.Is(cause, syscall.EMFILE), errors.Is(cause, syscall.ENFILE):
 		mend = "raise LimitNOFILE of plugserverd.service"
 	}
-	return &caused{
-		refusal: &Error{Reason: fmt.Sprintf("read handlers directory %q: %s", dir, errnoText(cause)), Mend: mend},
-		cause:   cause,
-	}
-}
-
-// Full words that the store in dir has no room left. The result wraps cause.
-func Full(dir string, cause error) error {
-	return &caused{
-		refusal: &Error{
-			Reason: fmt.Sprintf("write to store %q: %s", dir, errnoText(cause)),
-			Mend:   "free some space there (df " + shellWord(dir) + "): the file is tried again by itself",
-		},
-		cause: cause,
-	}
-}
-
-// Replaced words that the directory dir is not the one of before, and has no
-// file of the handlers names.
-func Replaced(dir string, names []string) *Error {
-	return &Error{
-		Reason: fmt.Sprintf("handlers directory %q was replaced, by mount or by move, and has no file of %s: they go on serving", dir, list(names, 5)),
-		Mend:   "copy their files into it, or end them with plugserverctl reload",
-	}
-}
-
-// Passing reports whether an error may be gone in a while, though nobody mends
-// the file: the machine or the daemon is out of something.
-func Passing(err error) bool {
-	for _, errno := range []syscall.Errno{
-		syscall.EAGAIN, syscall.EDQUOT, syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ENOSPC, syscall.ETXTBSY,
-	} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
-}
-
-// A caused is a refusal that still answers errors.Is for what caused it.
-type caused struct {
-	refusal *Error
-	cause   error
-}
-
-func (c *caused) Error() string   { return c.refusal.Error() }
-func (c *caused) Unwrap() []error { return []error{c.refusal, c.cause} }
-
-// errnoText spares the reader the call and the path that wrap a system error.
-func errnoText(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno.Error()
-	}
-	return err.Error()
-}
-
-// isPlain reports whether a shell takes s as one word as it stands.
-func isPlain(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("@%_+=:,./-", r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
-	})
-}
-
-// shellWord quotes s so that a mend can be pasted into a shell.
-func shellWord(s string) string {
-	if isPlain(s) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return refusal.Because(
+		&refusal.Error{Reason: fmt.Sprintf("read handlers directory %q: %s", dir, words.Errno(cause)), Mend: mend},
+		cause,
+	)
 }

@@ -1,4 +1,4 @@
-package refusal
+package badfile
 
 import (
 	"errors"
@@ -7,12 +7,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
 func TestFileRefusalsTellReasonAndMend(t *testing.T) {
 	denied := &fs.PathError{Op: "open", Path: "/h/a.so", Err: syscall.EACCES}
 	for _, tt := range []struct {
-		got          *Error
+		got          *refusal.Error
 		reason, mend string
 	}{
 		{HalfCopied(0, 0), "file is empty", "copy it again, to a name without .so first, and rename that when it is whole"},
@@ -56,7 +58,7 @@ func TestCausedRefusalsAnswerForTheirCause(t *testing.T) {
 		{Directory("/h", "plugserver", missing), fs.ErrNotExist, `read handlers directory "/h": no such file or directory; create it with mkdir -p /h, or name another with --handlers`},
 		{Directory("/h", "plugserver", syscall.EACCES), fs.ErrPermission, `read handlers directory "/h": permission denied; let the daemon's group in: chgrp plugserver /h && chmod g+rx /h`},
 		{Directory("/h", "plugserver", syscall.ENOTDIR), syscall.ENOTDIR, `read handlers directory "/h": not a directory; name a directory with --handlers`},
-		{Full("/s", syscall.ENOSPC), syscall.ENOSPC, `write to store "/s": no space left on device; free some space there (df /s): the file is tried again by itself`},
+		{refusal.Full("/s", syscall.ENOSPC), syscall.ENOSPC, `write to store "/s": no space left on device; free some space there (df /s): the file is tried again by itself`},
 	} {
 		err := fmt.Errorf("scan: %w", tt.err)
 		if tt.err.Error() != tt.text {
@@ -65,8 +67,8 @@ func TestCausedRefusalsAnswerForTheirCause(t *testing.T) {
 		if !errors.Is(err, tt.is) {
 			t.Errorf("%v is not %v", err, tt.is)
 		}
-		if got := From(err); got.Error() != tt.text {
-			t.Errorf("From(%v) = %v", err, got)
+		if got := refusal.From(err); got.Error() != tt.text {
+			t.Errorf("refusal.From(%v) = %v", err, got)
 		}
 	}
 }

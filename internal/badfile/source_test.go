@@ -1,15 +1,17 @@
-package refusal
+package badfile
 
 import (
 	"io/fs"
 	"syscall"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
 func TestSourceRefusalsTellReasonAndMend(t *testing.T) {
 	const smaller = "keep in it what go build reads, and move what else it holds elsewhere"
 	for _, tt := range []struct {
-		got          *Error
+		got          *refusal.Error
 		reason, mend string
 	}{
 		{Duplicate([]string{"a.so", "a.go"}), "there are both a.so and a.go", "remove one of them"},
