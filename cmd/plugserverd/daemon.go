@@ -14,9 +14,9 @@ import (
 	"github.com/andrestc/go-plugserver/internal/control"
 	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/andrestc/go-plugserver/internal/fleet"
-	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/settings"
+	"github.com/andrestc/go-plugserver/internal/sourcedir"
 	"github.com/andrestc/go-plugserver/internal/supervisor"
 	"github.com/andrestc/go-plugserver/internal/watch"
 	"github.com/sirupsen/logrus"
@@ -51,7 +51,7 @@ func newDaemon(cfg *config, log *logrus.Logger, tell *teller, now <-chan struct{
 	d.watcher = watch.New(cfg.handlers, cfg.poll, func(err error) {
 		log.WithError(err).WithField(event.Field, event.InotifyLost).Warnf("inotify is lost: the directory is looked at every %v", cfg.poll)
 	})
-	d.watcher.Skip = handlerdir.Ignored // what is watched and what is compiled are one set
+	d.watcher.Skip = sourcedir.Ignored // what is watched and what is compiled are one set
 	file, misread := settings.Load(cfg.config)
 	if misread != nil {
 		file = &settings.Settings{} // the flags alone hold: better than no service

@@ -16,7 +16,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/lstat"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/sourcedir"
+	"github.com/andrestc/go-plugserver/internal/trust"
 	"golang.org/x/sys/unix"
 )
 
@@ -96,13 +99,8 @@ type Rules struct {
 	// then it stays in the snapshot, unsettled. It bridges the moment between
 	// the unlink(2) and the creat(2) of install(1) or of go build -o. At 0 a
 	// missed file is absent at once.
-	Gone     time.Duration
-	UID, GID uint32 // the daemon's own
-	// Members names the accounts of a group; nil asks the system.
-	Members func(gid uint32) []string
-	// ReadOnly says whether path is on a mount that nothing can be changed on;
-	// nil asks the system.
-	ReadOnly func(path string) bool
+	Gone  time.Duration
+	Trust trust.Rules // who may write besides root
 	// Complete says whether the file of size bytes is whole, and if not, how
 	// many bytes it needs (0 if unknown). A *refusal.Error says that it can be
 	// no handler, any other error that it cannot be read.
@@ -147,7 +145,7 @@ func Open(f File) (*os.File, error) {
 // after a copy it tells whether the copy is of that state.
 func Unchanged(fd *os.File, id ID) (bool, error) {
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Fstat(int(fd.Fd()), &st) }); err != nil {
+	if err := lstat.Retry(func() error { return unix.Fstat(int(fd.Fd()), &st) }); err != nil {
 		return false, fmt.Errorf("stat handler file %q: %w", fd.Name(), err)
 	}
 	return idOf(&st) == id, nil
@@ -160,20 +158,20 @@ func Same(f File, rules Rules) (bool, error) {
 	var id ID
 	var err error
 	if f.Kind == GoPackage {
-		var t *tree
-		if t, err = rules.tree(unix.AT_FDCWD, f.Path, f.Path); err == nil {
-			id, err = t.id, t.err
+		var s sourcedir.State
+		if s, err = sourcedir.Look(unix.AT_FDCWD, f.Path, f.Path, rules.source()); err == nil {
+			id, err = sourceID(s), s.Err
 		}
 	} else {
 		var st unix.Stat_t
-		err = retry(func() error { return unix.Lstat(f.Content(), &st) })
+		err = lstat.Path(f.Content(), &st)
 		id = idOf(&st)
 	}
 	var refused *refusal.Error
 	switch {
 	case err == nil:
 		return id == f.ID, nil
-	case err == errNoSource, err == ErrChanged, err == unix.ENOENT, err == unix.ENOTDIR, err == unix.ELOOP, errors.As(err, &refused):
+	case err == sourcedir.ErrNone, err == sourcedir.ErrChanged, err == unix.ENOENT, err == unix.ENOTDIR, err == unix.ELOOP, errors.As(err, &refused):
 		return false, nil
 	}
 	return false, fmt.Errorf("look at handler %q again: %w", f.Name, err)
@@ -186,15 +184,5 @@ func idOf(st *unix.Stat_t) ID {
 		Size:  st.Size,
 		Mtime: st.Mtim.Nano(),
 		Ctime: st.Ctim.Nano(),
-	}
-}
-
-// retry repeats a call that a signal interrupted, as package os does
-// (golang.org/issue/38033: FUSE and NFS return EINTR in spite of SA_RESTART).
-func retry(call func() error) error {
-	for {
-		if err := call(); err != unix.EINTR {
-			return err
-		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/trust"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,8 +39,7 @@ func newRoom(t testing.TB) *room {
 		MaxSize: 1 << 20,
 		Quiet:   25 * time.Millisecond,
 		Stalled: 2 * time.Second,
-		UID:     uint32(os.Getuid()),
-		GID:     uint32(os.Getgid()),
+		Trust:   trust.Rules{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())},
 		// A file is whole once it has the size that its first 8 bytes tell.
 		Complete: func(f io.ReaderAt, size int64) (bool, int64, error) {
 			r.asked++
@@ -185,16 +185,16 @@ func TestScanRefusesByKindAndMode(t *testing.T) {
 		if got, want := s.Files[3].Refusal.Mend, "chown root "+r.path("good.so"); got != want {
 			t.Errorf("mend is %q, want %q", got, want)
 		}
-		r.rules.UID = foreign
-		r.rules.GID = foreign
+		r.rules.Trust.UID = foreign
+		r.rules.Trust.GID = foreign
 		lines[3], lines[4], lines[6] = "good settled", "group settled", "link settled"
 		r.want(r.scan(nil, start.Add(time.Minute)), 0, lines...)
 		return
 	}
-	r.rules.GID++
-	lines[4] = fmt.Sprintf("group refused: file is writable by group %q", groupName(r.rules.GID-1))
+	r.rules.Trust.GID++
+	lines[4] = fmt.Sprintf("group refused: file is writable by group %q", trust.GroupName(r.rules.Trust.GID-1))
 	r.want(r.scan(nil, start.Add(time.Minute)), 0, lines...)
-	r.rules.UID++
+	r.rules.Trust.UID++
 	for _, f := range r.scan(nil, start.Add(time.Minute)).Files {
 		if f.Name == "good" && (f.Refusal == nil || !strings.Contains(f.Refusal.Reason, "is owned by")) {
 			t.Errorf("good is not refused: %v", f.Refusal)
@@ -362,7 +362,7 @@ func TestUnreadable(t *testing.T) {
 		r.must(os.Chmod(r.dir, mode))
 		asNobody(t, func() {
 			got, err := Scan(r.dir, r.rules, s, now)
-			if got != nil || !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "chgrp "+groupName(r.rules.GID)+" "+r.dir) {
+			if got != nil || !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "chgrp "+trust.GroupName(r.rules.Trust.GID)+" "+r.dir) {
 				t.Errorf("mode %v: Scan = %v, %v", mode, got, err)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/badfile"
+	"github.com/andrestc/go-plugserver/internal/sourcedir"
 )
 
 // A Kind is what a candidate is to be read as.
@@ -28,7 +29,7 @@ func (r *Rules) kind(file string) (k Kind, candidate bool) {
 		return 0, false
 	case strings.HasSuffix(file, suffixes[Plugin]):
 		return Plugin, true
-	case r.SourceQuiet <= 0 || file[0] == '_' || temporary(file):
+	case r.SourceQuiet <= 0 || file[0] == '_' || sourcedir.Temporary(file):
 		return 0, false
 	case strings.HasSuffix(file, suffixes[GoFile]):
 		return GoFile, !strings.HasSuffix(file, "_test.go")
@@ -36,38 +37,9 @@ func (r *Rules) kind(file string) (k Kind, candidate bool) {
 	return GoPackage, true
 }
 
-// Ignored reports whether an entry of a GoPackage is no part of it: what version
-// control keeps, which go:embed does not take either, and editors' temporary
-// files. They are neither judged nor do they tell one state of the package from
-// another, so that a copy to compile has to leave them out. Other hidden files
-// are a part of it: //go:embed all: takes them.
-func Ignored(name string, isDir bool) bool {
-	switch name {
-	case ".git", ".hg", ".svn", ".bzr":
-		return true
-	}
-	return !isDir && temporary(name)
-}
-
 // libraryName reports whether a candidate is named as libraries are.
 func libraryName(file string) bool {
 	return strings.HasPrefix(file, "lib") && strings.HasSuffix(file, suffixes[Plugin])
-}
-
-// temporary reports whether editors name their temporary files so: Emacs its
-// backups x~, saved buffers #x# and locks .#x, Vim its backups x~, swap files
-// .x.swp and the file 4913 by which it finds out whether it may write to a
-// folder, GTK's .goutputstream-x; and NFS what is removed while it is open.
-func temporary(name string) bool {
-	switch {
-	case strings.HasSuffix(name, "~"), name[0] == '#' && strings.HasSuffix(name, "#"), name == "4913":
-		return true
-	case name[0] != '.':
-		return false
-	}
-	ext := filepath.Ext(name)
-	return strings.HasPrefix(name, ".#") || strings.HasPrefix(name, ".nfs") || strings.HasPrefix(name, ".goutputstream-") ||
-		len(ext) == 4 && strings.HasPrefix(ext, ".sw") && ext != name
 }
 
 // handlerName quotes a name that no handler may have. No valid name begins

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/badfile"
+	"github.com/andrestc/go-plugserver/internal/lstat"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/sourcedir"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,13 +34,13 @@ func Scan(dir string, rules Rules, prev *Snapshot, now time.Time) (*Snapshot, er
 		return nil, rules.directory(dir, err)
 	}
 	defer d.Close()
-	if refused := rules.handlers(dir); refused != nil {
+	if refused := rules.Trust.Directory(dir); refused != nil {
 		return nil, refused
 	}
 	s := scan{dir: dir, fd: int(d.Fd()), rules: rules, prev: prev, now: now}
 
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Fstat(s.fd, &st) }); err != nil {
+	if err := lstat.Retry(func() error { return unix.Fstat(s.fd, &st) }); err != nil {
 		return nil, rules.directory(dir, err)
 	}
 	if prev != nil && (prev.Dir.Dev != uint64(st.Dev) || prev.Dir.Ino != st.Ino) {
@@ -127,8 +129,8 @@ func (s *scan) look(file string, kind Kind) (f File, present bool, err error) {
 	old := s.before(f.Name, kind)
 
 	var st unix.Stat_t
-	err = retry(func() error { return unix.Fstatat(s.fd, file, &st, unix.AT_SYMLINK_NOFOLLOW) })
-	isDir := modeOf(st.Mode).IsDir()
+	err = lstat.At(s.fd, file, &st)
+	isDir := lstat.Mode(st.Mode).IsDir()
 	switch {
 	case err == unix.EACCES: // the directory cannot be searched
 		return File{}, false, err
@@ -139,7 +141,7 @@ func (s *scan) look(file string, kind Kind) (f File, present bool, err error) {
 		return f, true, nil
 	case isDir && kind != Plugin:
 		return s.lookInto(f, &st, old)
-	case modeOf(st.Mode) == fs.ModeSymlink:
+	case lstat.Mode(st.Mode) == fs.ModeSymlink:
 		if f.Refusal = s.link(&f, &st); f.Refusal != nil {
 			f.ID, f.Library = idOf(&st), s.libraryLink(file, &st)
 			return f, true, nil
@@ -170,9 +172,9 @@ func (s *scan) look(file string, kind Kind) (f File, present bool, err error) {
 // lookInto judges one folder, which is absent unless it is a Go package.
 func (s *scan) lookInto(f File, st *unix.Stat_t, old *File) (File, bool, error) {
 	file := filepath.Base(f.Path)
-	t, err := s.rules.tree(s.fd, file, f.Path)
+	t, err := sourcedir.Look(s.fd, file, f.Path, s.rules.source())
 	switch {
-	case err == errNoSource, err == unix.ENOENT, err == unix.ENOTDIR, err == unix.ELOOP:
+	case err == sourcedir.ErrNone, err == unix.ENOENT, err == unix.ENOTDIR, err == unix.ELOOP:
 		return s.missed(old)
 	case err == unix.EMFILE, err == unix.ENFILE:
 		return f, false, err
@@ -188,13 +190,15 @@ func (s *scan) lookInto(f File, st *unix.Stat_t, old *File) (File, bool, error) 
 		f.ID, f.final = ID{Dev: uint64(st.Dev), Ino: st.Ino}, true
 		return f, true, nil
 	case err != nil:
-		t = &tree{id: idOf(st), touched: st.Ctim.Nano(), err: &entryError{".", err}}
+		t = sourcedir.State{Touched: st.Ctim.Nano(), Err: &sourcedir.EntryError{Entry: ".", Cause: err}}
+		f.ID = idOf(st)
+	default:
+		f.ID = sourceID(t)
 	}
-	f.ID = t.id
 	if f.sameAs(old) {
 		return f, true, nil
 	}
-	f, err = s.settle(f, t.touched, rest{quiet: s.rules.SourceQuiet}, true, 0, t.err)
+	f, err = s.settle(f, t.Touched, rest{quiet: s.rules.SourceQuiet}, true, 0, t.Err)
 	return f, true, err
 }
 
@@ -236,7 +240,7 @@ func (s *scan) link(f *File, st *unix.Stat_t) *refusal.Error {
 	if err != nil {
 		return s.rules.unreadable(*f, err)
 	}
-	real, to, refused, err := s.rules.follow(path)
+	real, to, refused, err := s.rules.Trust.Follow(path)
 	switch {
 	case err == unix.ENOENT, err == unix.ENOTDIR, err == unix.ELOOP:
 		return badfile.DeadLink()
@@ -252,7 +256,7 @@ func (s *scan) link(f *File, st *unix.Stat_t) *refusal.Error {
 // libraryLink reports whether a candidate is a symbolic link from the name that
 // a linker looks for to a library's own, libx.so to libx.so.1.
 func (s *scan) libraryLink(file string, st *unix.Stat_t) bool {
-	if modeOf(st.Mode)&fs.ModeSymlink == 0 || !libraryName(file) {
+	if lstat.Mode(st.Mode)&fs.ModeSymlink == 0 || !libraryName(file) {
 		return false
 	}
 	target, err := os.Readlink(filepath.Join(s.dir, file))

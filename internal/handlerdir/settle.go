@@ -7,6 +7,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/sourcedir"
 	"golang.org/x/sys/unix"
 )
 
@@ -61,7 +62,7 @@ func (s *scan) settle(f File, touched int64, rest rest, complete bool, need int6
 	patient := func() { s.lookAgain(min(max(age, soon), stalled-age)) }
 	var refused *refusal.Error
 	switch {
-	case errors.Is(err, ErrChanged):
+	case errors.Is(err, ErrChanged), errors.Is(err, sourcedir.ErrChanged):
 		s.lookAgain(soon)
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		return f, err

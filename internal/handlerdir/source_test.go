@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/sourcedir"
 	"golang.org/x/sys/unix"
 )
 
@@ -211,8 +212,8 @@ func TestTreeRefusals(t *testing.T) {
 		}, `sub/x.go is writable by group "4321"`, true},
 		{"owner", func(r *room) error { return os.Chown(r.path("a/sub"), foreign, 0) }, `sub is owned by "4321", not by root`, true},
 		{"owner of an ignored file", func(r *room) error { r.put("a/.x.swp"); return os.Chown(r.path("a/.x.swp"), foreign, 0) }, "", true},
-		{"deep enough", func(r *room) error { return os.MkdirAll(r.path("a"+strings.Repeat("/d", maxDepth)), 0o755) }, "", false},
-		{"deep", func(r *room) error { return os.MkdirAll(r.path("a"+strings.Repeat("/d", maxDepth+1)), 0o755) },
+		{"deep enough", func(r *room) error { return os.MkdirAll(r.path("a"+strings.Repeat("/d", sourcedir.MaxDepth)), 0o755) }, "", false},
+		{"deep", func(r *room) error { return os.MkdirAll(r.path("a"+strings.Repeat("/d", sourcedir.MaxDepth+1)), 0o755) },
 			"folder has folders in it more than 32 deep", false},
 		{"as large as may be", func(r *room) error { return os.Truncate(r.path("a/sub/x.go"), r.rules.MaxSize-13) }, "", false},
 		{"large", func(r *room) error { return os.Truncate(r.path("a/sub/x.go"), r.rules.MaxSize-12) },
@@ -253,7 +254,7 @@ func TestTreeRefusals(t *testing.T) {
 func TestTreeOfTooMany(t *testing.T) {
 	r := newSourceRoom(t)
 	r.put("a/main.go", "a/sub/")
-	for i := range maxEntries - 2 {
+	for i := range sourcedir.MaxEntries - 2 {
 		r.must(os.WriteFile(r.path(fmt.Sprintf("a/sub/f%d", i)), nil, 0o644))
 	}
 	r.put("a/sub/.ignored.swp", "a/sub/ignored~")
@@ -475,14 +476,14 @@ func FuzzTreeEntryNames(f *testing.F) {
 		r.must(os.WriteFile(filepath.Join(r.dir, "p", a), nil, 0o644))
 		before := r.scan(nil, start).Files[0]
 		r.must(os.Rename(filepath.Join(r.dir, "p", a), filepath.Join(r.dir, "p", b)))
-		r.same(before, a == b || Ignored(a, false) && Ignored(b, false))
+		r.same(before, a == b || sourcedir.Ignored(a, false) && sourcedir.Ignored(b, false))
 	})
 }
 
 func BenchmarkScanSource(b *testing.B) {
 	r := newSourceRoom(b)
 	r.rules.MaxSize = 1 << 30
-	for i := range maxEntries - 51 {
+	for i := range sourcedir.MaxEntries - 51 {
 		r.put(fmt.Sprintf("a/%d/%d.go", i%50, i))
 	}
 	r.put("a/main.go")

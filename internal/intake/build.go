@@ -12,6 +12,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/sourcedir"
 	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/andrestc/go-plugserver/internal/toolchain"
 	"github.com/sirupsen/logrus"
@@ -33,7 +34,7 @@ func (w *work) compile(ctx context.Context) (v store.Version, err error) {
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, w.file.Name+".so")
 	builder := w.builder.Load()
-	src := toolchain.Source{Path: w.file.Content(), As: filepath.Base(w.file.Path), Skip: handlerdir.Ignored}
+	src := toolchain.Source{Path: w.file.Content(), As: filepath.Base(w.file.Path), Skip: sourcedir.Ignored}
 	if err := builder.BuildPlugin(ctx, src, out, w.buildFor(ctx, builder), nil); err != nil {
 		return v, err
 	}

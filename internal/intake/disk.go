@@ -10,6 +10,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/store"
+	"github.com/andrestc/go-plugserver/internal/trust"
 )
 
 // Disk is all that may have to wait for a disk. Each may take as long as it
@@ -68,7 +69,7 @@ func (cfg Config) rules() handlerdir.Rules {
 	return handlerdir.Rules{
 		MaxSize: cfg.MaxSize, Quiet: quietTime, SourceQuiet: sourceTime, Stalled: stalledTime, Gone: goneTime,
 		Rewrite: rewriteTime, Unsure: unsureTime, Open: openTime,
-		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()),
+		Trust:    trust.Rules{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())},
 		Complete: elfplug.Complete, Foreign: elfplug.Foreign, Blank: elfplug.Blank, Writing: cfg.Writing,
 	}
 }

@@ -1,4 +1,6 @@
-package handlerdir
+// Package sourcedir looks at the folder of a Go package: whether it is one, whether
+// all of it is the daemon's to trust, and in what state everything in it is.
+package sourcedir
 
 import (
 	"crypto/sha256"
@@ -13,77 +15,86 @@ import (
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/badfile"
+	"github.com/andrestc/go-plugserver/internal/lstat"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/trust"
 	"golang.org/x/sys/unix"
 )
 
 // A folder of source is at most so large, so that looking at it stays quick.
 const (
-	maxEntries = 5000 // files and folders
-	maxDepth   = 32   // folders in each other, the top not counted
+	MaxEntries = 5000 // files and folders
+	MaxDepth   = 32   // folders in each other, the top not counted
 )
 
-// errNoSource says that a folder has no Go package at its top.
-var errNoSource = errors.New("no Go files")
+var (
+	// ErrNone says that a folder has no Go package at its top.
+	ErrNone = errors.New("no Go files")
+	// ErrChanged says that the folder changed while it was looked at.
+	ErrChanged = errors.New("folder changed while it was looked at")
+)
 
-// A tree is one look at the folder of a Go package, by lstat(2) alone.
-type tree struct {
-	rules *Rules
-	path  string
-	id    ID
-	// touched is when the youngest entry was, in nanoseconds since the epoch:
+// Rules say which folders may be a handler's source.
+type Rules struct {
+	Trust   *trust.Rules
+	MaxSize int64 // bytes of all its files
+}
+
+// A State is what one look, by lstat(2) alone, finds.
+type State struct {
+	Dev, Ino     uint64   // of the folder
+	Size         int64    // bytes, of all files
+	Mtime, Ctime int64    // of the youngest file, in nanoseconds since the epoch
+	Hash         [16]byte // of what lstat(2) says of each entry
+	// Touched is when the youngest entry was, in nanoseconds since the epoch:
 	// that of a folder, too, which tells when an entry of it was removed.
-	touched int64
-	// err is why it can be no handler, nil if it may be one: a *refusal.Error,
-	// an *entryError or ErrChanged.
-	err error
+	Touched int64
+	// Err is why it can be no handler, nil if it may be one: a *refusal.Error,
+	// an *EntryError or ErrChanged.
+	Err error
+}
+
+// A tree is one look in progress.
+type tree struct {
+	rules Rules
+	path  string
+	State
 
 	state   hash.Hash
 	line    []byte // of state, reused
 	entries int
 }
 
-// An entryError is why an entry could not be read.
-type entryError struct {
-	entry string // its path in the folder
-	cause error
+// An EntryError is why an entry could not be read.
+type EntryError struct {
+	Entry string // its path in the folder
+	Cause error
 }
 
-func (e *entryError) Error() string { return "read " + e.entry + ": " + e.cause.Error() }
-func (e *entryError) Unwrap() error { return e.cause }
+func (e *EntryError) Error() string { return "read " + e.Entry + ": " + e.Cause.Error() }
+func (e *EntryError) Unwrap() error { return e.Cause }
 
-// tree looks at the folder name in the directory fd, found at path. The error
-// is errNoSource, or what the system says of the folder itself.
-func (r *Rules) tree(fd int, name, path string) (*tree, error) {
+// Look looks at the folder name in the directory fd, found at path. The error
+// is ErrNone, or what the system says of the folder itself.
+func Look(fd int, name, path string, rules Rules) (State, error) {
 	d, err := openFolder(fd, name)
 	if err != nil {
-		return nil, err
+		return State{}, err
 	}
 	defer d.Close()
 	if err := findGo(d); err != nil {
-		return nil, err
+		return State{}, err
 	}
-	t := &tree{rules: r, path: path, state: sha256.New()}
-	t.err = t.folder(d, ".", 0)
-	copy(t.id.Tree[:], t.state.Sum(nil))
-	if refused, ok := t.err.(*refusal.Error); ok {
-		t.id = refusedID(refused) // where the look ended is chance
-	}
-	return t, nil
-}
-
-// refusedID identifies what is refused for more than one file by the refusal:
-// other changes do not make it another.
-func refusedID(refused *refusal.Error) (id ID) {
-	sum := sha256.Sum256([]byte(refused.Error()))
-	copy(id.Tree[:], sum[:])
-	return id
+	t := &tree{rules: rules, path: path, state: sha256.New()}
+	t.Err = t.folder(d, ".", 0)
+	copy(t.Hash[:], t.state.Sum(nil))
+	return t.State, nil
 }
 
 // openFolder opens the folder name of the directory fd, and no link to one.
 func openFolder(fd int, name string) (*os.File, error) {
 	var folder int
-	err := retry(func() (err error) {
+	err := lstat.Retry(func() (err error) {
 		folder, err = unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		return err
 	})
@@ -96,13 +107,13 @@ func openFolder(fd int, name string) (*os.File, error) {
 // findGo returns nil if a Go file that is no test is among the first entries of
 // the folder, and leaves d at its begin.
 func findGo(d *os.File) error {
-	for read := 0; read < maxEntries; {
-		names, err := d.Readdirnames(maxEntries)
+	for read := 0; read < MaxEntries; {
+		names, err := d.Readdirnames(MaxEntries)
 		switch {
 		case err == io.EOF:
-			return errNoSource
+			return ErrNone
 		case err != nil:
-			return errnoOf(err)
+			return lstat.Errno(err)
 		}
 		read += len(names)
 		for _, name := range names {
@@ -110,49 +121,49 @@ func findGo(d *os.File) error {
 				continue
 			}
 			var st unix.Stat_t
-			err := lstatAt(d, name, &st)
-			if err == unix.ENOENT || err == nil && modeOf(st.Mode).IsDir() {
+			err := lstat.At(int(d.Fd()), name, &st)
+			if err == unix.ENOENT || err == nil && lstat.Mode(st.Mode).IsDir() {
 				continue
 			}
 			// What lstat says nothing of is judged with the others.
 			_, err = d.Seek(0, io.SeekStart)
-			return errnoOf(err)
+			return lstat.Errno(err)
 		}
 	}
-	return errNoSource
+	return ErrNone
 }
 
 // folder takes in one folder. Its times and its size are no part of the state:
 // temporary files change them.
 func (t *tree) folder(d *os.File, rel string, depth int) error {
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Fstat(int(d.Fd()), &st) }); err != nil {
-		return &entryError{rel, err}
+	if err := lstat.Retry(func() error { return unix.Fstat(int(d.Fd()), &st) }); err != nil {
+		return &EntryError{rel, err}
 	}
 	if depth == 0 {
-		t.id.Dev, t.id.Ino = uint64(st.Dev), st.Ino
+		t.Dev, t.Ino = uint64(st.Dev), st.Ino
 	}
-	t.touched = max(t.touched, st.Mtim.Nano(), st.Ctim.Nano())
+	t.Touched = max(t.Touched, st.Mtim.Nano(), st.Ctim.Nano())
 	st.Size, st.Mtim, st.Ctim = 0, unix.Timespec{}, unix.Timespec{}
 	if err := t.take(rel, &st); err != nil {
 		return err
 	}
-	if depth > maxDepth {
-		return badfile.TreeTooDeep(maxDepth)
+	if depth > MaxDepth {
+		return badfile.TreeTooDeep(MaxDepth)
 	}
 
 	var names []string
 	for {
-		some, err := d.Readdirnames(maxEntries)
+		some, err := d.Readdirnames(MaxEntries)
 		if err == io.EOF {
 			break
 		}
-		switch err := errnoOf(err); err {
+		switch err := lstat.Errno(err); err {
 		case nil:
 		case unix.ENOENT: // it was removed
 			return ErrChanged
 		default:
-			return &entryError{rel, err}
+			return &EntryError{rel, err}
 		}
 		for _, name := range some {
 			// Whether a name is a temporary file's is not known before lstat.
@@ -160,8 +171,8 @@ func (t *tree) folder(d *os.File, rel string, depth int) error {
 				names = append(names, name)
 			}
 		}
-		if len(names) > 2*maxEntries {
-			return badfile.TreeTooMany(maxEntries)
+		if len(names) > 2*MaxEntries {
+			return badfile.TreeTooMany(MaxEntries)
 		}
 	}
 	slices.Sort(names)
@@ -176,15 +187,15 @@ func (t *tree) folder(d *os.File, rel string, depth int) error {
 // entry takes in one entry of the folder d.
 func (t *tree) entry(d *os.File, name, rel string, depth int) error {
 	var st unix.Stat_t
-	switch err := lstatAt(d, name, &st); {
+	switch err := lstat.At(int(d.Fd()), name, &st); {
 	case err == unix.ENOENT:
 		return ErrChanged
 	case err == unix.EACCES: // the folder cannot be searched
-		return &entryError{path.Dir(rel), err}
+		return &EntryError{path.Dir(rel), err}
 	case err != nil:
-		return &entryError{rel, err}
+		return &EntryError{rel, err}
 	}
-	switch mode := modeOf(st.Mode); {
+	switch mode := lstat.Mode(st.Mode); {
 	case mode.IsDir():
 		sub, err := openFolder(int(d.Fd()), name)
 		switch err {
@@ -196,7 +207,7 @@ func (t *tree) entry(d *os.File, name, rel string, depth int) error {
 			if refused := t.judge(rel, &st); refused != nil {
 				return refused
 			}
-			return &entryError{rel, err}
+			return &EntryError{rel, err}
 		}
 		defer sub.Close()
 		return t.folder(sub, rel, depth+1)
@@ -207,23 +218,23 @@ func (t *tree) entry(d *os.File, name, rel string, depth int) error {
 	case !mode.IsRegular():
 		return badfile.NotSource(rel, mode)
 	}
-	t.touched = max(t.touched, st.Mtim.Nano(), st.Ctim.Nano())
-	t.id.Size += st.Size
-	t.id.Mtime = max(t.id.Mtime, st.Mtim.Nano())
-	t.id.Ctime = max(t.id.Ctime, st.Ctim.Nano())
+	t.Touched = max(t.Touched, st.Mtim.Nano(), st.Ctim.Nano())
+	t.Size += st.Size
+	t.Mtime = max(t.Mtime, st.Mtim.Nano())
+	t.Ctime = max(t.Ctime, st.Ctim.Nano())
 	if err := t.take(rel, &st); err != nil {
 		return err
 	}
-	if t.id.Size > t.rules.MaxSize {
+	if t.Size > t.rules.MaxSize {
 		return badfile.TreeTooLarge(t.rules.MaxSize)
 	}
 	if st.Mode&unix.S_IROTH == 0 {
 		// Rare enough to ask the system, which knows of groups and of ACLs.
-		err := retry(func() error {
+		err := lstat.Retry(func() error {
 			return unix.Faccessat(int(d.Fd()), name, unix.R_OK, unix.AT_EACCESS|unix.AT_SYMLINK_NOFOLLOW)
 		})
 		if err == unix.EACCES {
-			return &entryError{rel, err}
+			return &EntryError{rel, err}
 		}
 	}
 	return nil
@@ -232,8 +243,8 @@ func (t *tree) entry(d *os.File, name, rel string, depth int) error {
 // take counts an entry, judges it, and adds it to the state.
 func (t *tree) take(rel string, st *unix.Stat_t) error {
 	if rel != "." {
-		if t.entries++; t.entries > maxEntries {
-			return badfile.TreeTooMany(maxEntries)
+		if t.entries++; t.entries > MaxEntries {
+			return badfile.TreeTooMany(MaxEntries)
 		}
 	}
 	if refused := t.judge(rel, st); refused != nil {
@@ -253,22 +264,9 @@ func (t *tree) take(rel string, st *unix.Stat_t) error {
 
 // judge applies the rules for who may write.
 func (t *tree) judge(rel string, st *unix.Stat_t) *refusal.Error {
-	refused := t.rules.writers(filepath.Join(t.path, rel), st)
+	refused := t.rules.Trust.Writers(filepath.Join(t.path, rel), st)
 	if refused != nil {
 		refused = badfile.Inside(rel, refused)
 	}
 	return refused
-}
-
-func lstatAt(d *os.File, name string, st *unix.Stat_t) error {
-	return retry(func() error { return unix.Fstatat(int(d.Fd()), name, st, unix.AT_SYMLINK_NOFOLLOW) })
-}
-
-// errnoOf takes the system's error out of package os's.
-func errnoOf(err error) error {
-	var errno unix.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
 }

@@ -1,4 +1,11 @@
-package handlerdir
+// Package trust judges who may decide what stands at a path.
+//
+// What runs is decided by whoever may write to a file, or put another in its
+// place: by whoever may write to its folder, to a folder above, or to one that a
+// link on the way leads through. Each step has to be root's or the daemon's
+// alone. In a folder with the sticky bit, such as /tmp, what is theirs is safe
+// from others (inode(7)).
+package trust
 
 import (
 	"encoding/binary"
@@ -8,25 +15,30 @@ import (
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/badfile"
+	"github.com/andrestc/go-plugserver/internal/lstat"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"golang.org/x/sys/unix"
 )
 
-// What runs is decided by whoever may write to a file, or put another in its
-// place: by whoever may write to its folder, to a folder above, or to one that a
-// link on the way leads through. Each step has to be root's or the daemon's
-// alone. In a folder with the sticky bit, such as /tmp, what is theirs is safe
-// from others (inode(7)).
+// Rules say who is trusted besides root.
+type Rules struct {
+	UID, GID uint32 // the daemon's own
+	// Members names the accounts of a group; nil asks the system.
+	Members func(gid uint32) []string
+	// ReadOnly says whether path is on a mount that nothing can be changed on;
+	// nil asks the system.
+	ReadOnly func(path string) bool
+}
 
 // maxLinks is how many links are followed, as the kernel does (path_resolution(7)).
 const maxLinks = 40
 
-// follow goes an absolute path from the root, through links, and returns what it
+// Follow goes an absolute path from the root, through links, and returns what it
 // leads to, and where that is. A refusal names the first step that others could
 // have made. The error is the system's.
-func (r *Rules) follow(path string) (real string, st unix.Stat_t, refused *refusal.Error, err error) {
+func (r *Rules) Follow(path string) (real string, st unix.Stat_t, refused *refusal.Error, err error) {
 	real = "/"
-	if err = lstat(real, &st); err != nil {
+	if err = lstat.Path(real, &st); err != nil {
 		return
 	}
 	links, todo := 0, steps(path)
@@ -35,20 +47,20 @@ func (r *Rules) follow(path string) (real string, st unix.Stat_t, refused *refus
 		todo = todo[1:]
 		if step == ".." {
 			real = filepath.Dir(real)
-			if err = lstat(real, &st); err != nil {
+			if err = lstat.Path(real, &st); err != nil {
 				return
 			}
 			continue
 		}
 		folder, in := st, real
 		real = filepath.Join(real, step)
-		if err = lstat(real, &st); err != nil {
+		if err = lstat.Path(real, &st); err != nil {
 			return
 		}
 		if refused = r.entry(in, &folder, &st); refused != nil {
 			return
 		}
-		if modeOf(st.Mode) != os.ModeSymlink {
+		if lstat.Mode(st.Mode) != os.ModeSymlink {
 			continue
 		}
 		if links++; links > maxLinks {
@@ -57,17 +69,17 @@ func (r *Rules) follow(path string) (real string, st unix.Stat_t, refused *refus
 		}
 		var target string
 		if target, err = os.Readlink(real); err != nil {
-			err = errnoOf(err)
+			err = lstat.Errno(err)
 			return
 		}
 		if st.Uid != 0 && st.Uid != r.UID {
-			refused = badfile.Link(real, badfile.ForeignOwner(real, userName(st.Uid), userName(r.UID)))
+			refused = badfile.Link(real, badfile.ForeignOwner(real, UserName(st.Uid), UserName(r.UID)))
 			return
 		}
 		todo = append(steps(target), todo...)
 		if real, st = in, folder; filepath.IsAbs(target) {
 			real = "/"
-			if err = lstat(real, &st); err != nil {
+			if err = lstat.Path(real, &st); err != nil {
 				return
 			}
 		}
@@ -83,7 +95,7 @@ func steps(path string) []string {
 // entry judges whether others could have put an entry into a folder, or could
 // take it out.
 func (r *Rules) entry(path string, folder, entry *unix.Stat_t) *refusal.Error {
-	refused := r.writers(path, folder)
+	refused := r.Writers(path, folder)
 	trusted := func(st *unix.Stat_t) bool { return st.Uid == 0 || st.Uid == r.UID }
 	if refused == nil || folder.Mode&unix.S_ISVTX != 0 && trusted(folder) && trusted(entry) {
 		return nil
@@ -91,29 +103,29 @@ func (r *Rules) entry(path string, folder, entry *unix.Stat_t) *refusal.Error {
 	return badfile.Folder(path, refused)
 }
 
-// handlers judges the handlers directory itself, and all above it. What cannot
+// Directory judges the handlers directory itself, and all above it. What cannot
 // be found is for others to say.
-func (r *Rules) handlers(dir string) *refusal.Error {
+func (r *Rules) Directory(dir string) *refusal.Error {
 	path, err := filepath.Abs(dir)
 	if err != nil {
 		return nil
 	}
-	real, st, refused, err := r.follow(path)
+	real, st, refused, err := r.Follow(path)
 	switch {
 	case err != nil:
 		return nil
 	case refused != nil:
 		return refused
 	}
-	if refused := r.writers(real, &st); refused != nil {
+	if refused := r.Writers(real, &st); refused != nil {
 		return badfile.Folder(real, refused)
 	}
 	return nil
 }
 
-// writers judges who may write to what is at path. What is mounted read-only is
+// Writers judges who may write to what is at path. What is mounted read-only is
 // judged likewise: the same folder may be mounted, or lie, elsewhere for others.
-func (r *Rules) writers(path string, st *unix.Stat_t) *refusal.Error {
+func (r *Rules) Writers(path string, st *unix.Stat_t) *refusal.Error {
 	refused := r.mayWrite(path, st)
 	readOnly := r.ReadOnly
 	if readOnly == nil {
@@ -127,13 +139,13 @@ func (r *Rules) writers(path string, st *unix.Stat_t) *refusal.Error {
 
 func mountedReadOnly(path string) bool {
 	var st unix.Statfs_t
-	return retry(func() error { return unix.Statfs(path, &st) }) == nil && st.Flags&unix.ST_RDONLY != 0
+	return lstat.Retry(func() error { return unix.Statfs(path, &st) }) == nil && st.Flags&unix.ST_RDONLY != 0
 }
 
 func (r *Rules) mayWrite(path string, st *unix.Stat_t) *refusal.Error {
 	switch {
 	case st.Uid != 0 && st.Uid != r.UID:
-		return badfile.ForeignOwner(path, userName(st.Uid), userName(r.UID))
+		return badfile.ForeignOwner(path, UserName(st.Uid), UserName(r.UID))
 	case st.Mode&unix.S_IWOTH != 0:
 		return badfile.WritableByOthers(path)
 	case st.Mode&unix.S_IWGRP == 0:
@@ -150,15 +162,15 @@ func (r *Rules) mayWrite(path string, st *unix.Stat_t) *refusal.Error {
 // groupWriters judges a group that may write.
 func (r *Rules) groupWriters(path string, gid uint32) *refusal.Error {
 	if gid != 0 && gid != r.GID {
-		return badfile.WritableByGroup(path, groupName(gid), "")
+		return badfile.WritableByGroup(path, GroupName(gid), "")
 	}
 	members := r.Members
 	if members == nil {
 		members = groupMembers
 	}
 	for _, name := range members(gid) {
-		if name != "root" && name != userName(r.UID) {
-			return badfile.WritableByGroup(path, groupName(gid), name)
+		if name != "root" && name != UserName(r.UID) {
+			return badfile.WritableByGroup(path, GroupName(gid), name)
 		}
 	}
 	return nil
@@ -181,13 +193,13 @@ func (r *Rules) listWriters(path string, st *unix.Stat_t, acl []byte) *refusal.E
 		switch tag {
 		case aclUser:
 			if id != 0 && id != r.UID {
-				return badfile.WritableByList(path, "user", listed(id, userName))
+				return badfile.WritableByList(path, "user", listed(id, UserName))
 			}
 		case aclGroupObj:
 			refused = r.groupWriters(path, st.Gid)
 		case aclGroup:
 			if r.groupWriters(path, id) != nil {
-				return badfile.WritableByList(path, "group", listed(id, groupName))
+				return badfile.WritableByList(path, "group", listed(id, GroupName))
 			}
 		}
 		if refused != nil {
@@ -235,8 +247,4 @@ func groupMembers(gid uint32) (names []string) {
 		})
 	}
 	return names
-}
-
-func lstat(path string, st *unix.Stat_t) error {
-	return retry(func() error { return unix.Lstat(path, st) })
 }
