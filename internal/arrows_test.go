@@ -163,7 +163,7 @@ var bans = []struct {
 	},
 	{
 		[]string{"lifecycle", "plan", "table"},
-		[]string{"os/exec", "internal/proc", "internal/toolchain"},
+		[]string{"os/exec", "internal/proc", "internal/toolchain", "internal/gobuild"},
 		"a decision depends on what it is given, and on nothing else",
 	},
 	{
@@ -173,7 +173,7 @@ var bans = []struct {
 	},
 	{
 		[]string{"gate", "cell", "handover", "http1"},
-		[]string{"os/exec", "internal/supervisor", "internal/store", "internal/toolchain"},
+		[]string{"os/exec", "internal/supervisor", "internal/store", "internal/toolchain", "internal/gobuild"},
 		"what serves clients starts no process and writes no file of the daemon's",
 	},
 }

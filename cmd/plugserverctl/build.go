@@ -14,6 +14,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/badbuild"
 	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/gobuild"
 	"github.com/andrestc/go-plugserver/internal/terminal"
 	"github.com/andrestc/go-plugserver/internal/toolchain"
 )
@@ -49,7 +50,7 @@ var buildCommand = command{
 }
 
 // compile builds the plugin out, and prints what a compiler says.
-func compile(ctx context.Context, s *session, b *toolchain.Builder, binaries *catalogue.Catalogue, what, out string, own []string) error {
+func compile(ctx context.Context, s *session, b *gobuild.Builder, binaries *catalogue.Catalogue, what, out string, own []string) error {
 	var target *elfplug.Info
 	if c, ok := binaries.BuildFor(toolchain.Releases(b.Toolchains(ctx)), false); ok {
 		target = c.Info
@@ -62,7 +63,7 @@ func compile(ctx context.Context, s *session, b *toolchain.Builder, binaries *ca
 	src := source(what)
 	src.Flags = own
 	err := b.BuildPlugin(ctx, src, out, target, progress(s.problems))
-	if said, ok := errors.AsType[*toolchain.CompileError](err); ok {
+	if said, ok := errors.AsType[*gobuild.CompileError](err); ok {
 		for _, line := range said.Lines {
 			fmt.Fprintf(s.problems, "%s\n", terminal.Escape(strings.ReplaceAll(line, "\t", "    ")))
 		}
@@ -87,20 +88,20 @@ func tellOfCell(s *session, binaries *catalogue.Catalogue, path string) {
 }
 
 // source finds out what an argument names, as go build would.
-func source(arg string) toolchain.Source {
+func source(arg string) gobuild.Source {
 	info, err := os.Stat(arg)
 	switch {
 	case err != nil && !strings.HasSuffix(arg, ".go") && !strings.HasPrefix(arg, ".") && !filepath.IsAbs(arg):
-		return toolchain.Source{Path: ".", As: ".", InPlace: true, Package: arg} // an import path
+		return gobuild.Source{Path: ".", As: ".", InPlace: true, Package: arg} // an import path
 	case err != nil:
-		return toolchain.Source{Path: arg, As: filepath.Clean(arg)}
+		return gobuild.Source{Path: arg, As: filepath.Clean(arg)}
 	case info.IsDir():
-		return toolchain.Source{Path: arg, As: filepath.Clean(arg), InPlace: inModule(arg)}
+		return gobuild.Source{Path: arg, As: filepath.Clean(arg), InPlace: inModule(arg)}
 	case inModule(filepath.Dir(arg)): // what it imports is what the module requires
 		dir, file := filepath.Split(arg)
-		return toolchain.Source{Path: filepath.Clean(dir), As: filepath.Clean(dir), InPlace: true, Package: file}
+		return gobuild.Source{Path: filepath.Clean(dir), As: filepath.Clean(dir), InPlace: true, Package: file}
 	}
-	return toolchain.Source{Path: arg, As: filepath.Clean(arg)}
+	return gobuild.Source{Path: arg, As: filepath.Clean(arg)}
 }
 
 // inModule reports whether a folder is in a module.

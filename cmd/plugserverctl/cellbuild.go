@@ -13,8 +13,8 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/gobuild"
 	"github.com/andrestc/go-plugserver/internal/terminal"
-	"github.com/andrestc/go-plugserver/internal/toolchain"
 )
 
 var cellBuildCommand = command{
@@ -48,7 +48,7 @@ var cellBuildCommand = command{
 }
 
 // buildCell writes the cell to out, or where that is empty adds it.
-func buildCell(ctx context.Context, s *session, b *toolchain.Builder, plugin *elfplug.Info, binaries *catalogue.Catalogue, out string) error {
+func buildCell(ctx context.Context, s *session, b *gobuild.Builder, plugin *elfplug.Info, binaries *catalogue.Catalogue, out string) error {
 	dir, err := os.MkdirTemp("", "plugserverctl-")
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func buildCell(ctx context.Context, s *session, b *toolchain.Builder, plugin *el
 		return err
 	}
 	if out != "" {
-		if err := toolchain.Place(path, out, 0o755); err != nil {
+		if err := gobuild.Place(path, out, 0o755); err != nil {
 			return err
 		}
 		fmt.Fprintf(s.out, "built: %s\n", terminal.Escape(out))
@@ -74,7 +74,7 @@ func buildCell(ctx context.Context, s *session, b *toolchain.Builder, plugin *el
 }
 
 // builderFlags declares the flags of what runs go.
-func builderFlags(flags *flag.FlagSet) func() (*toolchain.Builder, error) {
+func builderFlags(flags *flag.FlagSet) func() (*gobuild.Builder, error) {
 	var goroots []string
 	flags.Func("goroot", "a Go installation, at `PATH`, besides the go on the PATH; may be repeated", func(s string) error {
 		goroots = append(goroots, s)
@@ -88,13 +88,13 @@ func builderFlags(flags *flag.FlagSet) func() (*toolchain.Builder, error) {
 		network = s == "on"
 		return nil
 	})
-	limit := flags.Duration("build-timeout", toolchain.DefaultTimeout, "how long go build may take, a `TIME` such as 10m")
-	return func() (*toolchain.Builder, error) {
+	limit := flags.Duration("build-timeout", gobuild.DefaultTimeout, "how long go build may take, a `TIME` such as 10m")
+	return func() (*gobuild.Builder, error) {
 		cache, err := os.UserCacheDir()
 		if err != nil {
 			return nil, fmt.Errorf("find a folder to build in: %w", err)
 		}
-		return toolchain.New(toolchain.Config{
+		return gobuild.New(gobuild.Config{
 			GOROOTs: goroots, Cache: filepath.Join(cache, "plugserver"), Inherit: true, Network: network, Root: true, Timeout: *limit,
 		})
 	}

@@ -14,12 +14,12 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/control"
 	"github.com/andrestc/go-plugserver/internal/fleet"
+	"github.com/andrestc/go-plugserver/internal/gobuild"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/routes"
 	"github.com/andrestc/go-plugserver/internal/sd"
 	"github.com/andrestc/go-plugserver/internal/settings"
 	"github.com/andrestc/go-plugserver/internal/supervisor"
-	"github.com/andrestc/go-plugserver/internal/toolchain"
 	"github.com/sirupsen/logrus"
 )
 
@@ -121,8 +121,8 @@ func (f *choiceFlag) Set(s string) error {
 }
 
 // builder is what builds with the toolchains that file names.
-func (c *config) builder(file *settings.Settings) (*toolchain.Builder, error) {
-	return toolchain.New(toolchain.Config{
+func (c *config) builder(file *settings.Settings) (*gobuild.Builder, error) {
+	return gobuild.New(gobuild.Config{
 		GOROOTs: file.GOROOTs(), Cache: c.cache, Network: c.network.word == "on", Timeout: c.buildTimeout,
 		Root: true, // for cells, whose source is the daemon's own; other source is never compiled as root
 	})
@@ -216,7 +216,7 @@ func parse(args, env []string, help io.Writer) (*config, error) {
 	fs.Var(&c.build, "build", "auto or off: whether to compile Go source in the directory, never as root")
 	fs.Var(&c.buildCells, "build-cells", "auto or off: whether to build cells for plugins that no cell loads, where there is a Go toolchain")
 	fs.Var(&c.network, "build-network", "on or off: whether go may fetch modules and toolchains for that")
-	fs.DurationVar(&c.buildTimeout, "build-timeout", toolchain.DefaultTimeout, "how long one build may take")
+	fs.DurationVar(&c.buildTimeout, "build-timeout", gobuild.DefaultTimeout, "how long one build may take")
 	fs.StringVar(&c.cache, "cache", "", "`directory` of what builds need (default $CACHE_DIRECTORY, else cache in --state)")
 	fs.Int64Var(&c.maxSize, "max-file-bytes", 512<<20, "largest handler file, in `bytes`")
 	fs.StringVar(&c.logLevel, "log-level", "info", "error, warning, info or debug")

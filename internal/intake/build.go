@@ -10,6 +10,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/badbuild"
 	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/gobuild"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/sourcedir"
@@ -34,7 +35,7 @@ func (w *work) compile(ctx context.Context) (v store.Version, err error) {
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, w.file.Name+".so")
 	builder := w.builder.Load()
-	src := toolchain.Source{Path: w.file.Content(), As: filepath.Base(w.file.Path), Skip: sourcedir.Ignored}
+	src := gobuild.Source{Path: w.file.Content(), As: filepath.Base(w.file.Path), Skip: sourcedir.Ignored}
 	if err := builder.BuildPlugin(ctx, src, out, w.buildFor(ctx, builder), nil); err != nil {
 		return v, err
 	}
@@ -46,7 +47,7 @@ func (w *work) compile(ctx context.Context) (v store.Version, err error) {
 
 // buildFor is the cell that source is built for; nil for one that it is built plainly
 // without, and a cell to match it.
-func (w *work) buildFor(ctx context.Context, b *toolchain.Builder) *elfplug.Info {
+func (w *work) buildFor(ctx context.Context, b *gobuild.Builder) *elfplug.Info {
 	binary, ok := w.cfg.Cells.BuildFor(toolchain.Releases(b.Toolchains(ctx)), w.cfg.BuildCells)
 	if !ok {
 		return nil

@@ -20,10 +20,10 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/catalogue"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/gobuild"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/store"
-	"github.com/andrestc/go-plugserver/internal/toolchain"
 	"github.com/sirupsen/logrus"
 )
 
@@ -42,8 +42,8 @@ type Config struct {
 	Handlers    string // the watched directory
 	Store       string // the store's directory
 	Cells       *catalogue.Catalogue
-	Builder     *toolchain.Builder // SetBuilder replaces it
-	BuildCells  bool               // for plugins that no cell loads
+	Builder     *gobuild.Builder // SetBuilder replaces it
+	BuildCells  bool             // for plugins that no cell loads
 	BuildSource bool
 	Scratch     string // a directory for what is being built
 	MaxSize     int64  // of a handler's file, in bytes
@@ -58,9 +58,9 @@ type Config struct {
 type Intake struct {
 	cfg     Config
 	disk    Disk
-	builder atomic.Pointer[toolchain.Builder] // replaced as a whole
-	admits  chan struct{}                     // slots of those that copy
-	builds  chan struct{}                     // the slot of the one who builds a cell
+	builder atomic.Pointer[gobuild.Builder] // replaced as a whole
+	admits  chan struct{}                   // slots of those that copy
+	builds  chan struct{}                   // the slot of the one who builds a cell
 	history store.History
 
 	// cleaning is closed once no copy is being deleted any more; nil before the
@@ -106,7 +106,7 @@ func (in *Intake) History() store.History { return in.history }
 
 // SetBuilder puts another builder in the place of the one before. Any goroutine
 // may call it.
-func (in *Intake) SetBuilder(b *toolchain.Builder) { in.builder.Store(b) }
+func (in *Intake) SetBuilder(b *gobuild.Builder) { in.builder.Store(b) }
 
 // Seen is what a look at the directory has seen.
 type Seen struct {

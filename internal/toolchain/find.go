@@ -20,23 +20,23 @@ type Toolchain struct {
 	Go      string // path of the go command
 	GOROOT  string // of the release
 	Release string // such as "go1.25.4"
-	choice  string // GOTOOLCHAIN: "local", or the release that Go switches to
+	Choice  string // GOTOOLCHAIN: "local", or the release that Go switches to
 }
 
 func (t Toolchain) String() string { return t.Release + " in " + t.GOROOT }
 
-// installed are the places of Go's own archive and of Debian's packages.
-var installed = []string{"/usr/local/go", "/usr/lib/go", "/usr/lib/go-[0-9]*"}
+// Installed are the places of Go's own archive and of Debian's packages. Tests have others.
+var Installed = []string{"/usr/local/go", "/usr/lib/go", "/usr/lib/go-[0-9]*"}
 
 // fetched are the places where the go command puts the toolchains that it
 // fetches (https://go.dev/doc/toolchain#download): the module caches of the
 // builder, of whoever runs it, and the folder of golang.org/dl.
-func (b *Builder) fetched() []string {
+func (s *Set) fetched() []string {
 	const module = "golang.org/toolchain@v*." + runtime.GOOS + "-" + runtime.GOARCH
-	caches := []string{filepath.Join(b.cfg.Cache, "gopath", "pkg", "mod")}
+	caches := []string{filepath.Join(s.cfg.Cache, "gopath", "pkg", "mod")}
 	env := os.Environ()
-	if b.cfg.Inherit {
-		env = b.inherited()
+	if s.cfg.Inherit {
+		env = s.inherited()
 	}
 	home := ""
 	for _, kv := range env {
@@ -66,17 +66,17 @@ func escapeGlob(path string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }
 
-// Toolchains returns the Go installations found: those that the configuration
+// All returns the Go installations found: those that the configuration
 // names, then that of the PATH, then the well-known, then those that go fetched.
-func (b *Builder) Toolchains(ctx context.Context) []Toolchain {
+func (s *Set) All(ctx context.Context) []Toolchain {
 	var commands []string
-	for _, root := range b.cfg.GOROOTs {
+	for _, root := range s.cfg.GOROOTs {
 		commands = append(commands, filepath.Join(root, "bin", "go"))
 	}
 	if path, err := exec.LookPath("go"); err == nil {
 		commands = append(commands, path)
 	}
-	for _, pattern := range append(slices.Clone(installed), b.fetched()...) {
+	for _, pattern := range append(slices.Clone(Installed), s.fetched()...) {
 		roots, _ := filepath.Glob(pattern) // the patterns are well-formed
 		for _, root := range roots {
 			commands = append(commands, filepath.Join(root, "bin", "go"))
@@ -84,7 +84,7 @@ func (b *Builder) Toolchains(ctx context.Context) []Toolchain {
 	}
 	var found []Toolchain
 	for _, path := range commands {
-		t, ok := b.probe(ctx, path)
+		t, ok := s.probe(ctx, path)
 		if ok && !slices.ContainsFunc(found, func(f Toolchain) bool { return f.GOROOT == t.GOROOT }) {
 			found = append(found, t)
 		}
@@ -99,33 +99,33 @@ type probe struct {
 	ok          bool
 }
 
-func (b *Builder) probe(ctx context.Context, path string) (Toolchain, bool) {
+func (s *Set) probe(ctx context.Context, path string) (Toolchain, bool) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return Toolchain{}, false
 	}
-	b.mu.Lock()
-	p, ok := b.probed[path]
-	b.mu.Unlock()
+	s.mu.Lock()
+	p, ok := s.probed[path]
+	s.mu.Unlock()
 	if !ok || p.size != info.Size() || p.mtime != info.ModTime().UnixNano() {
 		p = probe{size: info.Size(), mtime: info.ModTime().UnixNano()}
-		p.toolchain, err = b.ask(ctx, path, "local")
+		p.toolchain, err = s.ask(ctx, path, "local")
 		p.ok = err == nil
 		if ctx.Err() != nil {
 			return Toolchain{}, false
 		}
-		b.mu.Lock()
-		b.probed[path] = p
-		b.mu.Unlock()
+		s.mu.Lock()
+		s.probed[path] = p
+		s.mu.Unlock()
 	}
 	return p.toolchain, p.ok
 }
 
 // ask runs a go command to learn its release, or that of the toolchain that it
 // switches to, which it may have to fetch.
-func (b *Builder) ask(ctx context.Context, path, choice string) (Toolchain, error) {
-	t := Toolchain{Go: path, choice: choice}
-	out, err := b.output(ctx, t, "env", "GOVERSION", "GOROOT")
+func (s *Set) ask(ctx context.Context, path, choice string) (Toolchain, error) {
+	t := Toolchain{Go: path, Choice: choice}
+	out, err := s.output(ctx, t, "env", "GOVERSION", "GOROOT")
 	if err != nil {
 		return Toolchain{}, err
 	}
@@ -137,10 +137,10 @@ func (b *Builder) ask(ctx context.Context, path, choice string) (Toolchain, erro
 	return t, nil
 }
 
-// find returns the toolchains of a release: those that are installed, or else
+// Find returns the toolchains of a release: those that are installed, or else
 // one that the newest of them switches to (https://go.dev/doc/toolchain).
-func (b *Builder) find(ctx context.Context, release string, progress func(string)) ([]Toolchain, error) {
-	all := b.Toolchains(ctx)
+func (s *Set) Find(ctx context.Context, release string, progress func(string)) ([]Toolchain, error) {
+	all := s.All(ctx)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -161,10 +161,10 @@ func (b *Builder) find(ctx context.Context, release string, progress func(string
 	newest := slices.MaxFunc(all, func(a, b Toolchain) int { return version.Compare(a.Release, b.Release) })
 	cause := "it is no release"
 	if version.IsValid(release) {
-		if b.cfg.Network {
+		if s.cfg.Network {
 			progress("looking for " + release)
 		}
-		t, err := b.ask(ctx, newest.Go, release)
+		t, err := s.ask(ctx, newest.Go, release)
 		if err == nil {
 			return []Toolchain{t}, nil
 		}
@@ -173,7 +173,14 @@ func (b *Builder) find(ctx context.Context, release string, progress func(string
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	return nil, badbuild.NoRelease(release, have, b.cfg.Network, cause)
+	return nil, badbuild.NoRelease(release, have, s.cfg.Network, cause)
+}
+
+// HasPackage reports whether a package is of the standard library. Its path does
+// not tell: a module of one word has no dot either.
+func (t Toolchain) HasPackage(path string) bool {
+	info, err := os.Stat(filepath.Join(t.GOROOT, "src", filepath.FromSlash(path)))
+	return err == nil && info.IsDir()
 }
 
 // Releases are those of the toolchains.

@@ -1,26 +1,11 @@
-package toolchain
+package gobuild
 
 import (
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 )
-
-// goflags are the flags that whoever builds has set for every build: GOFLAGS in
-// the environment, or, for a command, in go env.
-func (b *Builder) goflags() string {
-	if v, ok := os.LookupEnv("GOFLAGS"); ok || !b.cfg.Inherit {
-		return v
-	}
-	for _, kv := range b.inherited() {
-		if v, ok := strings.CutPrefix(kv, "GOFLAGS="); ok {
-			return v
-		}
-	}
-	return ""
-}
 
 // own are a plugin's flags that do not come from its cell.
 type own struct {
@@ -70,16 +55,4 @@ func (o own) asked(built, cell *elfplug.Info) bool {
 		_, ok := given[m.Name]
 		return ok && m.Kind == elfplug.MismatchFlag
 	})
-}
-
-// Dropped names the variables in the environment of whoever runs a command that
-// would decide what is built, and do not: the cell does.
-func Dropped() (names []string) {
-	for _, name := range decided {
-		kept := name == "GOFLAGS" || name == "GOWORK" || name == "GOTOOLCHAIN" || name == "GOBIN" || name == "GODEBUG" || name == "GOROOT"
-		if v := os.Getenv(name); v != "" && !kept {
-			names = append(names, name)
-		}
-	}
-	return names
 }

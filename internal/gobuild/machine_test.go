@@ -1,4 +1,4 @@
-package toolchain
+package gobuild
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	plugserver "github.com/andrestc/go-plugserver"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/toolchain"
 )
 
 // fakeGo makes a GOROOT whose go command says that it is a release, and whose
@@ -35,9 +36,9 @@ func setInstalled(t *testing.T, patterns ...string) {
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("GOPATH", t.TempDir())
 	t.Setenv("GOMODCACHE", t.TempDir())
-	before := installed
-	installed = patterns
-	t.Cleanup(func() { installed = before })
+	before := toolchain.Installed
+	toolchain.Installed = patterns
+	t.Cleanup(func() { toolchain.Installed = before })
 }
 
 func wantRefusal(t *testing.T, err error, reason, mend string) {
@@ -74,7 +75,7 @@ func TestMachineRefuses(t *testing.T) {
 	})
 	t.Run("no such release", func(t *testing.T) {
 		b := newBuilder(t)
-		b.cfg.Network = false
+		b.configure(func(c *Config) { c.Network = false })
 		_, err := b.BuildCell(ctx, &elfplug.Info{GoVersion: "go1.23.99"}, t.TempDir(), nil)
 		wantRefusal(t, err, "no Go toolchain of release go1.23.99 was found, there is "+`"`+runtime.Version(), "let go fetch it: --build-network=on")
 		wantRefusal(t, err, "; --build-network=off kept go from fetching it", "PLUGSERVER_BUILD_NETWORK=on")
@@ -109,7 +110,7 @@ func TestMachineRefuses(t *testing.T) {
 			}
 			tt.set(dir)
 			b := newBuilder(t)
-			b.cfg.Network, b.cfg.Inherit = false, tt.inherit
+			b.configure(func(c *Config) { c.Network, c.Inherit = false, tt.inherit })
 			_, err := b.BuildCell(ctx, &elfplug.Info{GoVersion: "go1.23.99"}, t.TempDir(), nil)
 			wantRefusal(t, err, "a cell cannot be built: no: not today", "")
 		}
@@ -210,13 +211,13 @@ func TestBuildIsKilled(t *testing.T) {
 func awaitNice(t *testing.T, pid int) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		// The system call's answer is 20 less the niceness (getpriority(2)).
+		// The system call's answer is 20 less the toolchain.Niceness (getpriority(2)).
 		prio, err := syscall.Getpriority(syscall.PRIO_PROCESS, pid)
-		if err == nil && 20-prio >= niceness {
+		if err == nil && 20-prio >= toolchain.Niceness {
 			return
 		}
 		if err != nil || time.Now().After(deadline) {
-			t.Errorf("priority of process %d: niceness %d, %v", pid, 20-prio, err)
+			t.Errorf("priority of process %d: toolchain.Niceness %d, %v", pid, 20-prio, err)
 			return
 		}
 	}

@@ -1,4 +1,4 @@
-package toolchain
+package gobuild
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/elfplug"
+	"github.com/andrestc/go-plugserver/internal/toolchain"
 	"github.com/andrestc/go-plugserver/internal/trial"
 )
 
@@ -34,6 +35,17 @@ func Handler() (string, func(http.ResponseWriter, *http.Request)) {
 func main() {}
 `
 
+// configure changes what the builder was made with.
+func (b *Builder) configure(change func(*Config)) {
+	cfg := b.cfg
+	change(&cfg)
+	again, err := New(cfg)
+	if err != nil {
+		panic(err)
+	}
+	*b = *again
+}
+
 // newBuilder builds as a developer does, with the caches of the tests.
 func newBuilder(t *testing.T, goroots ...string) *Builder {
 	t.Helper()
@@ -54,7 +66,7 @@ func foreign(t *testing.T, goCommand string, env []string, args ...string) *elfp
 	cmd := exec.Command(goCommand, append(append([]string{"build", "-buildmode=plugin", "-buildvcs=false", "-o", out}, args...), ".")...)
 	cmd.Dir = dir
 	b := newBuilder(t)
-	cmd.Env = append(b.env(Toolchain{Go: goCommand, choice: "local"}, ""), env...)
+	cmd.Env = append(b.tools.Env(toolchain.Toolchain{Go: goCommand, Choice: "local"}, ""), env...)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v %v: %v\n%s", env, cmd.Args, err, text)
 	}
@@ -193,7 +205,7 @@ func TestProgressTellsTheStandardLibrary(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	each := tell(Toolchain{GOROOT: strings.TrimSpace(string(out)), Release: "go1"}, func(s string) { got = append(got, s) })
+	each := tell(toolchain.Toolchain{GOROOT: strings.TrimSpace(string(out)), Release: "go1"}, func(s string) { got = append(got, s) })
 	for _, line := range []string{"app", "app/net", "example.com/x", "go: downloading x v1", "net/http", "vendor/golang.org/x/net/idna", "command-line-arguments"} {
 		each(line)
 	}

@@ -1,4 +1,4 @@
-package toolchain
+package gobuild
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/badbuild"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/toolchain"
 )
 
 // levels are the settings that decide which processors code runs on. They make
@@ -38,36 +39,28 @@ func (b *Builder) BuildCell(ctx context.Context, plugin *elfplug.Info, dir strin
 		return "", err
 	}
 	defer s.leave()
-	toolchains, err := b.find(ctx, release, progress)
+	toolchains, err := b.tools.Find(ctx, release, progress)
 	if err != nil {
 		return "", err
 	}
 	if err := plugserver.LayOutCell(s.src(), release); err != nil {
 		return "", fmt.Errorf("build cell: %w", err)
 	}
-	env, flags := settings(plugin)
 	// Most profiles make no difference to the packages that both link.
 	profile := plugin.Settings["-pgo"]
 	missing := readable(profile)
-	if missing != nil {
-		flags = append(flags, "-pgo=off")
-	}
-	for _, name := range levels {
-		if v := plugin.Settings[name]; v != "" {
-			env = append(env, name+"="+v)
-		}
-	}
+	env, flags := cellSettings(plugin, missing == nil)
 	var differs *refusal.Error
 	var tried []string
 	for _, t := range toolchains { // one may be patched, or elsewhere
 		tried = append(tried, t.String())
-		err := b.build(ctx, s, job{
-			toolchain: t, dir: s.src(), env: env,
-			args: append(append([]string{"build", "-v", "-buildvcs=false", "-o", s.out()}, flags...), plugserver.CellPackage),
-			line: tell(t, progress),
+		err := b.run(ctx, s, toolchain.Job{
+			Toolchain: t, Dir: s.src(), Env: env,
+			Args: append(append([]string{"build", "-v", "-buildvcs=false", "-o", s.out()}, flags...), plugserver.CellPackage),
+			Line: tell(t, progress),
 		})
-		if f, ok := errors.AsType[*failure](err); ok {
-			return "", badbuild.CellBuild(f.lines)
+		if f, ok := errors.AsType[*toolchain.Failure](err); ok {
+			return "", badbuild.CellBuild(f.Lines)
 		}
 		if err != nil {
 			return "", fmt.Errorf("build cell: %w", err)
@@ -85,6 +78,20 @@ func (b *Builder) BuildCell(ctx context.Context, plugin *elfplug.Info, dir strin
 		return "", badbuild.NoProfile(profile, missing)
 	}
 	return "", badbuild.CellDiffers(differs, tried)
+}
+
+// cellSettings are the environment and the flags of the cell that loads the plugin.
+func cellSettings(plugin *elfplug.Info, profile bool) (env, flags []string) {
+	env, flags = settings(plugin)
+	if !profile {
+		flags = append(flags, "-pgo=off")
+	}
+	for _, name := range levels {
+		if v := plugin.Settings[name]; v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env, flags
 }
 
 func readable(path string) error {
@@ -116,26 +123,19 @@ func settings(info *elfplug.Info) (env, flags []string) {
 }
 
 // tell words the progress of a build.
-func tell(t Toolchain, progress func(string)) func(string) {
+func tell(t toolchain.Toolchain, progress func(string)) func(string) {
 	n := 0
 	return func(line string) {
 		switch {
 		case strings.Contains(line, " "): // go: downloading x v1
 			progress(line)
-		case !t.hasPackage(line):
+		case !t.HasPackage(line):
 			progress("compiling " + line + " with " + t.Release)
 		default:
 			n++
 			progress(fmt.Sprintf("compiling the standard library with %s, once for its flags: package %d", t.Release, n))
 		}
 	}
-}
-
-// hasPackage reports whether a package is of the standard library. Its path does
-// not tell: a module of one word has no dot either.
-func (t Toolchain) hasPackage(path string) bool {
-	info, err := os.Stat(filepath.Join(t.GOROOT, "src", filepath.FromSlash(path)))
-	return err == nil && info.IsDir()
 }
 
 // Place copies a file that was built to where it is wanted, whole or not at all.

@@ -1,4 +1,4 @@
-package toolchain
+package gobuild
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/toolchain"
 )
 
 func TestComplain(t *testing.T) {
@@ -46,7 +47,7 @@ func FuzzComplain(f *testing.F) {
 	f.Add("go: -buildmode=plugin requires exactly one main package", true)
 	f.Add("\x1b[2J\r\n::: .go:1: \xff", false)
 	f.Fuzz(func(t *testing.T, text string, file bool) {
-		out := &lines{}
+		out := &toolchain.Output{}
 		for len(text) > 0 {
 			n := min(len(text), 7)
 			if _, err := out.Write([]byte(text[:n])); err != nil {
@@ -54,19 +55,19 @@ func FuzzComplain(f *testing.F) {
 			}
 			text = text[n:]
 		}
-		out.flush()
+		out.Flush()
 		size := 0
-		for _, l := range out.kept {
+		for _, l := range out.Kept {
 			if strings.Contains(l, "\n") {
 				t.Errorf("more than a line: %q", l)
 			}
 			size += len(l)
 		}
-		if size > maxOutput {
+		if size > toolchain.MaxOutput {
 			t.Errorf("%d bytes kept", size)
 		}
 		w := &work{dir: "/cache/src/hi", file: file, src: Source{Path: "/h/hi", As: "hi"}}
-		r, ok := errors.AsType[*refusal.Error](w.complain(out.kept))
+		r, ok := errors.AsType[*refusal.Error](w.complain(out.Kept))
 		if !ok || r.Reason == "" || r.Mend == "" || strings.ContainsAny(r.Error(), "\n\r\t") || len(r.Reason) > 4000 {
 			t.Errorf("got %q", r)
 		}

@@ -1,4 +1,4 @@
-package toolchain
+package gobuild
 
 import (
 	"bytes"
@@ -94,7 +94,7 @@ func TestBuildPlugin(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "hi.so")
 			src := Source{Path: filepath.Join(dir, tt.path), InPlace: tt.inPlace}
 			b := newBuilder(t)
-			b.cfg.Network = false
+			b.configure(func(c *Config) { c.Network = false })
 			if err := b.BuildPlugin(context.Background(), src, out, plainCell(t), nil); err != nil {
 				t.Fatal(err)
 			}
@@ -194,7 +194,7 @@ func TestBuildPluginRefuses(t *testing.T) {
 			dir := tree(t, tt.files)
 			out := filepath.Join(t.TempDir(), "hi.so")
 			b := newBuilder(t)
-			b.cfg.Network = false
+			b.configure(func(c *Config) { c.Network = false })
 			src := Source{Path: filepath.Join(dir, tt.path), As: tt.as, InPlace: tt.inPlace}
 			err := b.BuildPlugin(context.Background(), src, out, plainCell(t), nil)
 			r, ok := errors.AsType[*refusal.Error](err)
@@ -226,7 +226,7 @@ func TestOwnFlags(t *testing.T) {
 			t.Setenv("GOFLAGS", tt.goflags)
 			t.Setenv("CGO_CFLAGS", "-O1")
 			b := newBuilder(t)
-			b.cfg.Inherit = inherit
+			b.configure(func(c *Config) { c.Inherit = inherit })
 			if !inherit { // its caches are its own, but for what is compiled
 				cache, err := exec.Command(goCommand(t), "env", "GOCACHE").Output()
 				if err != nil {

@@ -1,4 +1,4 @@
-package toolchain
+package gobuild
 
 import (
 	"path/filepath"
@@ -9,18 +9,8 @@ import (
 	"github.com/andrestc/go-plugserver/internal/refusal"
 )
 
-var (
-	// importPath is what go build -v prints for each package.
-	importPath = regexp.MustCompile(`^[A-Za-z0-9_][-A-Za-z0-9_.~+/]*$`)
-	// goNotice is what the go command says of its own doings.
-	goNotice = regexp.MustCompile(`^go: (downloading|finding|found|added|upgraded|to add|trying) `)
-	// place in a file, as compiler, cgo, and go list write it.
-	placed = regexp.MustCompile(`^(\s*)([^\s:]+\.(?:go|mod|sum|work|s|S|c|h|cc|cpp)):(\d+)(:\d+)?(:.*)$`)
-)
-
-func isProgress(line string) bool {
-	return importPath.MatchString(line) || goNotice.MatchString(line)
-}
+// placed is a place in a file, as compiler, cgo, and go list write it.
+var placed = regexp.MustCompile(`^(\s*)([^\s:]+\.(?:go|mod|sum|work|s|S|c|h|cc|cpp)):(\d+)(:\d+)?(:.*)$`)
 
 // CompileError is what the go command said of source that it does not compile.
 type CompileError struct {

@@ -1,4 +1,4 @@
-package toolchain
+package gobuild
 
 import (
 	"cmp"
@@ -16,6 +16,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/badbuild"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/toolchain"
 )
 
 // What a folder of source may have at most.
@@ -50,12 +51,8 @@ func (b *Builder) BuildPlugin(ctx context.Context, src Source, out string, cell 
 	if progress == nil {
 		progress = func(string) {}
 	}
-	path, err := filepath.Abs(src.Path)
-	if err != nil {
+	if err := src.resolve(); err != nil {
 		return fmt.Errorf("build plugin: %w", err)
-	}
-	if src.Path = path; src.As == "" {
-		src.As = filepath.Base(path)
 	}
 	s, err := b.enter(ctx)
 	if err != nil {
@@ -70,7 +67,7 @@ func (b *Builder) BuildPlugin(ctx context.Context, src Source, out string, cell 
 	if err != nil {
 		return err
 	}
-	mine := own{b.goflags(), src.Flags}
+	mine := own{b.tools.Flags(), src.Flags}
 	var env, flags []string
 	if cell != nil {
 		env, flags = settings(cell)
@@ -80,13 +77,13 @@ func (b *Builder) BuildPlugin(ctx context.Context, src Source, out string, cell 
 	var tried []string
 	for _, t := range toolchains {
 		tried = append(tried, t.String())
-		err := b.build(ctx, s, job{
-			toolchain: t, dir: w.dir, env: slices.Concat(env, w.env, []string{"GOFLAGS=" + mine.goflags}),
-			args: slices.Concat([]string{"build", "-v", "-buildmode=plugin", "-buildvcs=false", "-o", s.out()}, flags, []string{w.pkg}),
-			line: tell(t, progress),
+		err := b.run(ctx, s, toolchain.Job{
+			Toolchain: t, Dir: w.dir, Env: slices.Concat(env, w.env, []string{"GOFLAGS=" + mine.goflags}),
+			Args: slices.Concat([]string{"build", "-v", "-buildmode=plugin", "-buildvcs=false", "-o", s.out()}, flags, []string{w.pkg}),
+			Line: tell(t, progress),
 		})
-		if f, ok := errors.AsType[*failure](err); ok {
-			return w.complain(f.lines)
+		if f, ok := errors.AsType[*toolchain.Failure](err); ok {
+			return w.complain(f.Lines)
 		}
 		if err != nil {
 			return fmt.Errorf("build plugin: %w", err)
@@ -108,10 +105,18 @@ func (b *Builder) BuildPlugin(ctx context.Context, src Source, out string, cell 
 	return badbuild.PluginDiffers(differs, tried)
 }
 
+// resolve makes the path absolute, and names the source where it has no name.
+func (src *Source) resolve() (err error) {
+	if src.Path, err = filepath.Abs(src.Path); err == nil && src.As == "" {
+		src.As = filepath.Base(src.Path)
+	}
+	return err
+}
+
 // toolchainsFor returns those that may build a plugin for the cell.
-func (b *Builder) toolchainsFor(ctx context.Context, cell *elfplug.Info, progress func(string)) ([]Toolchain, error) {
+func (b *Builder) toolchainsFor(ctx context.Context, cell *elfplug.Info, progress func(string)) ([]toolchain.Toolchain, error) {
 	if cell != nil {
-		return b.find(ctx, elfplug.Release(cell.GoVersion), progress)
+		return b.tools.Find(ctx, elfplug.Release(cell.GoVersion), progress)
 	}
 	all := b.Toolchains(ctx)
 	if len(all) == 0 {
