@@ -6,17 +6,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/notice"
 	"github.com/andrestc/go-plugserver/internal/table"
-	"github.com/sirupsen/logrus"
 )
 
 // news is a change of the routes that is on its way.
 type news struct {
-	event   event.Event
-	text    string
+	what    lifecycle.Change
+	handler string
 	seat    *seat
 	old     *seat  // its cell retires, if nobody else is in it, once the gate has the table; nil if there is none
 	version uint64 // of the table
@@ -25,23 +24,10 @@ type news struct {
 
 // Publish puts a handler's routes in force as a new table.
 func (cs *Cells) Publish(handler string, p lifecycle.Publish) {
-	n := news{seat: placeOf(p.Seat)}
+	n := news{what: p.What, handler: handler, seat: placeOf(p.Seat), version: cs.Alter()}
 	if p.Old != nil {
 		n.old = placeOf(p.Old)
 	}
-	switch p.What {
-	case lifecycle.WentLive:
-		n.event, n.text = event.Live, "live: "+handler
-	case lifecycle.LiveAgain:
-		n.event, n.text = event.Live, "live again: "+handler
-	case lifecycle.RolledBack:
-		n.event, n.text = event.RolledBack, "rolled back: "+handler
-	case lifecycle.GatheredIn:
-		n.event, n.text = event.Gathered, "in the shared cell "+n.seat.in.name+": "+handler
-	case lifecycle.Retired:
-		n.event, n.text = event.Retired, "retired: "+handler
-	}
-	n.version = cs.Alter()
 	cs.news = append(cs.news, n)
 	if p.What != lifecycle.Retired {
 		n.seat.in.state = serving
@@ -160,17 +146,12 @@ func (cs *Cells) Announce() {
 	for len(cs.news) > 0 && cs.news[0].version <= acked {
 		n := cs.news[0]
 		cs.news = cs.news[1:]
-		e := cs.log.WithFields(Fields(n.seat.of)).WithFields(logrus.Fields{
-			event.Field: n.event, "patterns": listed(n.seat.of.Patterns),
-		})
-		if n.event == event.Live {
+		r := notice.Change(n.what, n.handler, n.seat.in.name, n.seat.of)
+		e := cs.log.WithFields(Fields(n.seat.of)).WithFields(r.Fields).WithField("patterns", listed(n.seat.of.Patterns))
+		if n.what == lifecycle.WentLive || n.what == lifecycle.LiveAgain {
 			e = e.WithField("took", time.Since(n.seat.in.proc.Began).Round(100*time.Microsecond))
 		}
-		level := logrus.InfoLevel
-		if n.event == event.RolledBack && n.seat.of.Why != lifecycle.ByHand {
-			level = logrus.ErrorLevel // somebody has to mend the release
-		}
-		e.Log(level, n.text)
+		e.Log(r.Level, r.Text)
 	}
 }
 

@@ -1,13 +1,12 @@
 package supervisor
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/cells"
 	"github.com/andrestc/go-plugserver/internal/fleet"
 	"github.com/andrestc/go-plugserver/internal/intake"
+	"github.com/andrestc/go-plugserver/internal/standing"
 	"github.com/sirupsen/logrus"
 )
 
@@ -42,57 +41,21 @@ type Config struct {
 type Settings = cells.Settings
 
 // Report says in numbers how the service stands.
-type Report struct {
-	Live        int // those that are rolled back among them
-	RolledBack  int
-	Refused     int // newest files
-	Crashed     int
-	Quarantined int
-	Trying      int // handlers whose newest file is being tried
-	Ending      int // processes that end what they began
-	Problem     string
-}
-
-// String is a line for systemctl status.
-func (r Report) String() string {
-	plural := "handlers"
-	if r.Live == 1 {
-		plural = "handler"
-	}
-	text := fmt.Sprintf("%d %s live", r.Live, plural)
-	for _, more := range []struct {
-		n    int
-		what string
-	}{{r.RolledBack, "rolled back"}, {r.Refused, "refused"}, {r.Crashed, "crashed"}, {r.Quarantined, "quarantined"}, {r.Trying, "being tried"}, {r.Ending, "ending"}} {
-		if more.n > 0 {
-			text += fmt.Sprintf(", %d %s", more.n, more.what)
-		}
-	}
-	if r.Problem != "" {
-		text += "; " + r.Problem
-	}
-	return text
-}
+type Report = standing.Report
 
 // Configure puts settings in force, and who they name, with where: a handler for
 // which they have changed gets a new cell.
 func (s *Supervisor) Configure(settings func(handler string) Settings, named map[string]string) {
-	s.post(func() {
-		s.misconfigured = ""
-		s.settings, s.named, s.noted = settings, named, false
-		s.cells.Configure(settings)
-		for _, h := range s.handlers {
-			s.renew(h)
-		}
-	})
+	s.post(configured{settings, named})
 }
 
 // Misconfigured says why the newest settings are not in force. Those before stay.
-func (s *Supervisor) Misconfigured(problem error) {
-	s.post(func() {
-		s.misconfigured = oneLine(problem)
-		s.log.WithError(problem).Error("settings are refused: those before stay in force")
-	})
-}
+func (s *Supervisor) Misconfigured(problem error) { s.post(misconfigured{problem}) }
 
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+func (s *Supervisor) configured(settings func(handler string) Settings, named map[string]string) {
+	s.view.Misconfigured, s.view.Settings, s.view.Named, s.noted = "", settings, named, false
+	s.cells.Configure(settings)
+	for _, h := range s.roster.Handlers {
+		s.renew(h)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/badfile"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/roster"
 	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/sirupsen/logrus"
 )
@@ -33,11 +34,11 @@ func TestRefusedIsToldOnce(t *testing.T) {
 		var out strings.Builder
 		log := logrus.New()
 		log.SetOutput(&out)
-		s := &Supervisor{log: log, history: store.History{}, handlers: make(map[string]*handler), settings: func(string) Settings { return Settings{} }}
+		s := &Supervisor{log: log, roster: roster.New(store.History{}, roster.Rules{})}
 		for _, l := range tt.looks {
-			s.snapshot = &handlerdir.Snapshot{Files: []handlerdir.File{{Name: "a b", Path: "/h/a b.so", ID: l.id, Refusal: l.refused}}}
+			s.roster.Snapshot = &handlerdir.Snapshot{Files: []handlerdir.File{{Name: "a b", Path: "/h/a b.so", ID: l.id, Refusal: l.refused}}}
 			s.reconcile()
-			if h := s.handlers["a b"]; h == nil || h.Tried != l.id || h.Refusal == nil || h.Refusal.Reason != l.refused.Reason {
+			if h := s.roster.Handlers["a b"]; h == nil || h.Tried != l.id || h.Refusal == nil || h.Refusal.Reason != l.refused.Reason {
 				t.Errorf("%s: %+v", tt.name, h)
 			}
 		}

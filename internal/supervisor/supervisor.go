@@ -7,28 +7,26 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
-	"slices"
+	"maps"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/cells"
+	"github.com/andrestc/go-plugserver/internal/files"
 	"github.com/andrestc/go-plugserver/internal/fleet"
-	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
-	"github.com/andrestc/go-plugserver/internal/routes"
-	"github.com/andrestc/go-plugserver/internal/store"
+	"github.com/andrestc/go-plugserver/internal/operate"
+	"github.com/andrestc/go-plugserver/internal/roster"
+	"github.com/andrestc/go-plugserver/internal/standing"
 	"github.com/sirupsen/logrus"
 )
 
 const (
 	// pingEvery is how often a child has to answer (fleet.Watch).
 	pingEvery = 5 * time.Second
-	// passingPause is the pause before what failed for want of descriptors or memory
-	// is tried again.
-	passingPause = 100 * time.Millisecond
 	// sweepEvery is how often cells that no version needs are looked for.
 	sweepEvery = time.Hour
 	// acceptWait bounds how long the gate waits, at the start, for the
@@ -38,86 +36,71 @@ const (
 
 // Supervisor is the one supervisor of a daemon.
 type Supervisor struct {
+	*operate.Desk // where operators ask
+
 	cfg    Config
-	cells  *cells.Cells
 	log    *logrus.Logger
 	intake *intake.Intake
 
-	events chan func()     // run by the goroutine of Run
+	events chan Event      // for the goroutine of Run
 	nudges <-chan struct{} // "look again"
 	ready  chan struct{}   // closed once all that was there at start was tried
 	done   chan struct{}   // closed when Run returns
 
 	// All below is owned by the goroutine of Run.
 
-	since    time.Time
-	rules    lifecycle.Rules
-	handlers map[string]*handler
-	history  store.History
-	unsaved  bool // history has changed since it was handed to the intake
-	lastSeq  int64
-
-	snapshot   *handlerdir.Snapshot
-	first      map[string]bool // the names in the first snapshot, but for those that were removed since
-	scanning   bool
-	scanAgain  bool   // a nudge came while scanning
-	scans      uint64 // scans begun
-	scanned    uint64 // the last scan whose result was applied
-	unsettled  bool   // the snapshot asks for another look
-	admitting  int    // admissions under way, but for those that
-	building   int    // take long
-	generation uint64 // of the cells, when the directory was last looked at
-	garbage    bool   // the store may hold copies that nobody needs
-	cleaning   bool   // they are being deleted
-	retry      bool   // the snapshot has to be compared again
-	lost       string // why the directory cannot be read
-	accept     uint64 // the scan from which on a missing file is a removed one, whatever the directory; 0 if none
-	settings   func(handler string) Settings
-	named      map[string]string // that the settings name, with where
-	noted      bool              // the log has the notes on them
-	// misconfigured is why the newest settings are not in force.
-	misconfigured string
-
-	waiters  []func() bool
+	roster   *roster.Roster
+	view     *standing.View
+	files    *files.Files
+	cells    *cells.Cells
+	retry    bool   // the snapshot has to be compared again
+	binaries uint64 // the generation of the cells, when the directory was last looked at
+	noted    bool   // the log has the notes on the settings
 	stopping bool
 	reported *Report // nil before the first
 }
 
-// handler is a handler, and what is under way for it.
-type handler struct {
-	*lifecycle.Handler
-	newest    handlerdir.File // file
-	admission *admission      // of it; nil where none is under way
-	part      intake.Part     // the version that was started last: it need not be inspected again
-}
-
 // New prepares a supervisor. nudges tells it when to look at the directory.
 func New(cfg Config, nudges <-chan struct{}) *Supervisor {
+	if cfg.Settings == nil {
+		cfg.Settings = func(string) Settings { return Settings{} }
+	}
+	rules := lifecycle.Rules{Dir: cfg.Handlers, CrashLimit: cfg.CrashLimit, CrashWindow: cfg.CrashWindow}
 	s := &Supervisor{
 		cfg: cfg, log: cfg.Log, intake: cfg.Intake,
-		events:   make(chan func(), 64),
-		nudges:   nudges,
-		ready:    make(chan struct{}),
-		done:     make(chan struct{}),
-		since:    time.Now(),
-		rules:    lifecycle.Rules{Dir: cfg.Handlers, CrashLimit: cfg.CrashLimit, CrashWindow: cfg.CrashWindow},
-		handlers: make(map[string]*handler),
-		settings: cfg.Settings,
-		named:    cfg.Named,
-		history:  cfg.Intake.History(),
-	}
-	if s.settings == nil {
-		s.settings = func(string) Settings { return Settings{} }
+		events: make(chan Event, 64),
+		nudges: nudges,
+		ready:  make(chan struct{}),
+		done:   make(chan struct{}),
+		roster: roster.New(cfg.Intake.History(), roster.Rules{Rules: rules, Patience: cfg.StartTimeout}),
 	}
 	s.cells = cells.New(cells.Config{
-		Fleet: cfg.Fleet, Intake: cfg.Intake, StartTimeout: cfg.StartTimeout, Log: cfg.Log, Settings: s.settings,
-	}, s.owner())
-	for name, r := range s.history {
-		s.lastSeq = max(s.lastSeq, r.Seq)
-		// They may be of a release that took other patterns.
-		r.Patterns = slices.DeleteFunc(r.Patterns, func(p string) bool { return routes.Check([]string{p}, 0, 0) != nil })
-		s.history[name] = r
+		Fleet: cfg.Fleet, Intake: cfg.Intake, StartTimeout: cfg.StartTimeout, Log: cfg.Log, Settings: cfg.Settings,
+	}, cells.Owner{
+		Handler:  func(name string) *lifecycle.Handler { return s.roster.Handlers[name] },
+		Handlers: func() iter.Seq[*lifecycle.Handler] { return maps.Values(s.roster.Handlers) },
+		Tell:     s.handle,
+		Claimed:  s.roster.Claimed,
+		Post:     func(do func()) bool { return s.post(inTurn{do}) },
+	})
+	s.files = files.New(cfg.Intake, files.Owner{
+		Has: func(h *lifecycle.Handler) bool { return !s.stopping && s.roster.Has(h) }, Tell: s.handle, Writes: s.writes,
+		Needs: func(keep map[string]bool) { s.cells.Needs(keep); s.roster.Needs(keep) },
+		Post:  func(e files.Event) bool { return s.post(ofFiles{e}) },
+	}, cfg.Log)
+	s.view = &standing.View{
+		Daemon: api.Daemon{
+			Version: cfg.Version, PID: cfg.PID, Since: time.Now(), Handlers: cfg.Handlers, Listeners: cfg.Addresses, BuildsCells: cfg.BuildsCells,
+		},
+		Roster: s.roster, Cells: s.cells, Settings: cfg.Settings, Named: cfg.Named,
 	}
+	s.Desk = operate.New(operate.Owner{
+		Ask: s.ask, Done: s.done, View: s.view, Look: s.look, Tell: s.handle,
+		Recall: func(sums []string, done func(intake.Recalled)) {
+			s.intake.Recall(sums, func(got intake.Recalled) { s.post(inTurn{func() { done(got) }}) })
+		},
+		InForce: s.inForce, Reconciled: s.reconciled,
+	})
 	return s
 }
 
@@ -128,27 +111,29 @@ func (s *Supervisor) Ready() <-chan struct{} { return s.ready }
 // Run supervises until ctx is done; then it drains and returns.
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer close(s.done)
-	defer func() { s.saveHistory(); s.intake.Close() }()
+	defer func() { s.files.SaveNow(); s.intake.Close() }()
 
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
 	s.cells.Fleet.StartGate()
-	s.scan()
-	time.AfterFunc(acceptWait+time.Millisecond, func() { s.post(func() {}) })
+	s.look()
+	time.AfterFunc(acceptWait+time.Millisecond, func() { s.post(turned{}) })
 	var killed <-chan time.Time
 	stop := ctx.Done()
 	for {
 		select {
-		case f := <-s.events:
-			f()
+		case e := <-s.events:
+			s.on(e)
 		case <-s.nudges:
-			s.scan()
+			s.look()
 		case <-ping.C:
 			s.cells.Fleet.Watch()
 		case <-sweep.C:
-			s.sweepCells()
+			if !s.stopping {
+				s.files.Sweep(sweepEvery)
+			}
 		case <-stop:
 			stop = nil
 			killed = time.After(s.cfg.Fleet.DrainTimeout + fleet.KillWait)
@@ -166,46 +151,6 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 }
 
-// owner is the supervisor as the cells see it.
-func (s *Supervisor) owner() cells.Owner {
-	return cells.Owner{
-		Handler: func(name string) *lifecycle.Handler {
-			if h := s.handlers[name]; h != nil {
-				return h.Handler
-			}
-			return nil
-		},
-		Handlers: func() iter.Seq[*lifecycle.Handler] {
-			return func(yield func(*lifecycle.Handler) bool) {
-				for _, h := range s.handlers {
-					if !yield(h.Handler) {
-						return
-					}
-				}
-			}
-		},
-		Tell: func(h *lifecycle.Handler, e lifecycle.Event) { s.handle(s.handlers[h.Name], e) },
-		Claimed: func() (patterns []string) {
-			for _, c := range s.undecidedClaims() {
-				patterns = append(patterns, c.Patterns...)
-			}
-			return patterns
-		},
-		Post: s.post,
-	}
-}
-
-// post sends an event to the owner of the state. It gives up once Run has
-// returned, and says so.
-func (s *Supervisor) post(f func()) bool {
-	select {
-	case s.events <- f:
-		return true
-	case <-s.done:
-		return false
-	}
-}
-
 // turn does what becomes possible once nothing is under way.
 func (s *Supervisor) turn() {
 	if s.retry {
@@ -220,9 +165,11 @@ func (s *Supervisor) turn() {
 		s.cells.Gather()
 	}
 	s.cells.Announce()
-	s.saveHistory()
-	s.collectGarbage()
-	if s.quiet() || time.Since(s.since) > acceptWait {
+	if s.cells.Left() {
+		s.files.Left()
+	}
+	s.files.Turn()
+	if s.quiet() || time.Since(s.view.Daemon.Since) > acceptWait {
 		s.cells.Fleet.Listen()
 	}
 	if s.reconciled() {
@@ -234,56 +181,48 @@ func (s *Supervisor) turn() {
 		s.note()
 	}
 	s.report()
-	kept := s.waiters[:0]
-	for _, done := range s.waiters {
-		if !done() {
-			kept = append(kept, done)
-		}
-	}
-	s.waiters = kept
+	s.Desk.Turn()
 }
 
+// quiet reports whether everything in the directory has been tried.
+func (s *Supervisor) quiet() bool { return !s.files.Admitting() && !s.retry && s.roster.Quiet() }
+
+// reconciled reports whether, besides, what came of it is in force everywhere.
+func (s *Supervisor) reconciled() bool {
+	_, accepts := s.cells.Fleet.Gate()
+	return accepts && s.inForce() && s.quiet()
+}
+
+// inForce reports whether everybody has the routes, and nothing is to be considered
+// again.
+func (s *Supervisor) inForce() bool { return !s.retry && s.cells.InForce() }
+
+// report tells systemd what has changed.
 func (s *Supervisor) report() {
-	r := s.counts()
+	r := s.view.Report()
 	if s.cfg.Report != nil && (s.reported == nil || r != *s.reported) {
 		s.reported = &r
 		s.cfg.Report(r)
 	}
 }
 
-// quiet reports whether everything in the directory has been tried.
-func (s *Supervisor) quiet() bool {
-	if s.scanned == 0 || s.scanning || s.unsettled || s.admitting > 0 || s.retry {
-		return false
+// note logs the notes once for all settings.
+func (s *Supervisor) note() {
+	if s.noted {
+		return
 	}
-	for _, h := range s.handlers {
-		if h.Changing() || h.Presence == lifecycle.Leaving {
-			return false
-		}
+	s.noted = true
+	for _, n := range s.view.Notes() {
+		s.log.Info(n)
 	}
-	return true
-}
-
-// reconciled reports whether, besides, what came of it is in force everywhere.
-func (s *Supervisor) reconciled() bool {
-	_, accepts := s.cells.Fleet.Gate()
-	return accepts && s.cells.InForce() && s.quiet()
 }
 
 // stop ends the service.
 func (s *Supervisor) stop() {
 	s.log.Info("stopping: requests under way finish first")
-	for _, h := range s.handlers {
+	for _, h := range s.roster.Handlers {
 		s.handle(h, lifecycle.Stop{})
 	}
 	s.stopping = true
 	s.cells.Stop()
 }
-
-// later calls f soon, in the goroutine of Run: what failed for want of
-// descriptors or memory is tried again.
-func (s *Supervisor) later(f func()) {
-	time.AfterFunc(passingPause, func() { s.post(f) })
-}
-
-var errStopped = errors.New("plugserverd is stopping")

@@ -259,11 +259,13 @@ func randomDay(t *testing.T, seed uint64) {
 // check checks what holds at any time.
 func (w *world) check() {
 	w.t.Helper()
-	_, err := ask(context.Background(), w.Supervisor, func(answer func(struct{}, error)) {
+	checked := make(chan struct{})
+	err := w.ask(context.Background(), func() {
+		defer close(checked)
 		owners := make(map[string]string)
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		for _, h := range w.handlers {
+		for _, h := range w.roster.Handlers {
 			if h.Live == nil {
 				continue
 			}
@@ -287,16 +289,17 @@ func (w *world) check() {
 				w.t.Errorf("%s of %s conflicts with %s of %s", mine, owners[mine], theirs, owners[theirs])
 			}
 		}
-		for name, r := range w.history {
+		for name, r := range w.roster.History {
 			for _, v := range r.Versions {
 				if _, there := w.stored[v.Sum]; !there {
 					w.t.Errorf("a version that the history of %s names is deleted", name)
 				}
 			}
 		}
-		answer(struct{}{}, nil)
 	})
 	if err != nil {
 		w.t.Error(err)
+		return
 	}
+	<-checked
 }

@@ -1,4 +1,4 @@
-package supervisor
+package standing
 
 import (
 	"slices"
@@ -9,6 +9,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/roster"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
 
@@ -46,17 +47,19 @@ func TestStanding(t *testing.T) {
 	} {
 		tt.h.Name, tt.h.Tried.Ino = "a", 1
 		tt.h.Record = store.Record{Held: tt.held, Bad: []string{tt.bad}, Versions: []store.Served{{Sum: older}, {Sum: newer}}}
-		h := &handler{Handler: tt.h}
-		s := &Supervisor{
-			handlers: map[string]*handler{"a": h}, cells: cells.New(cells.Config{Settings: func(string) Settings { return Settings{} }}, cells.Owner{}), settings: func(string) Settings { return Settings{} },
+		h := tt.h
+		none := func(string) cells.Settings { return cells.Settings{} }
+		v := &View{
+			Roster: &roster.Roster{Handlers: map[string]*lifecycle.Handler{"a": h}},
+			Cells:  cells.New(cells.Config{Settings: none}, cells.Owner{}), Settings: none,
 		}
-		status := s.describe(h)
-		re := s.outcome()
+		status := v.Handler(h)
+		re := v.Reload()
 		_, refused := re.Refused["a"]
-		past := s.past(h)[0]
+		past := Past(h)[0]
 		got := told{
 			state: status.State, earlier: status.Earlier, live: re.Live, refused: refused,
-			current: past.Current, systemd: s.counts().String(),
+			current: past.Current, systemd: v.Report().String(),
 		}
 		if got != tt.want {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", name, got, tt.want)
@@ -70,15 +73,15 @@ func TestStanding(t *testing.T) {
 // Settings of a handler that there is not are no error: it may come. They may be
 // a slip, too.
 func TestNotes(t *testing.T) {
-	s := &Supervisor{
-		snapshot: &handlerdir.Snapshot{}, handlers: map[string]*handler{"users": {Handler: &lifecycle.Handler{Name: "users"}}},
-		named: map[string]string{"users": "F:1", "userss": "F:4", "later": "F.d/a.conf:1"},
+	v := &View{
+		Roster: &roster.Roster{Snapshot: &handlerdir.Snapshot{}, Handlers: map[string]*lifecycle.Handler{"users": {Name: "users"}}},
+		Named:  map[string]string{"users": "F:1", "userss": "F:4", "later": "F.d/a.conf:1"},
 	}
 	want := []string{"F.d/a.conf:1: [Handler later]: there is no such handler", "F:4: [Handler userss]: there is no such handler; did you mean users?"}
-	if got := s.notes(); !slices.Equal(got, want) {
+	if got := v.Notes(); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
-	if s.snapshot = nil; s.notes() != nil {
+	if v.Roster.Snapshot = nil; v.Notes() != nil {
 		t.Error("before the first look it knows which handlers there are")
 	}
 }
