@@ -1,12 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"strings"
-	"testing"
-
 	"github.com/andrestc/go-plugserver/internal/e2e"
 )
 
@@ -115,40 +109,4 @@ func mode(m string) func(e2e.TB) e2e.Plugin {
 	return func(tb e2e.TB) e2e.Plugin {
 		return e2e.Go(handlerSource).Build(tb).Patched(tb, "MODE:........................................", "MODE:"+m)
 	}
-}
-
-func FuzzReport(f *testing.F) {
-	f.Add("users.so", "example.com/users", "v1.0.0", "-trimpath", "true", "built with other flags", 3)
-	f.Add("\x1b[2J\n", "\u202e\u009b\xff", strings.Repeat("x", 300), "vcs.revision", "\n[OK] all is well", strings.Repeat("新", 300), 100)
-	f.Fuzz(func(t *testing.T, file, path, version, setting, value, reason string, many int) {
-		r := report{File: file, Go: version, Package: path, Settings: map[string]string{setting: value, "vcs.revision": value}}
-		s := step{Name: stepCell, Reason: reason, Mend: reason, Output: []string{reason}}
-		for range min(max(many, 0), 100) {
-			r.Modules = append(r.Modules, module{path, version, value})
-			r.Exports = append(r.Exports, setting)
-			s.Mismatches = append(s.Mismatches, mismatch{"flag", setting, value, version}, mismatch{"package", path, value, version})
-		}
-		r.Steps = []step{s}
-		var b bytes.Buffer
-		r.write(&b)
-		verdicts := 0
-		for line := range strings.Lines(b.String()) {
-			line = strings.TrimSuffix(line, "\n")
-			checkPlain(t, line)
-			if strings.HasPrefix(line, "[") {
-				verdicts++
-			}
-		}
-		if verdicts != 1 {
-			t.Errorf("%d verdicts:\n%s", verdicts, &b)
-		}
-		var js bytes.Buffer
-		var back report
-		if err := errors.Join(writeJSON(&js, r), json.Unmarshal(js.Bytes(), &back)); err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(js.String()) {
-			checkPlain(t, strings.TrimSuffix(line, "\n"))
-		}
-	})
 }

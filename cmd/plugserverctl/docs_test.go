@@ -22,20 +22,20 @@ func TestManPage(t *testing.T) {
 	}
 	page := string(text)
 	for _, c := range commands() {
-		at := strings.Index(page, "\n.It Cm "+c.name)
+		at := strings.Index(page, "\n.It Cm "+c.Name)
 		if at < 0 {
-			t.Errorf("the man page has no %q", c.name)
+			t.Errorf("the man page has no %q", c.Name)
 			continue
 		}
-		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
-		c.bind(flags)
+		flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+		c.Bind(flags)
 		flags.VisitAll(func(f *flag.Flag) {
 			name := "-" + f.Name
 			if len(f.Name) == 1 {
 				name = f.Name
 			}
 			if !strings.Contains(page[at:], `Fl `+strings.ReplaceAll(name, "-", `\-`)) && !strings.Contains(page[at:], "Fl "+name) {
-				t.Errorf("the man page has no --%s of %s", f.Name, c.name)
+				t.Errorf("the man page has no --%s of %s", f.Name, c.Name)
 			}
 		})
 	}
@@ -91,7 +91,7 @@ func TestCompletion(t *testing.T) {
 	})
 	var first []string
 	for _, c := range commands() {
-		first = append(first, strings.Fields(c.name)[0])
+		first = append(first, strings.Fields(c.Name)[0])
 	}
 	slices.Sort(first)
 	for _, tt := range []struct {

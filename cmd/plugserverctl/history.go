@@ -4,82 +4,58 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
-	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/cli"
+	"github.com/andrestc/go-plugserver/internal/deploy"
+	"github.com/andrestc/go-plugserver/internal/report"
 	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
-var historyCommand = command{
-	name:  "history",
-	args:  "NAME",
-	short: "list the versions of a handler that can be served, the newest first",
-	bind: func(flags *flag.FlagSet) runner {
+var historyCommand = cli.Command{
+	Name:  "history",
+	Args:  "NAME",
+	Short: "list the versions of a handler that can be served, the newest first",
+	Bind: func(flags *flag.FlagSet) cli.Runner {
 		asJSON := flags.Bool("json", false, "print one object, for programs")
-		return func(ctx context.Context, s *session) error {
-			h, err := s.client.History(ctx, s.arg(0))
+		return func(ctx context.Context, s *cli.Session) error {
+			h, err := s.Client.History(ctx, s.Arg(0))
 			if err != nil {
 				return err
 			}
 			if *asJSON {
-				return writeJSON(s.out, h)
+				return terminal.WriteJSON(s.Out, h)
 			}
-			writeHistory(s.out, h, time.Now())
+			report.History(s.Out, h, time.Now())
 			return nil
 		}
 	},
 }
 
-var rollbackCommand = command{
-	name:  "rollback",
-	args:  "NAME [VERSION]",
-	short: "serve an earlier version of a handler, by default the one before, and wait until it is live",
-	long: "Versions are those of history. The file in the directory stays as it is: " +
+var rollbackCommand = cli.Command{
+	Name:  "rollback",
+	Args:  "NAME [VERSION]",
+	Short: "serve an earlier version of a handler, by default the one before, and wait until it is live",
+	Long: "Versions are those of history. The file in the directory stays as it is: " +
 		"copy it again, or release the handler, and it is served.",
-	bind: noFlags(rollback),
+	Bind: cli.NoFlags(rollback),
 }
 
-func rollback(ctx context.Context, s *session) error {
-	name := s.arg(0)
-	out, err := waitFor(ctx, s, name, func(ctx context.Context) (api.Outcome, error) {
-		return s.client.Rollback(ctx, name, s.arg(1))
+func rollback(ctx context.Context, s *cli.Session) error {
+	name := s.Arg(0)
+	out, err := deploy.WaitFor(ctx, s, name, func(ctx context.Context) (api.Outcome, error) {
+		return s.Client.Rollback(ctx, name, s.Arg(1))
 	})
 	if err != nil {
 		return err
 	}
 	if out.Problem != "" {
-		fmt.Fprintf(s.problems, "problem: %s\n", terminal.Escape(out.Problem))
+		fmt.Fprintf(s.Problems, "problem: %s\n", terminal.Escape(out.Problem))
 	}
 	if out.Handler == nil {
 		return fmt.Errorf("roll back %q: somebody has removed the file", name)
 	}
-	fmt.Fprintf(s.out, "rolled back: %s\n", terminal.Escape(serves(out.Handler)))
+	fmt.Fprintf(s.Out, "rolled back: %s\n", terminal.Escape(deploy.Serves(out.Handler)))
 	return nil
-}
-
-func writeHistory(w io.Writer, h api.History, now time.Time) {
-	if len(h.Versions) == 0 {
-		fmt.Fprintf(w, "%s has no version that was live\n", terminal.Escape(h.Name))
-		return
-	}
-	fmt.Fprintf(w, "%-12s  %-20s  %5s\n", "VERSION", "LIVE", "AGE")
-	for _, v := range h.Versions {
-		var notes []string
-		for _, n := range []struct {
-			is   bool
-			what string
-		}{{v.Current, "serves"}, {v.Bad, "crashed too often"}, {v.Held, "rolled back"}} {
-			if n.is {
-				notes = append(notes, n.what)
-			}
-		}
-		live := "-"
-		if !v.Live.IsZero() {
-			live = v.Live.UTC().Format("2006-01-02T15:04:05Z")
-		}
-		line := fmt.Sprintf("%s  %-20s  %5s  %s", terminal.Pad(terminal.Escape(v.Version), 12, false), live, terminal.Age(v.Live, now), strings.Join(notes, ", "))
-		fmt.Fprintln(w, strings.TrimRight(line, " "))
-	}
 }

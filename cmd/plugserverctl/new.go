@@ -2,85 +2,35 @@ package main
 
 import (
 	"context"
-	"embed"
-	"errors"
 	"flag"
 	"fmt"
-	goversion "go/version"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
-	"text/template"
 
 	"github.com/andrestc/go-plugserver/internal/catalogue"
+	"github.com/andrestc/go-plugserver/internal/cli"
+	"github.com/andrestc/go-plugserver/internal/deploy"
+	"github.com/andrestc/go-plugserver/internal/scaffold"
 )
 
-var newCommand = command{
-	name:  "new",
-	args:  "NAME",
-	short: "begin a handler: a folder with its code, its test and a go.mod",
-	long:  "It builds and passes its test as it stands, with the Go release of the installed cell and without the network.",
-	bind: func(flags *flag.FlagSet) runner {
+var newCommand = cli.Command{
+	Name:  "new",
+	Args:  "NAME",
+	Short: "begin a handler: a folder with its code, its test and a go.mod",
+	Long:  "It builds and passes its test as it stands, with the Go release of the installed cell and without the network.",
+	Bind: func(flags *flag.FlagSet) cli.Runner {
 		binaries := cellFlags(flags)
-		return func(_ context.Context, s *session) error { return create(s, s.arg(0), cellRelease(binaries())) }
+		return func(_ context.Context, s *cli.Session) error { return create(s, s.Arg(0), cellRelease(binaries())) }
 	},
 }
 
-// The files of a new handler, as templates of what handler has. Their names
-// end in .tmpl for the go command to leave them alone.
-//
-//go:embed new
-var newFiles embed.FS
-
-// handler is what a new one is made of.
-type handler struct {
-	Name   string
-	Module string
-	Go     string // for go.mod, such as 1.26.8
-}
-
-func create(s *session, name, release string) error {
-	if err := checkName(name); err != nil {
+func create(s *cli.Session, name, release string) error {
+	if err := deploy.CheckName(name); err != nil {
 		return err
 	}
-	h := handler{Name: name, Module: modulePath(name), Go: release}
-	if err := os.Mkdir(name, 0o777); errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("create %q: there is such a file or folder already; choose another name", name)
-	} else if err != nil {
+	if err := scaffold.Write(name, release); err != nil {
 		return err
 	}
-	if err := h.write(name); err != nil {
-		os.RemoveAll(name)
-		return err
-	}
-	fmt.Fprintf(s.out, "created: %s; go on with: cd %s && go test . && plugserverctl install .\n", name, name)
-	return nil
-}
-
-// modulePath is nobody else's, for the domain is nobody's, and a valid path
-// whatever the name: "con" or "a." would not be elements of one (module
-// golang.org/x/mod, CheckImportPath).
-func modulePath(name string) string {
-	return "handler.example/" + strings.ReplaceAll(name, ".", "-") + "-handler"
-}
-
-// write fills in the templates.
-func (h handler) write(dir string) error {
-	all, err := template.ParseFS(newFiles, "new/*.tmpl")
-	if err != nil {
-		return err
-	}
-	for _, t := range all.Templates() {
-		f, err := os.OpenFile(filepath.Join(dir, strings.TrimSuffix(t.Name(), ".tmpl")), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(t.Execute(f, h), f.Close()); err != nil {
-			return err
-		}
-	}
+	fmt.Fprintf(s.Out, "created: %s; go on with: cd %s && go test . && plugserverctl install .\n", name, name)
 	return nil
 }
 
@@ -89,19 +39,8 @@ func (h handler) write(dir string) error {
 func cellRelease(binaries *catalogue.Catalogue) string {
 	for _, c := range binaries.List() {
 		if c.Ignored == nil {
-			return goLine(c.Info.GoVersion)
+			return scaffold.GoLine(c.Info.GoVersion)
 		}
 	}
-	return goLine(runtime.Version())
-}
-
-// goLine is the release in a version such as "go1.26.8-X:jsonv2" or
-// "go1.26.8-distribution", without the "go".
-func goLine(version string) string {
-	release, _, _ := strings.Cut(version, " ")
-	release, _, _ = strings.Cut(release, "-")
-	if !goversion.IsValid(release) {
-		return "1.26" // of development
-	}
-	return strings.TrimPrefix(release, "go")
+	return scaffold.GoLine(runtime.Version())
 }

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/cli"
 )
 
 // Whatever the name, what new makes is in order, with no network.
@@ -13,7 +15,7 @@ func TestNewNames(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, name := range []string{"a", "con", "com1.x", "a.", "v2", "v1.2.3", "main", "fmt", "internal", "vendor", "testdata", "x_test", "y_windows", "A-b", "1", strings.Repeat("x", 100)} {
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), []string{"new", "--cell", "none", name}, &out, &errs); code != exitOK {
+		if code := run(t.Context(), []string{"new", "--cell", "none", name}, &out, &errs); code != cli.ExitOK {
 			t.Errorf("%s: exit %d: %s", name, code, &errs)
 			continue
 		}
@@ -26,19 +28,8 @@ func TestNewNames(t *testing.T) {
 	}
 	for _, name := range []string{"", ".a", "a/b", "a b", strings.Repeat("x", 101), "../a"} {
 		var errs bytes.Buffer
-		if code := run(t.Context(), []string{"new", name}, &errs, &errs); code != exitError || !strings.Contains(errs.String(), "cannot name a handler") {
+		if code := run(t.Context(), []string{"new", name}, &errs, &errs); code != cli.ExitError || !strings.Contains(errs.String(), "cannot name a handler") {
 			t.Errorf("%q: exit %d: %s", name, code, &errs)
-		}
-	}
-}
-
-func TestGoLine(t *testing.T) {
-	for in, want := range map[string]string{
-		"go1.26.8": "1.26.8", "go1.26.8-X:jsonv2": "1.26.8", "go1.25.4 X:jsonv2": "1.25.4", "go1.26.8-bigcorp": "1.26.8",
-		"go1.27rc1": "1.27rc1", "devel go1.28-abc": "1.26", "": "1.26",
-	} {
-		if got := goLine(in); got != want {
-			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
 }

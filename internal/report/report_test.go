@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bytes"
@@ -14,35 +14,10 @@ import (
 	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
+// columns is what the text fits into.
+const columns = 100
+
 var now = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
-
-func TestExitCodes(t *testing.T) {
-	t.Setenv("PLUGSERVER_CONTROL", t.TempDir()+"/none")
-	for _, tt := range []struct {
-		args []string
-		want int
-	}{
-		{[]string{"help"}, exitOK}, {[]string{"version"}, exitOK}, {[]string{"--help"}, exitOK},
-		{[]string{"status"}, exitError}, {[]string{"reload"}, exitError},
-		{nil, exitUsage}, {[]string{"restart"}, exitUsage}, {[]string{"--bogus"}, exitUsage}, {[]string{"help", "me"}, exitUsage},
-	} {
-		var out, errs bytes.Buffer
-		if got := run(t.Context(), tt.args, &out, &errs); got != tt.want {
-			t.Errorf("%q: exit %d, want %d", tt.args, got, tt.want)
-		}
-		if ok := tt.want == exitOK; ok != (out.Len() > 0) || !ok && errs.Len() == 0 {
-			t.Errorf("%q: stdout %q, stderr %q", tt.args, &out, &errs)
-		}
-	}
-	var errs bytes.Buffer
-	if got := run(t.Context(), []string{"help"}, full{}, &errs); got != exitError || !strings.Contains(errs.String(), "no space") {
-		t.Errorf("full disk: exit %d, %q", got, &errs)
-	}
-}
-
-type full struct{}
-
-func (full) Write([]byte) (int, error) { return 0, errors.New("no space") }
 
 // TestCrowded is the table where everything is as wide as it gets.
 func TestCrowded(t *testing.T) {
@@ -56,7 +31,7 @@ func TestCrowded(t *testing.T) {
 		{Name: "new\nline\x1b[2J", State: api.StateRetiring, Patterns: []string{"/a", "/b", "/c", "/d"}, Requests: 99_999_999},
 	}}
 	var b bytes.Buffer
-	writeStatus(&b, st, routesTable, now)
+	Status(&b, st, Routes, now, columns)
 	want := `
 plugserverd 0.1.0, pid 123, gate 124, up 0s, /h
 
@@ -87,7 +62,7 @@ func TestResources(t *testing.T) {
 			Cell: "go1.25.4-trimpath-0123456789ab\x1b[2J", Group: "accounts", Earlier: true, Refusal: &api.Refusal{Reason: "r"}},
 	}}
 	var b bytes.Buffer
-	writeStatus(&b, st, resourcesTable, now)
+	Status(&b, st, Resources, now, columns)
 	want := `
 plugserverd 0.1.0, pid 123, gate 124, up 0s, /h
 
@@ -125,8 +100,8 @@ func FuzzStatus(f *testing.F) {
 			},
 		}
 		var b bytes.Buffer
-		writeStatus(&b, st, routesTable, now)
-		writeStatus(&b, st, resourcesTable, now)
+		Status(&b, st, Routes, now, columns)
+		Status(&b, st, Resources, now, columns)
 		for line := range strings.Lines(b.String()) {
 			line = strings.TrimSuffix(line, "\n")
 			// A fix is one line, however long: it is there to be pasted.
@@ -176,7 +151,7 @@ func TestPatterns(t *testing.T) {
 		{[]string{"/aaaaaaaaaaaa"}, 6, "/aaaa…"},
 		{[]string{"/aaaaaaaaaaaa", "/b"}, 12, "/aa… +1 more"},
 	} {
-		got := patterns(tt.list, tt.limit)
+		got := Patterns(tt.list, tt.limit)
 		if got != tt.want || terminal.Width(got) > tt.limit {
 			t.Errorf("%q in %d: got %q, want %q", tt.list, tt.limit, got, tt.want)
 		}
@@ -185,8 +160,6 @@ func TestPatterns(t *testing.T) {
 
 // A table fits into the terminal, and uses it.
 func TestWidth(t *testing.T) {
-	was := columns
-	defer func() { columns = was }()
 	st := api.Status{Daemon: api.Daemon{Version: "0.1.0", PID: 123, GatePID: 124, Since: now, Handlers: "/var/lib/plugserver/handlers"}}
 	for i := range 3 {
 		st.Handlers = append(st.Handlers, api.Handler{
@@ -195,10 +168,10 @@ func TestWidth(t *testing.T) {
 			Patterns: []string{"GET example.com/accounting/{year}/{month}", "POST example.com/accounting/{year}", "/c"},
 		})
 	}
-	for _, table := range [][]column{routesTable, resourcesTable} {
-		for _, columns = range []int{narrowest, 60, 80, 100, 132, 250} {
+	for _, table := range []Table{Routes, Resources} {
+		for _, columns := range []int{40, 60, 80, 100, 132, 250} {
 			var b bytes.Buffer
-			writeStatus(&b, st, table, now)
+			Status(&b, st, table, now, columns)
 			widest := 0
 			for line := range strings.Lines(b.String()) {
 				if !strings.Contains(line, "mend") {
@@ -208,7 +181,7 @@ func TestWidth(t *testing.T) {
 			if widest > columns || !strings.Contains(b.String(), "acc") || !strings.Contains(b.String(), "rolled back*") {
 				t.Errorf("a terminal of %d columns:\n%s", columns, &b)
 			}
-			if whole := strings.Contains(b.String(), "GET example.com/accounting/{year}/{month}, POST"); columns == 250 && &table[0] == &routesTable[0] && !whole {
+			if whole := strings.Contains(b.String(), "GET example.com/accounting/{year}/{month}, POST"); columns == 250 && &table[0] == &Routes[0] && !whole {
 				t.Errorf("where there is room patterns are cut:\n%s", &b)
 			}
 		}

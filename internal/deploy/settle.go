@@ -1,4 +1,6 @@
-package main
+// Package deploy carries out an operator's changes of the handlers directory: a file
+// appears in it whole or not at all, and the daemon's verdict is waited for.
+package deploy
 
 import (
 	"context"
@@ -9,16 +11,19 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/badfile"
+	"github.com/andrestc/go-plugserver/internal/check"
+	"github.com/andrestc/go-plugserver/internal/cli"
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/report"
 	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
 // askAgain is how often a wait looks for what is being done.
 const askAgain = time.Second
 
-// waitFor calls ask, which may take as long as a build does, and says meanwhile
+// WaitFor calls ask, which may take as long as a build does, and says meanwhile
 // what is being done about the handler.
-func waitFor(ctx context.Context, s *session, name string, ask func(context.Context) (api.Outcome, error)) (out api.Outcome, err error) {
+func WaitFor(ctx context.Context, s *cli.Session, name string, ask func(context.Context) (api.Outcome, error)) (out api.Outcome, err error) {
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
@@ -33,14 +38,14 @@ func waitFor(ctx context.Context, s *session, name string, ask func(context.Cont
 			return out, err
 		case <-tick.C:
 		}
-		st, err := s.client.Status(ctx)
+		st, err := s.Client.Status(ctx)
 		if err != nil {
 			continue // ask says why
 		}
 		for _, h := range st.Handlers {
 			if h.Name == name && h.Doing != "" && h.Doing != said {
 				said = h.Doing
-				fmt.Fprintf(s.problems, "%s: %s\n", terminal.Escape(name), terminal.Escape(said))
+				fmt.Fprintf(s.Problems, "%s: %s\n", terminal.Escape(name), terminal.Escape(said))
 			}
 		}
 	}
@@ -48,19 +53,19 @@ func waitFor(ctx context.Context, s *session, name string, ask func(context.Cont
 
 // settle waits until what was done to the handler's file is in force. done
 // tells what an interruption does not undo.
-func settle(ctx context.Context, s *session, name, done string) (api.Outcome, error) {
-	out, err := waitFor(ctx, s, name, func(ctx context.Context) (api.Outcome, error) { return s.client.Settle(ctx, name) })
+func settle(ctx context.Context, s *cli.Session, name, done string) (api.Outcome, error) {
+	out, err := WaitFor(ctx, s, name, func(ctx context.Context) (api.Outcome, error) { return s.Client.Settle(ctx, name) })
 	if err != nil {
 		return out, fmt.Errorf("%w; %s: see plugserverctl status", err, done)
 	}
 	if out.Problem != "" {
-		fmt.Fprintf(s.problems, "problem: %s\n", terminal.Escape(out.Problem))
+		fmt.Fprintf(s.Problems, "problem: %s\n", terminal.Escape(out.Problem))
 	}
 	return out, nil
 }
 
-// checkName returns the refusal of a name that no handler can have.
-func checkName(name string) error {
+// CheckName returns the refusal of a name that no handler can have.
+func CheckName(name string) error {
 	if handlerdir.ValidName(name) {
 		return nil
 	}
@@ -75,7 +80,7 @@ func denied(uid int, err error) error {
 	return err
 }
 
-// serves words a handler that serves.
-func serves(h *api.Handler) string {
-	return fmt.Sprintf("%s, version %s: %s", h.Name, h.Version, patterns(h.Patterns, wellWidth))
+// Serves words a handler that serves.
+func Serves(h *api.Handler) string {
+	return fmt.Sprintf("%s, version %s: %s", h.Name, h.Version, report.Patterns(h.Patterns, check.WellWidth))
 }

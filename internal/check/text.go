@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"fmt"
@@ -19,12 +19,12 @@ const (
 	mostOutput   = 20
 )
 
-// write writes what the file says, then the steps taken so far.
-func (r *report) write(w io.Writer) {
-	fact(w, "file", fmt.Sprintf("%s, %s, version %s", r.File, terminal.Size(r.Size), terminal.OrDash(r.Version)))
+// Write writes what the file says, then the steps taken so far.
+func (r *Report) Write(w io.Writer, columns int) {
+	fact(w, columns, "file", fmt.Sprintf("%s, %s, version %s", r.File, terminal.Size(r.Size), terminal.OrDash(r.Version)))
 	if r.Go != "" {
-		fact(w, "built by", strings.Join(append([]string{r.Go}, r.flags()...), " "))
-		fact(w, "package", r.Package)
+		fact(w, columns, "built by", strings.Join(append([]string{r.Go}, r.flags()...), " "))
+		fact(w, columns, "package", r.Package)
 		var list []string
 		for _, m := range r.Modules {
 			line := m.Path + " " + m.Version
@@ -33,24 +33,24 @@ func (r *report) write(w io.Writer) {
 			}
 			list = append(list, line)
 		}
-		fact(w, "modules", most(list, mostModules)...)
+		fact(w, columns, "modules", most(list, mostModules)...)
 		if rev := r.Settings["vcs.revision"]; rev != "" {
 			rev += " of " + r.Settings["vcs.time"]
 			if r.Settings["vcs.modified"] == "true" {
 				rev += ", modified"
 			}
-			fact(w, "revision", rev)
+			fact(w, columns, "revision", rev)
 		}
-		fact(w, "exports", strings.Join(most(r.Exports, mostExports), ", "))
+		fact(w, columns, "exports", strings.Join(most(r.Exports, mostExports), ", "))
 	}
 	io.WriteString(w, "\n")
 	for _, s := range r.Steps {
-		s.write(w)
+		s.Write(w)
 	}
 }
 
 // flags are the settings that people choose.
-func (r *report) flags() (list []string) {
+func (r *Report) flags() (list []string) {
 	for _, name := range slices.Sorted(maps.Keys(r.Settings)) {
 		value := r.Settings[name]
 		switch {
@@ -65,7 +65,7 @@ func (r *report) flags() (list []string) {
 }
 
 // fact writes what a file says of itself.
-func fact(w io.Writer, name string, values ...string) {
+func fact(w io.Writer, columns int, name string, values ...string) {
 	first := fmt.Sprintf("%-10s", name)
 	for _, v := range values {
 		io.WriteString(w, terminal.Wrap(first, strings.Repeat(" ", len(first)), v, columns))
@@ -81,8 +81,8 @@ func most(list []string, n int) []string {
 	return append(slices.Clone(list[:n]), fmt.Sprintf("and %d more", len(list)-n))
 }
 
-// write writes one line a fact, unwrapped: mends are there to be pasted.
-func (s step) write(w io.Writer) {
+// Write writes one line a fact, unwrapped: mends are there to be pasted.
+func (s Step) Write(w io.Writer) {
 	verdict := "[OK]"
 	if !s.OK {
 		verdict = "[KO]"
@@ -100,7 +100,7 @@ func (s step) write(w io.Writer) {
 	if more := packages - mostPackages; more > 0 {
 		fmt.Fprintf(w, "     and %d packages more\n", more)
 	}
-	writeFixes(w, "     ", s.Mend, s.Or)
+	terminal.WriteFixes(w, "     ", s.Mend, s.Or)
 	if len(s.Output) > 0 {
 		io.WriteString(w, "     it printed:\n")
 		for _, line := range s.Output[max(0, len(s.Output)-mostOutput):] {
@@ -110,7 +110,7 @@ func (s step) write(w io.Writer) {
 }
 
 // word is a value of m's.
-func (m mismatch) word(value string) string {
+func (m Mismatch) word(value string) string {
 	switch {
 	case value == "":
 		return "unset"
