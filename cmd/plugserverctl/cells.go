@@ -21,19 +21,16 @@ import (
 	"github.com/andrestc/go-plugserver/internal/terminal"
 )
 
-// sharedCells is where packages put further cells.
-const sharedCells = "/usr/lib/plugserver/cells"
-
 // cellFlags declares the flags that say where cells are. What it returns reads
 // them once they are parsed.
 func cellFlags(flags *flag.FlagSet) func() *catalogue.Catalogue {
-	packaged := flags.String("cell", installedCell(), "the cell's binary, at `PATH`")
+	packaged := flags.String("cell", catalogue.PackagedPath(), "the cell's binary, at `PATH`")
 	state := flags.String("state", cmp.Or(os.Getenv("PLUGSERVER_STATE"), "/var/lib/plugserver"),
 		"the daemon's `DIRECTORY`, whose folder cells holds those that were built or added; default $PLUGSERVER_STATE, else /var/lib/plugserver")
 	return func() *catalogue.Catalogue {
 		own := filepath.Join(*state, "cells")
 		return catalogue.New(catalogue.Config{
-			Packaged: *packaged, Shared: sharedCells, Own: own, UID: ownerOf(own), Source: plugserver.CellDigest(),
+			Packaged: *packaged, Shared: catalogue.SharedPath, Own: own, UID: ownerOf(own), Source: plugserver.CellDigest(),
 		})
 	}
 }
@@ -44,18 +41,6 @@ func ownerOf(dir string) uint32 {
 		return info.Sys().(*syscall.Stat_t).Uid
 	}
 	return uint32(os.Geteuid())
-}
-
-// installedCell is the cell beside this binary, where there is one, as
-// plugserverd chooses it.
-func installedCell() string {
-	if self, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(self), "plugserver-cell")
-		if _, err := os.Stat(beside); err == nil {
-			return beside
-		}
-	}
-	return "/usr/lib/plugserver/plugserver-cell"
 }
 
 var cellListCommand = cli.Command{

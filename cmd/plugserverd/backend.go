@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/config"
 	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/settings"
 	"github.com/andrestc/go-plugserver/internal/supervisor"
@@ -15,7 +16,7 @@ type backend struct {
 	supervisor *supervisor.Supervisor
 	intake     *intake.Intake
 	tell       *teller
-	cfg        *config
+	cfg        *config.Config
 }
 
 func (b *backend) Status(ctx context.Context) (api.Status, error) { return b.supervisor.Status(ctx) }
@@ -50,15 +51,15 @@ func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
 // configure puts the settings in force that the file holds now. The error says
 // why it does not; then those before stay.
 func (b *backend) configure() error {
-	file, err := settings.Load(b.cfg.config)
+	file, err := settings.Load(b.cfg.Config)
 	if err != nil {
 		return err
 	}
-	builder, err := b.cfg.builder(file)
+	builder, err := b.cfg.Builder(file)
 	if err != nil {
 		return err
 	}
 	b.intake.SetBuilder(builder)
-	b.supervisor.Configure(b.cfg.settings(file), file.Named())
+	b.supervisor.Configure(b.cfg.Settings(file), file.Named())
 	return nil
 }

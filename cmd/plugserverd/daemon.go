@@ -11,6 +11,7 @@ import (
 	plugserver "github.com/andrestc/go-plugserver"
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/catalogue"
+	"github.com/andrestc/go-plugserver/internal/config"
 	"github.com/andrestc/go-plugserver/internal/control"
 	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/andrestc/go-plugserver/internal/fleet"
@@ -24,7 +25,7 @@ import (
 
 // daemon is all that runs in the supervisor's process.
 type daemon struct {
-	cfg        *config
+	cfg        *config.Config
 	log        *logrus.Logger
 	tell       *teller
 	watcher    *watch.Watcher
@@ -36,9 +37,9 @@ type daemon struct {
 
 // newDaemon makes ready whatever may fail, and begins nothing. now ends the service at
 // once when it is closed.
-func newDaemon(cfg *config, log *logrus.Logger, tell *teller, now <-chan struct{}) (*daemon, error) {
+func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan struct{}) (*daemon, error) {
 	d := &daemon{cfg: cfg, log: log, tell: tell}
-	tell.begin(cfg.handlers)
+	tell.begin(cfg.Handlers)
 	files, addresses, err := sockets(cfg)
 	if err != nil {
 		return nil, err
@@ -48,11 +49,11 @@ func newDaemon(cfg *config, log *logrus.Logger, tell *teller, now <-chan struct{
 	if err != nil {
 		return nil, err
 	}
-	d.watcher = watch.New(cfg.handlers, cfg.poll, func(err error) {
-		log.WithError(err).WithField(event.Field, event.InotifyLost).Warnf("inotify is lost: the directory is looked at every %v", cfg.poll)
+	d.watcher = watch.New(cfg.Handlers, cfg.Poll, func(err error) {
+		log.WithError(err).WithField(event.Field, event.InotifyLost).Warnf("inotify is lost: the directory is looked at every %v", cfg.Poll)
 	})
 	d.watcher.Skip = sourcedir.Ignored // what is watched and what is compiled are one set
-	file, misread := settings.Load(cfg.config)
+	file, misread := settings.Load(cfg.Config)
 	if misread != nil {
 		file = &settings.Settings{} // the flags alone hold: better than no service
 	}
@@ -60,36 +61,36 @@ func newDaemon(cfg *config, log *logrus.Logger, tell *teller, now <-chan struct{
 		return nil, err
 	}
 	d.supervisor = supervisor.New(supervisor.Config{
-		Handlers: d.intake.Dir(), Intake: d.intake, BuildsCells: cfg.buildCells.word == "auto",
+		Handlers: d.intake.Dir(), Intake: d.intake, BuildsCells: cfg.BuildCells.On(),
 		Fleet: fleet.Config{
-			Gate: []string{self, "gate"}, Listeners: files, Limits: cfg.limits, DrainTimeout: cfg.drainTimeout, Log: log,
+			Gate: []string{self, "gate"}, Listeners: files, Limits: cfg.Limits, DrainTimeout: cfg.DrainTimeout, Log: log,
 		},
-		Addresses: addresses, StartTimeout: cfg.startTimeout,
-		CrashLimit: cfg.crashLimit.n, CrashWindow: cfg.crashLimit.window,
-		Settings: cfg.settings(file), Named: file.Named(),
+		Addresses: addresses, StartTimeout: cfg.StartTimeout,
+		CrashLimit: cfg.CrashLimit.N, CrashWindow: cfg.CrashLimit.Window,
+		Settings: cfg.Settings(file), Named: file.Named(),
 		Version: version, PID: os.Getpid(), Log: log, Report: tell.report, Now: now, Writes: d.watcher.Writes,
 	}, d.watcher.C())
 	if misread != nil {
 		d.supervisor.Misconfigured(misread)
 	}
-	d.listener, err = control.Listen(cfg.control, -1)
+	d.listener, err = control.Listen(cfg.Control, -1)
 	return d, err
 }
 
-func newIntake(cfg *config, file *settings.Settings, log *logrus.Logger, watcher *watch.Watcher) (*intake.Intake, error) {
+func newIntake(cfg *config.Config, file *settings.Settings, log *logrus.Logger, watcher *watch.Watcher) (*intake.Intake, error) {
 	binaries := catalogue.New(catalogue.Config{
-		Packaged: cfg.cell, Shared: sharedCells, Own: cfg.cells(), UID: uint32(os.Getuid()), Source: plugserver.CellDigest(),
+		Packaged: cfg.Cell, Shared: catalogue.SharedPath, Own: cfg.Cells(), UID: uint32(os.Getuid()), Source: plugserver.CellDigest(),
 	})
 	if err := binaries.Adopt(); err != nil {
 		log.WithError(err).Warn("the cell is not kept: an upgrade may leave plugins without one")
 	}
-	builder, err := cfg.builder(file)
+	builder, err := cfg.Builder(file)
 	if err != nil {
 		return nil, err
 	}
 	return intake.New(intake.Config{
-		Handlers: cfg.handlers, Store: cfg.store(), Cells: binaries, MaxSize: cfg.maxSize,
-		Builder: builder, Scratch: cfg.cache, BuildCells: cfg.buildCells.word == "auto", BuildSource: cfg.build.word == "auto",
+		Handlers: cfg.Handlers, Store: cfg.Store(), Cells: binaries, MaxSize: cfg.MaxSize,
+		Builder: builder, Scratch: cfg.Cache, BuildCells: cfg.BuildCells.On(), BuildSource: cfg.Build.On(),
 		Log: log, Writing: watcher.Writing,
 	})
 }

@@ -14,13 +14,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/config"
 	"github.com/andrestc/go-plugserver/internal/gate"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/sd"
 )
-
-// sharedCells is where packages put further cells.
-const sharedCells = "/usr/lib/plugserver/cells"
 
 // version is set by the build (-ldflags -X main.version=…).
 var version = "dev"
@@ -63,7 +61,7 @@ func exit(err error) {
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		os.Exit(0)
-	case errors.Is(err, errUsage):
+	case errors.Is(err, config.ErrUsage):
 		fmt.Fprintln(os.Stderr, "plugserverd:", err)
 		os.Exit(2)
 	default:
@@ -88,19 +86,19 @@ func runGate() error {
 // drained, or now is closed and all is killed. Each value of hup is a nudge.
 // What keeps it from beginning is a *startError.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup, now <-chan struct{}, notify *sd.Notifier) error {
-	cfg, err := parse(args, env, stdout)
+	cfg, err := config.Parse(args, env, stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return err
 	case err != nil:
 		return &startError{err}
-	case cfg.version:
+	case cfg.Version:
 		fmt.Fprintf(stdout, "plugserverd %s (%s)\n", version, runtime.Version())
 		return nil
 	}
 	log, flush := newLogger(cfg, stderr)
 	defer flush()
-	for _, note := range cfg.notes {
+	for _, note := range cfg.Notes {
 		log.Warn(note)
 	}
 	d, err := newDaemon(cfg, log, newTeller(log, notify), now)
@@ -113,10 +111,10 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 
 // sockets returns the listening sockets: systemd's where it passes some, else
 // those of --listen.
-func sockets(cfg *config) (files []*os.File, addresses []string, err error) {
+func sockets(cfg *config.Config) (files []*os.File, addresses []string, err error) {
 	files, addresses, err = sd.Listeners()
 	if err != nil || len(files) > 0 {
 		return files, addresses, err
 	}
-	return listen(cfg.listen)
+	return listen(cfg.Listen)
 }

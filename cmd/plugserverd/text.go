@@ -5,7 +5,10 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/andrestc/go-plugserver/internal/config"
+	"github.com/andrestc/go-plugserver/internal/sd"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
@@ -63,4 +66,24 @@ func isTerminal(w io.Writer) bool {
 	}
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil
+}
+
+// newLogger returns the logger, and what ends it. Where stderr is the journal
+// and no format was asked for, records go there natively.
+func newLogger(c *config.Config, w io.Writer) (log *logrus.Logger, flush func()) {
+	log = logrus.New()
+	log.SetOutput(w)
+	level, _ := logrus.ParseLevel(c.LogLevel) // checked
+	log.SetLevel(level)
+	log.SetFormatter(newText(w))
+	switch {
+	case c.LogFormat == "json":
+		log.SetFormatter(&logrus.JSONFormatter{})
+	case c.LogFormat == "auto" && sd.OnJournal():
+		hook := sd.NewJournalHook()
+		log.AddHook(hook)
+		log.SetOutput(io.Discard)
+		return log, func() { hook.Close(time.Second) }
+	}
+	return log, func() {}
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 func helpText(t *testing.T) (text string, flags []string) {
 	t.Helper()
 	var help bytes.Buffer
-	if _, err := parse([]string{"--help"}, nil, &help); !errors.Is(err, flag.ErrHelp) {
+	if _, err := Parse([]string{"--help"}, nil, &help); !errors.Is(err, flag.ErrHelp) {
 		t.Fatal(err)
 	}
 	for _, m := range regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllStringSubmatch(help.String(), -1) {
@@ -63,7 +63,7 @@ func TestPackagedSettings(t *testing.T) {
 			t.Errorf("there is no --%s", name)
 		}
 		set := []string{"PLUGSERVER_" + m[2] + "=" + m[3]}
-		got, err := parse(nil, set, nil)
+		got, err := Parse(nil, set, nil)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -72,7 +72,7 @@ func TestPackagedSettings(t *testing.T) {
 			env = append(env, set...)
 			continue
 		}
-		want, err := parse(nil, nil, nil)
+		want, err := Parse(nil, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,9 +81,9 @@ func TestPackagedSettings(t *testing.T) {
 			t.Errorf("%s is not the default: %+v, want %+v", set, got, want)
 		}
 	}
-	c, err := parse(nil, env, nil)
-	if err != nil || c.build.word != "off" {
-		t.Errorf("as packaged, --build is %q (%v), want off", c.build.word, err)
+	c, err := Parse(nil, env, nil)
+	if err != nil || c.Build.word != "off" {
+		t.Errorf("as packaged, --build is %q (%v), want off", c.Build.word, err)
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ func variable(flag string) string {
 
 // fromEnv sets the flags that were not given from PLUGSERVER_<NAME>, and notes
 // the variables of such names that are no flag's.
-func (c *config) fromEnv(fs *flag.FlagSet, env []string) error {
+func (c *Config) fromEnv(fs *flag.FlagSet, env []string) error {
 	vars := make(map[string]string)
 	for _, kv := range env {
 		if k, v, ok := strings.Cut(kv, "="); ok && v != "" && strings.HasPrefix(k, envPrefix) {
@@ -53,18 +53,18 @@ func (c *config) fromEnv(fs *flag.FlagSet, env []string) error {
 	})
 	for key := range vars {
 		if !slices.Contains(known, key) {
-			c.notes = append(c.notes, whereSet(key)+" is no setting"+words.DidYouMean(key, known))
+			c.Notes = append(c.Notes, whereSet(key)+" is no setting"+words.DidYouMean(key, known))
 		}
 	}
-	slices.Sort(c.notes)
+	slices.Sort(c.Notes)
 	if len(errs) > 0 {
-		return fmt.Errorf("%w: %w", errUsage, errors.Join(errs...))
+		return fmt.Errorf("%w: %w", ErrUsage, errors.Join(errs...))
 	}
 	return nil
 }
 
 // origin names a flag as whoever set it knows it.
-func (c *config) origin(flag string) string {
+func (c *Config) origin(flag string) string {
 	if where, ok := c.origins[flag]; ok {
 		return where
 	}

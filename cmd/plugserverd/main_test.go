@@ -1,0 +1,66 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestListen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	for range 2 { // the second finds a socket that nobody listens on
+		files, names, err := listen([]string{"127.0.0.1:0", "unix:" + path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(names[0], "127.0.0.1:") || strings.HasSuffix(names[0], ":0") || names[1] != "unix:"+path {
+			t.Errorf("listening on %q", names)
+		}
+		for _, network := range []string{"tcp", "unix"} {
+			c, err := net.Dial(network, map[string]string{"tcp": names[0], "unix": path}[network])
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+		}
+		if _, _, err := listen([]string{"unix:" + path}); err == nil {
+			t.Error("took a socket over on which somebody listens")
+		}
+		if _, _, err := listen([]string{names[0]}); err == nil || !strings.Contains(err.Error(), "--listen") {
+			t.Errorf("a port in use: %v", err)
+		}
+		for _, f := range files {
+			f.Close()
+		}
+	}
+}
+
+// A daemon that cannot begin waits longer each time, within bounds.
+func TestFailures(t *testing.T) {
+	t.Setenv("CACHE_DIRECTORY", t.TempDir())
+	var last time.Duration
+	for i := range 10 {
+		pause := pauseAfter(failures())
+		if i == 0 && pause != startPause || pause < last || pause > startPauseMax {
+			t.Errorf("pause %d is %v after %v", i, pause, last)
+		}
+		last = pause
+	}
+	if last != startPauseMax {
+		t.Errorf("the last pause is %v", last)
+	}
+	long := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(failuresFile(), long, long); err != nil {
+		t.Fatal(err)
+	}
+	if n := failures(); n != 0 {
+		t.Errorf("%d failures an hour ago count", n)
+	}
+	forgetFailures()
+	if n := failures(); n != 0 {
+		t.Errorf("%d failures count after a start", n)
+	}
+}
