@@ -7,28 +7,19 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/plan"
 )
 
-// group is the handlers that are to share a cell. Each version is first proved
-// and made live in a cell of its own, so that a bad one is found out alone; once
-// nothing is under way for any of them, those that agree are gathered in a new
-// cell. When a shared cell dies, each gets one of its own again.
+// group is the handlers that are to share a cell (plan.Gather).
 type group struct {
 	name   string
 	live   *cell             // the shared cell; nil if there is none
 	next   *cell             // is being started
 	apart  map[string]string // why a handler is not in it
-	failed string            // the seats of the last attempt, if it failed
+	failed string            // the seating of the last attempt, if it failed
 	deaths int
 	rest   bool // it died lately: it is not gathered for a while
 }
-
-const (
-	// restMin and restMax bound how long the handlers of a shared cell that
-	// died stay alone, to show which of them it was.
-	restMin = time.Minute
-	restMax = time.Hour
-)
 
 // Gather begins a shared cell for every group whose handlers have changed.
 func (cs *Cells) Gather() {
@@ -59,72 +50,48 @@ func (cs *Cells) Gather() {
 }
 
 func (cs *Cells) gatherGroup(g *group, all []*lifecycle.Handler) {
-	g.apart = make(map[string]string)
-	var seats []*seat
-	for _, h := range all {
-		st := placeOf(h.Live)
-		if why := disagrees(st, seats); why != "" {
-			g.apart[h.Name] = why
-		} else {
-			seats = append(seats, st)
-		}
-	}
-	if g.rest {
-		for _, st := range seats {
-			g.apart[st.name] = "the shared cell has crashed: its handlers are alone for a while"
-		}
-		return
-	}
-	key := seating(seats)
-	switch {
-	case g.live != nil && !cs.inUse(g.live):
+	if g.live != nil && !cs.inUse(g.live) {
 		g.live = nil
-	case g.live != nil && seating(g.live.seats) == key:
-		return // as it is to be
 	}
-	if g.next != nil {
-		if seating(g.next.seats) != key {
-			cs.drop(g.next)
-			g.next = nil
-		} else {
-			return
+	seats := make([]*seat, len(all))
+	for i, h := range all {
+		seats[i] = placeOf(h.Live)
+	}
+	now := plan.Group{Serves: g.live.seating(), Starts: g.next.seating(), Failed: g.failed, Rests: g.rest}
+	to := plan.Gather(now, members(seats), func(i, j int) error { return seats[i].part.Agree(seats[j].part) })
+	g.apart = to.Apart
+	if to.Drop {
+		cs.drop(g.next)
+		g.next = nil
+	}
+	switch {
+	case to.Part:
+		cs.owner.Tell(all[to.Members[0]], lifecycle.Renew{})
+	case to.Start:
+		c := cs.newCell(g.name)
+		c.group, g.next = g, c
+		for _, i := range to.Members {
+			st := seats[i]
+			c.seat(st.name, &lifecycle.Seat{Version: st.of.Version, Why: lifecycle.Again, Phase: lifecycle.Starting}, st.part, cs.settings(st.name))
 		}
+		cs.start(c)
 	}
-	if g.failed == key {
-		return
-	}
-	if len(seats) < 2 {
-		if len(seats) == 1 && seats[0].in.group != nil {
-			cs.owner.Tell(cs.owner.Handler(seats[0].name), lifecycle.Renew{}) // the last one needs no shared cell
-		}
-		return
-	}
-	c := cs.newCell(g.name)
-	c.group = g
-	for _, st := range seats {
-		c.seat(st.name, &lifecycle.Seat{Version: st.of.Version, Why: lifecycle.Again, Phase: lifecycle.Starting}, st.part, cs.settings(st.name))
-	}
-	g.next = c
-	cs.start(c)
 }
 
-// disagrees says why a handler cannot share a cell with the others, "" if it can.
-func disagrees(st *seat, others []*seat) string {
-	for _, o := range others {
-		if err := st.part.Agree(o.part); err != nil {
-			return fmt.Sprintf("does not agree with %s: %v", o.name, err)
-		}
+// members are the seats as plan has them.
+func members(seats []*seat) (all []plan.Member) {
+	for _, st := range seats {
+		all = append(all, plan.Member{Name: st.name, Version: st.part.Version.Sum, Limits: fmt.Sprint(st.settings.Limits), Shares: st.in.group != nil})
 	}
-	return ""
+	return all
 }
 
-// seating tells one choice of versions from another.
-func seating(seats []*seat) string {
-	var b strings.Builder
-	for _, st := range seats {
-		fmt.Fprintf(&b, "%s %s %v\n", st.name, st.part.Version.Sum, st.settings.Limits)
+// seating tells one choice of versions from another, "" where there is no cell.
+func (c *cell) seating() string {
+	if c == nil {
+		return ""
 	}
-	return b.String()
+	return plan.Seating(members(c.seats))
 }
 
 // gathered gives a shared cell that is proved its handlers' routes, unless one
@@ -136,18 +103,24 @@ func (cs *Cells) gathered(c *cell) {
 		return
 	}
 	g.next = nil
-	for _, st := range c.seats {
+	arrivals := make([]plan.Arrival, len(c.seats))
+	for i, st := range c.seats {
 		h := cs.owner.Handler(st.name)
-		if h == nil || h.Live == nil || h.Standing == lifecycle.Quarantined || h.Next != nil || h.Live.Version != st.of.Version {
-			cs.drop(c) // quiet is to come again
-			return
+		a := plan.Arrival{Name: st.name, Offers: st.of.Patterns}
+		if h != nil && h.Live != nil {
+			a.Serves = h.Live.Patterns
+			a.Same = h.Standing != lifecycle.Quarantined && h.Next == nil && h.Live.Version == st.of.Version
 		}
-		if !slices.Equal(h.Live.Patterns, st.of.Patterns) {
-			g.failed = seating(c.seats)
-			cs.log.WithFields(c.allFields()).Errorf("cell not shared: %s has other patterns in it", st.name)
-			cs.drop(c)
-			return
+		arrivals[i] = a
+	}
+	ok, differs := plan.Admit(arrivals)
+	if !ok {
+		if differs != "" {
+			g.failed = c.seating()
+			cs.log.WithFields(c.allFields()).Errorf("cell not shared: %s has other patterns in it", differs)
 		}
+		cs.drop(c) // quiet is to come again
+		return
 	}
 	g.live, g.failed = c, ""
 	for _, st := range c.seats {
@@ -162,7 +135,7 @@ func (cs *Cells) notGathered(c *cell, why string) {
 	if g.next != c || cs.stopping {
 		return
 	}
-	g.next, g.failed = nil, seating(c.seats)
+	g.next, g.failed = nil, c.seating()
 	for _, st := range c.seats {
 		g.apart[st.name] = "the shared cell did not start: " + why
 	}
@@ -174,7 +147,7 @@ func (cs *Cells) notGathered(c *cell, why string) {
 func (cs *Cells) scattered(c *cell) {
 	g := c.group
 	g.live, g.rest = nil, true
-	rest := min(restMin<<min(g.deaths, 20), restMax)
+	rest := time.Duration(plan.RestMinutes(g.deaths)) * time.Minute
 	g.deaths++
 	time.AfterFunc(rest, func() { cs.owner.Post(func() { g.rest, cs.regroup = false, true }) })
 }
