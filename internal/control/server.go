@@ -63,34 +63,39 @@ func Serve(ctx context.Context, l net.Listener, b Backend, version api.Version, 
 	return serve(ctx, l, b, version, gids, defaultLimits)
 }
 
+// routes are what can be asked of the daemon.
+func routes(b Backend, version api.Version) map[string]route {
+	return map[string]route{
+		"/v1/status": {http.MethodGet, func(ctx context.Context, _ url.Values) (any, error) { return status(ctx, b) }},
+		"/v1/reload": {http.MethodPost, func(ctx context.Context, _ url.Values) (any, error) {
+			return whole(b.Reload(ctx))
+		}},
+		"/v1/release": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
+			return whole(b.Release(ctx, q.Get("name")))
+		}},
+		"/v1/settle": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
+			return outcome(b.Settle(ctx, q.Get("name")))
+		}},
+		"/v1/history": {http.MethodGet, func(ctx context.Context, q url.Values) (any, error) {
+			h, err := b.History(ctx, q.Get("name"))
+			if h.Versions == nil {
+				h.Versions = []api.Past{}
+			}
+			return h, err
+		}},
+		"/v1/rollback": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
+			return outcome(b.Rollback(ctx, q.Get("name"), q.Get("version")))
+		}},
+		"/v1/version": {http.MethodGet, func(context.Context, url.Values) (any, error) { return version, nil }},
+	}
+}
+
 func serve(ctx context.Context, l net.Listener, b Backend, version api.Version, gids []int, lim limits) error {
 	h := &handler{
 		ctx:    ctx,
 		access: access{uid: os.Geteuid()},
 		limits: lim,
-		routes: map[string]route{
-			"/v1/status": {http.MethodGet, func(ctx context.Context, _ url.Values) (any, error) { return status(ctx, b) }},
-			"/v1/reload": {http.MethodPost, func(ctx context.Context, _ url.Values) (any, error) {
-				return whole(b.Reload(ctx))
-			}},
-			"/v1/release": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
-				return whole(b.Release(ctx, q.Get("name")))
-			}},
-			"/v1/settle": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
-				return outcome(b.Settle(ctx, q.Get("name")))
-			}},
-			"/v1/history": {http.MethodGet, func(ctx context.Context, q url.Values) (any, error) {
-				h, err := b.History(ctx, q.Get("name"))
-				if h.Versions == nil {
-					h.Versions = []api.Past{}
-				}
-				return h, err
-			}},
-			"/v1/rollback": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
-				return outcome(b.Rollback(ctx, q.Get("name"), q.Get("version")))
-			}},
-			"/v1/version": {http.MethodGet, func(context.Context, url.Values) (any, error) { return version, nil }},
-		},
+		routes: routes(b, version),
 	}
 	for _, gid := range gids {
 		if gid >= 0 {

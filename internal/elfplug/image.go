@@ -76,16 +76,52 @@ func Complete(r io.ReaderAt, size int64) (complete bool, need int64, err error) 
 // error is a *cutError, a *refusal.Error, or one of reading.
 func outline(r io.ReaderAt, size int64) (*image, error) {
 	im := &image{r: r, size: size}
-	var head [64]byte
-	n := int(min(max(size, 0), int64(len(head))))
-	if err := im.readAt(head[:n], 0); err != nil {
+	head, err := im.ident()
+	if err != nil {
 		return nil, err
 	}
+	h, l, err := im.header(head)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case h.Phnum > maxSegments || h.Shnum > maxSections || h.Shoff != 0 && h.Shnum == 0:
+		return nil, badfile.MalformedELF("it has too many sections or segments")
+	case h.Phnum > 0 && int(h.Phentsize) != l.segment || h.Shnum > 0 && int(h.Shentsize) != l.section:
+		return nil, badfile.MalformedELF("its header tables have entries of an unknown size")
+	case h.Shnum > 0 && h.Shstrndx >= h.Shnum:
+		return nil, badfile.MalformedELF("its section names are missing")
+	}
+	// Both tables first, so that need is known as soon as it can be.
+	im.need = int64(l.header)
+	if err := im.announce(h.Phoff, uint64(h.Phnum)*uint64(l.segment)); err != nil {
+		return nil, err
+	}
+	if err := im.announce(h.Shoff, uint64(h.Shnum)*uint64(l.section)); err != nil {
+		return nil, err
+	}
+	if err := im.readSegments(h, l.segment); err != nil {
+		return nil, err
+	}
+	if err := im.readSections(h, l.section); err != nil {
+		return nil, err
+	}
+	return im, nil
+}
+
+// ident reads what says how the rest is to be read, and returns the first bytes of the
+// file, as many as the longest header has where it has so many.
+func (im *image) ident() ([]byte, error) {
+	head := make([]byte, min(max(im.size, 0), 64))
+	if err := im.readAt(head, 0); err != nil {
+		return nil, err
+	}
+	n := len(head)
 	if m := min(n, len(elf.ELFMAG)); string(head[:m]) != elf.ELFMAG[:m] {
-		if n > 0 && isZero(head[:n]) {
-			return nil, &cutError{size} // its size came before its content
+		if n > 0 && isZero(head) {
+			return nil, &cutError{im.size} // its size came before its content
 		}
-		return nil, badfile.NotELF(foreign(head[:n]))
+		return nil, badfile.NotELF(foreign(head))
 	}
 	if n < elf.EI_NIDENT {
 		return nil, &cutError{}
@@ -99,54 +135,36 @@ func outline(r io.ReaderAt, size int64) (*image, error) {
 	default:
 		return nil, badfile.MalformedELF("its byte order is unknown")
 	}
+	return head, nil
+}
 
-	var h elf.Header64
-	var headSize, segmentSize, sectionSize int
+// layout is how long the structures of a class are, in bytes.
+type layout struct{ header, segment, section int }
+
+// header decodes the header of either class, as one of 64 bits.
+func (im *image) header(head []byte) (h elf.Header64, l layout, err error) {
 	switch im.class {
 	case elf.ELFCLASS64:
-		headSize, segmentSize, sectionSize = 64, 56, 64
+		l = layout{64, 56, 64}
 	case elf.ELFCLASS32:
-		headSize, segmentSize, sectionSize = 52, 32, 40
+		l = layout{52, 32, 40}
 	default:
-		return nil, badfile.MalformedELF("its class is unknown")
+		return h, l, badfile.MalformedELF("its class is unknown")
 	}
-	if n < headSize {
-		return nil, &cutError{}
+	if len(head) < l.header {
+		return h, l, &cutError{}
 	}
 	if im.class == elf.ELFCLASS64 {
-		im.decode(head[:headSize], &h)
+		im.decode(head[:l.header], &h)
 	} else {
 		var h32 elf.Header32
-		im.decode(head[:headSize], &h32)
+		im.decode(head[:l.header], &h32)
 		h = elf.Header64{Type: h32.Type, Machine: h32.Machine,
 			Phoff: uint64(h32.Phoff), Phentsize: h32.Phentsize, Phnum: h32.Phnum,
 			Shoff: uint64(h32.Shoff), Shentsize: h32.Shentsize, Shnum: h32.Shnum, Shstrndx: h32.Shstrndx}
 	}
 	im.kind, im.machine = elf.Type(h.Type), elf.Machine(h.Machine)
-
-	switch {
-	case h.Phnum > maxSegments || h.Shnum > maxSections || h.Shoff != 0 && h.Shnum == 0:
-		return nil, badfile.MalformedELF("it has too many sections or segments")
-	case h.Phnum > 0 && int(h.Phentsize) != segmentSize || h.Shnum > 0 && int(h.Shentsize) != sectionSize:
-		return nil, badfile.MalformedELF("its header tables have entries of an unknown size")
-	case h.Shnum > 0 && h.Shstrndx >= h.Shnum:
-		return nil, badfile.MalformedELF("its section names are missing")
-	}
-	// Both tables first, so that need is known as soon as it can be.
-	im.need = int64(headSize)
-	if err := im.announce(h.Phoff, uint64(h.Phnum)*uint64(segmentSize)); err != nil {
-		return nil, err
-	}
-	if err := im.announce(h.Shoff, uint64(h.Shnum)*uint64(sectionSize)); err != nil {
-		return nil, err
-	}
-	if err := im.readSegments(h, segmentSize); err != nil {
-		return nil, err
-	}
-	if err := im.readSections(h, sectionSize); err != nil {
-		return nil, err
-	}
-	return im, nil
+	return h, l, nil
 }
 
 // readSegments reads as many program headers as lie inside the file.

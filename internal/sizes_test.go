@@ -1,0 +1,93 @@
+package internal
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A room has one responsibility, and a function fits on a screen.
+const (
+	mostOfRoom     = 900 // lines, tests not counted
+	mostOfFunction = 60  // lines
+)
+
+// large are the rooms that may have more lines, each with its reason.
+var large = map[string]string{
+	"internal/handover":   "a connection's life, from accept to the last byte, in three ways that share its state",
+	"internal/elfplug":    "one file format, and what two builds have to have in common",
+	"internal/http1":      "the grammar of HTTP/1 and net/http's answers, byte for byte: it is read with the RFC beside it",
+	"internal/supervisor": "the loop, which is being taken apart",
+	"internal/fleet":      "every process of the daemon, from start to end",
+	"internal/lifecycle":  "one table of states and events, which has to be seen whole",
+	"internal/cells":      "versions in processes, which is being taken apart",
+	"internal/e2e":        "tests alone",
+}
+
+// long are the functions that may have more lines, each with its reason.
+var long = map[string]string{}
+
+// Rooms and functions stay small enough to be read at once.
+func TestSizes(t *testing.T) {
+	lines := make(map[string]int)
+	for _, top := range []string{"cmd", "internal", "handlers"} {
+		err := filepath.WalkDir(filepath.Join("..", top), func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if d.IsDir() && d.Name() == "testdata" {
+				return filepath.SkipDir
+			}
+			if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return nil
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			room := strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "../")
+			lines[room] += bytes.Count(text, []byte("\n"))
+			functions(t, path, room, text)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for room, n := range lines {
+		if n > mostOfRoom && large[room] == "" {
+			t.Errorf("room %s has %d lines, a room has at most %d: which of its jobs is another room's?", room, n, mostOfRoom)
+		}
+	}
+	for room := range large {
+		if lines[room] == 0 {
+			t.Errorf("there is no room %s", room)
+		}
+	}
+}
+
+// functions checks those of one file.
+func functions(t *testing.T, path, room string, text []byte) {
+	t.Helper()
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, path, text, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, decl := range file.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		n := files.Position(f.End()).Line - files.Position(f.Pos()).Line + 1
+		if name := room + "." + f.Name.Name; n > mostOfFunction && long[name] == "" {
+			t.Errorf("%s has %d lines, a function has at most %d", name, n, mostOfFunction)
+		}
+	}
+}
