@@ -83,13 +83,9 @@ func newArena(t *testing.T, flags ...string) *arena {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { socket.Close() })
-	start := "2s"
-	if e2e.Race {
-		start = "10s"
-	}
 	// Arenas lie side by side on two processors: a cell may take longer to be
 	// back than --hold's default of 2 s.
-	a := &arena{t: t, life: &life{t: t}, socket: socket, swept: make(map[string]bool), flags: append([]string{"--start-timeout", start, "--drain-timeout", "2s", "--hold", "10s"}, flags...)}
+	a := &arena{t: t, life: &life{t: t}, socket: socket, swept: make(map[string]bool), flags: append([]string{"--drain-timeout", "2s", "--hold", "10s"}, flags...)}
 	t.Cleanup(func() {
 		try(a.life.end())
 		for _, e := range a.life.take() {
