@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/handlerlog"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/proc"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -17,6 +18,9 @@ import (
 
 // Limits bound what a cell may use.
 type Limits = proc.Limits
+
+// LogRate bounds what a cell may log.
+type LogRate = handlerlog.Rate
 
 // Spec says what a cell is to be.
 type Spec struct {
@@ -51,7 +55,7 @@ type Cell struct {
 	overdue *time.Timer
 	joined  *gate // the gate that it has a way to
 
-	logs     bucket
+	logs     *handlerlog.Log
 	stats    link.Stats
 	asked    uint64 // the last Ping
 	answered uint64
@@ -71,7 +75,7 @@ const (
 // Start starts a cell as soon as there is a slot.
 func (f *Fleet) Start(spec Spec) *Cell {
 	c := &Cell{ID: spec.ID, fleet: f, spec: spec}
-	c.logs.bound(spec.Log)
+	c.logs = handlerlog.New(f.cfg.Log, spec.Name, c.Fields, spec.Log)
 	f.cells[c.ID] = c
 	f.queue = append(f.queue, c)
 	f.dequeue()
@@ -98,7 +102,7 @@ func (f *Fleet) dequeue() {
 func (c *Cell) begin() {
 	f := c.fleet
 	c.phase, c.Began = starts, time.Now()
-	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: c.environ(), Limits: c.spec.Limits, Output: c.printed}
+	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: c.environ(), Limits: c.spec.Limits, Output: c.logs.Printed}
 	f.start(spec, c.started)
 }
 
@@ -185,7 +189,11 @@ func (c *Cell) heard(m link.Message, offers map[string]Offer) {
 			c.counted(*m.Stats)
 		}
 	case link.Log:
-		c.record(m)
+		m = m.Bounded() // whatever the process is
+		if m.Level != "debug" {
+			c.process.Said(m.Line()) // it may be its last word
+		}
+		c.logs.Record(m)
 	case link.Parted:
 		c.parted = true
 	case link.Done:
@@ -199,10 +207,16 @@ func (c *Cell) heard(m link.Message, offers map[string]Offer) {
 // exited is called once the process is gone and its output was read.
 func (c *Cell) exited() {
 	c.process.Close()
-	c.tellLost()
+	c.logs.TellDropped()
 	c.end()
 	c.fleet.tell(Ended{c})
 	c.fleet.dequeue()
+}
+
+// counted takes what a cell counts.
+func (c *Cell) counted(stats link.Stats) {
+	c.logs.Unsent(stats.Dropped)
+	c.stats = stats
 }
 
 func (c *Cell) end() {
@@ -267,7 +281,7 @@ func (c *Cell) Send(m link.Message) {
 }
 
 // Bound puts another bound on what it may log in force.
-func (c *Cell) Bound(r LogRate) { c.logs.bound(r) }
+func (c *Cell) Bound(r LogRate) { c.logs.Bound(r) }
 
 // Gone reports whether there is no process any more, or never was.
 func (c *Cell) Gone() bool { return c.phase == gone }
@@ -292,7 +306,7 @@ func (c *Cell) PID() int {
 func (c *Cell) Stats() link.Stats { return c.stats }
 
 // LogDropped is how many of its log records were dropped.
-func (c *Cell) LogDropped() int64 { return c.logs.lost() + c.stats.Dropped }
+func (c *Cell) LogDropped() int64 { return c.logs.Dropped() }
 
 // Fields are those of a log record about one of its plugins, or about the cell.
 func (c *Cell) Fields(plugin string) logrus.Fields {

@@ -257,7 +257,7 @@ func (f *Fleet) Watch() {
 		if c.process == nil || c.dropped {
 			continue
 		}
-		c.tellLost()
+		c.logs.TellDropped()
 		if c.owed++; c.owed > pingsOwed {
 			c.Kill("it did not answer")
 		}

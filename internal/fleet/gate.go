@@ -7,12 +7,10 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/event"
-	"github.com/andrestc/go-plugserver/internal/handover"
+	"github.com/andrestc/go-plugserver/internal/joint"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/proc"
-	"github.com/andrestc/go-plugserver/internal/wire"
 	"github.com/sirupsen/logrus"
-	"golang.org/x/sys/unix"
 )
 
 // gate is the process that accepts.
@@ -202,7 +200,7 @@ func (f *Fleet) Join(c *Cell) {
 	if f.gate == nil || c.joined == f.gate || c.process == nil || c.phase == gone {
 		return
 	}
-	forCell, forGate, err := joint()
+	forCell, forGate, err := joint.New()
 	if err != nil {
 		f.cfg.Log.WithError(err).Error("cell cannot be joined to the gate: it is tried again")
 		f.later(func() { f.tell(Unjoined{c}) })
@@ -218,29 +216,6 @@ func (f *Fleet) Join(c *Cell) {
 func (c *Cell) unjoined() {
 	c.joined = nil
 	c.fleet.later(func() { c.fleet.tell(Unjoined{c}) })
-}
-
-// joint returns what two processes need to hand connections to each other: for
-// each an end of a socket, and the page of memory in which they count.
-func joint() (one, other []*os.File, err error) {
-	a, b, err := wire.Pair()
-	if err != nil {
-		return nil, nil, err
-	}
-	var pages [2]*os.File
-	fd, err := unix.MemfdCreate("hand-over", unix.MFD_CLOEXEC)
-	if err == nil {
-		pages[0] = os.NewFile(uintptr(fd), "page")
-		if err = pages[0].Truncate(handover.PageSize); err == nil {
-			fd, err = unix.FcntlInt(pages[0].Fd(), unix.F_DUPFD_CLOEXEC, 0)
-			pages[1] = os.NewFile(uintptr(fd), "page")
-		}
-	}
-	if err != nil {
-		closeFiles(a, b, pages[0])
-		return nil, nil, err
-	}
-	return []*os.File{a, pages[0]}, []*os.File{b, pages[1]}, nil
 }
 
 func closeFiles(files ...*os.File) {

@@ -1,22 +1,23 @@
-package fleet
+package handlerlog
 
 import (
+	"fmt"
 	"sync"
 	"time"
 )
 
-// LogRate bounds what a handler may log: Burst records within Interval, and what
+// Rate bounds what a handler may log: Burst records within Interval, and what
 // is beyond is dropped and counted. Where one of the two is 0, that of
 // defaultRate holds; where one is below, nothing is bounded.
-type LogRate struct {
+type Rate struct {
 	Burst    int
 	Interval time.Duration
 }
 
 // defaultRate is a burst of 1,000 records, then 200 a second.
-var defaultRate = LogRate{1000, 5 * time.Second}
+var defaultRate = Rate{1000, 5 * time.Second}
 
-func (r LogRate) orDefault() LogRate {
+func (r Rate) orDefault() Rate {
 	if r.Burst == 0 {
 		r.Burst = defaultRate.Burst
 	}
@@ -26,23 +27,24 @@ func (r LogRate) orDefault() LogRate {
 	return r
 }
 
-func (r LogRate) bounded() bool { return r.Burst >= 0 && r.Interval >= 0 }
+func (r Rate) bounded() bool { return r.Burst >= 0 && r.Interval >= 0 }
+
+func (r Rate) String() string { return fmt.Sprintf("%d in %v", r.Burst, r.Interval) }
 
 // And is what handlers may log that share a cell.
-func (r LogRate) And(o LogRate) LogRate {
+func (r Rate) And(o Rate) Rate {
 	if r, o = r.orDefault(), o.orDefault(); !r.bounded() || !o.bounded() {
-		return LogRate{-1, -1}
+		return Rate{-1, -1}
 	}
 	burst := r.Burst + o.Burst
 	perSecond := float64(r.Burst)/r.Interval.Seconds() + float64(o.Burst)/o.Interval.Seconds()
-	return LogRate{burst, time.Duration(float64(burst) / perSecond * float64(time.Second))}
+	return Rate{burst, time.Duration(float64(burst) / perSecond * float64(time.Second))}
 }
 
-// bucket bounds a cell's log records. It is used by the goroutines that read
-// the cell's output, and by the supervisor's.
+// bucket bounds a cell's log records. Any goroutine may use it.
 type bucket struct {
 	mu      sync.Mutex
-	rate    LogRate
+	rate    Rate
 	spent   float64 // of the burst
 	last    time.Time
 	dropped int   // and not told of yet
@@ -50,7 +52,7 @@ type bucket struct {
 }
 
 // bound puts another rate in force.
-func (b *bucket) bound(r LogRate) {
+func (b *bucket) bound(r Rate) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.rate = r
@@ -61,7 +63,7 @@ type verdict struct {
 	log     bool
 	begins  bool // it is the first that is dropped
 	dropped int  // before this one, and not told of yet
-	rate    LogRate
+	rate    Rate
 }
 
 // take decides on one more record.
@@ -91,7 +93,7 @@ func (b *bucket) take(now time.Time) verdict {
 }
 
 // told returns how many were dropped and not told of yet.
-func (b *bucket) told() (dropped int, r LogRate) {
+func (b *bucket) told() (dropped int, r Rate) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	dropped, b.dropped = b.dropped, 0

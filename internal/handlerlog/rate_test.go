@@ -1,4 +1,4 @@
-package fleet
+package handlerlog
 
 import (
 	"testing"
@@ -6,7 +6,7 @@ import (
 )
 
 func TestBucket(t *testing.T) {
-	for name, rate := range map[string]LogRate{"the default": {}, "more": {Burst: 5000, Interval: time.Minute}, "one": {Burst: 1, Interval: time.Second}} {
+	for name, rate := range map[string]Rate{"the default": {}, "more": {Burst: 5000, Interval: time.Minute}, "one": {Burst: 1, Interval: time.Second}} {
 		t.Run(name, func(t *testing.T) {
 			var b bucket
 			b.bound(rate)
@@ -51,7 +51,7 @@ func TestBucket(t *testing.T) {
 }
 
 func TestUnbounded(t *testing.T) {
-	for _, rate := range []LogRate{{Burst: -1}, {Interval: -1}, LogRate{Burst: -1}.And(LogRate{}), LogRate{}.And(LogRate{Interval: -1})} {
+	for _, rate := range []Rate{{Burst: -1}, {Interval: -1}, Rate{Burst: -1}.And(Rate{}), Rate{}.And(Rate{Interval: -1})} {
 		var b bucket
 		b.bound(rate)
 		for range 100_000 {
@@ -64,8 +64,8 @@ func TestUnbounded(t *testing.T) {
 
 // Who shares a cell may log what each may alone.
 func TestSharedRate(t *testing.T) {
-	got := LogRate{}.And(LogRate{Burst: 3000, Interval: 30 * time.Second})
-	if want := (LogRate{4000, 40 * time.Second / 3}); got.Burst != want.Burst || (got.Interval-want.Interval).Abs() > time.Millisecond {
+	got := Rate{}.And(Rate{Burst: 3000, Interval: 30 * time.Second})
+	if want := (Rate{4000, 40 * time.Second / 3}); got.Burst != want.Burst || (got.Interval-want.Interval).Abs() > time.Millisecond {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
