@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -81,7 +82,8 @@ func TestProtocolsNameEveryMessage(t *testing.T) {
 		kinds[m[1]] = true
 	}
 	told := make(map[string]bool)
-	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(string(page), -1) {
+	link, _, _ := strings.Cut(string(page), "\n## The hand-over\n")
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(link, -1) {
 		told[m[1]] = true
 	}
 	for kind := range kinds {
@@ -91,5 +93,48 @@ func TestProtocolsNameEveryMessage(t *testing.T) {
 	}
 	if len(told) != len(kinds) || len(kinds) < 15 {
 		t.Errorf("docs/protocols.md has %d kinds of messages, there are %d", len(told), len(kinds))
+	}
+}
+
+// docs/protocols.md has every frame of the hand-over and every flag in one, and no other.
+func TestProtocolsNameEveryFrame(t *testing.T) {
+	source, err := os.ReadFile("internal/handover/message.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("docs/protocols.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, told, ok := strings.Cut(string(page), "\n## The hand-over\n")
+	if !ok {
+		t.Fatal("docs/protocols.md has no hand-over")
+	}
+	of := func(pattern, text string) (all []string) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			all = append(all, strings.ToLower(m[1]))
+		}
+		return all
+	}
+	table := func(head string) []string {
+		_, rows, _ := strings.Cut(told, "| "+head+" |")
+		rows, _, _ = strings.Cut(rows, "\n\n")
+		return of("(?m)^\\| `(\\w+)` \\|", rows)
+	}
+	// The flags are two lists, each of which begins with iota.
+	_, flags, _ := strings.Cut(string(source), "= 1 << iota")
+	message, answer, _ := strings.Cut(flags, "= 1 << iota")
+	for _, tt := range []struct {
+		head       string
+		want, told []string
+		least      int
+	}{
+		{"frame", of(`(?m)^\tkind\w+ += '(.)'`, string(source)), table("frame"), 7},
+		{"flag of a message", append([]string{"idle"}, of(`(?m)^\tflag([A-Z]\w+)$`, message[:strings.Index(message, "flagAll")])...), table("flag of a message"), 4},
+		{"flag of an answer", append([]string{"done"}, of(`(?m)^\tflag([A-Z]\w+)$`, answer)...), table("flag of an answer"), 4},
+	} {
+		if !slices.Equal(tt.told, tt.want) || len(tt.want) < tt.least {
+			t.Errorf("docs/protocols.md has, as %s, %q; there are %q", tt.head, tt.told, tt.want)
+		}
 	}
 }
