@@ -27,7 +27,7 @@ var large = map[string]string{
 	"internal/fleet":      "every process of the daemon, from start to end",
 	"internal/lifecycle":  "one table of states and events, which has to be seen whole",
 	"internal/cells":      "versions in processes, which is being taken apart",
-	"internal/e2e":        "tests alone",
+	"internal/testbed":    "of tests alone",
 }
 
 // long are the functions that may have more lines, each with its reason.

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // handlerSource does what its mode says. The mode is patched.
@@ -88,25 +88,25 @@ func Handler() (string, http.Handler) { return "/spy", http.NotFoundHandler() }
 `
 
 // plugins are what a script can build with "plugin KIND FILE".
-var plugins = map[string]func(e2e.TB) e2e.Plugin{
+var plugins = map[string]func(testbed.TB) testbed.Plugin{
 	"good":   mode("good"),
 	"other":  mode("other version"),
 	"panics": mode("panics"),
 	"hangs":  mode("hangs"),
 	"errs":   mode("errs"),
 	"falls":  mode("falls"),
-	"flagged": func(tb e2e.TB) e2e.Plugin {
-		return e2e.Source{Files: map[string]string{"main.go": handlerSource}, Flags: []string{"-trimpath"}}.Build(tb)
+	"flagged": func(tb testbed.TB) testbed.Plugin {
+		return testbed.Source{Files: map[string]string{"main.go": handlerSource}, Flags: []string{"-trimpath"}}.Build(tb)
 	},
-	"netgo": func(tb e2e.TB) e2e.Plugin {
-		return e2e.Source{Files: map[string]string{"main.go": handlerSource}, Flags: []string{"-tags=netgo"}}.Build(tb)
+	"netgo": func(tb testbed.TB) testbed.Plugin {
+		return testbed.Source{Files: map[string]string{"main.go": handlerSource}, Flags: []string{"-tags=netgo"}}.Build(tb)
 	},
-	"spy":  func(tb e2e.TB) e2e.Plugin { return e2e.Go(spySource).Build(tb) },
-	"mute": func(tb e2e.TB) e2e.Plugin { return e2e.Go("package main\n\nfunc Hander() {}\n").Build(tb) },
+	"spy":  func(tb testbed.TB) testbed.Plugin { return testbed.Go(spySource).Build(tb) },
+	"mute": func(tb testbed.TB) testbed.Plugin { return testbed.Go("package main\n\nfunc Hander() {}\n").Build(tb) },
 }
 
-func mode(m string) func(e2e.TB) e2e.Plugin {
-	return func(tb e2e.TB) e2e.Plugin {
-		return e2e.Go(handlerSource).Build(tb).Patched(tb, "MODE:........................................", "MODE:"+m)
+func mode(m string) func(testbed.TB) testbed.Plugin {
+	return func(tb testbed.TB) testbed.Plugin {
+		return testbed.Go(handlerSource).Build(tb).Patched(tb, "MODE:........................................", "MODE:"+m)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/control"
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 func TestMain(m *testing.M) {
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 type tidy struct{ m *testing.M }
 
 func (t tidy) Run() int {
-	defer e2e.CleanUp()
+	defer testbed.CleanUp()
 	return t.m.Run()
 }
 
@@ -110,7 +110,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GOVERSION", runtime.Version())
 			env.Setenv("GOPROXY", "off")
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
-			if e2e.Race {
+			if testbed.Race {
 				env.Setenv("GOFLAGS", "-race") // as the cell
 			}
 			return nil
@@ -127,14 +127,14 @@ func TestScripts(t *testing.T) {
 				}
 			},
 			// cell sets $CELL to a cell's binary.
-			"cell": func(ts *testscript.TestScript, neg bool, args []string) { ts.Setenv("CELL", e2e.Build(t).Cell) },
+			"cell": func(ts *testscript.TestScript, neg bool, args []string) { ts.Setenv("CELL", testbed.Build(t).Cell) },
 			// plugin KIND FILE builds one of plugins, and sets $CELL.
 			"plugin": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 2 || plugins[args[0]] == nil {
 					ts.Fatalf("usage: plugin KIND FILE")
 				}
 				ts.Check(os.WriteFile(ts.MkAbs(args[1]), plugins[args[0]](t).Bytes, 0o644))
-				ts.Setenv("CELL", e2e.Build(t).Cell)
+				ts.Setenv("CELL", testbed.Build(t).Cell)
 			},
 			// daemon NAME [PATH] serves one of daemons, or a hall over $DIR, until
 			// the script ends.

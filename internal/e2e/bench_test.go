@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // spread is the minimum, median and maximum of some figures.
@@ -22,14 +24,14 @@ func (s spread) String() string { return fmt.Sprintf("%.3f (%.3f to %.3f)", s.me
 // a new handler, and of a new version of one that serves.
 func BenchmarkDrop(b *testing.B) {
 	const drops = 100
-	d := Start(b)
+	d := testbed.Start(b)
 	var added, replaced []float64
 	c := d.Dial()
 	defer c.Close()
 	// until asks without pause until the answer is the wanted one, and
 	// returns how long that took, in milliseconds.
 	until := func(began time.Time, status int, body string) float64 {
-		for time.Since(began) < patience {
+		for time.Since(began) < testbed.Patience {
 			a, err := c.Get("/drop")
 			if err != nil {
 				b.Fatal(err)
@@ -69,7 +71,7 @@ func BenchmarkDrop(b *testing.B) {
 // that has served a request.
 func BenchmarkMemory(b *testing.B) {
 	const handlers = 20
-	d := Start(b)
+	d := testbed.Start(b)
 	for n := range handlers {
 		d.Put(fmt.Sprintf("h%d", n), plain(b, fmt.Sprintf("/h%d", n), number(n)))
 		d.Want(fmt.Sprintf("/h%d", n), http.StatusOK, number(n))

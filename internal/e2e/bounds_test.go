@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // excessSource says or wants too much of something. The mode is patched.
@@ -70,14 +72,14 @@ func Handlers() map[string]http.Handler {
 }
 `
 
-func excess(tb testing.TB, mode, segment string) Plugin {
+func excess(tb testing.TB, mode, segment string) testbed.Plugin {
 	tb.Helper()
-	return Go(excessSource).Build(tb).Patched(tb, "MODE:........................................", "MODE:"+mode, "SEGMENT:............", "SEGMENT:"+segment)
+	return testbed.Go(excessSource).Build(tb).Patched(tb, "MODE:........................................", "MODE:"+mode, "SEGMENT:............", "SEGMENT:"+segment)
 }
 
-// answers asks the supervisor again and again, and returns the longest that it
+// watchAnswers asks the supervisor again and again, and returns the longest that it
 // took; end ends it.
-func (d *Daemon) answers() (end func() time.Duration) {
+func watchAnswers(d *testbed.Daemon) (end func() time.Duration) {
 	stop, longest := make(chan struct{}), make(chan time.Duration, 1)
 	go func() {
 		var most time.Duration
@@ -99,7 +101,7 @@ func (d *Daemon) answers() (end func() time.Duration) {
 // answerTime is how long the supervisor may take to answer while others are at
 // work on this machine.
 func answerTime() time.Duration {
-	if Race {
+	if testbed.Race {
 		return 10 * time.Second
 	}
 	return 2 * time.Second
@@ -108,11 +110,11 @@ func answerTime() time.Duration {
 // What a handler says or wants too much of is refused by name, or cut short; no
 // other handler's client notices, and the supervisor answers meanwhile.
 func TestExcess(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("calm", plain(t, "/calm", "calm"))
 	before := d.Status().Daemon.GatePID
-	load := Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
-	end := d.answers()
+	load := testbed.Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
+	end := watchAnswers(d)
 	for i, tt := range []struct{ mode, reason, mend string }{
 		{"many", "has 3001 patterns, a handler may have 1000", "--max-patterns"},
 		{"a long pattern", "has a pattern of 20971521 bytes, it may have 4096: /xxxxxx", "--max-pattern-bytes"},
@@ -135,7 +137,9 @@ func TestExcess(t *testing.T) {
 	}
 	mark := d.Log.Len()
 	d.Put("teller", excess(t, "a long record", "teller"))
-	e := d.WaitLogFrom(mark, "the record", func(e Entry) bool { return e.Get("handler") == "teller" && strings.HasPrefix(e.Msg(), "a record x") })
+	e := d.WaitLogFrom(mark, "the record", func(e testbed.Entry) bool {
+		return e.Get("handler") == "teller" && strings.HasPrefix(e.Msg(), "a record x")
+	})
 	if len(e.Raw) > 200<<10 || len(e.Fields) > 120 || e.Get("dropped_fields") != "4903" {
 		t.Errorf("a record of %d bytes and %d fields", len(e.Raw), len(e.Fields))
 	}
@@ -166,10 +170,10 @@ func TestExcess(t *testing.T) {
 // Handlers with thousands of wildcards are compared beside what else there is
 // to do.
 func TestManyWildcards(t *testing.T) {
-	d := Start(t, Flags("--max-patterns", "5000"))
+	d := testbed.Start(t, testbed.Flags("--max-patterns", "5000"))
 	d.Put("calm", plain(t, "/calm", "calm"))
-	load := Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
-	end := d.answers()
+	load := testbed.Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
+	end := watchAnswers(d)
 	for _, name := range []string{"a", "b", "c"} {
 		d.Put(name, excess(t, "many", name))
 		d.Want("/"+name, 200, "served")

@@ -3,6 +3,8 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // The incumbent keeps a contested pattern, whatever the names, and keeps it
@@ -12,7 +14,7 @@ func TestContestedPattern(t *testing.T) {
 	for _, names := range [][2]string{{"alpha", "omega"}, {"omega", "alpha"}} {
 		t.Run(names[0]+" first", func(t *testing.T) {
 			first, second := names[0], names[1]
-			d := Start(t)
+			d := testbed.Start(t)
 			d.Put(first, plain(t, "/both/{id}", "first"))
 			// A pattern that conflicts without being the same, and one that
 			// is merely more specific.
@@ -20,7 +22,7 @@ func TestContestedPattern(t *testing.T) {
 			newcomer := plain(t, "/both/{other}", "second")
 			mark := d.Log.Len()
 			d.Drop(second, newcomer)
-			check := func(d *Daemon, mark int) {
+			check := func(d *testbed.Daemon, mark int) {
 				t.Helper()
 				e := d.WaitRefused(mark, second)
 				want := `pattern "/both/{other}" conflicts with "/both/{id}" of handler "` + first + `"`
@@ -40,7 +42,7 @@ func TestContestedPattern(t *testing.T) {
 			check(d, mark)
 			for range 3 {
 				d.Stop()
-				d = Start(t, In(d.Dir))
+				d = testbed.Start(t, testbed.In(d.Dir))
 				check(d, 0)
 			}
 			// A new version of the incumbent does not lose the pattern.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // kitchenSource has a bit of everything that a handler may do.
@@ -124,12 +126,12 @@ func Handlers() map[string]http.Handler {
 }
 `
 
-func kitchen(tb testing.TB) Plugin { return Go(kitchenSource).Build(tb) }
+func kitchen(tb testing.TB) testbed.Plugin { return testbed.Go(kitchenSource).Build(tb) }
 
 // Every signature of the contract is served.
 func TestSignatures(t *testing.T) {
 	const answer = `func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("served")) }`
-	d := Start(t)
+	d := testbed.Start(t)
 	plugins := map[string]string{
 		"func":        `func Handler() (string, func(http.ResponseWriter, *http.Request)) { return "/func", ` + answer + ` }`,
 		"named":       `func Handler() (pattern string, handleFunc func(http.ResponseWriter, *http.Request)) { return "/named", ` + answer + ` }`,
@@ -140,7 +142,7 @@ func TestSignatures(t *testing.T) {
 		"maphfunc":    `func Handlers() map[string]http.HandlerFunc { return map[string]http.HandlerFunc{"/maphfunc": ` + answer + `} }`,
 	}
 	for name, text := range plugins {
-		d.Drop(name, Go("package main\n\nimport \"net/http\"\n\n"+text+"\n").Build(t))
+		d.Drop(name, testbed.Go("package main\n\nimport \"net/http\"\n\n"+text+"\n").Build(t))
 	}
 	if errs, code := d.Reload(); code != 0 {
 		t.Errorf("reload: %s", errs)
@@ -153,7 +155,7 @@ func TestSignatures(t *testing.T) {
 // What ServeMux promises of patterns holds on one keep-alive connection that
 // wanders between the gate and two handlers.
 func TestPatterns(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("kitchen", kitchen(t))
 	d.Put("special", plain(t, "/k/files/special", "special"))
 	d.Put("deeper", plain(t, "GET /k/tree/a/{x}/c", "deeper"))
@@ -211,7 +213,7 @@ func TestPatterns(t *testing.T) {
 // What a handler prints and logs arrives under its name, and its life has the
 // order of the contract.
 func TestHandlerOutput(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("kitchen", kitchen(t))
 	if s, b := d.Get("/k/print"); s != 200 {
 		t.Fatalf("got %d %q", s, b)
@@ -226,15 +228,15 @@ func TestHandlerOutput(t *testing.T) {
 		{"an error by slog", "error", "", ""},
 		{"a detail by slog", "debug", "", ""},
 	} {
-		e := d.WaitLog(want.text, Says("kitchen", want.text))
+		e := d.WaitLog(want.text, testbed.Says("kitchen", want.text))
 		if e.Msg() != want.text || e.Get("level") != want.level || want.field != "" && e.Get(want.field) != want.value {
 			t.Errorf("%q: got %s", want.text, e.Raw)
 		}
 	}
 	mark := d.Log.Len()
 	d.Take("kitchen")
-	d.WaitLogFrom(mark, "Stop", Says("kitchen", "Stop ran"))
-	d.WaitLogFrom(mark, "Stop's error", Says("kitchen", "Stop returned an error: stopped with a sigh"))
+	d.WaitLogFrom(mark, "Stop", testbed.Says("kitchen", "Stop ran"))
+	d.WaitLogFrom(mark, "Stop's error", testbed.Says("kitchen", "Stop returned an error: stopped with a sigh"))
 	var order []string
 	for _, e := range d.Log.From(0) {
 		switch e.Msg() {
@@ -245,11 +247,11 @@ func TestHandlerOutput(t *testing.T) {
 	if got, want := strings.Join(order, ", "), "Start ran, Handlers ran, live: kitchen, retired: kitchen, Stop ran"; got != want {
 		t.Errorf("the order was %s, want %s", got, want)
 	}
-	d.WaitLog("init's output", Says("kitchen", "init ran"))
+	d.WaitLog("init's output", testbed.Says("kitchen", "init ran"))
 }
 
 func TestPanics(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("kitchen", kitchen(t))
 	before, _ := d.Handler("kitchen")
 	c := d.Dial()
@@ -259,7 +261,7 @@ func TestPanics(t *testing.T) {
 		if err != nil || a.Status != 500 || a.Close {
 			t.Fatalf("got %d %v, close %v", a.Status, err, a.Close)
 		}
-		e := d.WaitLog("the panic", Says("kitchen", fmt.Sprintf("panic in GET /k/panic: first thing %d", n)))
+		e := d.WaitLog("the panic", testbed.Says("kitchen", fmt.Sprintf("panic in GET /k/panic: first thing %d", n)))
 		if e.Get("level") != "error" || e.Get("pattern") != "/k/panic" || !strings.Contains(e.Get("stack"), "main.go:") ||
 			!strings.Contains(e.Get("at"), "main.go:") {
 			t.Errorf("got %s", e.Raw)
@@ -269,7 +271,7 @@ func TestPanics(t *testing.T) {
 	if err == nil || string(a.Body) != "partial" {
 		t.Errorf("a panic after a part of the answer: got %d %q %v, want it cut", a.Status, a.Body, err)
 	}
-	d.WaitLog("the late panic", Says("kitchen", "panic in GET /k/panic-late: too late"))
+	d.WaitLog("the late panic", testbed.Says("kitchen", "panic in GET /k/panic-late: too late"))
 	mark := d.Log.Len()
 	b := d.Dial()
 	defer b.Close()
@@ -291,7 +293,7 @@ func TestPanics(t *testing.T) {
 // that the handler has already, and on one that is with another handler.
 var wander = []struct{ name, before string }{{"new", ""}, {"own", "/k/exact/"}, {"other's", "/calm"}, {"gate's", "/none"}}
 
-func eachWay(t *testing.T, d *Daemon, f func(t *testing.T, c *Client)) {
+func eachWay(t *testing.T, d *testbed.Daemon, f func(t *testing.T, c *testbed.Client)) {
 	for _, way := range wander {
 		t.Run(way.name, func(t *testing.T) {
 			c := d.Dial()
@@ -307,15 +309,15 @@ func eachWay(t *testing.T, d *Daemon, f func(t *testing.T, c *Client)) {
 }
 
 func TestHTTP(t *testing.T) {
-	sock := filepath.Join(NewDir(t), "s")
-	d := Start(t, Flags("--listen", "unix:"+sock))
+	sock := filepath.Join(testbed.NewDir(t), "s")
+	d := testbed.Start(t, testbed.Flags("--listen", "unix:"+sock))
 	d.Put("kitchen", kitchen(t))
 	d.Put("calm", plain(t, "/calm", "calm"))
 	release := make(chan struct{})
 	next := releaser(t, release)
 
 	t.Run("upgrade", func(t *testing.T) {
-		eachWay(t, d, func(t *testing.T, c *Client) {
+		eachWay(t, d, func(t *testing.T, c *testbed.Client) {
 			// The first line comes along with the head.
 			if err := c.Send("GET /k/upgrade HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\nearly\n"); err != nil {
 				t.Fatal(err)
@@ -335,7 +337,7 @@ func TestHTTP(t *testing.T) {
 		})
 	})
 	t.Run("stream", func(t *testing.T) {
-		eachWay(t, d, func(t *testing.T, c *Client) {
+		eachWay(t, d, func(t *testing.T, c *testbed.Client) {
 			c.Send("GET /k/stream?next=" + next + " HTTP/1.1\r\nHost: h\r\n\r\n")
 			resp, err := http.ReadResponse(c.R, nil)
 			if err != nil {
@@ -358,7 +360,7 @@ func TestHTTP(t *testing.T) {
 		})
 	})
 	t.Run("deadline", func(t *testing.T) {
-		eachWay(t, d, func(t *testing.T, c *Client) {
+		eachWay(t, d, func(t *testing.T, c *testbed.Client) {
 			a, err := c.Do("POST /k/deadline HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf")
 			if err != nil || string(a.Body) != "full duplex: <nil>; deadline: <nil>; timeout: true; write: <nil>" {
 				t.Errorf("got %d %q %v", a.Status, a.Body, err)
@@ -366,7 +368,7 @@ func TestHTTP(t *testing.T) {
 		})
 	})
 	t.Run("large bodies", func(t *testing.T) {
-		eachWay(t, d, func(t *testing.T, c *Client) {
+		eachWay(t, d, func(t *testing.T, c *testbed.Client) {
 			const size = 24 << 20
 			body := strings.Repeat("0123456789abcdef", size/16)
 			a, err := c.Post("/k/sum", body)
@@ -383,7 +385,7 @@ func TestHTTP(t *testing.T) {
 		})
 	})
 	t.Run("chunked with trailer", func(t *testing.T) {
-		eachWay(t, d, func(t *testing.T, c *Client) {
+		eachWay(t, d, func(t *testing.T, c *testbed.Client) {
 			a, err := c.Do("POST /k/sum HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: Checked\r\n\r\n3\r\nabc\r\n0\r\nChecked: yes\r\n\r\n")
 			if want := fmt.Sprintf("3 %x <nil> yes", sha256.Sum256([]byte("abc"))); err != nil || string(a.Body) != want {
 				t.Errorf("got %q %v", a.Body, err)
@@ -391,7 +393,7 @@ func TestHTTP(t *testing.T) {
 		})
 	})
 	t.Run("expect continue", func(t *testing.T) {
-		eachWay(t, d, func(t *testing.T, c *Client) {
+		eachWay(t, d, func(t *testing.T, c *testbed.Client) {
 			c.Send("POST /k/sum HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
 			if line, err := c.R.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
 				t.Fatalf("got %q %v", line, err)
@@ -404,7 +406,7 @@ func TestHTTP(t *testing.T) {
 		})
 	})
 	t.Run("split in bytes", func(t *testing.T) {
-		eachWay(t, d, func(t *testing.T, c *Client) {
+		eachWay(t, d, func(t *testing.T, c *testbed.Client) {
 			for _, b := range []byte("POST /k/sum HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc") {
 				c.Send(string(b))
 			}
@@ -415,7 +417,7 @@ func TestHTTP(t *testing.T) {
 		})
 	})
 	t.Run("HTTP 1.0", func(t *testing.T) {
-		eachWay(t, d, func(t *testing.T, c *Client) {
+		eachWay(t, d, func(t *testing.T, c *testbed.Client) {
 			for range 2 {
 				a, err := c.Do("GET /k/users/1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
 				if err != nil || a.Close || !strings.HasPrefix(string(a.Body), "user 1 ") {
@@ -432,11 +434,11 @@ func TestHTTP(t *testing.T) {
 		})
 	})
 	t.Run("pipelining", func(t *testing.T) {
-		eachWay(t, d, func(t *testing.T, c *Client) {
+		eachWay(t, d, func(t *testing.T, c *testbed.Client) {
 			for range 3 {
 				const get = "GET %s HTTP/1.1\r\nHost: h\r\n\r\n"
-				c.Send(fmt.Sprintf(get, "/k/users/1") + fmt.Sprintf(get, "/calm") + post("/k/sum", "abc") + fmt.Sprintf(get, "/none") +
-					post("/calm", "body") + fmt.Sprintf(get, "/k/users/2") + fmt.Sprintf(get, "/k/users/3"))
+				c.Send(fmt.Sprintf(get, "/k/users/1") + fmt.Sprintf(get, "/calm") + testbed.PostRequest("/k/sum", "abc") + fmt.Sprintf(get, "/none") +
+					testbed.PostRequest("/calm", "body") + fmt.Sprintf(get, "/k/users/2") + fmt.Sprintf(get, "/k/users/3"))
 				for _, want := range []string{"user 1 ", "calm", "3 ba7816bf", "404 ", "calm", "user 2 ", "user 3 "} {
 					a, err := c.Receive("GET")
 					if err != nil || a.Close || !strings.HasPrefix(string(a.Body), want) {
@@ -447,7 +449,7 @@ func TestHTTP(t *testing.T) {
 		})
 	})
 	t.Run("addresses", func(t *testing.T) {
-		eachWay(t, d, func(t *testing.T, c *Client) {
+		eachWay(t, d, func(t *testing.T, c *testbed.Client) {
 			a, err := c.Get("/k/who?x=%2F;y")
 			want := fmt.Sprintf("%s to %s over HTTP/1.1, tls false, uri /k/who?x=%%2F;y", c.LocalAddr(), c.RemoteAddr())
 			if err != nil || string(a.Body) != want {
@@ -462,7 +464,7 @@ func TestHTTP(t *testing.T) {
 		})
 	})
 	t.Run("malformed", func(t *testing.T) {
-		eachWay(t, d, func(t *testing.T, c *Client) {
+		eachWay(t, d, func(t *testing.T, c *testbed.Client) {
 			a, err := c.Do("GET /calm HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
 			if err != nil || a.Status != 400 {
 				t.Errorf("got %d %v", a.Status, err)
@@ -470,7 +472,7 @@ func TestHTTP(t *testing.T) {
 		})
 	})
 	t.Run("unix socket", func(t *testing.T) {
-		c, err := Dial("unix", sock)
+		c, err := testbed.Dial("unix", sock)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // mortalSource can be made to die in a way that nothing in its process can
@@ -72,8 +74,8 @@ func Handlers() map[string]http.Handler {
 // Where the way between the gate and a cell fails, the cell ends, and the log says
 // why: it would get no request any more.
 func TestWayToTheGateFails(t *testing.T) {
-	d := Start(t, Allow("crashed: meddler", "killed: meddler"), Flags("--crash-limit", "0"))
-	d.Put("meddler", Go(meddlerSource).Build(t))
+	d := testbed.Start(t, testbed.Allow("crashed: meddler", "killed: meddler"), testbed.Flags("--crash-limit", "0"))
+	d.Put("meddler", testbed.Go(meddlerSource).Build(t))
 	for _, tt := range []struct{ path, says string }{
 		{"/meddler/closes", "the way from the gate has failed: "},
 		{"/meddler/writes", "its way to the gate has failed: receive frame: malformed header"},
@@ -100,10 +102,10 @@ func TestWayToTheGateFails(t *testing.T) {
 // A cell that dies is started again. Requests that come meanwhile wait for it,
 // and other handlers' clients see nothing.
 func TestCellDies(t *testing.T) {
-	d := Start(t, Allow("crashed: mortal"))
+	d := testbed.Start(t, testbed.Allow("crashed: mortal"))
 	d.Put("calm", plain(t, "/calm", "calm"))
-	d.Put("mortal", Go(mortalSource).Build(t))
-	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
+	d.Put("mortal", testbed.Go(mortalSource).Build(t))
+	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
 	gate := d.Status().Daemon.GatePID
 	wanderer := d.Dial() // its connection is with the other handler
 	defer wanderer.Close()
@@ -129,7 +131,7 @@ func TestCellDies(t *testing.T) {
 			}
 			c.Close()
 		}
-		if err := AwaitDeath(h.PID, patience); err != nil {
+		if err := testbed.AwaitDeath(h.PID, testbed.Patience); err != nil {
 			t.Fatal(err)
 		}
 		if path == "/mortal/panics" {
@@ -143,7 +145,7 @@ func TestCellDies(t *testing.T) {
 			if want := "exit status 1; it printed: the licence server is gone"; e.Get("reason") != want {
 				t.Errorf("the crash is told as %q, want %q", e.Get("reason"), want)
 			}
-			d.WaitLogFrom(mark, "the last words", Says("mortal", "the licence server is gone"))
+			d.WaitLogFrom(mark, "the last words", testbed.Says("mortal", "the licence server is gone"))
 		}
 		// Held until it is back; the pause before that doubles.
 		for range 3 {
@@ -157,14 +159,14 @@ func TestCellDies(t *testing.T) {
 		if a, err := wanderer.Get("/calm"); err != nil || a.Status != 200 {
 			t.Errorf("%s: keep-alive: got %d %v", path, a.Status, err)
 		}
-		e := d.WaitLogFrom(mark, "the crash", Says("mortal", "crashed: mortal"))
+		e := d.WaitLogFrom(mark, "the crash", testbed.Says("mortal", "crashed: mortal"))
 		if path == "/mortal/panics" && !strings.Contains(e.Raw, "panic: beyond help") {
 			t.Errorf("%s: the log does not tell why: %s", path, e.Raw)
 		}
-		d.WaitLogFrom(mark, "the new life", Says("mortal", "live again: mortal"))
+		d.WaitLogFrom(mark, "the new life", testbed.Says("mortal", "live again: mortal"))
 		if i == 1 {
 			// What a crash costs is forgotten with a new version.
-			d.Put("mortal", Go(mortalSource+"\n// newer\n\nvar Newer = 1\n").Build(t))
+			d.Put("mortal", testbed.Go(mortalSource+"\n// newer\n\nvar Newer = 1\n").Build(t))
 		}
 	}
 	if st := d.Status(); st.Daemon.GatePID != gate {
@@ -175,7 +177,7 @@ func TestCellDies(t *testing.T) {
 
 // A handler that does not come back in time is answered for with 503.
 func TestCellStaysDead(t *testing.T) {
-	d := Start(t, Flags("--hold", "100ms", "--start-timeout", "20s"), Allow("crashed: dying"))
+	d := testbed.Start(t, testbed.Flags("--hold", "100ms", "--start-timeout", "20s"), testbed.Allow("crashed: dying"))
 	const source = `package main
 
 import (
@@ -192,14 +194,14 @@ func Handler() (string, func(http.ResponseWriter, *http.Request)) {
 `
 	flag := d.Dir + "/stay-dead"
 	// The path differs from run to run, so that this is one build more.
-	d.Put("dying", Go(fmt.Sprintf(source, flag)).Build(t))
+	d.Put("dying", testbed.Go(fmt.Sprintf(source, flag)).Build(t))
 	d.Want("/dying", 200, "alive")
 	touch(t, flag)
 	h, _ := d.Handler("dying")
 	if err := syscall.Kill(h.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if err := AwaitDeath(h.PID, patience); err != nil {
+	if err := testbed.AwaitDeath(h.PID, testbed.Patience); err != nil {
 		t.Fatal(err)
 	}
 	c := d.Dial()
@@ -224,10 +226,10 @@ func Handler() (string, func(http.ResponseWriter, *http.Request)) {
 // The gate dies: connections that live in cells do not notice, and new ones
 // wait instead of being refused.
 func TestGateDies(t *testing.T) {
-	d := Start(t, Allow("gate died"))
+	d := testbed.Start(t, testbed.Allow("gate died"))
 	d.Put("calm", plain(t, "/calm", "calm"))
 	d.Put("other", plain(t, "/other", "other"))
-	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
 	load.Await(t, 50) // each is with its cell by now
 	pids := map[int]bool{}
 	for range 3 {
@@ -244,7 +246,7 @@ func TestGateDies(t *testing.T) {
 		if err := syscall.Kill(gate, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		if err := AwaitDeath(gate, patience); err != nil {
+		if err := testbed.AwaitDeath(gate, testbed.Patience); err != nil {
 			t.Fatal(err)
 		}
 		// Its way leads over the new gate.
@@ -266,11 +268,11 @@ func TestGateDies(t *testing.T) {
 // The supervisor is not on the path of any request: while it is stopped,
 // traffic flows on, and nobody is blamed for it afterwards.
 func TestSupervisorStopped(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("calm", plain(t, "/calm", "calm"))
 	d.Put("other", plain(t, "/other", "other"))
 	before := d.Status()
-	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm", "/other", "/calm"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm", "/other", "/calm"}}.Run(t)
 	d.Signal(syscall.SIGSTOP)
 	defer d.Signal(syscall.SIGCONT)
 	load.Await(t, 1000)
@@ -293,14 +295,14 @@ func TestSupervisorStopped(t *testing.T) {
 
 // The supervisor dies: all end with it, for whoever starts it again.
 func TestSupervisorDies(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("calm", plain(t, "/calm", "calm"))
 	d.Want("/calm", 200, "calm")
 	d.Signal(syscall.SIGKILL)
 	if err := d.ExitError(); err == nil {
 		t.Errorf("it has survived SIGKILL")
 	}
-	d.Ended(patience)
-	d = Start(t, In(d.Dir))
+	d.Ended(testbed.Patience)
+	d = testbed.Start(t, testbed.In(d.Dir))
 	d.Want("/calm", 200, "calm")
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 const turncoatSource = `package main
@@ -34,8 +36,8 @@ func Handlers() map[string]http.Handler {
 // program, is replaced as one that died; and what a handler has started ends
 // with its cell.
 func TestHandlerBecomesAnotherProgram(t *testing.T) {
-	d := Start(t, Allow("crashed: turncoat"))
-	d.Put("turncoat", Go(turncoatSource).Build(t))
+	d := testbed.Start(t, testbed.Allow("crashed: turncoat"))
+	d.Put("turncoat", testbed.Go(turncoatSource).Build(t))
 	d.Want("/turncoat/starts", 200, "<nil>")
 	mark := d.Log.Len()
 	began := time.Now()
@@ -57,7 +59,7 @@ func TestHandlerBecomesAnotherProgram(t *testing.T) {
 // A client that asks several handlers over one connection learns of the end of
 // the service from an answer, too.
 func TestStopWithWanderers(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("a", plain(t, "/a", "a"))
 	d.Put("b", plain(t, "/b", "b"))
 	done := make(chan error, 4)

@@ -8,28 +8,29 @@ import (
 	"testing"
 
 	"github.com/andrestc/go-plugserver/internal/control"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 	"golang.org/x/sys/unix"
 )
 
 // A directory that is replaced takes no handler with it: whoever moved or
 // unmounted it has removed none. A reload says that the new one counts.
 func TestDirectoryReplaced(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	for _, name := range []string{"a", "b"} {
 		d.Put(name, plain(t, "/"+name, name))
 	}
-	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/a", "/b"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/a", "/b"}}.Run(t)
 	aside := d.Handlers + ".aside"
 	mark := d.Log.Len()
 	if err := os.Rename(d.Handlers, aside); err != nil {
 		t.Fatal(err)
 	}
-	d.WaitLogFrom(mark, "loss of the directory", func(e Entry) bool { return e.Get("event") == "directory_lost" })
+	d.WaitLogFrom(mark, "loss of the directory", func(e testbed.Entry) bool { return e.Get("event") == "directory_lost" })
 	mark = d.Log.Len()
 	if err := os.Mkdir(d.Handlers, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	d.WaitLogFrom(mark, "its replacement", func(e Entry) bool {
+	d.WaitLogFrom(mark, "its replacement", func(e testbed.Entry) bool {
 		return e.Get("event") == "directory_lost" && strings.Contains(e.Get("reason"), "was replaced")
 	})
 	d.Put("b", plain(t, "/b", "new b")) // the one is told of, the other goes on
@@ -70,9 +71,9 @@ func TestDirectoryReplaced(t *testing.T) {
 // A daemon that is out of descriptors serves what is live, says what is wrong
 // with the new file, and takes it by itself once it can.
 func TestOutOfDescriptors(t *testing.T) {
-	d := Start(t, Allow("restart failed", "gate cannot be started", "crashed: a", "history cannot"))
+	d := testbed.Start(t, testbed.Allow("restart failed", "gate cannot be started", "crashed: a", "history cannot"))
 	d.Put("a", plain(t, "/a", "a"))
-	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/a"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/a"}}.Run(t)
 	var was unix.Rlimit
 	if err := unix.Prlimit(d.PID(), unix.RLIMIT_NOFILE, nil, &was); err != nil {
 		t.Fatal(err)
@@ -90,7 +91,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	mark := d.Log.Len()
 	limit(uint64(len(fds)) + 3) // enough to look, not to start a cell
 	d.Drop("b", plain(t, "/b", "b"))
-	e := d.WaitLogFrom(mark, "refusal of b", func(e Entry) bool { return e.Get("event") == "refused" && e.Get("handler") == "b" })
+	e := d.WaitLogFrom(mark, "refusal of b", func(e testbed.Entry) bool { return e.Get("event") == "refused" && e.Get("handler") == "b" })
 	if !strings.Contains(e.Get("reason"), "too many open files") || !strings.Contains(e.Get("mend"), "tried again by itself") {
 		t.Errorf("refused: %s", e.Raw)
 	}
@@ -104,11 +105,11 @@ func TestOutOfDescriptors(t *testing.T) {
 // An operator rolls back and forth, and a restart of the daemon changes nothing
 // in it.
 func TestRollBackByHand(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	for _, v := range []string{"one", "two", "three"} {
 		d.Put("a", plain(t, "/a", v))
 	}
-	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/a"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/a"}}.Run(t)
 	rollback := func(version, want string) {
 		t.Helper()
 		if version != "" {
@@ -133,7 +134,7 @@ func TestRollBackByHand(t *testing.T) {
 	load.Unharmed(t)
 	d.Stop()
 
-	d = Start(t, In(d.Dir))
+	d = testbed.Start(t, testbed.In(d.Dir))
 	d.Want("/a", 200, "one")
 	rollback("three", "three")
 	if h, _ := d.Handler("a"); h.State != "live" || h.Refusal != nil {
@@ -149,6 +150,6 @@ func TestRollBackByHand(t *testing.T) {
 	d.Want("/a", 200, "four")
 	d.Stop()
 
-	d = Start(t, In(d.Dir))
+	d = testbed.Start(t, testbed.In(d.Dir))
 	d.Want("/a", 200, "four")
 }

@@ -6,16 +6,18 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // A handler that prints without end costs the log a bounded share; what is
 // dropped is counted, and nobody else notices.
 func TestFlood(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("calm", plain(t, "/calm", "calm"))
-	load := Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
 	mark := d.Log.Len()
-	d.Put("noisy", Go(`package main
+	d.Put("noisy", testbed.Go(`package main
 
 import (
 	"fmt"
@@ -37,7 +39,7 @@ func Handler() (string, func(http.ResponseWriter, *http.Request)) {
 func main() {}
 `).Build(t))
 	d.Want("/noisy", 200, "")
-	d.WaitLogFrom(mark, "what was dropped", func(e Entry) bool {
+	d.WaitLogFrom(mark, "what was dropped", func(e testbed.Entry) bool {
 		return e.Get("handler") == "noisy" && strings.Contains(e.Msg(), "records of noisy were dropped")
 	})
 	load.End()
@@ -51,8 +53,8 @@ func main() {}
 // process; where lines are lost the log says so, and how many.
 func TestLogRate(t *testing.T) {
 	const n = 3000
-	d := Start(t)
-	d.Put("prints", Go(`package main
+	d := testbed.Start(t)
+	d.Put("prints", testbed.Go(`package main
 
 import (
 	"fmt"
@@ -80,7 +82,7 @@ func main() {}
 	counted := func(mark int) (lines, lost int) {
 		t.Helper()
 		begun := false
-		d.WaitLogFrom(mark, "the last line, or its loss", func(e Entry) bool {
+		d.WaitLogFrom(mark, "the last line, or its loss", func(e testbed.Entry) bool {
 			switch {
 			case e.Msg() == "a request":
 				lines++

@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // debugSource answers with what its GODEBUG defaults make of a URL with two
@@ -44,8 +46,8 @@ func main() {}
 // give a program, but for the daemon's own, and plugins that differ in them
 // share no cell.
 func TestGODEBUG(t *testing.T) {
-	debugged := func(name, release string) Plugin {
-		return Source{Files: map[string]string{
+	debugged := func(name, release string) testbed.Plugin {
+		return testbed.Source{Files: map[string]string{
 			"go.mod":  "module e2e.example/" + name + "\n\ngo " + release + "\n",
 			"main.go": fmt.Sprintf(debugSource, name),
 		}}.Build(t)
@@ -56,7 +58,7 @@ func TestGODEBUG(t *testing.T) {
 		{"urlstrictcolons=1", strict, strict},
 		{"urlstrictcolons=0", "<nil>", "<nil>"},
 	} {
-		d := Start(t, Wrap(func(cmd *exec.Cmd) {
+		d := testbed.Start(t, testbed.Wrap(func(cmd *exec.Cmd) {
 			if c.own != "" {
 				cmd.Env = append(cmd.Env, "GODEBUG="+c.own)
 			}

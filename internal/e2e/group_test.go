@@ -6,13 +6,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // sharer is a plugin that has a module of its own, of the name.
-func sharer(t *testing.T, name, pattern, version string) Plugin {
+func sharer(t *testing.T, name, pattern, version string) testbed.Plugin {
 	t.Helper()
 	text := strings.NewReplacer("PATTERN:........................................", "PATTERN:"+pattern, "VERSION:................................", "VERSION:"+version).Replace(plainSource)
-	return Source{Files: map[string]string{
+	return testbed.Source{Files: map[string]string{
 		"go.mod":  "module e2e.example/" + name + "\n\ngo 1.25\n",
 		"main.go": text,
 	}}.Build(t)
@@ -22,7 +24,7 @@ func sharer(t *testing.T, name, pattern, version string) Plugin {
 // their clients notices. One that does not agree with the others stays alone,
 // and status says why; the death of the cell ends the company for a while.
 func TestGroup(t *testing.T) {
-	dir := NewDir(t)
+	dir := testbed.NewDir(t)
 	text := ""
 	for _, name := range []string{"a", "b", "c", "twin"} {
 		text += "[Handler " + name + "]\nCell=company\n"
@@ -31,7 +33,7 @@ func TestGroup(t *testing.T) {
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d := Start(t, In(dir), Allow("crashed: company"))
+	d := testbed.Start(t, testbed.In(dir), testbed.Allow("crashed: company"))
 	gathered := func(mark int, names ...string) (pid int) {
 		t.Helper()
 		for _, name := range names {
@@ -51,7 +53,7 @@ func TestGroup(t *testing.T) {
 	if h, _ := d.Handler("a"); h.Group != "" {
 		t.Errorf("alone: status %+v", h)
 	}
-	load := Plan{Addr: d.Addr, Clients: 8, Paths: []string{"/a"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 8, Paths: []string{"/a"}}.Run(t)
 	d.Put("b", sharer(t, "b", "/b", "one"))
 	first := gathered(mark, "a", "b")
 	mark = d.Log.Len()
@@ -99,17 +101,17 @@ func TestGroup(t *testing.T) {
 
 // A handler whose Cell= is taken away gets a cell of its own with a reload.
 func TestGroupEnds(t *testing.T) {
-	dir := NewDir(t)
+	dir := testbed.NewDir(t)
 	conf := filepath.Join(dir, "plugserverd.conf")
 	if err := os.WriteFile(conf, []byte("[Handler a]\nCell=x\n[Handler b]\nCell=x\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d := Start(t, In(dir))
+	d := testbed.Start(t, testbed.In(dir))
 	mark := d.Log.Len()
 	d.Put("a", sharer(t, "a", "/a", "one"))
 	d.Put("b", sharer(t, "b", "/b", "one"))
 	d.WaitLogFrom(mark, "gathering", event("gathered", "b"))
-	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/a", "/b"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/a", "/b"}}.Run(t)
 	if err := os.WriteFile(conf, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // heirSource serves the patterns of its slot, in the way that its mode says.
@@ -60,9 +62,9 @@ func Handlers() map[string]http.Handler {
 }
 `
 
-func heir(tb testing.TB, patterns, version, mode string) Plugin {
+func heir(tb testing.TB, patterns, version, mode string) testbed.Plugin {
 	tb.Helper()
-	return Source{Files: map[string]string{"main.go": heirSource}, Flags: []string{"-ldflags=-s"}}.Build(tb).Patched(tb,
+	return testbed.Source{Files: map[string]string{"main.go": heirSource}, Flags: []string{"-ldflags=-s"}}.Build(tb).Patched(tb,
 		"PATTERNS:........................................", "PATTERNS:"+patterns,
 		"VERSION:................................", "VERSION:"+version,
 		"MODE:................", "MODE:"+mode)
@@ -71,18 +73,18 @@ func heir(tb testing.TB, patterns, version, mode string) Plugin {
 // A pattern that another file serves as well passes on to it in one table: no
 // client is told that there is no such page.
 func TestPatternsPassOn(t *testing.T) {
-	type files map[string]Plugin
-	p := func(patterns, version string) Plugin { return heir(t, patterns, version, "") }
-	mode := func(patterns, version, mode string) Plugin { return heir(t, patterns, version, mode) }
-	remove := func(names ...string) func(*Daemon) {
-		return func(d *Daemon) {
+	type files map[string]testbed.Plugin
+	p := func(patterns, version string) testbed.Plugin { return heir(t, patterns, version, "") }
+	mode := func(patterns, version, mode string) testbed.Plugin { return heir(t, patterns, version, mode) }
+	remove := func(names ...string) func(*testbed.Daemon) {
+		return func(d *testbed.Daemon) {
 			for _, name := range names {
 				d.Remove(name)
 			}
 		}
 	}
-	rename := func(from, to string) func(*Daemon) {
-		return func(d *Daemon) {
+	rename := func(from, to string) func(*testbed.Daemon) {
+		return func(d *testbed.Daemon) {
 			if err := os.Rename(d.Path(from), d.Path(to)); err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +95,7 @@ func TestPatternsPassOn(t *testing.T) {
 		live   files
 		wait   []string // names and plugins of wait files, refused for a pattern, in this order
 		files  files
-		change func(*Daemon)
+		change func(*testbed.Daemon)
 		want   map[string]string // by path, the version that serves it in the end; "" is 404
 		gaps   []string          // paths that may be 404 for a while
 		silent bool              // nothing is refused meanwhile
@@ -102,7 +104,7 @@ func TestPatternsPassOn(t *testing.T) {
 		{name: "a slow one is renamed", live: files{"v1": mode("/v", "one", "slow")}, change: rename("v1", "v2"), want: map[string]string{"/v": "one"}, silent: true},
 		{name: "over another that is live", live: files{"a": p("/a", "one"), "b": p("/b", "two")}, change: rename("a", "b"),
 			want: map[string]string{"/a": "one", "/b": ""}, gaps: []string{"/b"}, silent: true},
-		{name: "a copy takes over", live: files{"v1": mode("/v", "one", "slow")}, change: func(d *Daemon) {
+		{name: "a copy takes over", live: files{"v1": mode("/v", "one", "slow")}, change: func(d *testbed.Daemon) {
 			d.Drop("v2", mode("/v", "two", "slow"))
 			d.Remove("v1")
 		}, want: map[string]string{"/v": "two"}},
@@ -119,9 +121,9 @@ func TestPatternsPassOn(t *testing.T) {
 		{name: "two are removed at once", live: files{"v": p("/v", "one"), "w": p("/w", "one")}, wait: []string{"x"},
 			files: files{"x": p("/v /w", "two")}, change: remove("v", "w"), want: map[string]string{"/v": "two", "/w": "two"}},
 		{name: "a replacement gives one up", live: files{"v1": p("/v /w", "one")}, wait: []string{"v2"}, files: files{"v2": p("/w", "two")},
-			change: func(d *Daemon) { d.Drop("v1", p("/v", "three")) }, want: map[string]string{"/v": "three", "/w": "two"}},
+			change: func(d *testbed.Daemon) { d.Drop("v1", p("/v", "three")) }, want: map[string]string{"/v": "three", "/w": "two"}},
 		// Who gets the pattern is there first: two files are never put at once.
-		{name: "a pattern moves between two", live: files{"v": p("/v /w", "one"), "x": p("/x", "one")}, change: func(d *Daemon) {
+		{name: "a pattern moves between two", live: files{"v": p("/v /w", "one"), "x": p("/x", "one")}, change: func(d *testbed.Daemon) {
 			d.Drop("x", mode("/x /w", "two", "slow"))
 			d.Drop("v", p("/v", "two"))
 		}, want: map[string]string{"/v": "two", "/w": "two", "/x": "two"}},
@@ -135,7 +137,7 @@ func TestPatternsPassOn(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("HEIRS", t.TempDir())
-			d := Start(t)
+			d := testbed.Start(t)
 			for name, plugin := range tt.live {
 				d.Put(name, plugin)
 			}
@@ -150,17 +152,17 @@ func TestPatternsPassOn(t *testing.T) {
 					paths = append(paths, path)
 				}
 			}
-			var loads []*Load
+			var loads []*testbed.Load
 			if len(paths) > 0 {
 				for _, fresh := range []bool{false, true} {
-					loads = append(loads, Plan{Addr: d.Addr, Clients: 2, Paths: paths, Fresh: fresh}.Run(t))
+					loads = append(loads, testbed.Plan{Addr: d.Addr, Clients: 2, Paths: paths, Fresh: fresh}.Run(t))
 				}
-				Each(t, loads...)
+				testbed.Each(t, loads...)
 			}
 			mark := d.Log.Len()
 			tt.change(d)
 			d.Reload() // waits
-			for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+			for end := time.Now().Add(testbed.Patience); ; time.Sleep(5 * time.Millisecond) {
 				if wrong := unwanted(d, tt.want); wrong == "" {
 					break
 				} else if time.Now().After(end) {
@@ -180,7 +182,7 @@ func TestPatternsPassOn(t *testing.T) {
 }
 
 // unwanted names the paths that are not served as wanted.
-func unwanted(d *Daemon, want map[string]string) (wrong string) {
+func unwanted(d *testbed.Daemon, want map[string]string) (wrong string) {
 	for path, version := range want {
 		status, body := d.Get(path)
 		if version == "" && status != 404 || version != "" && (status != 200 || body != version) {

@@ -3,6 +3,8 @@ package e2e
 import (
 	"fmt"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 const libraryUser = `package main
@@ -23,8 +25,8 @@ func Handler() (string, func(http.ResponseWriter, *http.Request)) {
 
 // librarySource is a handler that uses one of two versions of a library, with
 // its state: "lib1" or "lib2".
-func librarySource(name, lib string) Source {
-	return Source{Dir: "main", Files: map[string]string{
+func librarySource(name, lib string) testbed.Source {
+	return testbed.Source{Dir: "main", Files: map[string]string{
 		"main/go.mod":  fmt.Sprintf("module e2e.example/%s\n\ngo 1.24\n\nrequire e2e.example/lib v1.0.0\n\nreplace e2e.example/lib => ../%s\n", name, lib),
 		"main/main.go": fmt.Sprintf(libraryUser, name, name),
 		"lib1/go.mod":  "module e2e.example/lib\n\ngo 1.24\n",
@@ -36,8 +38,8 @@ func librarySource(name, lib string) Source {
 }
 
 // myPlugin is a handler of a module whose path others have, too.
-func myPlugin(name string) Source {
-	return Source{Files: map[string]string{
+func myPlugin(name string) testbed.Source {
+	return testbed.Source{Files: map[string]string{
 		"go.mod":     "module myplugin\n\ngo 1.24\n",
 		"main.go":    "package main\n\nimport (\n\t\"io\"\n\t\"net/http\"\n\n\t\"myplugin/in\"\n)\n\nfunc Handler() (string, func(http.ResponseWriter, *http.Request)) {\n\treturn in.Pattern, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, in.Pattern) }\n}\n",
 		"in/in.go":   fmt.Sprintf("package in\n\nvar Pattern = \"/%s\"\n", name),
@@ -49,13 +51,13 @@ func myPlugin(name string) Source {
 // and two whose modules have the same path: plugins that no single process
 // could hold.
 func TestConflictingModules(t *testing.T) {
-	d := Start(t)
-	for name, src := range map[string]Source{
+	d := testbed.Start(t)
+	for name, src := range map[string]testbed.Source{
 		"user1": librarySource("user1", "lib1"), "user2": librarySource("user2", "lib2"), "same1": myPlugin("same1"), "same2": myPlugin("same2"),
 	} {
 		d.Put(name, src.Build(t))
 	}
-	d.Put("echo", Sample(t, "echo")) // a third-party library on top
+	d.Put("echo", testbed.Sample(t, "echo")) // a third-party library on top
 	c := d.Dial()
 	defer c.Close()
 	for range 3 {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 const helloSource = `package main
@@ -23,12 +25,12 @@ func Handler() (string, func(http.ResponseWriter, *http.Request)) {
 // The life of a file, with builds that differ in nothing but a text, as in
 // the README. Another handler's client must not notice any of it.
 func TestAddReplaceRemove(t *testing.T) {
-	one, two, three := Go(fmt.Sprintf(helloSource, "Hello World!")).Build(t),
-		Go(fmt.Sprintf(helloSource, "Hello again!")).Build(t),
-		Go(fmt.Sprintf(helloSource, "Hello at last, and at some length!")).Build(t)
-	d := Start(t)
-	d.Put("bye", Sample(t, "bye"))
-	load := Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/bye"}}.Run(t)
+	one, two, three := testbed.Go(fmt.Sprintf(helloSource, "Hello World!")).Build(t),
+		testbed.Go(fmt.Sprintf(helloSource, "Hello again!")).Build(t),
+		testbed.Go(fmt.Sprintf(helloSource, "Hello at last, and at some length!")).Build(t)
+	d := testbed.Start(t)
+	d.Put("bye", testbed.Sample(t, "bye"))
+	load := testbed.Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/bye"}}.Run(t)
 	c := d.Dial() // lives through all of it
 	defer c.Close()
 	want := func(status int, body string) {
@@ -63,7 +65,7 @@ func TestAddReplaceRemove(t *testing.T) {
 	if err := os.Chtimes(d.Path("hello"), now, now); err != nil {
 		t.Fatal(err)
 	}
-	d.Drop("bye", Sample(t, "bye"))
+	d.Drop("bye", testbed.Sample(t, "bye"))
 	if errs, code := d.Reload(); code != 0 {
 		t.Errorf("reload: exit %d: %s", code, errs)
 	}
@@ -82,13 +84,13 @@ func TestAddReplaceRemove(t *testing.T) {
 // What was there at the start is served before the first client is: the gate
 // does not accept until everything was tried.
 func TestFirstAnswerAfterStart(t *testing.T) {
-	dir := NewDir(t)
+	dir := testbed.NewDir(t)
 	for i := range 5 {
 		if err := os.WriteFile(fmt.Sprintf("%s/handlers/h%d.so", dir, i), plain(t, fmt.Sprintf("/h%d", i), "x").Bytes, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	d := Start(t, In(dir))
+	d := testbed.Start(t, testbed.In(dir))
 	for i := range 5 {
 		d.Want(fmt.Sprintf("/h%d", i), http.StatusOK, "x")
 	}
@@ -102,8 +104,8 @@ func TestFirstAnswerAfterStart(t *testing.T) {
 // Once a removal is reported, no connection is answered by what was removed,
 // not even one that was with it all the time.
 func TestRemovedIsGone(t *testing.T) {
-	d := Start(t)
-	var clients [8]*Client
+	d := testbed.Start(t)
+	var clients [8]*testbed.Client
 	for i := range clients {
 		clients[i] = d.Dial()
 		defer clients[i].Close()

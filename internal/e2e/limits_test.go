@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // greedySource takes what it is asked to.
@@ -56,16 +58,16 @@ func Handlers() map[string]http.Handler {
 // A cell that is beyond a limit ends, alone, and its record says why.
 func TestLimits(t *testing.T) {
 	most := int64(64) // MiB
-	if Race {
+	if testbed.Race {
 		most *= 4 // the detector's shadow counts, too
 	}
-	d := Start(t, Flags("--memory-max", fmt.Sprintf("%dM", most), "--limit-nofile", "200"), Allow("crashed: greedy"))
+	d := testbed.Start(t, testbed.Flags("--memory-max", fmt.Sprintf("%dM", most), "--limit-nofile", "200"), testbed.Allow("crashed: greedy"))
 	d.Put("calm", plain(t, "/calm", "calm"))
-	d.Put("greedy", Go(greedySource).Build(t))
+	d.Put("greedy", testbed.Go(greedySource).Build(t))
 	if h, _ := d.Handler("greedy"); h.MemoryMax != most<<20 || h.LimitNOFILE != 200 || h.PrivateBytes == 0 || h.Descriptors == 0 || h.Threads == 0 || h.Restarts != 0 {
 		t.Errorf("status %+v", h)
 	}
-	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
 	mark := d.Log.Len()
 	c1 := d.Dial()
 	if a, err := c1.Get("/greedy/memory"); err == nil {
@@ -86,14 +88,14 @@ func TestLimits(t *testing.T) {
 // A handler that has no descriptor left is not hurt by it any more than one that
 // is compiled in, and nobody else is: requests reach it all the same.
 func TestDescriptorsRunOut(t *testing.T) {
-	d := Start(t, Flags("--limit-nofile", "100"))
+	d := testbed.Start(t, testbed.Flags("--limit-nofile", "100"))
 	d.Put("calm", plain(t, "/calm", "calm"))
-	d.Put("greedy", Go(greedySource).Build(t))
+	d.Put("greedy", testbed.Go(greedySource).Build(t))
 	h, _ := d.Handler("greedy")
-	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm", "/greedy"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm", "/greedy"}}.Run(t)
 
 	// More clients that keep their connections than descriptors.
-	var idle []*Client
+	var idle []*testbed.Client
 	ask := func(path string) {
 		t.Helper()
 		for i, c := range idle {
@@ -130,7 +132,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 // Settings for single handlers come into force with a reload, and nobody
 // notices; what is wrong in them changes nothing.
 func TestSettings(t *testing.T) {
-	dir := NewDir(t)
+	dir := testbed.NewDir(t)
 	conf := filepath.Join(dir, "plugserverd.conf")
 	write := func(text string) {
 		t.Helper()
@@ -139,9 +141,9 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	write("[Handler greedy]\nMemoryMax=100M\n")
-	d := Start(t, In(dir), Flags("--memory-max", "1G"))
+	d := testbed.Start(t, testbed.In(dir), testbed.Flags("--memory-max", "1G"))
 	d.Put("calm", plain(t, "/calm", "calm"))
-	d.Put("greedy", Go(greedySource).Build(t))
+	d.Put("greedy", testbed.Go(greedySource).Build(t))
 	limits := func(name string, memory int64, nofile int) (pid int) {
 		t.Helper()
 		h, _ := d.Handler(name)
@@ -155,7 +157,7 @@ func TestSettings(t *testing.T) {
 	if _, body := d.Get("/greedy"); !strings.Contains(body, "limit 94371840") { // nine tenths
 		t.Errorf("the runtime's own limit: %s", body)
 	}
-	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm", "/greedy"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm", "/greedy"}}.Run(t)
 
 	write("[Handler greedy]\nMemoryMax=infinity\nLimitNOFILE=500\n")
 	if errs, code := d.Reload(); code != 0 {
@@ -181,7 +183,7 @@ func TestSettings(t *testing.T) {
 	d.Stop()
 
 	// A daemon that starts with wrong settings serves all the same, and says so.
-	d = Start(t, In(dir), Flags("--memory-max", "1G"))
+	d = testbed.Start(t, testbed.In(dir), testbed.Flags("--memory-max", "1G"))
 	limits("greedy", 1<<30, 0)
 	write("")
 	if errs, code := d.Reload(); code != 0 {

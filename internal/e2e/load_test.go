@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // lives are the times between which a version of a handler may answer. Both
@@ -20,7 +22,7 @@ type lives struct {
 	live    []time.Time // by version: when it was known to be live everywhere
 }
 
-func (l *lives) check(a Answer) error {
+func (l *lives) check(a testbed.Answer) error {
 	v, err := strconv.Atoi(strings.TrimPrefix(string(a.Body), "v"))
 	if a.Status != 200 || err != nil {
 		return fmt.Errorf("got %d %q", a.Status, a.Body)
@@ -45,7 +47,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	if testing.Short() {
 		replacements = 20
 	}
-	d := Start(t)
+	d := testbed.Start(t)
 	var l lives
 	put := func(n int) {
 		p := plain(t, "/busy", number(n))
@@ -62,7 +64,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	put(0)
 	d.Put("calm", plain(t, "/calm", "calm"))
 
-	check := func(path string, a Answer) error {
+	check := func(path string, a testbed.Answer) error {
 		if path == "/busy" {
 			return l.check(a)
 		}
@@ -71,13 +73,13 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 		return nil
 	}
-	loads := []*Load{
-		Plan{Addr: d.Addr, Clients: 40, Paths: []string{"/busy"}, Check: check}.Run(t),
-		Plan{Addr: d.Addr, Clients: 12, Paths: []string{"/busy", "/calm"}, Check: check}.Run(t),
-		Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}, Check: check}.Run(t),
+	loads := []*testbed.Load{
+		testbed.Plan{Addr: d.Addr, Clients: 40, Paths: []string{"/busy"}, Check: check}.Run(t),
+		testbed.Plan{Addr: d.Addr, Clients: 12, Paths: []string{"/busy", "/calm"}, Check: check}.Run(t),
+		testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}, Check: check}.Run(t),
 		// Clients that think between two requests: their connections are idle
 		// when the handler is replaced.
-		Plan{Addr: d.Addr, Clients: 8, Paths: []string{"/busy"}, Check: check,
+		testbed.Plan{Addr: d.Addr, Clients: 8, Paths: []string{"/busy"}, Check: check,
 			Pause: func(int) time.Duration { return time.Duration(rand.IntN(20)) * time.Millisecond }}.Run(t),
 	}
 
@@ -91,7 +93,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			mark := d.Log.Len()
 			p := plain(t, "/"+name, number(n))
 			d.Drop(name, p)
-			if _, err := d.Log.Wait(mark, patience, func(e Entry) bool {
+			if _, err := d.Log.Wait(mark, testbed.Patience, func(e testbed.Entry) bool {
 				return e.Msg() == "live: "+name && e.Get("version") == p.Version
 			}); err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -124,7 +126,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		requests += load.Requests.Load()
 		failed += load.Failed.Load()
 		closed += load.Closed.Load() + load.Goodbyes.Load()
-		errs = append(errs, load.errs...)
+		errs = append(errs, load.Errors())
 	}
 	t.Logf("%d replacements, %d others, 64 clients, %d requests in %v: %d failed, %d closed",
 		replacements, n, requests, took.Round(time.Millisecond), failed, closed)

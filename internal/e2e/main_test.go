@@ -6,11 +6,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	CleanUp()
+	testbed.CleanUp()
 	os.Exit(code)
 }
 
@@ -49,14 +51,14 @@ const (
 )
 
 // plain is a handler of the pattern that answers with the version.
-func plain(tb testing.TB, pattern, version string) Plugin {
+func plain(tb testing.TB, pattern, version string) testbed.Plugin {
 	tb.Helper()
 	return plainBuild(tb).Patched(tb, patternSlot, "PATTERN:"+pattern, versionSlot, "VERSION:"+version)
 }
 
-func plainBuild(tb testing.TB) Plugin {
+func plainBuild(tb testing.TB) testbed.Plugin {
 	tb.Helper()
-	return Source{Files: map[string]string{"main.go": plainSource}, Flags: []string{"-ldflags=-s"}}.Build(tb)
+	return testbed.Source{Files: map[string]string{"main.go": plainSource}, Flags: []string{"-ldflags=-s"}}.Build(tb)
 }
 
 func number(n int) string { return fmt.Sprintf("v%06d", n) }

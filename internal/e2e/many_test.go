@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // figures are what a daemon's tree costs.
@@ -16,7 +18,7 @@ type figures struct {
 	supervisorRSS, gateRSS, treeRSS           int64
 }
 
-func (d *Daemon) figures(t *testing.T) figures {
+func figuresOf(t *testing.T, d *testbed.Daemon) figures {
 	t.Helper()
 	var f figures
 	gate := d.Status().Daemon.GatePID
@@ -38,8 +40,8 @@ func (d *Daemon) figures(t *testing.T) figures {
 	return f
 }
 
-// settled waits until every cell that has retired is gone.
-func (d *Daemon) settled(t *testing.T) {
+// awaitSettled waits until every cell that has retired is gone.
+func awaitSettled(t *testing.T, d *testbed.Daemon) {
 	t.Helper()
 	live := map[int]bool{d.PID(): true}
 	st := d.Status()
@@ -49,7 +51,7 @@ func (d *Daemon) settled(t *testing.T) {
 	}
 	for _, p := range d.Processes() {
 		if !live[p.PID] {
-			if err := AwaitDeath(p.PID, patience); err != nil {
+			if err := testbed.AwaitDeath(p.PID, testbed.Patience); err != nil {
 				t.Fatalf("%v: %s", err, p.Args)
 			}
 		}
@@ -61,10 +63,10 @@ func (d *Daemon) settled(t *testing.T) {
 	}
 }
 
-// let waits until no process has a descriptor of c's connection, which is
+// letGoOf waits until no process has a descriptor of c's connection, which is
 // closed: until then the kernel lists a socket for the daemon's end of it
 // (proc_net_tcp(5)).
-func (d *Daemon) let(t *testing.T, c *Client) {
+func letGoOf(t *testing.T, d *testbed.Daemon, c *testbed.Client) {
 	t.Helper()
 	ours, theirs := c.LocalAddr().(*net.TCPAddr).Port, c.RemoteAddr().(*net.TCPAddr).Port
 	if err := c.Close(); err != nil {
@@ -84,7 +86,7 @@ func (d *Daemon) let(t *testing.T, c *Client) {
 		}
 		return false
 	}
-	for end := time.Now().Add(patience); held(); {
+	for end := time.Now().Add(testbed.Patience); held(); {
 		if time.Now().After(end) {
 			t.Fatalf("the daemon still has the connection of port %d", ours)
 		}
@@ -96,24 +98,24 @@ func (d *Daemon) let(t *testing.T, c *Client) {
 // tree of processes has the size that it had after the first few.
 func TestReplacedAThousandTimes(t *testing.T) {
 	times := 1000
-	if testing.Short() || Race {
+	if testing.Short() || testbed.Race {
 		times = 100
 	}
-	d := Start(t, Flags("--poll", "1h"))
+	d := testbed.Start(t, testbed.Flags("--poll", "1h"))
 	d.Put("calm", plain(t, "/calm", "calm")) // and the build is done
 	c := d.Dial()
 	defer func() { c.Close() }()
 	// Between two requests it may rest in the gate or in a cell: what the tree
 	// costs is measured without it.
 	measure := func() figures {
-		d.settled(t)
-		d.let(t, c)
-		f := d.figures(t)
+		awaitSettled(t, d)
+		letGoOf(t, d, c)
+		f := figuresOf(t, d)
 		c = d.Dial()
 		return f
 	}
 	var first figures
-	made := make(chan Plugin) // the next one is made while the last one starts
+	made := make(chan testbed.Plugin) // the next one is made while the last one starts
 	go func() {
 		defer close(made)
 		for n := range times {

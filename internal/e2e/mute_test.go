@@ -4,17 +4,19 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // A cell that never acknowledges its routes holds up no change but its own, and
 // that not for long: not the start of the service, and not a reload. It is killed,
 // which is told, and no other handler's client notices.
 func TestMuteCell(t *testing.T) {
-	dir := NewDir(t)
-	d := Start(t, In(dir), Flags("--cell", MuteCell(t)), Allow("crashed: mute", "live again: mute", "quarantined"))
+	dir := testbed.NewDir(t)
+	d := testbed.Start(t, testbed.In(dir), testbed.Flags("--cell", testbed.MuteCell(t)), testbed.Allow("crashed: mute", "live again: mute", "quarantined"))
 	d.Put("calm", plain(t, "/calm", "calm"))
-	load := Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
-	end := d.answers()
+	load := testbed.Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
+	end := watchAnswers(d)
 	mark := d.Log.Len()
 	began := time.Now()
 	d.Drop("mute", plain(t, "/mute", "mute"))
@@ -24,7 +26,7 @@ func TestMuteCell(t *testing.T) {
 		t.Errorf("a reload took %v", took)
 	}
 	d.Want("/other", 200, "other")
-	e := d.WaitLogFrom(mark, "the kill", Says("mute", "killed: mute"))
+	e := d.WaitLogFrom(mark, "the kill", testbed.Says("mute", "killed: mute"))
 	if e.Get("reason") != "it did not take its routes" {
 		t.Errorf("killed: %s", e.Raw)
 	}
@@ -40,7 +42,7 @@ func TestMuteCell(t *testing.T) {
 	// As the service starts, the others do not wait for it longer.
 	d.Stop()
 	began = time.Now()
-	d = Start(t, In(dir), Flags("--cell", MuteCell(t)), Allow("crashed: mute", "live again: mute", "quarantined"))
+	d = testbed.Start(t, testbed.In(dir), testbed.Flags("--cell", testbed.MuteCell(t)), testbed.Allow("crashed: mute", "live again: mute", "quarantined"))
 	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("the service was ready after %v", took)
 	}

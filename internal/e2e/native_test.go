@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // A plugin that links a C library which lies beside it: the library is no
@@ -26,7 +28,7 @@ func TestLibraryBeside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	user := Go(fmt.Sprintf(`package main
+	user := testbed.Go(fmt.Sprintf(`package main
 
 /*
 #cgo LDFLAGS: -L%s -lgreet -Wl,-rpath,$ORIGIN
@@ -40,9 +42,9 @@ func Handler() (string, func(http.ResponseWriter, *http.Request)) {
 }
 `, dir)).Build(t)
 
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("libold", plain(t, "/libold", "old"))
-	d.Drop("libgreet", NewPlugin(content))
+	d.Drop("libgreet", testbed.NewPlugin(content))
 	if err := os.Symlink("libother.so.1", d.Path("libother")); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +58,7 @@ func Handler() (string, func(http.ResponseWriter, *http.Request)) {
 		!strings.Contains(e.Get("mend"), "install libgreet.so where the dynamic linker looks") || strings.Contains(e.Get("mend"), "flags of plugserver-cell") {
 		t.Errorf("refused: %s", e.Raw)
 	}
-	d.Drop("libold", NewPlugin(content))
+	d.Drop("libold", testbed.NewPlugin(content))
 	if e := d.WaitRefused(mark, "libold"); !strings.Contains(e.Get("reason"), "not a Go plugin") {
 		t.Errorf("refused: %s", e.Raw)
 	}

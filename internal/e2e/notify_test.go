@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // manager is systemd's side of sd_notify(3).
@@ -19,8 +21,8 @@ type manager struct {
 	all      []string
 }
 
-func newManager(t *testing.T) (*manager, Option) {
-	path := filepath.Join(NewDir(t), "notify")
+func newManager(t *testing.T) (*manager, testbed.Option) {
+	path := filepath.Join(testbed.NewDir(t), "notify")
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +40,7 @@ func newManager(t *testing.T) (*manager, Option) {
 			m.messages <- string(buf[:n])
 		}
 	}()
-	return m, Wrap(func(c *exec.Cmd) {
+	return m, testbed.Wrap(func(c *exec.Cmd) {
 		c.Env = append(c.Env, "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=200000")
 	})
 }
@@ -46,7 +48,7 @@ func newManager(t *testing.T) (*manager, Option) {
 // next returns the next message with the assignment, and what came before it.
 func (m *manager) next(assignment string) (message string, before []string) {
 	m.t.Helper()
-	limit := time.After(patience)
+	limit := time.After(testbed.Patience)
 	for {
 		select {
 		case got, ok := <-m.messages:
@@ -70,15 +72,15 @@ func (m *manager) next(assignment string) (message string, before []string) {
 // RELOADING around a reload, STOPPING, more time while there is progress, and
 // that the daemon is alive while it is.
 func TestNotify(t *testing.T) {
-	dir := NewDir(t)
+	dir := testbed.NewDir(t)
 	good, bad := plain(t, "/good", "good"), plain(t, "/good", "bad")
-	for name, p := range map[string]Plugin{"good": good, "taken": bad} {
+	for name, p := range map[string]testbed.Plugin{"good": good, "taken": bad} {
 		if err := os.WriteFile(filepath.Join(dir, "handlers", name+".so"), p.Bytes, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	m, to := newManager(t)
-	d := Start(t, In(dir), to)
+	d := testbed.Start(t, testbed.In(dir), to)
 	ready, before := m.next("READY=1")
 	if !strings.Contains(ready, "STATUS=1 handler live, 1 refused") {
 		t.Errorf("ready says %q", ready)

@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
-// file writes a plugin to a folder of its user's and returns its path.
-func (p Plugin) file(t *testing.T, name string) string {
+// fileOf writes a plugin to a folder of its user's and returns its path.
+func fileOf(t *testing.T, p testbed.Plugin, name string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, p.Bytes, 0o600); err != nil {
@@ -19,7 +21,7 @@ func (p Plugin) file(t *testing.T, name string) string {
 }
 
 // ctl runs a command that has to end with the code, and to say what is wanted.
-func (d *Daemon) ctl(t *testing.T, code int, want string, args ...string) {
+func ctl(t *testing.T, d *testbed.Daemon, code int, want string, args ...string) {
 	t.Helper()
 	out, errs, got := d.Ctl(args...)
 	if got != code || !strings.Contains(out+errs, want) {
@@ -30,67 +32,67 @@ func (d *Daemon) ctl(t *testing.T, code int, want string, args ...string) {
 // A handler's life by plugserverctl alone: each command returns once what it
 // asked for is in force, and its exit code says whether it is.
 func TestOperate(t *testing.T) {
-	d := Start(t, Flags("--build-cells", "off"))
+	d := testbed.Start(t, testbed.Flags("--build-cells", "off"))
 	one, two := plain(t, "/a", "one"), plain(t, "/a", "two")
 
-	d.ctl(t, 0, "live: a, version "+one.Version+": /a (", "install", one.file(t, "a.so"))
+	ctl(t, d, 0, "live: a, version "+one.Version+": /a (", "install", fileOf(t, one, "a.so"))
 	d.Want("/a", 200, "one")
 	h, _ := d.Handler("a")
 	if argv, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", h.PID)); err != nil || !strings.HasSuffix(string(argv), "\x00a\x00") {
 		t.Errorf("ps shows its cell as %q, %v", argv, err)
 	}
-	d.ctl(t, 0, "live: a, version "+two.Version, "install", "--name", "a", two.file(t, "b.so"))
+	ctl(t, d, 0, "live: a, version "+two.Version, "install", "--name", "a", fileOf(t, two, "b.so"))
 	d.Want("/a", 200, "two")
-	d.ctl(t, 0, "live: a, version "+two.Version, "install", two.file(t, "a.so")) // again
+	ctl(t, d, 0, "live: a, version "+two.Version, "install", fileOf(t, two, "a.so")) // again
 
 	// What fails only once it runs is refused by the daemon; what cannot be
 	// loaded does not get there.
-	d.ctl(t, 1, "version "+two.Version+" goes on serving", "install", broken(t, "Start errs").file(t, "a.so"))
+	ctl(t, d, 1, "version "+two.Version+" goes on serving", "install", fileOf(t, broken(t, "Start errs"), "a.so"))
 	d.Want("/a", 200, "two")
 	// Refused, it leaves no file behind: the one that serves is in place again.
 	if got, err := os.ReadFile(d.Path("a")); err != nil || string(got) != string(two.Bytes) {
 		t.Errorf("after an installation that was refused the file is another: %v", err)
 	}
-	d.ctl(t, 0, "", "reload")
-	d.ctl(t, 0, "nothing to release: a is live", "release", "a")
-	d.ctl(t, 1, `pattern "/a" is taken by handler "a"`, "install", one.file(t, "squatter.so"))
-	d.ctl(t, 1, "there is no squatter.so", "remove", "squatter")
-	flagged := Source{Files: map[string]string{"main.go": plainSource}, Flags: []string{"-trimpath"}}.Build(t)
-	d.ctl(t, 1, "not installed: flagged", "install", flagged.file(t, "flagged.so"))
+	ctl(t, d, 0, "", "reload")
+	ctl(t, d, 0, "nothing to release: a is live", "release", "a")
+	ctl(t, d, 1, `pattern "/a" is taken by handler "a"`, "install", fileOf(t, one, "squatter.so"))
+	ctl(t, d, 1, "there is no squatter.so", "remove", "squatter")
+	flagged := testbed.Source{Files: map[string]string{"main.go": plainSource}, Flags: []string{"-trimpath"}}.Build(t)
+	ctl(t, d, 1, "not installed: flagged", "install", fileOf(t, flagged, "flagged.so"))
 	if _, ok := d.Handler("flagged"); ok {
 		t.Error("a file that cannot be loaded was installed")
 	}
 
-	d.ctl(t, 0, two.Version, "history", "a")
-	d.ctl(t, 0, "rolled back: a, version "+one.Version, "rollback", "a")
+	ctl(t, d, 0, two.Version, "history", "a")
+	ctl(t, d, 0, "rolled back: a, version "+one.Version, "rollback", "a")
 	d.Want("/a", 200, "one")
 	// Who has asked for it finds nothing wrong, after a restart of the daemon either.
-	d.ctl(t, 0, "rolled back a: version "+two.Version+" was rolled back", "reload")
+	ctl(t, d, 0, "rolled back a: version "+two.Version+" was rolled back", "reload")
 	if e := d.WaitLogFrom(0, "the roll-back", event("rolled_back", "a")); e.Get("level") != "info" {
 		t.Errorf("an operator's roll-back is logged as %v", e)
 	}
 	d.Stop()
-	d = Start(t, In(d.Dir), Flags("--build-cells", "off"))
+	d = testbed.Start(t, testbed.In(d.Dir), testbed.Flags("--build-cells", "off"))
 	d.Want("/a", 200, "one")
-	d.ctl(t, 0, "rolled back a: version "+two.Version+" was rolled back", "reload")
-	d.ctl(t, 0, "rolled back", "status")
+	ctl(t, d, 0, "rolled back a: version "+two.Version+" was rolled back", "reload")
+	ctl(t, d, 0, "rolled back", "status")
 	for _, e := range d.Log.From(0) {
 		if e.Get("level") == "error" || e.Get("level") == "warning" {
 			t.Errorf("an operator's roll-back is logged as %v", e)
 		}
 	}
-	d.ctl(t, 0, "live", "release", "a")
+	ctl(t, d, 0, "live", "release", "a")
 	d.Want("/a", 200, "two")
-	d.ctl(t, 0, "rolled back: a, version "+one.Version, "rollback", "a", one.Version)
+	ctl(t, d, 0, "rolled back: a, version "+one.Version, "rollback", "a", one.Version)
 	d.Want("/a", 200, "one")
-	d.ctl(t, 1, "", "rollback", "a", "0123456789ab")
-	d.ctl(t, 1, `there is no handler "b"`, "rollback", "b")
+	ctl(t, d, 1, "", "rollback", "a", "0123456789ab")
+	ctl(t, d, 1, `there is no handler "b"`, "rollback", "b")
 	d.Want("/a", 200, "one")
 
-	d.ctl(t, 0, "removed: a", "remove", "a")
+	ctl(t, d, 0, "removed: a", "remove", "a")
 	d.Want("/a", 404, "")
-	d.ctl(t, 1, "there is no a.so or a.go", "remove", "a")
-	d.ctl(t, 1, `there is no handler "a"`, "history", "a")
+	ctl(t, d, 1, "there is no a.so or a.go", "remove", "a")
+	ctl(t, d, 1, `there is no handler "a"`, "history", "a")
 	left, err := os.ReadDir(d.Handlers)
 	if err != nil || len(left) > 0 {
 		t.Errorf("left in the handlers directory: %v, %v", left, err)
@@ -99,20 +101,20 @@ func TestOperate(t *testing.T) {
 
 // Check agrees with the daemon, on what loads and on what does not.
 func TestCheckAgrees(t *testing.T) {
-	d := Start(t, Flags("--build-cells", "off"))
+	d := testbed.Start(t, testbed.Flags("--build-cells", "off"))
 	for _, tt := range []struct {
 		name string
-		p    Plugin
+		p    testbed.Plugin
 	}{
 		{"good", plain(t, "/good", "x")},
 		{"errs", broken(t, "Start errs")},
 		{"exits", broken(t, "init exits")},
 		{"pattern", broken(t, "bad pattern")},
 		{"conflict", broken(t, "conflicts with itself")},
-		{"text", NewPlugin([]byte("no plugin"))},
-		{"cut", NewPlugin(plain(t, "/good", "x").Bytes[:5000])},
+		{"text", testbed.NewPlugin([]byte("no plugin"))},
+		{"cut", testbed.NewPlugin(plain(t, "/good", "x").Bytes[:5000])},
 	} {
-		out, errs, code := d.Ctl("check", tt.p.file(t, tt.name+".so"))
+		out, errs, code := d.Ctl("check", fileOf(t, tt.p, tt.name+".so"))
 		mark := d.Log.Len()
 		d.Drop(tt.name, tt.p)
 		if code == 0 {
@@ -121,7 +123,7 @@ func TestCheckAgrees(t *testing.T) {
 		}
 		_, reason, _ := strings.Cut(out, "[KO] ")
 		reason, _, _ = strings.Cut(reason, "\n")
-		d.WaitLogFrom(mark, "refusal of "+tt.name, func(e Entry) bool {
+		d.WaitLogFrom(mark, "refusal of "+tt.name, func(e testbed.Entry) bool {
 			return e.Msg() == "refused: "+tt.name+".so" || strings.HasPrefix(e.Msg(), "refused: "+tt.name)
 		})
 		h, _ := d.Handler(tt.name)

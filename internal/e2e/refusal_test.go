@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/testbed"
 	"golang.org/x/sys/unix"
 )
 
@@ -94,9 +95,9 @@ func Handlers() map[string]http.Handler {
 }
 `
 
-func broken(tb testing.TB, mode string) Plugin {
+func broken(tb testing.TB, mode string) testbed.Plugin {
 	tb.Helper()
-	return Go(brokenSource).Build(tb).Patched(tb, "MODE:........................................", "MODE:"+mode)
+	return testbed.Go(brokenSource).Build(tb).Patched(tb, "MODE:........................................", "MODE:"+mode)
 }
 
 // A replacement that fails in any way leaves the version before it serving.
@@ -105,24 +106,24 @@ func broken(tb testing.TB, mode string) Plugin {
 func TestRefusedReplacements(t *testing.T) {
 	const maxSize = 64 << 20
 	startTimeout := "1s"
-	if Race {
+	if testbed.Race {
 		startTimeout = "5s" // all is slower
 	}
-	d := Start(t, Flags("--start-timeout", startTimeout, "--max-file-bytes", fmt.Sprint(maxSize)))
+	d := testbed.Start(t, testbed.Flags("--start-timeout", startTimeout, "--max-file-bytes", fmt.Sprint(maxSize)))
 	good := plain(t, "/x", "x").Bytes
-	dropped := func(p func(testing.TB) Plugin) func(*testing.T, string) {
+	dropped := func(p func(testing.TB) testbed.Plugin) func(*testing.T, string) {
 		return func(t *testing.T, name string) { d.Drop(name, p(t)) }
 	}
 	mode := func(m string) func(*testing.T, string) {
-		return dropped(func(tb testing.TB) Plugin { return broken(tb, m) })
+		return dropped(func(tb testing.TB) testbed.Plugin { return broken(tb, m) })
 	}
 	source := func(text string, flags ...string) func(*testing.T, string) {
-		return dropped(func(tb testing.TB) Plugin {
-			return Source{Files: map[string]string{"main.go": text}, Flags: flags}.Build(tb)
+		return dropped(func(tb testing.TB) testbed.Plugin {
+			return testbed.Source{Files: map[string]string{"main.go": text}, Flags: flags}.Build(tb)
 		})
 	}
 	bytes := func(b []byte) func(*testing.T, string) {
-		return dropped(func(testing.TB) Plugin { return NewPlugin(b) })
+		return dropped(func(testing.TB) testbed.Plugin { return testbed.NewPlugin(b) })
 	}
 	// exchange swaps the handler's file for something that no file can be
 	// renamed to, or that is made in place.
@@ -218,14 +219,14 @@ func TestRefusedReplacements(t *testing.T) {
 			return err
 		}), []string{"file is a socket, not a regular file"}, "copy the handler's file there"},
 		{"another Go release's", func(t *testing.T, name string) {
-			p, err := TryPlugin(Source{Files: map[string]string{"main.go": fmt.Sprintf(helloSource, "of old")}, Env: []string{"GOTOOLCHAIN=go1.25.4"}})
+			p, err := testbed.TryPlugin(testbed.Source{Files: map[string]string{"main.go": fmt.Sprintf(helloSource, "of old")}, Env: []string{"GOTOOLCHAIN=go1.25.4"}})
 			if err != nil {
 				t.Skipf("no other Go release to be had: %v", err)
 			}
 			d.Drop(name, p)
 		}, []string{"built by another Go release: have go1.25.4, want go1.26"}, "GOTOOLCHAIN=go1.26"},
-		{"one digit of the release", dropped(func(tb testing.TB) Plugin {
-			return NewPlugin(patchRelease(tb, good))
+		{"one digit of the release", dropped(func(tb testing.TB) testbed.Plugin {
+			return testbed.NewPlugin(patchRelease(tb, good))
 		}), []string{"built by another Go release: have go9."}, "GOTOOLCHAIN=go1.26"},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
@@ -320,12 +321,12 @@ func patchRelease(tb testing.TB, good []byte) []byte {
 
 // A name that no handler may have is refused in words that fit on a line.
 func TestNamesThatCannotBe(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("calm", plain(t, "/calm", "calm"))
 	for _, name := range []string{"a\nb", "-x", "a b", "é", "\x1b[31mred", strings.Repeat("n", 101)} {
 		mark := d.Log.Len()
 		d.Drop(name, plain(t, "/never", "never"))
-		e := d.WaitLogFrom(mark, "refusal", func(e Entry) bool { return strings.HasPrefix(e.Msg(), "refused: ") })
+		e := d.WaitLogFrom(mark, "refusal", func(e testbed.Entry) bool { return strings.HasPrefix(e.Msg(), "refused: ") })
 		if !strings.Contains(e.Get("reason"), "cannot name a handler") || !strings.Contains(e.Get("mend"), "rename it") {
 			t.Errorf("%q: %s", name, e.Raw)
 		}
@@ -350,7 +351,7 @@ func TestNamesThatCannotBe(t *testing.T) {
 // A file that is cut anywhere waits quietly for its rest, and is refused when
 // none comes. Nobody else is disturbed.
 func TestTruncatedAnywhere(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("calm", plain(t, "/calm", "calm"))
 	whole := plain(t, "/whole", "whole")
 	size := len(whole.Bytes)
@@ -371,16 +372,16 @@ func TestTruncatedAnywhere(t *testing.T) {
 		}
 	}
 	before := d.Status().Daemon
-	load := Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
 	began := make([]time.Time, len(offsets))
 	mark := d.Log.Len()
 	for i, o := range offsets {
-		d.CopyInPlace(fmt.Sprintf("cut%02d", i), Plugin{Bytes: whole.Bytes[:o]})
+		d.CopyInPlace(fmt.Sprintf("cut%02d", i), testbed.Plugin{Bytes: whole.Bytes[:o]})
 		began[i] = time.Now()
 	}
 	// The same as a copy into a file that has its size already.
 	ahead := append([]byte(nil), whole.Bytes[:size/2]...)
-	d.CopyInPlace("ahead", Plugin{Bytes: append(ahead, make([]byte, size-size/2)...)})
+	d.CopyInPlace("ahead", testbed.Plugin{Bytes: append(ahead, make([]byte, size-size/2)...)})
 	for i, o := range offsets {
 		e := d.WaitRefused(mark, fmt.Sprintf("cut%02d", i))
 		want := fmt.Sprintf("file is half-copied: it ends at byte %d", o)
@@ -420,9 +421,9 @@ func TestTruncatedAnywhere(t *testing.T) {
 // What no cell loads is tried again whenever there are other cells, and told
 // once, with the file's own name in what mends it.
 func TestRefusedAgainIsToldOnce(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	mark := d.Log.Len()
-	d.Drop("old", NewPlugin(patchRelease(t, plain(t, "/old", "old").Bytes)))
+	d.Drop("old", testbed.NewPlugin(patchRelease(t, plain(t, "/old", "old").Bytes)))
 	e := d.WaitRefused(mark, "old")
 	if want := "plugserverctl cell build " + d.Path("old"); !strings.Contains(e.Get("mend"), want) {
 		t.Errorf("mend %q, want %q", e.Get("mend"), want)
@@ -450,6 +451,6 @@ func TestRefusedAgainIsToldOnce(t *testing.T) {
 	}
 	// Another file is another matter.
 	next := d.Log.Len()
-	d.Drop("old", NewPlugin(patchRelease(t, plain(t, "/old", "older").Bytes)))
+	d.Drop("old", testbed.NewPlugin(patchRelease(t, plain(t, "/old", "older").Bytes)))
 	d.WaitRefused(next, "old")
 }

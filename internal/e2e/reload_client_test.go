@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // wireClient is a client written from RFC 9112 and 6455: what it sends and how
@@ -87,7 +89,7 @@ func randomRequest(rnd *rand.Rand, path string, head, body int, chunks bool) rel
 // send sends text in segments of at most largest bytes, with pauses of at most
 // pause between them.
 func (c *wireClient) send(text string, largest int, pause time.Duration) error {
-	c.nc.SetDeadline(time.Now().Add(answerWait))
+	c.nc.SetDeadline(time.Now().Add(testbed.AnswerWait))
 	for len(text) > 0 {
 		n := len(text)
 		if largest > 0 {
@@ -109,7 +111,7 @@ var errGoodbye = errors.New("the answer announces the end of the connection")
 // receive reads one answer (RFC 9112, section 6) and checks it. piece is called
 // with each chunk.
 func (c *wireClient) receive(status int, want string, piece func(string)) error {
-	c.nc.SetDeadline(time.Now().Add(answerWait))
+	c.nc.SetDeadline(time.Now().Add(testbed.AnswerWait))
 	code, fields, err := c.head()
 	if err != nil {
 		return err
@@ -219,7 +221,7 @@ func (c *wireClient) frame(op byte, payload string) string {
 
 // echoed reads one frame and checks it.
 func (c *wireClient) echoed(op byte, want string) error {
-	c.nc.SetDeadline(time.Now().Add(answerWait))
+	c.nc.SetDeadline(time.Now().Add(testbed.AnswerWait))
 	h := make([]byte, 4)
 	if _, err := io.ReadFull(c.br, h[:2]); err != nil {
 		return err

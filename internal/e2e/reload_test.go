@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 var (
@@ -181,8 +183,8 @@ func TestReloadUnderEveryClient(t *testing.T) {
 	if testing.Short() {
 		changes = min(changes, 20)
 	}
-	d := Start(t)
-	base := Go(reloadSource).Build(t)
+	d := testbed.Start(t)
+	base := testbed.Go(reloadSource).Build(t)
 	versions := 0
 	put := func(name string) {
 		versions++

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // restartLinger is how long a connection is kept for one more request while the
@@ -22,9 +24,9 @@ var restartKinds = []struct {
 }{
 	{"keep alive", 16, false, []string{rawGet("/left/")}},
 	{"reconnect", 4, true, []string{rawGet("/left/")}},
-	{"post", 3, false, []string{post("/left/", "some bytes")}},
+	{"post", 3, false, []string{testbed.PostRequest("/left/", "some bytes")}},
 	{"alternate", 3, false, []string{rawGet("/left/"), rawGet("/right/")}},
-	{"alternate and post", 3, false, []string{post("/left/", "x"), rawGet("/right/"), rawGet("/left/")}},
+	{"alternate and post", 3, false, []string{testbed.PostRequest("/left/", "x"), rawGet("/right/"), rawGet("/left/")}},
 	{"ask for what is not there", 3, false, []string{rawGet("/none")}},
 }
 
@@ -47,7 +49,7 @@ func TestRestartUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	d := Start(t, Sockets(socket))
+	d := testbed.Start(t, testbed.Sockets(socket))
 	for _, name := range []string{"left", "right"} {
 		d.Put(name, plain(t, "/"+name+"/", name))
 	}
@@ -76,7 +78,7 @@ func TestRestartUnderLoad(t *testing.T) {
 		for i := range answered {
 			before[i] = answered[i].Load()
 		}
-		for end := time.Now().Add(patience); !grown(answered, before); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(testbed.Patience); !grown(answered, before); time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("the clients are stuck")
 			}
@@ -84,7 +86,7 @@ func TestRestartUnderLoad(t *testing.T) {
 		began := time.Now()
 		d.Stop()
 		longest = max(longest, time.Since(began))
-		d = Start(t, Sockets(socket), In(d.Dir))
+		d = testbed.Start(t, testbed.Sockets(socket), testbed.In(d.Dir))
 	}
 	stop.Store(true)
 	clients.Wait()
@@ -108,7 +110,7 @@ func grown(answered []atomic.Int64, before []int64) bool {
 type restarted struct {
 	addr  string
 	fresh bool
-	conn  *Client
+	conn  *testbed.Client
 	began time.Time // its last turn
 }
 
@@ -127,7 +129,7 @@ func (c *restarted) ask(raw string) error {
 	c.began = time.Now()
 	if c.conn == nil {
 		var err error
-		if c.conn, err = Dial("tcp", c.addr); err != nil {
+		if c.conn, err = testbed.Dial("tcp", c.addr); err != nil {
 			return err
 		}
 		before = c.began
@@ -138,7 +140,7 @@ func (c *restarted) ask(raw string) error {
 	if err == nil {
 		err = c.conn.Send(raw[half:])
 	}
-	var a Answer
+	var a testbed.Answer
 	if err == nil {
 		a, err = c.conn.Receive("GET")
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // longSource holds on to its clients. What it says is patched.
@@ -62,9 +64,9 @@ func Handlers() map[string]http.HandlerFunc {
 }
 `
 
-func long(tb testing.TB, version string) Plugin {
+func long(tb testing.TB, version string) testbed.Plugin {
 	tb.Helper()
-	return Go(longSource).Build(tb).Patched(tb, versionSlot, "VERSION:"+version)
+	return testbed.Go(longSource).Build(tb).Patched(tb, versionSlot, "VERSION:"+version)
 }
 
 // A version that is replaced finishes what it began: a stream and an upgraded
@@ -72,10 +74,10 @@ func long(tb testing.TB, version string) Plugin {
 // version's at once.
 func TestRetireWithLongRequests(t *testing.T) {
 	const drain = 1500 * time.Millisecond
-	d := Start(t, Flags("--drain-timeout", drain.String()))
+	d := testbed.Start(t, testbed.Flags("--drain-timeout", drain.String()))
 	d.Put("long", long(t, "old"))
 	stream, upgrade, idle, slow := d.Dial(), d.Dial(), d.Dial(), d.Dial()
-	for _, c := range []*Client{stream, upgrade, idle, slow} {
+	for _, c := range []*testbed.Client{stream, upgrade, idle, slow} {
 		defer c.Close()
 	}
 	stream.Send("GET /long/stream HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -120,7 +122,7 @@ func TestRetireWithLongRequests(t *testing.T) {
 	if a, err := slow.Get("/long/version"); err != nil || string(a.Body) != "new" {
 		t.Errorf("slow, then: %q %v", a.Body, err)
 	}
-	stream.SetDeadline(time.Now().Add(patience))
+	stream.SetDeadline(time.Now().Add(testbed.Patience))
 	rest, err := io.ReadAll(events)
 	if took := time.Since(began); took < drain || took > drain+5*time.Second {
 		t.Errorf("the stream ended after %v (%v)", took, err)
@@ -133,8 +135,8 @@ func TestRetireWithLongRequests(t *testing.T) {
 	if line, err := upgrade.R.ReadString('\n'); err == nil {
 		t.Errorf("upgraded: %q", line)
 	}
-	d.WaitLog("Stop", Says("long", "Stop ran"))
-	if err := AwaitDeath(old.PID, patience); err != nil {
+	d.WaitLog("Stop", testbed.Says("long", "Stop ran"))
+	if err := testbed.AwaitDeath(old.PID, testbed.Patience); err != nil {
 		t.Error(err)
 	}
 	d.Want("/long/version", 200, "new")
@@ -144,7 +146,7 @@ func TestRetireWithLongRequests(t *testing.T) {
 // its connection no moment of rest. It, too, must get to the new version, and
 // lose nothing.
 func TestRetireUnderPipelining(t *testing.T) {
-	d := Start(t, Flags("--drain-timeout", "1s"))
+	d := testbed.Start(t, testbed.Flags("--drain-timeout", "1s"))
 	d.Put("busy", plain(t, "/busy", number(0)))
 	d.Put("calm", plain(t, "/calm", "calm"))
 	c := d.Dial()
@@ -189,7 +191,7 @@ func TestRetireUnderPipelining(t *testing.T) {
 	}()
 	next := plain(t, "/busy", number(1))
 	d.Put("busy", next)
-	gone := AwaitDeath(old.PID, 10*time.Second)
+	gone := testbed.AwaitDeath(old.PID, 10*time.Second)
 	close(stop)
 	if err := <-done; err != nil {
 		t.Errorf("the client: %v", err)

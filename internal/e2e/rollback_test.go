@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // frailSource answers with its version; every third request to a version that
@@ -38,20 +40,20 @@ func Handler() (string, func(http.ResponseWriter, *http.Request)) {
 }
 `
 
-func frail(tb testing.TB, version string) Plugin {
+func frail(tb testing.TB, version string) testbed.Plugin {
 	tb.Helper()
-	return Go(frailSource).Build(tb).Patched(tb, versionSlot, "VERSION:"+version)
+	return testbed.Go(frailSource).Build(tb).Patched(tb, versionSlot, "VERSION:"+version)
 }
 
 // provoke asks for the path, on connections that may be cut, until the log
 // has what it waits for.
-func provoke(t *testing.T, d *Daemon, path string, mark int, what string, match func(Entry) bool) (asked, failed int64) {
+func provoke(t *testing.T, d *testbed.Daemon, path string, mark int, what string, match func(testbed.Entry) bool) (asked, failed int64) {
 	t.Helper()
 	var n, bad atomic.Int64
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		var c *Client
+		var c *testbed.Client
 		for {
 			select {
 			case <-stop:
@@ -63,7 +65,7 @@ func provoke(t *testing.T, d *Daemon, path string, mark int, what string, match 
 			}
 			if c == nil {
 				var err error
-				if c, err = Dial("tcp", d.Addr); err != nil {
+				if c, err = testbed.Dial("tcp", d.Addr); err != nil {
 					t.Errorf("refused: %v", err)
 					return
 				}
@@ -82,18 +84,18 @@ func provoke(t *testing.T, d *Daemon, path string, mark int, what string, match 
 	return n.Load(), bad.Load()
 }
 
-func event(name, handler string) func(Entry) bool {
-	return func(e Entry) bool { return e.Get("event") == name && e.Get("handler") == handler }
+func event(name, handler string) func(testbed.Entry) bool {
+	return func(e testbed.Entry) bool { return e.Get("event") == name && e.Get("handler") == handler }
 }
 
 // A release that crashes is rolled back by itself, and stays so over a restart
 // of the daemon, until it is released or a new file comes.
 func TestRollBack(t *testing.T) {
-	allow := Allow("crashed: frail", "rolled back: frail", "restart failed")
-	d := Start(t, allow)
+	allow := testbed.Allow("crashed: frail", "rolled back: frail", "restart failed")
+	d := testbed.Start(t, allow)
 	d.Put("calm", plain(t, "/calm", "calm"))
 	d.Put("frail", frail(t, "good"))
-	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
 
 	mark := d.Log.Len()
 	d.Put("frail", frail(t, "bad one"))
@@ -102,7 +104,7 @@ func TestRollBack(t *testing.T) {
 	if failed != 3 {
 		t.Errorf("%d requests failed, want the 3 that crashed it", failed)
 	}
-	rolledBack := func(d *Daemon) {
+	rolledBack := func(d *testbed.Daemon) {
 		t.Helper()
 		d.Want("/frail", 200, "good")
 		h, _ := d.Handler("frail")
@@ -124,7 +126,7 @@ func TestRollBack(t *testing.T) {
 
 	// The daemon is started anew: the bad file is still in the directory.
 	d.Stop()
-	d = Start(t, In(d.Dir), allow)
+	d = testbed.Start(t, testbed.In(d.Dir), allow)
 	d.Want("/frail", 200, "good")
 	if h, _ := d.Handler("frail"); h.Refusal == nil || !strings.Contains(h.Refusal.Reason, "crashed") {
 		t.Errorf("after a restart: status %+v", h)
@@ -159,9 +161,9 @@ func TestRollBack(t *testing.T) {
 // With no earlier version there is nothing to roll back to: the handler's
 // routes say 503 at once, and nothing else is affected.
 func TestQuarantine(t *testing.T) {
-	d := Start(t, Allow("crashed: frail", "quarantined: frail"), Flags("--hold", "10s"))
+	d := testbed.Start(t, testbed.Allow("crashed: frail", "quarantined: frail"), testbed.Flags("--hold", "10s"))
 	d.Put("calm", plain(t, "/calm", "calm"))
-	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/calm"}}.Run(t)
 	mark := d.Log.Len()
 	d.Put("frail", frail(t, "bad only"))
 	c := d.Dial()
@@ -201,7 +203,7 @@ func TestQuarantine(t *testing.T) {
 	if err := os.WriteFile(d.Path("frail"), frail(t, "bad only").Bytes, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d.WaitLogFrom(mark, "another try", Says("frail", "live again: frail"))
+	d.WaitLogFrom(mark, "another try", testbed.Says("frail", "live again: frail"))
 	d.Want("/frail", 200, "bad only")
 	if h, _ := d.Handler("frail"); h.State != "live" || h.Refusal != nil {
 		t.Errorf("status %+v", h)
@@ -215,15 +217,15 @@ func TestQuarantine(t *testing.T) {
 // Where the directory cannot be read at the start, what was live serves from
 // the store.
 func TestStartWithoutDirectory(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("calm", plain(t, "/calm", "calm"))
 	d.Stop()
 	for _, run := range []string{"gone", "back"} {
 		t.Run(run, func(t *testing.T) {
-			alarm := Allow("handlers directory cannot be read")
+			alarm := testbed.Allow("handlers directory cannot be read")
 			if run == "gone" {
 				rename(t, d.Handlers, d.Handlers+".away")
-				d := Start(t, In(d.Dir), alarm)
+				d := testbed.Start(t, testbed.In(d.Dir), alarm)
 				d.Want("/calm", 200, "calm")
 				if p := d.Status().Daemon.Problem; !strings.Contains(p, "handlers") {
 					t.Errorf("problem %q", p)
@@ -231,12 +233,12 @@ func TestStartWithoutDirectory(t *testing.T) {
 				mark := d.Log.Len()
 				rename(t, d.Handlers+".away", d.Handlers)
 				d.Signal(1) // SIGHUP
-				d.WaitLogFrom(mark, "the directory", func(e Entry) bool { return strings.Contains(e.Msg(), "can be read again") })
+				d.WaitLogFrom(mark, "the directory", func(e testbed.Entry) bool { return strings.Contains(e.Msg(), "can be read again") })
 				d.Reload()
 				d.Want("/calm", 200, "calm")
 				return
 			}
-			d := Start(t, In(d.Dir))
+			d := testbed.Start(t, testbed.In(d.Dir))
 			d.Want("/calm", 200, "calm")
 		})
 	}
@@ -251,7 +253,7 @@ func rename(t *testing.T, from, to string) {
 
 // fiddle yields after each change of a handler's file that leaves its content
 // alone, once it is reconciled.
-func fiddle(t *testing.T, d *Daemon, name string) iter.Seq2[int, string] {
+func fiddle(t *testing.T, d *testbed.Daemon, name string) iter.Seq2[int, string] {
 	path, now := d.Path(name), time.Now().Add(time.Second)
 	return func(yield func(int, string) bool) {
 		for i, step := range []struct {

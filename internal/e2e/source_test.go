@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 var edits = flag.Int("edits", 12, "how often TestSourceUnderLoad edits a folder of source")
@@ -18,21 +20,21 @@ var edits = flag.Int("edits", 12, "how often TestSourceUnderLoad edits a folder 
 const nobody = 65534
 
 // startCompiling starts a daemon that compiles, as a user that may.
-func startCompiling(t *testing.T, options ...Option) *Daemon {
+func startCompiling(t *testing.T, options ...testbed.Option) *testbed.Daemon {
 	t.Helper()
-	dir := NewDir(t)
-	options = append(options, In(dir), Flags("--build", "auto", "--cache", filepath.Join(dir, "cache")))
+	dir := testbed.NewDir(t)
+	options = append(options, testbed.In(dir), testbed.Flags("--build", "auto", "--cache", filepath.Join(dir, "cache")))
 	if os.Geteuid() == 0 {
 		lendCache(t, filepath.Join(dir, "cache"))
 		if err := os.Chown(dir, nobody, nobody); err != nil {
 			t.Fatal(err)
 		}
-		options = append(options, Wrap(func(cmd *exec.Cmd) {
+		options = append(options, testbed.Wrap(func(cmd *exec.Cmd) {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 			cmd.Dir = dir
 		}))
 	}
-	return Start(t, options...)
+	return testbed.Start(t, options...)
 }
 
 // lendCache gives nobody what this user's builds have compiled: the standard
@@ -57,28 +59,28 @@ func sourceOf(pattern, version string) string {
 }
 
 // put replaces a file as editors and git do.
-func (d *Daemon) putSource(path, text string) {
-	d.tb.Helper()
+func putSource(t *testing.T, d *testbed.Daemon, path, text string) {
+	t.Helper()
 	path = filepath.Join(d.Handlers, path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		d.tb.Fatalf("%v", err)
+		t.Fatalf("%v", err)
 	}
 	temp := filepath.Join(d.Handlers, ".edit")
 	if err := os.WriteFile(temp, []byte(text), 0o644); err != nil {
-		d.tb.Fatalf("%v", err)
+		t.Fatalf("%v", err)
 	}
 	if err := os.Rename(temp, path); err != nil {
-		d.tb.Fatalf("%v", err)
+		t.Fatalf("%v", err)
 	}
 }
 
-func (d *Daemon) verdict(mark int, name string) Entry {
-	d.tb.Helper()
-	e, err := d.Log.Wait(mark, 6*patience, func(e Entry) bool { // the first build compiles the standard library
+func verdict(t *testing.T, d *testbed.Daemon, mark int, name string) testbed.Entry {
+	t.Helper()
+	e, err := d.Log.Wait(mark, 6*testbed.Patience, func(e testbed.Entry) bool { // the first build compiles the standard library
 		return e.Get("handler") == name && (e.Get("event") == "live" || e.Get("event") == "refused")
 	})
 	if err != nil {
-		d.tb.Fatalf("verdict on %s: %v", name, err)
+		t.Fatalf("verdict on %s: %v", name, err)
 	}
 	return e
 }
@@ -86,7 +88,7 @@ func (d *Daemon) verdict(mark int, name string) Entry {
 // A file and folders of source are compiled and served; what does not compile
 // is refused with the compiler's words, and what served before serves.
 func TestSourceInTheDirectory(t *testing.T) {
-	if Race {
+	if testbed.Race {
 		t.Skip("a cell under the race detector wants plugins built so: the standard library is compiled once more, for minutes")
 	}
 	d := startCompiling(t)
@@ -112,7 +114,7 @@ func TestSourceInTheDirectory(t *testing.T) {
 			if c.name == "module" {
 				text = strings.Replace(text, "import (", "import (\n\t\"m/words\"", 1)
 			}
-			d.putSource(filepath.Join(".new", path), text)
+			putSource(t, d, filepath.Join(".new", path), text)
 		}
 		top := c.name
 		if c.name == "file" {
@@ -121,7 +123,7 @@ func TestSourceInTheDirectory(t *testing.T) {
 		if err := os.Rename(filepath.Join(d.Handlers, ".new", top), filepath.Join(d.Handlers, top)); err != nil {
 			t.Fatal(err)
 		}
-		if e := d.verdict(mark, c.name); e.Get("event") != "live" {
+		if e := verdict(t, d, mark, c.name); e.Get("event") != "live" {
 			t.Fatal(e.Raw)
 		}
 	}
@@ -130,15 +132,15 @@ func TestSourceInTheDirectory(t *testing.T) {
 	}
 
 	mark := d.Log.Len()
-	d.putSource("file.go", strings.Replace(sourceOf("/file", "wrong"), "return value", "return no", 1))
-	e := d.verdict(mark, "file")
+	putSource(t, d, "file.go", strings.Replace(sourceOf("/file", "wrong"), "return value", "return no", 1))
+	e := verdict(t, d, mark, "file")
 	if !strings.HasPrefix(e.Get("reason"), "file.go:") || !strings.Contains(e.Get("reason"), "undefined: no") || !strings.Contains(e.Get("mend"), "mend the source") {
 		t.Errorf("refused: %s", e.Raw)
 	}
 	d.Want("/file", 200, "a file")
 	mark = d.Log.Len()
-	d.putSource("file.go", sourceOf("/file", "mended"))
-	if e := d.verdict(mark, "file"); e.Get("event") != "live" {
+	putSource(t, d, "file.go", sourceOf("/file", "mended"))
+	if e := verdict(t, d, mark, "file"); e.Get("event") != "live" {
 		t.Errorf("mended: %s", e.Raw)
 	}
 	d.Want("/file", 200, "mended")
@@ -146,7 +148,7 @@ func TestSourceInTheDirectory(t *testing.T) {
 	// Both a plugin and a source of one name.
 	mark = d.Log.Len()
 	d.Drop("file", plain(t, "/file", "a plugin"))
-	if e := d.verdict(mark, "file"); e.Get("event") != "refused" || !strings.Contains(e.Get("reason"), "file.go") {
+	if e := verdict(t, d, mark, "file"); e.Get("event") != "refused" || !strings.Contains(e.Get("reason"), "file.go") {
 		t.Errorf("both: %s", e.Raw)
 	}
 	d.Want("/file", 200, "mended")
@@ -174,18 +176,18 @@ func TestSourceIsOff(t *testing.T) {
 		if c.build == "auto" && os.Geteuid() != 0 {
 			continue // the daemon is not root's
 		}
-		d := Start(t, Flags("--build", c.build))
+		d := testbed.Start(t, testbed.Flags("--build", c.build))
 		mark := d.Log.Len()
-		d.putSource("file.go", sourceOf("/file", "x"))
-		if e := d.verdict(mark, "file"); !strings.Contains(e.Get("reason"), c.reason) || !strings.Contains(e.Get("mend"), c.mend) {
+		putSource(t, d, "file.go", sourceOf("/file", "x"))
+		if e := verdict(t, d, mark, "file"); !strings.Contains(e.Get("reason"), c.reason) || !strings.Contains(e.Get("mend"), c.mend) {
 			t.Errorf("--build %s: %s", c.build, e.Raw)
 		}
 		// The fix leads to no other refusal.
 		h, _ := d.Handler("file")
 		_, fix, _ := strings.Cut(h.Refusal.Mend, ": ")
 		cmd := exec.Command("sh", "-ec", fix)
-		cmd.Env = append(goEnv(), "HOME="+t.TempDir(), "GOMODCACHE="+t.TempDir(), "GOCACHE="+goEnvOf(t, "local", "GOCACHE"),
-			"PATH="+filepath.Dir(Build(t).Ctl)+":"+os.Getenv("PATH"), "PLUGSERVER_CONTROL="+d.Control)
+		cmd.Env = append(testbed.GoEnv(), "HOME="+t.TempDir(), "GOMODCACHE="+t.TempDir(), "GOCACHE="+goEnvOf(t, "local", "GOCACHE"),
+			"PATH="+filepath.Dir(testbed.Build(t).Ctl)+":"+os.Getenv("PATH"), "PLUGSERVER_CONTROL="+d.Control)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", fix, err, out)
 		}
@@ -197,16 +199,16 @@ func TestSourceIsOff(t *testing.T) {
 // A folder of source that is edited under load, every third edit broken: each
 // good edit goes live, and no client notices any.
 func TestSourceUnderLoad(t *testing.T) {
-	if Race {
+	if testbed.Race {
 		t.Skip("a cell under the race detector wants plugins built so: the standard library is compiled once more, for minutes")
 	}
 	d := startCompiling(t)
 	mark := d.Log.Len()
-	d.putSource("page/main.go", sourceOf("/page", "edit 0"))
-	if e := d.verdict(mark, "page"); e.Get("event") != "live" {
+	putSource(t, d, "page/main.go", sourceOf("/page", "edit 0"))
+	if e := verdict(t, d, mark, "page"); e.Get("event") != "live" {
 		t.Fatal(e.Raw)
 	}
-	load := Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/page"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/page"}}.Run(t)
 	last := "edit 0"
 	for i := 1; i <= *edits; i++ {
 		mark := d.Log.Len()
@@ -218,8 +220,8 @@ func TestSourceUnderLoad(t *testing.T) {
 		} else {
 			last = version
 		}
-		d.putSource("page/main.go", text)
-		if e := d.verdict(mark, "page"); e.Get("event") != want {
+		putSource(t, d, "page/main.go", text)
+		if e := verdict(t, d, mark, "page"); e.Get("event") != want {
 			t.Errorf("edit %d: %s", i, e.Raw)
 		}
 		d.Want("/page", 200, last)
@@ -253,7 +255,7 @@ func Handler() (string, http.Handler) { return "/files/", http.FileServerFS(file
 			t.Fatal(err)
 		}
 	}
-	live := func(e Entry) bool { return e.Msg() == "live: files" }
+	live := func(e testbed.Entry) bool { return e.Msg() == "live: files" }
 	d.WaitLog("live", live)
 	d.Want("/files/.well-known/.x", 200, "one")
 	mark := d.Log.Len()

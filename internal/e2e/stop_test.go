@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 func touch(t *testing.T, path string) {
@@ -22,7 +24,7 @@ const halfPost = "POST /calm HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nha
 
 // SIGTERM: what began ends as it should, and so does the daemon.
 func TestStopDrains(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("calm", plain(t, "/calm", "calm"))
 	slow, idle := d.Dial(), d.Dial()
 	defer slow.Close()
@@ -35,7 +37,7 @@ func TestStopDrains(t *testing.T) {
 	}
 	inFlight(t, d, "calm", 1)
 	d.Signal(syscall.SIGTERM)
-	d.WaitLog("the stop", func(e Entry) bool { return strings.HasPrefix(e.Msg(), "stopping") })
+	d.WaitLog("the stop", func(e testbed.Entry) bool { return strings.HasPrefix(e.Msg(), "stopping") })
 	// The idle connection ends; then only the request under way is left.
 	if _, err := idle.Receive("GET"); err == nil {
 		t.Errorf("an idle connection got an answer")
@@ -58,9 +60,9 @@ func TestStopDrains(t *testing.T) {
 }
 
 // inFlight waits until a handler has that many requests under way.
-func inFlight(t *testing.T, d *Daemon, name string, want int64) {
+func inFlight(t *testing.T, d *testbed.Daemon, name string, want int64) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(testbed.Patience); ; {
 		h, _ := d.Handler(name) // itself a round trip through the cell
 		if h.InFlight == want {
 			return
@@ -73,7 +75,7 @@ func inFlight(t *testing.T, d *Daemon, name string, want int64) {
 
 // SIGTERM with a request that does not end: it is cut when the time is up.
 func TestStopCuts(t *testing.T) {
-	d := Start(t, Flags("--drain-timeout", "300ms"))
+	d := testbed.Start(t, testbed.Flags("--drain-timeout", "300ms"))
 	d.Put("calm", plain(t, "/calm", "calm"))
 	slow := d.Dial()
 	defer slow.Close()
@@ -97,7 +99,7 @@ func TestStopCuts(t *testing.T) {
 
 // A second SIGTERM ends it at once.
 func TestStopAtOnce(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("calm", plain(t, "/calm", "calm"))
 	slow := d.Dial()
 	defer slow.Close()
@@ -106,13 +108,13 @@ func TestStopAtOnce(t *testing.T) {
 	}
 	inFlight(t, d, "calm", 1)
 	d.Signal(syscall.SIGTERM)
-	d.WaitLog("the stop", func(e Entry) bool { return strings.HasPrefix(e.Msg(), "stopping") })
+	d.WaitLog("the stop", func(e testbed.Entry) bool { return strings.HasPrefix(e.Msg(), "stopping") })
 	began := time.Now()
 	d.Signal(syscall.SIGTERM)
 	if err := d.ExitError(); err == nil {
 		t.Errorf("exit status 0")
 	}
-	d.allowed = append(d.allowed, "ended at once by a second signal")
+	d.Allow("ended at once by a second signal")
 	d.Ended(3 * time.Second)
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %v", took)
@@ -121,16 +123,16 @@ func TestStopAtOnce(t *testing.T) {
 
 // The handlers directory vanishes and comes back: what is live stays live.
 func TestDirectoryVanishes(t *testing.T) {
-	d := Start(t, Flags("--poll", "100ms"))
+	d := testbed.Start(t, testbed.Flags("--poll", "100ms"))
 	d.Put("calm", plain(t, "/calm", "calm"))
-	load := Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
 	away := d.Handlers + ".away"
 	for range 2 {
 		mark := d.Log.Len()
 		if err := os.Rename(d.Handlers, away); err != nil {
 			t.Fatal(err)
 		}
-		d.WaitLogFrom(mark, "the problem", Says("", "handlers directory cannot be read"))
+		d.WaitLogFrom(mark, "the problem", testbed.Says("", "handlers directory cannot be read"))
 		load.Await(t, 50)
 		if st := d.Status(); !strings.Contains(st.Daemon.Problem, "no such file or directory") || len(st.Handlers) == 0 || st.Handlers[0].State != "live" {
 			t.Errorf("status: %+v", st)
@@ -141,7 +143,7 @@ func TestDirectoryVanishes(t *testing.T) {
 		if err := os.Rename(away, d.Handlers); err != nil {
 			t.Fatal(err)
 		}
-		d.WaitLogFrom(mark, "the end of it", Says("", "handlers directory can be read again"))
+		d.WaitLogFrom(mark, "the end of it", testbed.Says("", "handlers directory can be read again"))
 		d.Put("other", plain(t, "/other", number(mark)))
 		d.Want("/other", 200, number(mark))
 		if st := d.Status(); st.Daemon.Problem != "" {
@@ -163,7 +165,7 @@ func TestDirectoryVanishes(t *testing.T) {
 // withoutInotify runs the daemon in a user namespace of its own that allows
 // no inotify instance (namespaces(7), user_namespaces(7)), so that the rest
 // of the machine keeps its own.
-func withoutInotify(t *testing.T) Option {
+func withoutInotify(t *testing.T) testbed.Option {
 	t.Helper()
 	wrap := func(cmd *exec.Cmd) {
 		args := append([]string{"-c", `echo 0 > /proc/sys/user/max_inotify_instances && exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
@@ -179,13 +181,13 @@ func withoutInotify(t *testing.T) Option {
 	if out, err := probe.CombinedOutput(); err != nil {
 		t.Skipf("no user namespace without inotify to be had: %v %s", err, out)
 	}
-	return Wrap(wrap)
+	return testbed.Wrap(wrap)
 }
 
 // Without inotify the poll does it all, and says so once.
 func TestPollAlone(t *testing.T) {
-	d := Start(t, withoutInotify(t), Flags("--poll", "50ms"))
-	e := d.WaitLog("the loss", Says("", "inotify is lost"))
+	d := testbed.Start(t, withoutInotify(t), testbed.Flags("--poll", "50ms"))
+	e := d.WaitLog("the loss", testbed.Says("", "inotify is lost"))
 	if !strings.Contains(e.Raw, "max_user_instances") && !strings.Contains(e.Raw, "inotify") {
 		t.Errorf("the log: %s", e.Raw)
 	}
@@ -213,7 +215,7 @@ func TestPollAlone(t *testing.T) {
 
 // Where neither inotify nor the poll would, SIGHUP and reload make it look.
 func TestNudges(t *testing.T) {
-	d := Start(t, withoutInotify(t), Flags("--poll", "1h"))
+	d := testbed.Start(t, withoutInotify(t), testbed.Flags("--poll", "1h"))
 	mark := d.Log.Len()
 	p := plain(t, "/nudged", "by a signal")
 	d.DropOld("nudged", p)

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // calls is how often each system call is made, by a process or for one request.
@@ -105,12 +107,12 @@ func TestSyscalls(t *testing.T) {
 		}
 		t.Skip(how)
 	}
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("one", plain(t, "/one", "one"))
 	d.Put("two", plain(t, "/two", "two"))
 	h, _ := d.Handler("one")
 	gate := d.Status().Daemon.GatePID
-	want := func(a Answer, err error) {
+	want := func(a testbed.Answer, err error) {
 		t.Helper()
 		if err != nil || a.Status != 200 {
 			t.Fatalf("%d, %v", a.Status, err)
@@ -119,7 +121,7 @@ func TestSyscalls(t *testing.T) {
 	const n = 300
 	for _, tt := range []struct {
 		name               string
-		ask                func(kept *Client)
+		ask                func(kept *testbed.Client)
 		inCell, mostInCell calls
 		inGate, mostInGate calls
 		// late is what the gate may do besides for a request that comes
@@ -128,13 +130,13 @@ func TestSyscalls(t *testing.T) {
 	}{
 		{
 			name:       "kept",
-			ask:        func(c *Client) { want(c.Get("/one")) },
+			ask:        func(c *testbed.Client) { want(c.Get("/one")) },
 			inCell:     calls{"write": 1},
 			mostInCell: calls{"read": 2},
 		},
 		{
 			name: "one request per connection, forwarded",
-			ask: func(*Client) {
+			ask: func(*testbed.Client) {
 				c := d.Dial()
 				defer c.Close()
 				want(c.Do("GET /one HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"))
@@ -146,13 +148,13 @@ func TestSyscalls(t *testing.T) {
 		},
 		{
 			name:       "alternating between two handlers, forwarded",
-			ask:        func(c *Client) { want(c.Get("/one")); want(c.Get("/two")) },
+			ask:        func(c *testbed.Client) { want(c.Get("/one")); want(c.Get("/two")) },
 			inCell:     calls{"recvmsg": 1, "sendmsg": 1},
 			mostInGate: calls{"read": 4, "recvmsg": 4, "write": 4},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if Race {
+			if testbed.Race {
 				maps.Copy(tt.mostInGate, tt.late)
 			}
 			c := d.Dial()

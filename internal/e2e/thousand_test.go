@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // twinModule is a module path out of which a thousand others are made: "ay" and
@@ -19,7 +21,7 @@ const twinModule = "e2e.example/ayayayayayayayayayay"
 // of a module of its own.
 func twin(tb testing.TB, n int) (name string, content []byte) {
 	tb.Helper()
-	p := Source{Files: map[string]string{
+	p := testbed.Source{Files: map[string]string{
 		"go.mod": "module " + twinModule + "\n\ngo 1.25\n", "main.go": plainSource,
 	}, Flags: []string{"-ldflags=-s"}}.Build(tb)
 	name = fmt.Sprintf("h%04d", n)
@@ -35,12 +37,12 @@ func twin(tb testing.TB, n int) (name string, content []byte) {
 // with one for every 50, and measures the time until all are live and the memory
 // that the whole takes.
 func BenchmarkThousand(b *testing.B) {
-	defer func(was time.Duration) { patience = was }(patience)
-	patience = 15 * time.Minute
+	defer func(was time.Duration) { testbed.Patience = was }(testbed.Patience)
+	testbed.Patience = 15 * time.Minute
 	const handlers = 1000
 	for _, size := range []int{1, 50} {
 		b.Run(fmt.Sprintf("%d in a cell", size), func(b *testing.B) {
-			dir := NewDir(b)
+			dir := testbed.NewDir(b)
 			var conf strings.Builder
 			for n := range handlers {
 				name, content := twin(b, n)
@@ -55,7 +57,7 @@ func BenchmarkThousand(b *testing.B) {
 				b.Fatal(err)
 			}
 			began := time.Now()
-			d := Start(b, In(dir))
+			d := testbed.Start(b, testbed.In(dir))
 			live := time.Since(began)
 			gathered := live
 			if size > 1 {
@@ -63,7 +65,7 @@ func BenchmarkThousand(b *testing.B) {
 				for n := range handlers {
 					left[fmt.Sprintf("h%04d", n)] = true
 				}
-				if _, err := d.Log.Wait(0, patience, func(e Entry) bool {
+				if _, err := d.Log.Wait(0, testbed.Patience, func(e testbed.Entry) bool {
 					if e.Get("event") == "gathered" {
 						delete(left, e.Get("handler"))
 					}

@@ -5,12 +5,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // While others may write to the directory, nothing that happens in it counts:
 // what is live stays live, under its name, and the problem names the fix.
 func TestFolderOfOthers(t *testing.T) {
-	d := Start(t)
+	d := testbed.Start(t)
 	d.Put("a", plain(t, "/a", "one"))
 	chmod := func(mode os.FileMode) {
 		t.Helper()
@@ -20,7 +22,7 @@ func TestFolderOfOthers(t *testing.T) {
 	}
 	mark := d.Log.Len()
 	chmod(0o777)
-	d.WaitLogFrom(mark, "the problem", func(e Entry) bool { return e.Get("event") == "directory_lost" })
+	d.WaitLogFrom(mark, "the problem", func(e testbed.Entry) bool { return e.Get("event") == "directory_lost" })
 	if err := os.Rename(d.Path("a"), d.Path("b")); err != nil {
 		t.Fatal(err)
 	}
@@ -44,8 +46,8 @@ func TestFolderOfOthers(t *testing.T) {
 // A Kubernetes volume: each file is a link through ..data, which is replaced at
 // an update.
 func TestLinkedLayout(t *testing.T) {
-	d := Start(t)
-	update := func(revision string, p Plugin) {
+	d := testbed.Start(t)
+	update := func(revision string, p testbed.Plugin) {
 		t.Helper()
 		dir := filepath.Join(d.Handlers, revision)
 		err := os.Mkdir(dir, 0o755)
@@ -69,7 +71,7 @@ func TestLinkedLayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.WaitLive(mark, "a", one)
-	load := Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/a"}}.Run(t)
+	load := testbed.Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/a"}}.Run(t)
 	mark = d.Log.Len()
 	update("..2", two)
 	d.WaitLive(mark, "a", two)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // However slowly and in whatever order a file is written, it goes live once and
@@ -12,7 +14,7 @@ import (
 func TestWrittenSlowly(t *testing.T) {
 	one := plain(t, "/w", "one")
 	// With its symbols, so that nothing is where it was.
-	two := Source{Files: map[string]string{"main.go": plainSource}}.Build(t).
+	two := testbed.Source{Files: map[string]string{"main.go": plainSource}}.Build(t).
 		Patched(t, patternSlot, "PATTERN:/w", versionSlot, "VERSION:two")
 	const pieces, pause = 24, 50 * time.Millisecond
 	inOrder := func(i int) int { return i }
@@ -33,7 +35,7 @@ func TestWrittenSlowly(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			d := Start(t)
+			d := testbed.Start(t)
 			if tt.over {
 				d.Put("w", one)
 			}
@@ -47,7 +49,7 @@ func TestWrittenSlowly(t *testing.T) {
 				}
 			}
 			if tt.over {
-				d.ctl(t, 0, "version "+one.Version, "rollback", "w")
+				ctl(t, d, 0, "version "+one.Version, "rollback", "w")
 				d.Want("/w", 200, "one")
 			}
 		})
@@ -57,12 +59,12 @@ func TestWrittenSlowly(t *testing.T) {
 // Builds that are copied over each other within seconds are versions to go back
 // to, each: none can be taken for a part of the next one's writing.
 func TestCopiedOverSoon(t *testing.T) {
-	d := Start(t)
-	build := func(version string) Plugin {
+	d := testbed.Start(t)
+	build := func(version string) testbed.Plugin {
 		text := strings.NewReplacer(patternSlot, "PATTERN:/w", versionSlot, "VERSION:"+version).Replace(plainSource)
-		return Go(text).Build(t)
+		return testbed.Go(text).Build(t)
 	}
-	var all []Plugin
+	var all []testbed.Plugin
 	for _, version := range []string{"one", "two", "three"} {
 		all = append(all, build(version))
 	}
@@ -72,7 +74,7 @@ func TestCopiedOverSoon(t *testing.T) {
 		d.CopyInPlace("w", p)
 		d.WaitLive(mark, "w", p)
 	}
-	d.ctl(t, 0, "version "+all[1].Version, "rollback", "w")
+	ctl(t, d, 0, "version "+all[1].Version, "rollback", "w")
 	d.Want("/w", 200, "two")
 }
 

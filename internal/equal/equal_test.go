@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 var (
@@ -31,7 +31,7 @@ var (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
-	e2e.CleanUp()
+	testbed.CleanUp()
 	os.Exit(code)
 }
 
@@ -338,7 +338,7 @@ func whileReplaced(t *testing.T, pairs []*pair, f func()) {
 				next := plugin(t, name, int(1000*time.Since(began).Seconds())+i)
 				mark := p.daemon.Log.Len()
 				p.daemon.Drop(name, next)
-				if _, err := p.daemon.Log.Wait(mark, time.Minute, func(e e2e.Entry) bool {
+				if _, err := p.daemon.Log.Wait(mark, time.Minute, func(e testbed.Entry) bool {
 					return e.Msg() == "live: "+name && e.Get("version") == next.Version
 				}); err != nil {
 					t.Errorf("%s: %v", name, err)

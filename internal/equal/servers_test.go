@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // server is one of the two.
@@ -21,16 +21,16 @@ type server struct{ addr, events string }
 // pair is the daemon and the reference, with the same handlers and limits.
 type pair struct {
 	product, reference server
-	daemon             *e2e.Daemon
+	daemon             *testbed.Daemon
 }
 
 var names = []string{"a", "b", "c"}
 
 // source is the module of the handlers, to build one folder of it.
-func source(t *testing.T, dir string, flags ...string) e2e.Source {
+func source(t *testing.T, dir string, flags ...string) testbed.Source {
 	t.Helper()
 	line := "1.26"
-	src := e2e.Source{Dir: dir, Flags: append([]string{"-ldflags=-s"}, flags...)}
+	src := testbed.Source{Dir: dir, Flags: append([]string{"-ldflags=-s"}, flags...)}
 	if *releaseFlag != "" {
 		line = "1.23"
 		src.Env = []string{"GOTOOLCHAIN=" + *releaseFlag}
@@ -54,7 +54,7 @@ func source(t *testing.T, dir string, flags ...string) e2e.Source {
 const versionSlot = "VERSION:................................"
 
 // plugin builds a handler; version makes another of it.
-func plugin(t *testing.T, name string, version int) e2e.Plugin {
+func plugin(t *testing.T, name string, version int) testbed.Plugin {
 	t.Helper()
 	return source(t, name).Build(t).Patched(t, versionSlot, fmt.Sprintf("VERSION:%d", version))
 }
@@ -65,7 +65,7 @@ var limits = []string{"header-timeout", "idle-timeout", "max-header-bytes"}
 // defaults are the daemon's own limits, as its help tells them.
 func defaults(t *testing.T) map[string]string {
 	t.Helper()
-	help, _ := exec.Command(e2e.Build(t).Daemon, "--help").CombinedOutput()
+	help, _ := exec.Command(testbed.Build(t).Daemon, "--help").CombinedOutput()
 	found := make(map[string]string)
 	for _, name := range limits {
 		m := regexp.MustCompile(`(?s)-` + name + ` [^(]*\(default ([^)]*)\)`).FindSubmatch(help)
@@ -108,13 +108,13 @@ func startPair(t *testing.T, lim map[string]string, flags ...string) *pair {
 	if *releaseFlag != "" {
 		flags = append(flags, "--build-cells", "auto")
 	}
-	p.daemon = e2e.Start(t, e2e.Flags(flags...), e2e.Allow("panic", "superfluous"))
+	p.daemon = testbed.Start(t, testbed.Flags(flags...), testbed.Allow("panic", "superfluous"))
 	mark := p.daemon.Log.Len()
 	for _, name := range names {
 		p.daemon.Drop(name, plugin(t, name, 0))
 	}
 	for _, name := range names {
-		if _, err := p.daemon.Log.Wait(mark, 10*time.Minute, func(e e2e.Entry) bool {
+		if _, err := p.daemon.Log.Wait(mark, 10*time.Minute, func(e testbed.Entry) bool {
 			return e.Get("handler") == name && e.Get("event") == "live"
 		}); err != nil {
 			t.Fatalf("%s is not live: %v", name, err)

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // patience bounds the wait for what has to happen.
@@ -19,7 +19,7 @@ const patience = 30 * time.Second
 
 // crowd is clients of one kind.
 type crowd struct {
-	*e2e.Load
+	*testbed.Load
 	name    string
 	clients int64
 	kept    bool // they keep their connections
@@ -52,7 +52,7 @@ type arena struct {
 	flags  []string
 	socket *os.File // listens, and is never closed: nobody may be refused
 	life   *life
-	d      *e2e.Daemon
+	d      *testbed.Daemon
 	crowds []*crowd
 
 	version int             // of the victim, the last that was dropped
@@ -65,7 +65,7 @@ type arena struct {
 }
 
 // allowed are messages that a torture is to cause.
-var allowed = e2e.Allow("crashed:", "gate died", "does not answer", "killed: ", "restart failed", "rolled back", "quarantined",
+var allowed = testbed.Allow("crashed:", "gate died", "does not answer", "killed: ", "restart failed", "rolled back", "quarantined",
 	"ended at once by a second signal", "history cannot be saved", "cannot be cleaned", "cannot be given", "cannot be joined",
 	"cannot be started", "were killed")
 
@@ -104,13 +104,13 @@ func (a *arena) open(t *testing.T) {
 	a.d.Put("calm", beast(a.life, "/calm", "calm", ""))
 	a.d.Put("other", beast(a.life, "/other", "other", ""))
 	a.refresh()
-	calm := func(path string, ans e2e.Answer) error {
+	calm := func(path string, ans testbed.Answer) error {
 		if ans.Status != 200 || string(ans.Body) != path[1:] {
 			return fmt.Errorf("%s: got %d %q", path, ans.Status, ans.Body)
 		}
 		return nil
 	}
-	victim := func(path string, ans e2e.Answer) error {
+	victim := func(path string, ans testbed.Answer) error {
 		if ans.Status != 200 || !strings.HasPrefix(string(ans.Body), "v") {
 			return fmt.Errorf("%s: got %d %q", path, ans.Status, ans.Body)
 		}
@@ -120,13 +120,13 @@ func (a *arena) open(t *testing.T) {
 	addr := a.d.Addr
 	for _, c := range []struct {
 		crowd
-		plan e2e.Plan
+		plan testbed.Plan
 	}{
-		{crowd{name: "keepers", kept: true}, e2e.Plan{Clients: 4, Paths: []string{"/calm"}, Check: calm}},
-		{crowd{name: "callers", accepts: true}, e2e.Plan{Clients: 2, Paths: []string{"/calm", "/other"}, Check: calm, Fresh: true}},
-		{crowd{name: "wanderers", kept: true, accepts: true}, e2e.Plan{Clients: 2, Paths: []string{"/calm", "/other"}, Check: calm}},
-		{crowd{name: "the victim's keepers", kept: true, hurt: true}, e2e.Plan{Clients: 3, Paths: []string{"/victim"}, Check: victim}},
-		{crowd{name: "the victim's callers", accepts: true, hurt: true}, e2e.Plan{Clients: 2, Paths: []string{"/victim"}, Check: victim, Fresh: true}},
+		{crowd{name: "keepers", kept: true}, testbed.Plan{Clients: 4, Paths: []string{"/calm"}, Check: calm}},
+		{crowd{name: "callers", accepts: true}, testbed.Plan{Clients: 2, Paths: []string{"/calm", "/other"}, Check: calm, Fresh: true}},
+		{crowd{name: "wanderers", kept: true, accepts: true}, testbed.Plan{Clients: 2, Paths: []string{"/calm", "/other"}, Check: calm}},
+		{crowd{name: "the victim's keepers", kept: true, hurt: true}, testbed.Plan{Clients: 3, Paths: []string{"/victim"}, Check: victim}},
+		{crowd{name: "the victim's callers", accepts: true, hurt: true}, testbed.Plan{Clients: 2, Paths: []string{"/victim"}, Check: victim, Fresh: true}},
 	} {
 		crowd := c.crowd
 		c.plan.Addr, c.plan.Pause = addr, think
@@ -138,7 +138,7 @@ func (a *arena) open(t *testing.T) {
 	a.refresh()
 	a.d.Put("guest", beast(a.life, "/guest", "guest", ""))
 	a.d.Want("/guest", 200, "guest")
-	a.refused("guest", e2e.NewPlugin([]byte("no plugin")))
+	a.refused("guest", testbed.NewPlugin([]byte("no plugin")))
 	a.d.Take("guest")
 	a.rest()
 	a.base = a.least(10)
@@ -148,16 +148,16 @@ func (a *arena) open(t *testing.T) {
 
 // start starts the daemon on the arena's socket, and on its folder if it had one.
 func (a *arena) start() {
-	options := []e2e.Option{allowed, e2e.Sockets(a.socket), e2e.Flags(a.flags...), bounded}
+	options := []testbed.Option{allowed, testbed.Sockets(a.socket), testbed.Flags(a.flags...), bounded}
 	if a.d != nil {
-		options = append(options, e2e.In(a.d.Dir))
+		options = append(options, testbed.In(a.d.Dir))
 	}
-	a.d = e2e.Start(a.life, options...)
+	a.d = testbed.Start(a.life, options...)
 }
 
 // refresh makes a new version of the victim live: what it has crashed before
 // is forgotten.
-func (a *arena) refresh() e2e.Plugin {
+func (a *arena) refresh() testbed.Plugin {
 	p := a.next("")
 	mark := a.d.Log.Len()
 	a.d.DropOld("victim", p)
@@ -168,13 +168,13 @@ func (a *arena) refresh() e2e.Plugin {
 }
 
 // next is the next version of the victim.
-func (a *arena) next(mode string) e2e.Plugin {
+func (a *arena) next(mode string) testbed.Plugin {
 	a.version++
 	return beast(a.life, "/victim", number(a.version), mode)
 }
 
 // refused drops a file that has to be refused, with its mend.
-func (a *arena) refused(name string, p e2e.Plugin) e2e.Entry {
+func (a *arena) refused(name string, p testbed.Plugin) testbed.Entry {
 	mark := a.d.Log.Len()
 	a.d.DropOld(name, p)
 	e := a.d.WaitRefused(mark, name)
@@ -240,7 +240,7 @@ func (a *arena) kill(pid int, s syscall.Signal) {
 // recovers waits until the victim answers a request that began after since.
 func (a *arena) recovers(since time.Time) {
 	for end := time.Now().Add(patience); ; {
-		c, err := e2e.Dial("tcp", a.d.Addr)
+		c, err := testbed.Dial("tcp", a.d.Addr)
 		if err != nil {
 			a.life.Fatalf("connect: %v", err)
 		}
@@ -258,8 +258,8 @@ func (a *arena) recovers(since time.Time) {
 }
 
 // ask makes the victim do something to its process. The answer may stay out.
-func (a *arena) ask(what string) (e2e.Answer, error) {
-	c, err := e2e.Dial("tcp", a.d.Addr)
+func (a *arena) ask(what string) (testbed.Answer, error) {
+	c, err := testbed.Dial("tcp", a.d.Addr)
 	if err != nil {
 		a.life.Fatalf("connect: %v", err)
 	}
@@ -278,11 +278,11 @@ func (a *arena) rest() {
 
 // each waits until each client has been served.
 func (a *arena) each() {
-	var loads []*e2e.Load
+	var loads []*testbed.Load
 	for _, c := range a.crowds {
 		loads = append(loads, c.Load)
 	}
-	e2e.Each(a.life, loads...)
+	testbed.Each(a.life, loads...)
 }
 
 func (a *arena) resume() {

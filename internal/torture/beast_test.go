@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // beastSource is every handler of an arena: it answers with its version, and
@@ -192,11 +192,11 @@ const (
 	modeSlot    = "MODE:................................"
 )
 
-var built = sync.OnceValues(func() (e2e.Plugin, error) {
-	return e2e.TryPlugin(e2e.Source{Files: map[string]string{"main.go": beastSource}, Flags: []string{"-ldflags=-s"}})
+var built = sync.OnceValues(func() (testbed.Plugin, error) {
+	return testbed.TryPlugin(testbed.Source{Files: map[string]string{"main.go": beastSource}, Flags: []string{"-ldflags=-s"}})
 })
 
-func build(tb e2e.TB) e2e.Plugin {
+func build(tb testbed.TB) testbed.Plugin {
 	tb.Helper()
 	p, err := built()
 	if err != nil {
@@ -207,7 +207,7 @@ func build(tb e2e.TB) e2e.Plugin {
 
 // beast is a handler of the path that answers with the version; mode is what
 // it does when it is loaded.
-func beast(tb e2e.TB, path, version, mode string) e2e.Plugin {
+func beast(tb testbed.TB, path, version, mode string) testbed.Plugin {
 	tb.Helper()
 	return build(tb).Patched(tb, patternSlot, "PATTERN:"+path, versionSlot, "VERSION:"+version, modeSlot, "MODE:"+mode)
 }

@@ -5,20 +5,20 @@ import (
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // rudeClients do to the victim and to the gate what clients do: they stop in
 // the middle, send nonsense, do not read, pipeline, and leave.
 func (a *arena) rudeClients() {
-	var open []*e2e.Client
+	var open []*testbed.Client
 	defer func() {
 		for _, c := range open {
 			c.Close()
 		}
 	}()
 	for range 40 {
-		c, err := e2e.Dial("tcp", a.d.Addr)
+		c, err := testbed.Dial("tcp", a.d.Addr)
 		if err != nil {
 			a.life.Fatalf("connect: %v", err)
 		}

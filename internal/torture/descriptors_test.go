@@ -12,13 +12,13 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 	"golang.org/x/sys/unix"
 )
 
 // bounded takes the capabilities from root's daemon with which the bound on
 // descriptors on their way does not hold (unix(7), ETOOMANYREFS).
-var bounded = e2e.Wrap(func(cmd *exec.Cmd) {
+var bounded = testbed.Wrap(func(cmd *exec.Cmd) {
 	if os.Getuid() != 0 {
 		return
 	}
@@ -49,13 +49,13 @@ var descriptors = []fault{
 func (a *arena) starve(pid int) {
 	relieve := a.limit(pid, a.openIn(pid)+2+a.rng.IntN(20))
 	defer relieve()
-	var clients []*e2e.Client
+	var clients []*testbed.Client
 	defer func() {
 		for _, c := range clients {
 			c.Close()
 		}
 	}()
-	ask := func(all *sync.WaitGroup, i int, c *e2e.Client) {
+	ask := func(all *sync.WaitGroup, i int, c *testbed.Client) {
 		all.Go(func() {
 			if ans, err := c.Get("/victim"); err != nil || ans.Status != 200 {
 				a.life.Errorf("client %d: %d %q %v", i, ans.Status, ans.Body, err)
@@ -82,7 +82,7 @@ func (a *arena) crowdOut() {
 	const n = 60
 	gate, cell := a.before.Daemon.GatePID, a.cell()
 	before := a.openIn(gate)
-	var clients []*e2e.Client
+	var clients []*testbed.Client
 	for range n + 1 {
 		clients = append(clients, a.dial())
 	}
@@ -127,8 +127,8 @@ func (a *arena) crowdOut() {
 	}
 }
 
-func (a *arena) dial() *e2e.Client {
-	c, err := e2e.Dial("tcp", a.d.Addr)
+func (a *arena) dial() *testbed.Client {
+	c, err := testbed.Dial("tcp", a.d.Addr)
 	if err != nil {
 		a.life.Fatalf("connect: %v", err)
 	}

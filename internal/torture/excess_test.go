@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // excess is what a handler wants too much of, or withholds. Meanwhile the
@@ -46,7 +46,7 @@ var wild = []fault{
 	}},
 }
 
-// mute is in an arena with e2e.MuteCell: a change waits for it, and not for long.
+// mute is in an arena with testbed.MuteCell: a change waits for it, and not for long.
 var mute = []fault{
 	{"a cell that acknowledges no table", 1, func(a *arena) {
 		a.answering(func() {
@@ -57,7 +57,7 @@ var mute = []fault{
 			if took := time.Since(began); took > patience {
 				a.life.Errorf("a reload took %v", took)
 			}
-			a.d.WaitLogFrom(mark, "the kill", func(e e2e.Entry) bool { return e.Msg() == "killed: mute" })
+			a.d.WaitLogFrom(mark, "the kill", func(e testbed.Entry) bool { return e.Msg() == "killed: mute" })
 			a.leave("mute")
 		})
 	}},

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,22 +22,22 @@ var facts = []fault{
 			a.life.Fatalf("no release in the plugin")
 		}
 		b[at+dot+2] = '9'
-		a.keepsServing("built by another Go release", func() { a.d.DropOld("victim", e2e.NewPlugin(b)) })
+		a.keepsServing("built by another Go release", func() { a.d.DropOld("victim", testbed.NewPlugin(b)) })
 	}},
 	{"a plugin built with other flags", 1, func(a *arena) {
-		src := e2e.Go(strings.Replace(beastSource, "package main", "package main // trimmed", 1))
+		src := testbed.Go(strings.Replace(beastSource, "package main", "package main // trimmed", 1))
 		src.Flags = []string{"-trimpath"}
 		p := src.Build(a.life)
 		a.keepsServing("other flags", func() { a.d.DropOld("victim", p) })
 	}},
 	{"a plugin that exports nothing", 1, func(a *arena) {
-		p := e2e.Go("package main\n\nfunc main() {}\n").Build(a.life)
+		p := testbed.Go("package main\n\nfunc main() {}\n").Build(a.life)
 		a.keepsServing("exports neither", func() { a.d.DropOld("victim", p) })
 	}},
 	{"a truncated file over the one that is mapped", 1, func(a *arena) {
 		p := a.next("")
 		n := a.rng.IntN(len(p.Bytes))
-		a.keepsServing("", func() { a.d.CopyInPlace("victim", e2e.NewPlugin(p.Bytes[:n])) })
+		a.keepsServing("", func() { a.d.CopyInPlace("victim", testbed.NewPlugin(p.Bytes[:n])) })
 	}},
 	{"the mapped file overwritten in place", 2, func(a *arena) {
 		a.may.victim = true
@@ -115,7 +115,7 @@ var facts = []fault{
 		a.guests(names)
 	}},
 	{"a plugin with libraries of its own", 1, func(a *arena) {
-		p := e2e.Sample(a.life, "echo")
+		p := testbed.Sample(a.life, "echo")
 		a.d.Put("echo", p)
 		a.leave("echo")
 	}},
@@ -130,7 +130,7 @@ var facts = []fault{
 	}},
 	{"twenty replacements that nobody awaits", 2, func(a *arena) {
 		a.may.victim = true
-		var last e2e.Plugin
+		var last testbed.Plugin
 		mark := a.d.Log.Len()
 		for range 20 {
 			last = a.next("")
@@ -242,7 +242,7 @@ func exchanged(what string, make func(path string) error) fault {
 }
 
 // serves checks that the victim answers with the version.
-func (a *arena) serves(p e2e.Plugin) {
+func (a *arena) serves(p testbed.Plugin) {
 	h, _ := a.d.Handler("victim")
 	if h.Version != p.Version {
 		a.life.Errorf("version %s is live, want %s", h.Version, p.Version)

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 var (
@@ -29,6 +29,6 @@ func TestMain(m *testing.M) {
 		*seedFlag = uint64(time.Now().UnixNano())
 	}
 	code := m.Run()
-	e2e.CleanUp()
+	testbed.CleanUp()
 	os.Exit(code)
 }

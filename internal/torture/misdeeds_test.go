@@ -3,7 +3,7 @@ package torture
 import (
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // misdeeds are what a plugin does to its own process, while it serves, while
@@ -45,7 +45,7 @@ var hungry = deadly("memory without end", "hog")
 
 // racy is what the race detector would tell of.
 func racy(faults []fault) []fault {
-	if e2e.Race {
+	if testbed.Race {
 		return nil
 	}
 	return faults
@@ -90,7 +90,7 @@ func loaded(name, what string) []fault {
 		p := a.next(what)
 		mark := a.d.Log.Len()
 		a.d.DropOld("victim", p)
-		e := a.d.WaitLogFrom(mark, "the verdict", func(e e2e.Entry) bool {
+		e := a.d.WaitLogFrom(mark, "the verdict", func(e testbed.Entry) bool {
 			return e.Get("handler") == "victim" && (e.Get("event") == "refused" || e.Get("event") == "live")
 		})
 		if what == "flood" && e.Get("event") == "live" {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // mutations drop plugins that are damaged, under other names and over the
@@ -29,7 +29,7 @@ var mutations = func() (all []fault) {
 			}
 			a.may.victim = true
 			m := mutators[a.rng.IntN(len(mutators))]
-			a.d.DropOld("victim", e2e.NewPlugin(m.mutate(a.rng, a.next("").Bytes)))
+			a.d.DropOld("victim", testbed.NewPlugin(m.mutate(a.rng, a.next("").Bytes)))
 			a.d.Reload()
 			a.refresh()
 		}
@@ -156,7 +156,7 @@ func (a *arena) mutants(n int, m mutator) (live, refused int) {
 	for i := range n {
 		name := fmt.Sprintf("mutant%d", i)
 		good := beast(a.life, "/"+name, name, "")
-		a.d.DropOld(name, e2e.NewPlugin(m.mutate(a.rng, good.Bytes)))
+		a.d.DropOld(name, testbed.NewPlugin(m.mutate(a.rng, good.Bytes)))
 	}
 	live, refused = a.judge(n)
 	for i := range n {
@@ -184,7 +184,7 @@ func (a *arena) judge(n int) (live, refused int) {
 			refused++
 		case h.State == api.StateLive, h.State == api.StateCrashed, h.State == api.StateRolledBack, h.State == api.StateQuarantined:
 			live++
-			if c, err := e2e.Dial("tcp", a.d.Addr); err == nil {
+			if c, err := testbed.Dial("tcp", a.d.Addr); err == nil {
 				c.SetDeadline(time.Now().Add(time.Second))
 				c.Write([]byte("GET /" + name + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"))
 				c.Conn.Read(make([]byte, 4096)) // whatever it answers, and if

@@ -4,7 +4,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // signals kill, stop and end processes of the daemon.
@@ -47,7 +47,7 @@ var signals = []fault{
 				}
 			}
 		}
-		a.d.WaitLogFrom(mark, "the outcome", func(e e2e.Entry) bool {
+		a.d.WaitLogFrom(mark, "the outcome", func(e testbed.Entry) bool {
 			return e.Get("handler") == "victim" && e.Get("event") != "" && e.Get("event") != "crashed"
 		})
 		a.refresh()
@@ -57,7 +57,7 @@ var signals = []fault{
 		for range 3 {
 			a.killCell(syscall.SIGKILL)
 		}
-		a.d.WaitLogFrom(mark, "the roll-back", func(e e2e.Entry) bool { return e.Get("event") == "rolled_back" })
+		a.d.WaitLogFrom(mark, "the roll-back", func(e testbed.Entry) bool { return e.Get("event") == "rolled_back" })
 		a.refresh()
 	}},
 
@@ -137,7 +137,7 @@ var patient = []fault{
 		a.kill(pid, syscall.SIGSTOP)
 		a.refresh()
 		a.recovers(time.Now())
-		if err := e2e.AwaitDeath(pid, patience); err != nil {
+		if err := testbed.AwaitDeath(pid, patience); err != nil {
 			a.life.Errorf("%v", err)
 		}
 	}},
@@ -168,7 +168,7 @@ func (a *arena) killGate(s syscall.Signal) {
 }
 
 func (a *arena) gone(pid int) {
-	if err := e2e.AwaitDeath(pid, patience); err != nil {
+	if err := testbed.AwaitDeath(pid, patience); err != nil {
 		a.life.Fatalf("%v", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/e2e"
+	"github.com/andrestc/go-plugserver/internal/testbed"
 )
 
 // A fault hurts the victim, or a process of the daemon itself. It returns once
@@ -43,9 +43,9 @@ func TestTorture(t *testing.T) {
 	}
 	flags := map[string][]string{"wild": {"--max-patterns", "5000"}}
 	if slices.ContainsFunc(mute, func(f fault) bool { return only.MatchString(f.name) }) {
-		flags["mute"] = []string{"--cell", e2e.MuteCell(t)}
+		flags["mute"] = []string{"--cell", testbed.MuteCell(t)}
 	}
-	if out, _ := exec.Command(e2e.Build(t).Daemon, "--help").Output(); strings.Contains(string(out), "-memory-max") {
+	if out, _ := exec.Command(testbed.Build(t).Daemon, "--help").Output(); strings.Contains(string(out), "-memory-max") {
 		lanes["memory"], flags["memory"] = hungry, []string{"--memory-max", "64M"}
 	} else {
 		fmt.Println("NOT RUN: memory without end, for plugserverd has no --memory-max")

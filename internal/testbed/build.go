@@ -1,10 +1,7 @@
-// Package e2e runs the product as its users do: real daemons, real plugins
-// built by the go command, and clients that never retry. A test that passes
-// here says that the whole does what it promises; what a room does is for that
-// room's own tests.
-//
-// The harness is not part of any product binary.
-package e2e
+// Package testbed runs the product as its users do, for tests: real daemons, real
+// plugins built by the go command, and clients that never retry. It is not part of any
+// product binary.
+package testbed
 
 import (
 	"bytes"
@@ -46,8 +43,8 @@ func CleanUp() {
 	}
 }
 
-// shop returns the workshop's folder.
-func shop(tb TB) string {
+// Workshop returns the workshop's folder.
+func Workshop(tb TB) string {
 	tb.Helper()
 	dir, err := workshop()
 	if err != nil {
@@ -56,15 +53,15 @@ func shop(tb TB) string {
 	return dir
 }
 
-// sourceRoot is the checkout: this file is in internal/e2e.
-func sourceRoot() string {
+// SourceRoot is the checkout: this file is in internal/testbed.
+func SourceRoot() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
 
-// goEnv is the environment without what the one who runs the tests may have
+// GoEnv is the environment without what the one who runs the tests may have
 // set for their own builds.
-func goEnv(extra ...string) []string {
+func GoEnv(extra ...string) []string {
 	var env []string
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
@@ -91,7 +88,7 @@ func goBuild(dir, out string, env []string, args ...string) error {
 	args = append(args, "-o", out)
 	cmd := exec.Command("go", args...)
 	cmd.Dir = dir
-	cmd.Env = goEnv(env...)
+	cmd.Env = GoEnv(env...)
 	if b, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, b)
 	}
@@ -113,7 +110,7 @@ var binaries = sync.OnceValues(func() (Binaries, error) {
 			cgo = "CGO_ENABLED=1"
 		}
 		// The package comes after the flags that goBuild adds: as a folder.
-		if err := goBuild(filepath.Join(sourceRoot(), "cmd", name), filepath.Join(bin, name), []string{cgo}); err != nil {
+		if err := goBuild(filepath.Join(SourceRoot(), "cmd", name), filepath.Join(bin, name), []string{cgo}); err != nil {
 			return Binaries{}, err
 		}
 	}
@@ -235,7 +232,7 @@ func buildPlugin(n int, src Source) (string, error) {
 // Sample builds one of the sample handlers in handlers/.
 func Sample(tb TB, name string) Plugin {
 	tb.Helper()
-	dir := filepath.Join(sourceRoot(), "handlers", name)
+	dir := filepath.Join(SourceRoot(), "handlers", name)
 	key := "sample " + name
 	buildsMu.Lock()
 	once, ok := builds[key]

@@ -1,4 +1,4 @@
-package e2e
+package testbed
 
 import (
 	"encoding/json"
@@ -14,7 +14,7 @@ var muteCell = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	source := filepath.Join(sourceRoot(), "internal", "cell", "cell.go")
+	source := filepath.Join(SourceRoot(), "internal", "cell", "cell.go")
 	text, err := os.ReadFile(source)
 	if err != nil {
 		return "", err
@@ -36,7 +36,7 @@ var muteCell = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	out := filepath.Join(dir, "bin", "plugserver-cell-mute")
-	return out, goBuild(filepath.Join(sourceRoot(), "cmd", "plugserver-cell"), out, []string{"CGO_ENABLED=1"}, "-overlay", overlay)
+	return out, goBuild(filepath.Join(SourceRoot(), "cmd", "plugserver-cell"), out, []string{"CGO_ENABLED=1"}, "-overlay", overlay)
 })
 
 // MuteCell builds a cell that acknowledges no route table where its handler's

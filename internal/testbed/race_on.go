@@ -1,6 +1,6 @@
-//go:build !race
+//go:build race
 
-package e2e
+package testbed
 
 // Race tells that everything is built with the race detector.
-const Race = false
+const Race = true

@@ -1,4 +1,4 @@
-package e2e
+package testbed
 
 import (
 	"bufio"
@@ -41,19 +41,19 @@ type Answer struct {
 	Ended  time.Time
 }
 
-// answerWait bounds the wait for one answer.
-const answerWait = 30 * time.Second
+// AnswerWait bounds the wait for one answer.
+const AnswerWait = 30 * time.Second
 
 // Send writes a request's bytes.
 func (c *Client) Send(raw string) error {
-	c.SetDeadline(time.Now().Add(answerWait))
+	c.SetDeadline(time.Now().Add(AnswerWait))
 	_, err := io.WriteString(c.Conn, raw)
 	return err
 }
 
 // Receive reads the answer to a request of the method.
 func (c *Client) Receive(method string) (Answer, error) {
-	c.SetDeadline(time.Now().Add(answerWait))
+	c.SetDeadline(time.Now().Add(AnswerWait))
 	resp, err := http.ReadResponse(c.R, &http.Request{Method: method})
 	if err != nil {
 		return Answer{}, err
@@ -82,10 +82,10 @@ func (c *Client) Get(path string) (Answer, error) {
 
 // Post posts a body to a path.
 func (c *Client) Post(path, body string) (Answer, error) {
-	return c.Do(post(path, body))
+	return c.Do(PostRequest(path, body))
 }
 
-func post(path, body string) string {
+func PostRequest(path, body string) string {
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: e2e.example\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
 }
 
@@ -219,7 +219,7 @@ func Each(tb TB, loads ...*Load) {
 			turns = append(turns, turn{t, t.Load() + 2}) // one may have begun before
 		}
 	}
-	for end := time.Now().Add(2 * patience); len(turns) > 0; time.Sleep(100 * time.Microsecond) {
+	for end := time.Now().Add(2 * Patience); len(turns) > 0; time.Sleep(100 * time.Microsecond) {
 		turns = slices.DeleteFunc(turns, func(t turn) bool { return t.of.Load() >= t.want })
 		if time.Now().After(end) {
 			tb.Fatalf("%d clients are stuck", len(turns))
@@ -281,7 +281,7 @@ func (l *Load) Unharmed(tb TB) {
 // Await returns once the clients have begun n more requests.
 func (l *Load) Await(tb TB, n int64) {
 	tb.Helper()
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(Patience)
 	defer timeout.Stop()
 	for n += l.Requests.Load(); l.Requests.Load() < n; {
 		select {

@@ -1,4 +1,4 @@
-package e2e
+package testbed
 
 import (
 	"bytes"
@@ -19,9 +19,9 @@ import (
 	"github.com/andrestc/go-plugserver/internal/api"
 )
 
-// patience bounds the wait for what has to happen; nothing ever takes so long,
+// Patience bounds the wait for what has to happen; nothing ever takes so long,
 // but for a benchmark, which may change it.
-var patience = 30 * time.Second
+var Patience = 30 * time.Second
 
 // Daemon is a running plugserverd and its children.
 type Daemon struct {
@@ -80,10 +80,13 @@ func Sockets(files ...*os.File) Option {
 // Allow names messages that would else fail the test.
 func Allow(text ...string) Option { return func(s *start) { s.allowed = append(s.allowed, text...) } }
 
+// Allow names messages that would else fail the test, of a daemon that runs.
+func (d *Daemon) Allow(text ...string) { d.allowed = append(d.allowed, text...) }
+
 // NewDir makes the folders of a daemon that is to be started In it.
 func NewDir(tb TB) string {
 	tb.Helper()
-	dir := filepath.Join(shop(tb), fmt.Sprintf("d%d", daemons.Add(1)))
+	dir := filepath.Join(Workshop(tb), fmt.Sprintf("d%d", daemons.Add(1)))
 	if err := os.MkdirAll(filepath.Join(dir, "handlers"), 0o755); err != nil {
 		tb.Fatalf("%v", err)
 	}
@@ -231,7 +234,7 @@ func (d *Daemon) awaitEnd() {
 	d.tb.Helper()
 	select {
 	case <-d.exited:
-	case <-time.After(patience):
+	case <-time.After(Patience):
 		d.tb.Errorf("plugserverd does not end")
 		d.cmd.Process.Kill()
 		<-d.exited
@@ -251,7 +254,7 @@ func (d *Daemon) check() {
 		d.tb.Errorf("process %d is left over: %s", p.PID, p.Args)
 		syscall.Kill(p.PID, syscall.SIGKILL)
 	}
-	if _, err := d.Log.Wait(0, patience, func(Entry) bool { return false }); err == nil {
+	if _, err := d.Log.Wait(0, Patience, func(Entry) bool { return false }); err == nil {
 		d.tb.Errorf("the log has no end")
 	}
 	for _, e := range d.Log.From(0) {
@@ -288,7 +291,7 @@ func (d *Daemon) WaitLog(what string, match func(Entry) bool) Entry {
 // WaitLogFrom waits for an entry after mark, which is of Log.Len.
 func (d *Daemon) WaitLogFrom(mark int, what string, match func(Entry) bool) Entry {
 	d.tb.Helper()
-	e, err := d.Log.Wait(mark, patience, match)
+	e, err := d.Log.Wait(mark, Patience, match)
 	if err != nil {
 		d.tb.Fatalf("wait for %s: %v", what, err)
 	}
@@ -398,7 +401,7 @@ func (d *Daemon) Take(name string) {
 // Ctl runs plugserverctl.
 func (d *Daemon) Ctl(args ...string) (stdout, stderr string, code int) {
 	d.tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, d.bin.Ctl, append([]string{"--control", d.Control}, args...)...)
 	cmd.Env = environ()
@@ -406,7 +409,7 @@ func (d *Daemon) Ctl(args ...string) (stdout, stderr string, code int) {
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		d.tb.Fatalf("plugserverctl %s: no end after %v", strings.Join(args, " "), patience)
+		d.tb.Fatalf("plugserverctl %s: no end after %v", strings.Join(args, " "), Patience)
 	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
