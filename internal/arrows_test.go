@@ -169,7 +169,7 @@ var bans = []struct {
 		why:   "what decides, what touches files and what runs processes are connected by the supervisor alone",
 	},
 	{
-		rooms: []string{"lifecycle", "plan", "table", "roster", "notice"},
+		rooms: []string{"lifecycle", "past", "backoff", "states", "plan", "table", "roster", "notice"},
 		never: []string{"os/exec", "internal/proc", "internal/toolchain", "internal/gobuild"},
 		why:   "a decision depends on what it is given, and on nothing else",
 	},
@@ -217,7 +217,7 @@ func TestBans(t *testing.T) {
 // A pure room is told what time it is, and starts nothing.
 func TestPureRoomsAskNoClock(t *testing.T) {
 	impure := regexp.MustCompile(`\btime\.(Now|Since|Until|After|AfterFunc|Sleep|NewTimer|NewTicker|Tick)\b|\bgo func\b|\bmake\(chan\b`)
-	for _, room := range []string{"lifecycle", "plan", "table", "roster", "notice", "standing"} {
+	for _, room := range []string{"lifecycle", "past", "backoff", "states", "plan", "table", "roster", "notice", "standing"} {
 		files, err := os.ReadDir(room)
 		if err != nil {
 			t.Fatal(err)

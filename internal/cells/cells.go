@@ -15,6 +15,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/table"
 	"github.com/sirupsen/logrus"
 )
@@ -135,7 +136,7 @@ func (cs *Cells) Ending() (n int) {
 }
 
 // Status tells of a handler's seat.
-func Status(of *lifecycle.Seat, a *api.Handler) {
+func Status(of *states.Seat, a *api.Handler) {
 	a.Version, a.Patterns = of.Version.Short(), of.Patterns
 	st := placeOf(of)
 	if st == nil || st.in.proc == nil {

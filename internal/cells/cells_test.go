@@ -9,7 +9,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/fleet"
-	"github.com/andrestc/go-plugserver/internal/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/states"
 )
 
 // in runs a test in a world.
@@ -66,7 +66,7 @@ func TestFailed(t *testing.T) {
 		"refuses":                "a Failed 0",
 		"dies":                   "a Failed 0",
 		"says nothing of itself": "a Failed 0",
-		"has no cell":            fmt.Sprint("a Failed ", int(lifecycle.WithCells)),
+		"has no cell":            fmt.Sprint("a Failed ", int(states.WithCells)),
 		"cannot be started":      "a Failed 0",
 	} {
 		in(t, func(w *world) {

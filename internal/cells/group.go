@@ -8,6 +8,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/plan"
+	"github.com/andrestc/go-plugserver/internal/states"
 )
 
 // group is the handlers that are to share a cell (plan.Gather).
@@ -72,7 +73,7 @@ func (cs *Cells) gatherGroup(g *group, all []*lifecycle.Handler) {
 		c.group, g.next = g, c
 		for _, i := range to.Members {
 			st := seats[i]
-			c.seat(st.name, &lifecycle.Seat{Version: st.of.Version, Why: lifecycle.Again, Phase: lifecycle.Starting}, st.part, cs.settings(st.name))
+			c.seat(st.name, &states.Seat{Version: st.of.Version, Why: states.Again, Phase: states.Starting}, st.part, cs.settings(st.name))
 		}
 		cs.start(c)
 	}
@@ -109,7 +110,7 @@ func (cs *Cells) gathered(c *cell) {
 		a := plan.Arrival{Name: st.name, Offers: st.of.Patterns}
 		if h != nil && h.Live != nil {
 			a.Serves = h.Live.Patterns
-			a.Same = h.Standing != lifecycle.Quarantined && h.Next == nil && h.Live.Version == st.of.Version
+			a.Same = h.Standing != states.Quarantined && h.Next == nil && h.Live.Version == st.of.Version
 		}
 		arrivals[i] = a
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/sirupsen/logrus"
 )
 
@@ -37,7 +38,7 @@ type cell struct {
 
 // seat is one version of one handler in a cell.
 type seat struct {
-	of       *lifecycle.Seat // whose Place is this
+	of       *states.Seat // whose Place is this
 	in       *cell
 	name     string // the handler's
 	part     intake.Part
@@ -45,14 +46,14 @@ type seat struct {
 }
 
 // placeOf is where a handler's seat is, nil if it has no cell yet.
-func placeOf(st *lifecycle.Seat) *seat {
+func placeOf(st *states.Seat) *seat {
 	place, _ := st.Place.(*seat)
 	return place
 }
 
 // Start gives a handler's seat a cell of its own. The part is what is known of its
 // version, if that is it.
-func (cs *Cells) Start(h *lifecycle.Handler, of *lifecycle.Seat, part intake.Part) {
+func (cs *Cells) Start(h *lifecycle.Handler, of *states.Seat, part intake.Part) {
 	if part.Version != of.Version {
 		part = intake.Part{Version: of.Version}
 	}
@@ -69,7 +70,7 @@ func (cs *Cells) newCell(name string) *cell {
 	return &cell{id: cs.lastCell, name: name}
 }
 
-func (c *cell) seat(handler string, of *lifecycle.Seat, part intake.Part, settings Settings) {
+func (c *cell) seat(handler string, of *states.Seat, part intake.Part, settings Settings) {
 	st := &seat{of: of, in: c, name: handler, part: part, settings: settings}
 	of.Place = st
 	c.seats = append(c.seats, st)
@@ -126,7 +127,7 @@ func (cs *Cells) prepared(c *cell, p intake.Prepared) {
 		delete(cs.cells, c.id) // it is not wanted any more
 		return
 	case p.Err != nil:
-		r, retry := lifecycle.NotServed(p.Err, true)
+		r, retry := states.NotServed(p.Err, true)
 		cs.failed(c, r, retry)
 		return
 	}
@@ -160,14 +161,14 @@ func (cs *Cells) heard(e fleet.Event) {
 			cs.Fleet.Quit(cs.graceLeft())
 		}
 	case fleet.NotStarted:
-		r, retry := lifecycle.NotServed(e.Err, false)
+		r, retry := states.NotServed(e.Err, false)
 		cs.failed(cs.cells[e.Cell.ID], r, retry)
 	case fleet.Offers:
 		cs.proved(cs.cells[e.Cell.ID], e.Offers)
 	case fleet.Refuses:
-		cs.failed(cs.cells[e.Cell.ID], e.Refusal, lifecycle.OnChange)
+		cs.failed(cs.cells[e.Cell.ID], e.Refusal, states.OnChange)
 	case fleet.Overdue:
-		cs.failed(cs.cells[e.Cell.ID], refusal.Hung(e.Limit, e.Cell.Printed()), lifecycle.OnChange)
+		cs.failed(cs.cells[e.Cell.ID], refusal.Hung(e.Limit, e.Cell.Printed()), states.OnChange)
 	case fleet.Acks:
 		cs.table.Ack(e.Cell.ID, e.Version)
 	case fleet.Unjoined:
@@ -187,7 +188,7 @@ func (cs *Cells) proved(c *cell, offers map[string]fleet.Offer) {
 			o.Refused = refusal.NoPatterns(st.name)
 		}
 		if o.Refused != nil {
-			cs.failed(c, o.Refused, lifecycle.OnChange)
+			cs.failed(c, o.Refused, states.OnChange)
 			return
 		}
 		st.of.Patterns, st.of.Size = o.Patterns, o.Size
@@ -209,7 +210,7 @@ func (cs *Cells) retire(c *cell) {
 }
 
 // failed ends a cell that did not become ready.
-func (cs *Cells) failed(c *cell, r *refusal.Error, retry lifecycle.Retry) {
+func (cs *Cells) failed(c *cell, r *refusal.Error, retry states.Retry) {
 	cs.drop(c)
 	if c.group != nil {
 		cs.notGathered(c, r.Reason)
@@ -219,7 +220,7 @@ func (cs *Cells) failed(c *cell, r *refusal.Error, retry lifecycle.Retry) {
 }
 
 // Drop kills a seat's cell, if it has one: nobody wants it any more.
-func (cs *Cells) Drop(of *lifecycle.Seat) {
+func (cs *Cells) Drop(of *states.Seat) {
 	if st := placeOf(of); st != nil {
 		cs.drop(st.in)
 	}
@@ -247,9 +248,9 @@ func (cs *Cells) exited(c *cell) {
 	switch c.state {
 	case starting:
 		r, passing := c.proc.DiedEarly()
-		retry := lifecycle.OnChange
+		retry := states.OnChange
 		if passing {
-			retry = lifecycle.Soon
+			retry = states.Soon
 		}
 		cs.failed(c, r, retry)
 	case serving:
@@ -294,7 +295,7 @@ func (c *cell) allFields() logrus.Fields {
 }
 
 // Fields are those of one about a handler's seat that has had a cell.
-func Fields(of *lifecycle.Seat) logrus.Fields {
+func Fields(of *states.Seat) logrus.Fields {
 	st := placeOf(of)
 	if st.in.proc != nil {
 		return st.in.proc.Fields(st.name)

@@ -9,6 +9,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/notice"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/table"
 )
 
@@ -54,7 +55,7 @@ func (cs *Cells) routes() []link.Route {
 	for h := range cs.owner.Handlers() {
 		if h.Live != nil {
 			for _, p := range h.Live.Patterns {
-				served = append(served, link.Route{Pattern: p, Cell: placeOf(h.Live).in.id, Down: h.Standing == lifecycle.Quarantined})
+				served = append(served, link.Route{Pattern: p, Cell: placeOf(h.Live).in.id, Down: h.Standing == states.Quarantined})
 			}
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/proc"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/sirupsen/logrus"
 )
@@ -125,17 +126,17 @@ func (w *world) tell(h *lifecycle.Handler, e lifecycle.Event) {
 	switch e := e.(type) {
 	case lifecycle.IsReady:
 		old := h.Live
-		h.Live, h.Next, h.Standing = e.Seat, nil, lifecycle.Serving
+		h.Live, h.Next, h.Standing = e.Seat, nil, states.Serving
 		w.Publish(h.Name, lifecycle.Publish{What: lifecycle.WentLive, Seat: h.Live, Old: old})
 	case lifecycle.Gathered:
 		old := h.Live
-		h.Live, h.Standing = e.Seat, lifecycle.Serving
+		h.Live, h.Standing = e.Seat, states.Serving
 		w.Publish(h.Name, lifecycle.Publish{What: lifecycle.GatheredIn, Seat: h.Live, Old: old})
 	case lifecycle.Failed:
 		w.told[len(w.told)-1] += fmt.Sprintf(" %d", e.Retry)
 		h.Next = nil
 	case lifecycle.Died:
-		h.Standing = lifecycle.Dead
+		h.Standing = states.Dead
 	}
 }
 
@@ -147,7 +148,7 @@ func (w *world) begin(name, version string) {
 			h = &lifecycle.Handler{Name: name}
 			w.handlers[name] = h
 		}
-		h.Next = &lifecycle.Seat{Version: store.Version{Sum: strings.Repeat(version, 64), Path: version}}
+		h.Next = &states.Seat{Version: store.Version{Sum: strings.Repeat(version, 64), Path: version}}
 		w.Start(h, h.Next, intake.Part{})
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/intake"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/past"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/sirupsen/logrus"
 )
@@ -65,7 +67,7 @@ type admission struct {
 // seat that waits for it.
 type search struct {
 	handler *lifecycle.Handler
-	seat    *lifecycle.Seat
+	seat    *states.Seat
 	sums    []string
 }
 
@@ -180,19 +182,19 @@ func (fs *Files) admitted(a *admission, got intake.Admitted) {
 	fs.work[h] = work{nil, intake.Part{Version: got.Version, Info: got.Info}}
 	e := lifecycle.Admitted{
 		Version: got.Version,
-		Content: lifecycle.Content{Sum: got.Version.Sum, Dev: a.File.ID.Dev, Ino: a.File.ID.Ino, Writes: fs.owner.Writes(h.File)},
+		Content: past.Content{Sum: got.Version.Sum, Dev: a.File.ID.Dev, Ino: a.File.ID.Ino, Writes: fs.owner.Writes(h.File)},
 		Mixed:   got.Mixed,
 		Changed: errors.Is(got.Err, handlerdir.ErrChanged),
 	}
 	if got.Err != nil {
-		e.Refusal, e.Retry = lifecycle.NotServed(got.Err, got.WantsCell)
+		e.Refusal, e.Retry = states.NotServed(got.Err, got.WantsCell)
 	}
 	fs.owner.Tell(h, e)
 }
 
 // Recall looks for the first of the versions, by their sums, that is in the store, for
 // a seat.
-func (fs *Files) Recall(h *lifecycle.Handler, seat *lifecycle.Seat, sums []string) {
+func (fs *Files) Recall(h *lifecycle.Handler, seat *states.Seat, sums []string) {
 	fs.search(search{h, seat, sums})
 }
 

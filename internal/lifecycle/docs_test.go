@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
 
@@ -20,7 +21,7 @@ func TestStatesArePictured(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(text)
-	file, err := parser.ParseFile(token.NewFileSet(), "handler.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../states/states.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func TestStatesArePictured(t *testing.T) {
 	}
 	standings := []string{"None", "Serving", "Dead", "Quarantined"}
 	found := make(map[string][]string)
-	for _, st := range append(states, lostStates...) {
+	for _, st := range append(everyState, lostStates...) {
 		for _, ev := range events {
 			tr := newTrial(st.past)
 			st.lead(tr)
@@ -114,7 +115,7 @@ var lostStates = []struct {
 				t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
 				t.on(Granted{t.Next, 1})
 			}
-			if t.Standing == Quarantined {
+			if t.Standing == states.Quarantined {
 				break
 			}
 		}

@@ -4,7 +4,9 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/past"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
 
@@ -16,7 +18,7 @@ type Now struct {
 
 // Event is what happens to a handler. Those of a seat that is not the handler's any
 // more change nothing.
-type Event interface{ event() }
+type Event interface{ happen(*Handler) }
 
 // What the directory says.
 type (
@@ -51,16 +53,16 @@ type (
 	// Admitted: it was copied into the store, or cannot be.
 	Admitted struct {
 		Version store.Version // zero where there is no copy
-		Content Content       // of the file; its Sum is the version's
+		Content past.Content  // of the file; its Sum is the version's
 		Mixed   bool          // it may be: see Seat
 		Changed bool          // the file has changed meanwhile
 		Refusal *refusal.Error
-		Retry   Retry
+		Retry   states.Retry
 	}
 	// Recalled: an earlier version was looked for in the store. The zero Version
 	// says that none of those wanted is there.
 	Recalled struct {
-		Seat    *Seat
+		Seat    *states.Seat
 		Version store.Version
 	}
 )
@@ -69,29 +71,29 @@ type (
 type (
 	// IsReady: a seat's plugin is proved, and wants its patterns.
 	IsReady struct {
-		Seat     *Seat
+		Seat     *states.Seat
 		Patterns []string
 		Size     int
 	}
 	// Granted: it gets them. Seq is the seniority of a handler that has none yet.
 	Granted struct {
-		Seat *Seat
+		Seat *states.Seat
 		Seq  int64
 	}
 	// Denied: it does not.
 	Denied struct {
-		Seat    *Seat
+		Seat    *states.Seat
 		Refusal *refusal.Error
 	}
 	// Failed: it did not become ready.
 	Failed struct {
-		Seat    *Seat
+		Seat    *states.Seat
 		Refusal *refusal.Error
-		Retry   Retry
+		Retry   states.Retry
 	}
 	// Died: the process of the live version is gone.
 	Died struct {
-		Seat  *Seat
+		Seat  *states.Seat
 		How   string
 		Lived time.Duration
 		// Cut: its link broke for want of memory or descriptors, and it is not to
@@ -99,7 +101,7 @@ type (
 		Cut, Shared bool
 	}
 	// Gathered: a seat in a shared process takes over.
-	Gathered struct{ Seat *Seat }
+	Gathered struct{ Seat *states.Seat }
 	// Renew: what its process was started with is not what is wanted now.
 	Renew struct{}
 )
@@ -109,7 +111,7 @@ type (
 	// RestartDue: the pause before a restart is over.
 	RestartDue struct{ pause int }
 	// RetryDue: a file that was refused for want of something may be tried again.
-	RetryDue struct{ refusal *Refusal }
+	RetryDue struct{ refusal *states.Refusal }
 	// HeirsDecided: all that may want its patterns were tried: it may leave.
 	HeirsDecided struct{}
 )
@@ -126,31 +128,6 @@ type (
 	Stop struct{}
 )
 
-func (FileSettled) event()  {}
-func (FileRefused) event()  {}
-func (FileSeen) event()     {}
-func (FileGone) event()     {}
-func (FileOrphaned) event() {}
-func (TryAgain) event()     {}
-func (FallBack) event()     {}
-func (Delayed) event()      {}
-func (Admitted) event()     {}
-func (Recalled) event()     {}
-func (IsReady) event()      {}
-func (Granted) event()      {}
-func (Denied) event()       {}
-func (Failed) event()       {}
-func (Died) event()         {}
-func (Gathered) event()     {}
-func (Renew) event()        {}
-func (RestartDue) event()   {}
-func (RetryDue) event()     {}
-func (HeirsDecided) event() {}
-func (RollBack) event()     {}
-func (Hold) event()         {}
-func (Release) event()      {}
-func (Stop) event()         {}
-
 // Action is what is to be done for a handler.
 type Action interface{ action() }
 
@@ -162,21 +139,21 @@ type (
 	// Recall looks for the first of the versions, by their sums, that is in the
 	// store, for a seat.
 	Recall struct {
-		Seat *Seat
+		Seat *states.Seat
 		Sums []string
 	}
 	// Start starts a seat's version in a process of its own.
-	Start struct{ Seat *Seat }
+	Start struct{ Seat *states.Seat }
 	// Drop kills a seat's process: nobody wants it any more.
-	Drop struct{ Seat *Seat }
+	Drop struct{ Seat *states.Seat }
 	// Claim decides whether a seat gets the patterns that it wants.
-	Claim struct{ Seat *Seat }
+	Claim struct{ Seat *states.Seat }
 	// Publish puts the handler's routes in force, and tells of it. The process of
 	// Old, where there is one, is not needed any more once they are.
 	Publish struct {
 		What Change
-		Seat *Seat
-		Old  *Seat
+		Seat *states.Seat
+		Old  *states.Seat
 	}
 	// Alter puts the routes in force anew: how they lead has changed.
 	Alter struct{}
@@ -201,7 +178,7 @@ type (
 	// Tell tells operators.
 	Tell struct {
 		What    Notice
-		Seat    *Seat          // that it is about, or nil
+		Seat    *states.Seat   // that it is about, or nil
 		Refusal *refusal.Error // why, or nil
 		Version store.Version  // that was given up
 		Text    string
@@ -248,15 +225,3 @@ func (Save) action()       {}
 func (Forget) action()     {}
 func (Wake) action()       {}
 func (Tell) action()       {}
-
-// NotServed is the refusal for an error of admission or start, and when the file
-// is tried again.
-func NotServed(err error, wantsCell bool) (*refusal.Error, Retry) {
-	switch {
-	case refusal.Passing(err):
-		return refusal.From(err), Soon
-	case wantsCell:
-		return refusal.From(err), WithCells
-	}
-	return refusal.From(err), OnChange
-}

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/past"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
 
@@ -24,9 +26,9 @@ type trial struct {
 	wakes []Wake
 }
 
-func newTrial(past store.Record) *trial {
+func newTrial(record store.Record) *trial {
 	rules := Rules{Dir: "/handlers", CrashLimit: 3, CrashWindow: time.Minute}
-	return &trial{Handler: New("a", past, false, rules, begin), time: begin}
+	return &trial{Handler: New("a", record, false, rules, begin), time: begin}
 }
 
 func (t *trial) on(e Event) []Action {
@@ -57,7 +59,7 @@ func version(name string) store.Version {
 func file(n uint64) FileSettled { return FileSettled{"a.so", handlerdir.ID{Ino: n, Size: 1}} }
 
 func admitted(n uint64, v string) Admitted {
-	return Admitted{Version: version(v), Content: Content{Sum: version(v).Sum, Ino: n}}
+	return Admitted{Version: version(v), Content: past.Content{Sum: version(v).Sum, Ino: n}}
 }
 
 // live makes a version of the file live.
@@ -78,8 +80,8 @@ func (t *trial) again() {
 
 var why = &refusal.Error{Reason: "why"}
 
-// states are all that a handler may stand in, each by the events that lead there.
-var states = []struct {
+// everyState is all that a handler may stand in, each by the events that lead there.
+var everyState = []struct {
 	name string
 	past store.Record
 	lead func(t *trial)
@@ -95,8 +97,8 @@ var states = []struct {
 	}},
 	{"refused", store.Record{}, func(t *trial) { t.on(file(1)); t.on(Admitted{Refusal: why}) }},
 	{"refused in the directory", store.Record{}, func(t *trial) { t.on(FileRefused{"a.so", handlerdir.ID{Ino: 1}, why}) }},
-	{"refused, to be tried soon", store.Record{}, func(t *trial) { t.on(file(1)); t.on(Admitted{Refusal: why, Retry: Soon}) }},
-	{"refused for want of a cell", store.Record{}, func(t *trial) { t.on(file(1)); t.on(Admitted{Refusal: why, Retry: WithCells}) }},
+	{"refused, to be tried soon", store.Record{}, func(t *trial) { t.on(file(1)); t.on(Admitted{Refusal: why, Retry: states.Soon}) }},
+	{"refused for want of a cell", store.Record{}, func(t *trial) { t.on(file(1)); t.on(Admitted{Refusal: why, Retry: states.WithCells}) }},
 	{"refused for its patterns", store.Record{}, func(t *trial) {
 		t.on(file(1))
 		t.on(admitted(1, "1"))
@@ -195,7 +197,7 @@ var events = []struct {
 		if t.Live == nil {
 			return admitted(9, "8")
 		}
-		return Admitted{Version: t.Live.Version, Content: Content{Sum: t.Live.Version.Sum, Ino: 9}}
+		return Admitted{Version: t.Live.Version, Content: past.Content{Sum: t.Live.Version.Sum, Ino: 9}}
 	}},
 	{"Admitted, touched alone", func(t *trial) Event {
 		return Admitted{Version: store.Version{Sum: t.Content.Sum}, Content: t.Content}
@@ -207,15 +209,15 @@ var events = []struct {
 	{"IsReady", func(t *trial) Event { return IsReady{Seat: t.seat(), Patterns: []string{"/b"}} }},
 	{"Granted", func(t *trial) Event { return Granted{t.seat(), 7} }},
 	{"Denied", func(t *trial) Event { return Denied{t.seat(), &refusal.Error{Reason: "taken"}} }},
-	{"Failed", func(t *trial) Event { return Failed{t.seat(), &refusal.Error{Reason: "no"}, OnChange} }},
-	{"Failed, passing", func(t *trial) Event { return Failed{t.seat(), &refusal.Error{Reason: "no"}, Soon} }},
-	{"Failed, no cell", func(t *trial) Event { return Failed{t.seat(), &refusal.Error{Reason: "no"}, WithCells} }},
-	{"Failed, of a seat of before", func(t *trial) Event { return Failed{&Seat{}, why, OnChange} }},
+	{"Failed", func(t *trial) Event { return Failed{t.seat(), &refusal.Error{Reason: "no"}, states.OnChange} }},
+	{"Failed, passing", func(t *trial) Event { return Failed{t.seat(), &refusal.Error{Reason: "no"}, states.Soon} }},
+	{"Failed, no cell", func(t *trial) Event { return Failed{t.seat(), &refusal.Error{Reason: "no"}, states.WithCells} }},
+	{"Failed, of a seat of before", func(t *trial) Event { return Failed{&states.Seat{}, why, states.OnChange} }},
 	{"Died", func(t *trial) Event { return Died{Seat: t.Live, How: "it died"} }},
 	{"Died, cut off", func(t *trial) Event { return Died{Seat: t.Live, How: "it died", Cut: true} }},
 	{"Died, shared", func(t *trial) Event { return Died{Seat: t.Live, How: "it died", Shared: true} }},
-	{"Died, of a seat of before", func(t *trial) Event { return Died{Seat: &Seat{}} }},
-	{"Gathered", func(t *trial) Event { return Gathered{&Seat{Why: Again}} }},
+	{"Died, of a seat of before", func(t *trial) Event { return Died{Seat: &states.Seat{}} }},
+	{"Gathered", func(t *trial) Event { return Gathered{&states.Seat{Why: states.Again}} }},
 	{"Renew", func(t *trial) Event { return Renew{} }},
 	{"RestartDue", func(t *trial) Event { return due[RestartDue](t) }},
 	{"RetryDue", func(t *trial) Event { return due[RetryDue](t) }},
@@ -227,11 +229,11 @@ var events = []struct {
 }
 
 // seat is the one that an event is about: the next, or one of before.
-func (t *trial) seat() *Seat {
+func (t *trial) seat() *states.Seat {
 	if t.Next != nil {
 		return t.Next
 	}
-	return &Seat{}
+	return &states.Seat{}
 }
 
 // stands is how a handler stands, in a line.
@@ -254,7 +256,7 @@ func (t *trial) stands() string {
 		}
 		b = append(b, []string{"recalling", "starting", "proved"}[n.Phase]+sum+" "+[]string{"as the newest", "again", "back", "by hand"}[n.Why])
 	}
-	if t.pause != 0 {
+	if t.restarts.Pausing() {
 		b = append(b, "in a pause")
 	}
 	if r := t.Refusal; r != nil {
@@ -265,7 +267,7 @@ func (t *trial) stands() string {
 		case r.Of != "":
 			text = "given up " + r.Of[:1]
 		}
-		if r.Patterns != nil && r.Retry != WhenFree {
+		if r.Patterns != nil && r.Retry != states.WhenFree {
 			text += " or when free"
 		}
 		b = append(b, text)
@@ -312,7 +314,7 @@ func TestTransitions(t *testing.T) {
 	const golden = "testdata/transitions.txt"
 	var b strings.Builder
 	b.WriteString("# What every event does in every state: how the handler stands then, and the actions.\n# Written by go test -run TestTransitions -update ./internal/lifecycle\n")
-	for _, st := range states {
+	for _, st := range everyState {
 		lead := func() *trial {
 			tr := newTrial(st.past)
 			st.lead(tr)

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/past"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
 
@@ -23,8 +25,8 @@ type owner struct {
 	log  []string
 
 	admitting bool
-	recalling map[*Seat][]string
-	processes map[*Seat]bool // that run, but for those that only end what they began
+	recalling map[*states.Seat][]string
+	processes map[*states.Seat]bool // that run, but for those that only end what they began
 	wakes     []Wake
 	inodes    uint64
 	gone      bool
@@ -89,25 +91,25 @@ func (o *owner) must(ok bool, what string) {
 // check checks what holds at any time.
 func (o *owner) check() {
 	h := o.Handler
-	o.must((h.Live == nil) == (h.Standing == None), "its standing and its routes disagree")
-	o.must(h.Standing != Serving || o.processes[h.Live], "what serves has no process")
-	o.must(h.Next == nil || o.processes[h.Next] || h.Next.Phase == Recalling, "what is started has no process")
-	o.must(h.Next == nil || h.Next.Phase != Recalling || o.recalling[h.Next] != nil, "nobody looks for what is recalled")
+	o.must((h.Live == nil) == (h.Standing == states.None), "its standing and its routes disagree")
+	o.must(h.Standing != states.Serving || o.processes[h.Live], "what serves has no process")
+	o.must(h.Next == nil || o.processes[h.Next] || h.Next.Phase == states.Recalling, "what is started has no process")
+	o.must(h.Next == nil || h.Next.Phase != states.Recalling || o.recalling[h.Next] != nil, "nobody looks for what is recalled")
 	for st := range o.processes {
 		o.must(st == h.Live || st == h.Next, "a process is left over")
 	}
-	o.must(o.admitting == (h.Admission != Idle), "it is wrong about its admission")
-	o.must(h.Presence != Leaving || h.Live != nil, "nothing leaves")
+	o.must(o.admitting == (h.Admission != states.Idle), "it is wrong about its admission")
+	o.must(h.Presence != states.Leaving || h.Live != nil, "nothing leaves")
 	// Nothing is stuck: who is dead comes back, or its heirs do.
-	pauses := slices.ContainsFunc(o.wakes, func(w Wake) bool { e, ok := w.Event.(RestartDue); return ok && e.pause == h.pause })
-	o.must(h.Standing != Dead || h.Next != nil || h.Presence == Leaving || h.pause != 0 && pauses || h.Admission != Idle || h.Tried == handlerdir.ID{}, "it is dead, and stays so")
+	pauses := slices.ContainsFunc(o.wakes, func(w Wake) bool { e, ok := w.Event.(RestartDue); return ok && h.restarts.Is(e.pause) })
+	o.must(h.Standing != states.Dead || h.Next != nil || h.Presence == states.Leaving || h.restarts.Pausing() && pauses || h.Admission != states.Idle || h.Tried == handlerdir.ID{}, "it is dead, and stays so")
 	// Every refusal ends.
-	if r := h.Refusal; r != nil && r.Retry == Soon && h.Presence != Leaving && h.Tried != (handlerdir.ID{}) && h.Next == nil && h.Admission == Idle {
+	if r := h.Refusal; r != nil && r.Retry == states.Soon && h.Presence != states.Leaving && h.Tried != (handlerdir.ID{}) && h.Next == nil && h.Admission == states.Idle {
 		o.must(slices.ContainsFunc(o.wakes, func(w Wake) bool { return w.Event == RetryDue{r} }), "what is to be tried soon never is")
 	}
-	o.must(len(h.Record.Versions) <= store.KeptVersions && len(h.Record.Bad) <= badKept, "its past grows")
+	o.must(len(h.Record.Versions) <= store.KeptVersions && len(h.Record.Bad) <= past.BadKept, "its past grows")
 	for _, v := range h.Record.Bad {
-		o.must(h.Standing != Serving || h.Live.Version.Sum != v, "a bad version serves")
+		o.must(h.Standing != states.Serving || h.Live.Version.Sum != v, "a bad version serves")
 	}
 	if h.Live != nil {
 		o.must(h.Record.Serves == h.Live.Version.Sum, "the record does not name what serves")
@@ -119,8 +121,8 @@ func (o *owner) step() {
 	o.now = o.now.Add(time.Duration(o.r.Int64N(int64(20 * time.Second))))
 	versions := []string{"1", "2", "3", "4", "5"}
 	any := func() store.Version { return version(versions[o.r.IntN(len(versions))]) }
-	no := func() (*refusal.Error, Retry) {
-		return &refusal.Error{Reason: fmt.Sprint("because of ", o.r.IntN(3))}, Retry(o.r.IntN(3))
+	no := func() (*refusal.Error, states.Retry) {
+		return &refusal.Error{Reason: fmt.Sprint("because of ", o.r.IntN(3))}, states.Retry(o.r.IntN(3))
 	}
 	switch o.r.IntN(20) {
 	case 0, 1:
@@ -147,7 +149,7 @@ func (o *owner) step() {
 		default:
 			o.admitting = false
 			e := Admitted{Version: any(), Mixed: o.r.IntN(2) == 0, Changed: o.r.IntN(8) == 0}
-			e.Content = Content{Sum: e.Version.Sum, Ino: o.Tried.Ino}
+			e.Content = past.Content{Sum: e.Version.Sum, Ino: o.Tried.Ino}
 			if o.r.IntN(4) == 0 {
 				e.Refusal, e.Retry = no()
 			}
@@ -166,20 +168,20 @@ func (o *owner) step() {
 	case 11, 12, 13:
 		switch n := o.Next; {
 		case n == nil:
-		case n.Phase == Starting && o.r.IntN(3) > 0:
+		case n.Phase == states.Starting && o.r.IntN(3) > 0:
 			o.on(IsReady{Seat: n, Patterns: []string{"/a"}})
-		case n.Phase == Proved && o.r.IntN(4) > 0:
+		case n.Phase == states.Proved && o.r.IntN(4) > 0:
 			o.on(Granted{n, 1})
-		case n.Phase == Proved && o.r.IntN(2) == 0:
+		case n.Phase == states.Proved && o.r.IntN(2) == 0:
 			o.on(Denied{n, why})
-		case n.Phase != Recalling:
+		case n.Phase != states.Recalling:
 			delete(o.processes, n)
 			e := Failed{Seat: n}
 			e.Refusal, e.Retry = no()
 			o.on(e)
 		}
 	case 14, 15:
-		if o.Standing == Serving {
+		if o.Standing == states.Serving {
 			delete(o.processes, o.Live)
 			o.on(Died{Seat: o.Live, How: "it died", Lived: time.Duration(o.r.Int64N(int64(2 * time.Minute))), Cut: o.r.IntN(8) == 0, Shared: o.r.IntN(8) == 0})
 		}
@@ -203,13 +205,13 @@ func (o *owner) step() {
 		case 2:
 			o.on(Release{})
 		case 3:
-			if o.Presence == Leaving {
+			if o.Presence == states.Leaving {
 				o.on(HeirsDecided{})
 			}
 		}
 	case 19:
-		if o.Standing == Serving && o.Next == nil {
-			st := &Seat{Version: o.Live.Version, Why: Again, Patterns: []string{"/a"}}
+		if o.Standing == states.Serving && o.Next == nil {
+			st := &states.Seat{Version: o.Live.Version, Why: states.Again, Patterns: []string{"/a"}}
 			o.processes[st] = true
 			o.on(Gathered{st})
 		}
@@ -224,7 +226,7 @@ func TestInvariants(t *testing.T) {
 		o := &owner{
 			t: t, r: r, seed: seed, now: begin,
 			Handler:   New("a", store.Record{}, r.IntN(2) == 0, Rules{Dir: "/handlers", CrashLimit: r.IntN(5), CrashWindow: time.Minute}, begin),
-			recalling: make(map[*Seat][]string), processes: make(map[*Seat]bool),
+			recalling: make(map[*states.Seat][]string), processes: make(map[*states.Seat]bool),
 		}
 		for range 150 {
 			o.step()

@@ -1,39 +1,41 @@
 package lifecycle
 
 import (
-	"slices"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/past"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
 
 // promote makes a proved seat the one that has the routes.
-func (h *Handler) promote(st *Seat, seq int64) {
+func (h *Handler) promote(st *states.Seat, seq int64) {
 	old := h.Live
-	h.Live, h.Next, h.serve, h.Standing = st, nil, st.Version, Serving
-	h.Wanting, h.Since, st.Phase = time.Time{}, h.now.Time, Live
+	h.Live, h.Next, h.serve, h.Standing = st, nil, st.Version, states.Serving
+	h.Wanting, h.Since, st.Phase = time.Time{}, h.now.Time, states.Live
 	what := LiveAgain
 	switch st.Why {
-	case Back, ByHand:
+	case states.Back, states.ByHand:
 		h.RolledBack = true
 		what = RolledBack
-	case Again:
-	case Newest:
-		h.Refusal, h.crashes, h.crashTimes, h.passes = nil, 0, nil, 0
-		h.RolledBack = false
-		h.Record.Held = ""
+	case states.Again:
+	case states.Newest:
+		h.Refusal, h.RolledBack = nil, false
+		h.restarts.Forget()
+		h.retries.Forget()
 		what = WentLive
 	}
 	h.do(Publish{what, st, old})
-	h.served(seq)
+	h.Past.Served(past.Served{Sum: st.Version.Sum, Patterns: st.Patterns, Live: h.Since, Newest: st.Why == states.Newest, Mixed: st.Mixed}, seq)
+	h.do(Save{})
 	h.decided()
 }
 
 // denied is called when a proved seat is not granted its patterns.
-func (h *Handler) denied(st *Seat, r *refusal.Error) {
-	if st.Why == Newest {
-		h.refuse(Refusal{Error: r, Retry: WhenFree, Patterns: st.Patterns, Size: st.Size})
+func (h *Handler) denied(st *states.Seat, r *refusal.Error) {
+	if st.Why == states.Newest {
+		h.refuse(states.Refusal{Error: r, Retry: states.WhenFree, Patterns: st.Patterns, Size: st.Size})
 		return
 	}
 	// It has served before: others have taken them since.
@@ -49,21 +51,21 @@ func (h *Handler) denied(st *Seat, r *refusal.Error) {
 }
 
 // failed is called when a seat did not become ready.
-func (h *Handler) failed(st *Seat, r Refusal) {
+func (h *Handler) failed(st *states.Seat, r states.Refusal) {
 	h.dropNext()
-	if st.Why == Newest {
+	if st.Why == states.Newest {
 		h.refuse(r)
 		return
 	}
 	h.do(Tell{What: NoticeNotRestarted, Seat: st, Refusal: r.Error})
 	h.Failure = r.Reason
 	switch {
-	case h.Standing == Serving:
+	case h.Standing == states.Serving:
 		h.serve = h.Live.Version // which is as well as before
 		h.decided()
-	case r.Retry == WithCells && h.Live == nil:
+	case r.Retry == states.WithCells && h.Live == nil:
 		h.decided() // it comes when there is a cell for it
-	case r.Retry == Soon, r.Retry == WithCells:
+	case r.Retry == states.Soon, r.Retry == states.WithCells:
 		h.restartLater()
 	default:
 		h.failedAgain(r.Reason)
@@ -73,8 +75,8 @@ func (h *Handler) failed(st *Seat, r Refusal) {
 // died is called when the version that has the routes has died. Its requests wait
 // at the gate.
 func (h *Handler) died(e Died) {
-	h.Standing = Dead
-	if h.Presence == Leaving {
+	h.Standing = states.Dead
+	if h.Presence == states.Leaving {
 		h.Since = h.now.Time
 		return // its requests wait for its heir
 	}
@@ -82,13 +84,11 @@ func (h *Handler) died(e Died) {
 	if e.Shared {
 		h.Restarts++
 		if h.Next == nil {
-			h.startAgain(Again)
+			h.startAgain(states.Again)
 		}
 		return
 	}
-	if e.Lived > restartReset {
-		h.crashes = 0
-	}
+	h.restarts.Lived(e.Lived)
 	if e.Cut {
 		h.restartLater()
 		return
@@ -101,16 +101,12 @@ func (h *Handler) died(e Died) {
 // an earlier version takes over, and where there is none the handler is
 // quarantined.
 func (h *Handler) failedAgain(how string) {
-	if h.Presence == Leaving {
+	if h.Presence == states.Leaving {
 		return
 	}
-	if h.rules.CrashLimit > 0 {
-		h.crashTimes = slices.DeleteFunc(h.crashTimes, func(t time.Time) bool { return h.now.Sub(t) > h.rules.CrashWindow })
-		h.crashTimes = append(h.crashTimes, h.now.Time)
-		if len(h.crashTimes) >= h.rules.CrashLimit {
-			h.giveUp(how)
-			return
-		}
+	if h.restarts.TooOften(h.now.Time, h.rules.CrashLimit, h.rules.CrashWindow) {
+		h.giveUp(how)
+		return
 	}
 	if h.Next == nil {
 		h.restartLater()
@@ -120,32 +116,23 @@ func (h *Handler) failedAgain(how string) {
 // restartLater starts the version that is to be live again: at once the first
 // time, then after a pause that doubles.
 func (h *Handler) restartLater() {
-	if h.Presence == Leaving {
+	if h.Presence == states.Leaving {
 		return
 	}
-	pause := time.Duration(0)
-	if h.crashes > 0 {
-		pause = min(restartMin<<min(h.crashes-1, 20), restartMax)
-	}
-	h.crashes++
 	h.Restarts++
-	h.pauses++
-	h.pause = h.pauses
-	h.do(Wake{pause, RestartDue{h.pause}})
+	pause, number := h.restarts.Begin()
+	h.do(Wake{pause, RestartDue{number}})
 }
 
 // giveUp ends the attempts at the version that is to be live.
 func (h *Handler) giveUp(how string) {
 	bad := h.serve
-	why := refusal.Crashed(h.Name, bad.Short(), len(h.crashTimes), h.rules.CrashWindow, how)
-	h.crashTimes, h.crashes = nil, 0
+	why := refusal.Crashed(h.Name, bad.Short(), h.restarts.Failures(), h.rules.CrashWindow, how)
+	h.restarts.Forget()
 	if h.Refusal == nil {
-		h.Refusal = &Refusal{Error: why, Of: bad.Sum}
+		h.Refusal = &states.Refusal{Error: why, Of: bad.Sum}
 	}
-	h.give(bad.Sum, why)
-	if r := &h.Record; !slices.Contains(r.Bad, bad.Sum) {
-		r.Bad = append(r.Bad[:len(r.Bad):len(r.Bad)], bad.Sum)
-		r.Bad = r.Bad[max(0, len(r.Bad)-badKept):]
+	if h.Past.GiveUp(bad.Sum, why, h.now.Writes) {
 		h.do(Save{})
 	}
 	if h.Next != nil {
@@ -158,26 +145,26 @@ func (h *Handler) giveUp(how string) {
 
 // quarantine leaves a handler dead: the version that was given up was the last.
 func (h *Handler) quarantine() {
-	if h.Standing != Dead {
+	if h.Standing != states.Dead {
 		return // it has no routes to be answered for
 	}
-	h.Standing, h.Since = Quarantined, h.now.Time
-	h.do(Tell{What: NoticeQuarantined, Version: h.serve, Refusal: h.given[h.serve.Sum]})
+	h.Standing, h.Since = states.Quarantined, h.now.Time
+	h.do(Tell{What: NoticeQuarantined, Version: h.serve, Refusal: h.WhyGivenUp(h.serve.Sum)})
 	h.do(Alter{})
 }
 
 // fallBack starts the version that served last, or else the newest in the store
 // that is not bad. It reports false where the record has none.
 func (h *Handler) fallBack() bool {
-	sums := h.earlier()
+	sums := h.Past.Fallbacks()
 	if len(sums) == 0 {
 		return false
 	}
-	why := Again
+	why := states.Again
 	if h.Live != nil {
-		why = Back
+		why = states.Back
 	}
-	h.Next = &Seat{Why: why, Phase: Recalling}
+	h.Next = &states.Seat{Why: why, Phase: states.Recalling}
 	h.do(Recall{h.Next, sums})
 	return true
 }
@@ -190,24 +177,39 @@ func (h *Handler) recalled(v store.Version) {
 		h.decided()
 		return
 	}
-	h.serve, h.Next.Version, h.Next.Phase = v, v, Starting
+	h.serve, h.Next.Version, h.Next.Phase = v, v, states.Starting
 	h.do(Start{h.Next})
 }
 
 // startAgain starts the version that is to be live.
-func (h *Handler) startAgain(why Why) {
-	h.Next = &Seat{Version: h.serve, Why: why, Phase: Starting}
+func (h *Handler) startAgain(why states.Why) {
+	h.Next = &states.Seat{Version: h.serve, Why: why, Phase: states.Starting}
 	h.do(Start{h.Next})
 }
 
 // release forgets that the newest file crashed too often, and tries it again.
 func (h *Handler) release() {
-	h.Record.Bad, h.Record.Held = nil, ""
+	h.Past.Forgive()
 	h.do(Save{})
-	h.crashTimes, h.crashes = nil, 0
-	if h.Standing == Quarantined {
-		h.Standing = Dead
+	h.restarts.Forget()
+	if h.Standing == states.Quarantined {
+		h.Standing = states.Dead
 	}
-	h.atStart = false
 	h.tryAgain()
+}
+
+// hold remembers that an operator has rolled the version from back. Rolled back
+// further, it is still the newest.
+func (h *Handler) hold(from string) {
+	switch {
+	case h.Live == nil:
+		return
+	case h.Record.Held == h.Live.Version.Sum: // forth again
+		h.Past.Unhold()
+		h.Refusal, h.RolledBack = nil, false
+	case h.Record.Held == "":
+		h.Refusal = &states.Refusal{Error: refusal.RolledBack(h.Name, store.Version{Sum: from}.Short()), Of: from, Held: true}
+		h.Past.Hold(from, h.Refusal.Error, h.now.Writes)
+	}
+	h.do(Save{})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/event"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/sirupsen/logrus"
 )
 
@@ -22,7 +23,7 @@ func (r Record) Log(log *logrus.Logger) { log.WithFields(r.Fields).Log(r.Level, 
 
 // Of is what a handler has to say. The fields of the seat that it is about, if it is
 // about one that has had a process, are put beside its own.
-func Of(h *lifecycle.Handler, t lifecycle.Tell, seat func(*lifecycle.Seat) logrus.Fields) Record {
+func Of(h *lifecycle.Handler, t lifecycle.Tell, seat func(*states.Seat) logrus.Fields) Record {
 	r := Record{logrus.InfoLevel, logrus.Fields{}, ""}
 	switch t.What {
 	case lifecycle.NoticeNotRestarted, lifecycle.NoticeNotServed:
@@ -64,7 +65,7 @@ func Of(h *lifecycle.Handler, t lifecycle.Tell, seat func(*lifecycle.Seat) logru
 
 // Change is that a change of the routes is in force. The seat is the handler's, and
 // the cell's name is its own, or its group's.
-func Change(what lifecycle.Change, handler, cell string, seat *lifecycle.Seat) Record {
+func Change(what lifecycle.Change, handler, cell string, seat *states.Seat) Record {
 	of := func(e event.Event, level logrus.Level, text string) Record {
 		return Record{level, logrus.Fields{event.Field: e}, text + ": " + handler}
 	}
@@ -75,7 +76,7 @@ func Change(what lifecycle.Change, handler, cell string, seat *lifecycle.Seat) R
 		return of(event.Live, logrus.InfoLevel, "live again")
 	case lifecycle.RolledBack:
 		level := logrus.ErrorLevel // somebody has to fix the release
-		if seat.Why == lifecycle.ByHand {
+		if seat.Why == states.ByHand {
 			level = logrus.InfoLevel
 		}
 		return of(event.RolledBack, level, "rolled back")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/store"
 	"github.com/sirupsen/logrus"
 )
@@ -14,12 +15,12 @@ import (
 func TestRecords(t *testing.T) {
 	h := &lifecycle.Handler{Name: "a", File: "a.so"}
 	why := &refusal.Error{Reason: "why", Mend: "do this"}
-	seat := &lifecycle.Seat{Version: store.Version{Sum: "0123456789abcdef"}}
-	fields := func(st *lifecycle.Seat) logrus.Fields {
+	seat := &states.Seat{Version: store.Version{Sum: "0123456789abcdef"}}
+	fields := func(st *states.Seat) logrus.Fields {
 		return logrus.Fields{"handler": "a", "pid": 7, "version": st.Version.Short()}
 	}
 	byHand := *seat
-	byHand.Why = lifecycle.ByHand
+	byHand.Why = states.ByHand
 	for _, tt := range []struct {
 		got  Record
 		want string

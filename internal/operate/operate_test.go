@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/past"
 	"github.com/andrestc/go-plugserver/internal/roster"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
@@ -15,7 +16,7 @@ import (
 func TestAnswerToNobody(t *testing.T) {
 	for range 200 {
 		questions := make(chan func(), 1)
-		h := &lifecycle.Handler{Name: "a", Record: store.Record{Versions: []store.Served{{Sum: "0123456789abcdef"}}}}
+		h := &lifecycle.Handler{Name: "a", Past: past.Past{Record: store.Record{Versions: []store.Served{{Sum: "0123456789abcdef"}}}}}
 		d := &Desk{roster: &roster.Roster{Handlers: map[string]*lifecycle.Handler{"a": h}}, owner: Owner{
 			Ask: func(_ context.Context, question func()) error { questions <- question; return nil },
 		}}

@@ -9,6 +9,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/plan"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/states"
 )
 
 // live are the patterns of all that serve.
@@ -58,7 +59,7 @@ func (r *Roster) Claimed() (patterns []string) {
 
 // stake is what the handler has and, where it claims, what it wants.
 func stake(h *lifecycle.Handler, claims bool) plan.Stake {
-	st := plan.Stake{Name: h.Name, Leaves: h.Presence == lifecycle.Missed || h.Presence == lifecycle.Leaving}
+	st := plan.Stake{Name: h.Name, Leaves: h.Presence == states.Missed || h.Presence == states.Leaving}
 	if h.Live != nil {
 		st.Has = h.Live.Patterns
 	}
@@ -70,20 +71,20 @@ func stake(h *lifecycle.Handler, claims bool) plan.Stake {
 
 // candidates are all handlers, for plan. Those in claims want what their proved version
 // does.
-func (r *Roster) candidates(claims map[string]*lifecycle.Seat) (all []plan.Candidate) {
+func (r *Roster) candidates(claims map[string]*states.Seat) (all []plan.Candidate) {
 	for _, h := range r.Handlers {
 		c := plan.Candidate{
-			Stake: stake(h, claims[h.Name] != nil), Missed: h.Presence == lifecycle.Missed,
+			Stake: stake(h, claims[h.Name] != nil), Missed: h.Presence == states.Missed,
 			File: fileOf(h), Seq: h.Record.Seq,
 		}
 		if !h.Wanting.IsZero() {
 			c.Wanting = h.Wanting.UnixNano()
 		}
-		starts := h.Next != nil && h.Next.Why == lifecycle.Newest && h.Next.Phase < lifecycle.Proved
+		starts := h.Next != nil && h.Next.Why == states.Newest && h.Next.Phase < states.Proved
 		switch {
-		case starts, h.Admission == lifecycle.Copying, h.Refusal.Contested() && h.Tried == handlerdir.ID{}:
+		case starts, h.Admission == states.Copying, h.Refusal.Contested() && h.Tried == handlerdir.ID{}:
 			c.Trying = plan.Tries
-		case h.Admission == lifecycle.Building:
+		case h.Admission == states.Building:
 			c.Trying = plan.Builds
 		}
 		all = append(all, c)
@@ -107,7 +108,7 @@ func claimant(h *lifecycle.Handler) plan.Claimant {
 func (r *Roster) Heirs() (steps []Step) {
 	var live []plan.Claimant
 	for _, h := range r.Handlers {
-		if !h.Refusal.Contested() || h.Admission != lifecycle.Idle || h.Next != nil || h.Tried == (handlerdir.ID{}) {
+		if !h.Refusal.Contested() || h.Admission != states.Idle || h.Next != nil || h.Tried == (handlerdir.ID{}) {
 			continue
 		}
 		if live == nil {
@@ -154,7 +155,7 @@ type Passing struct {
 // Claim is a handler's version that is proved and wants its patterns.
 type Claim struct {
 	Handler *lifecycle.Handler
-	Seat    *lifecycle.Seat
+	Seat    *states.Seat
 }
 
 // PassOn has those who leave leave, and those proved have what they want, once nobody
@@ -167,7 +168,7 @@ func (r *Roster) PassOn(now time.Time) (p Passing, ok bool) {
 	var leaving, proved []*lifecycle.Handler
 	for _, h := range r.Handlers {
 		switch {
-		case h.Presence == lifecycle.Leaving:
+		case h.Presence == states.Leaving:
 			leaving = append(leaving, h)
 		case h.IsProved():
 			proved = append(proved, h)
@@ -179,7 +180,7 @@ func (r *Roster) PassOn(now time.Time) (p Passing, ok bool) {
 	if all := r.candidates(nil); plan.UnderWay(all) {
 		return r.passOnLate(leaving, proved, all, now)
 	}
-	claims := make(map[string]*lifecycle.Seat)
+	claims := make(map[string]*states.Seat)
 	undecided := r.undecided()
 	for _, h := range proved {
 		// None who had its patterns before is still to be tried.
@@ -206,7 +207,7 @@ func (r *Roster) passOnLate(leaving, proved []*lifecycle.Handler, all []plan.Can
 }
 
 // divide ends those who leave, and decides on the claims, by handler.
-func (r *Roster) divide(leaving []*lifecycle.Handler, claims map[string]*lifecycle.Seat) (p Passing) {
+func (r *Roster) divide(leaving []*lifecycle.Handler, claims map[string]*states.Seat) (p Passing) {
 	all := r.candidates(claims)
 	plan.Rank(all)
 	stakes := make([]plan.Stake, len(all))

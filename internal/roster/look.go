@@ -8,6 +8,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/plan"
+	"github.com/andrestc/go-plugserver/internal/states"
 )
 
 // Looks counts the looks at the directory, of which there is one at a time. The zero
@@ -68,9 +69,9 @@ func (r *Roster) See(look uint64, snap *handlerdir.Snapshot) (steps []Step, orph
 	replaced := r.Snapshot != nil && (snap.Dir.Dev != r.Snapshot.Dir.Dev || snap.Dir.Ino != r.Snapshot.Dir.Ino)
 	for _, h := range r.Handlers {
 		switch missing := !here[h.Name] && !accepted; {
-		case h.Presence == lifecycle.Orphaned && !missing:
+		case h.Presence == states.Orphaned && !missing:
 			steps = append(steps, Step{h.Name, lifecycle.FileSeen{}})
-		case h.Presence != lifecycle.Orphaned && missing && replaced && h.Live != nil && h.Presence != lifecycle.Leaving:
+		case h.Presence != states.Orphaned && missing && replaced && h.Live != nil && h.Presence != states.Leaving:
 			steps = append(steps, Step{h.Name, lifecycle.FileOrphaned{}})
 			orphaned = append(orphaned, h.Name)
 		}
@@ -103,8 +104,8 @@ func (r *Roster) Lost() (steps []Step) {
 func (r *Roster) Compare(writes func(file string) uint64) []Step {
 	have := make([]plan.Handler, 0, len(r.Handlers))
 	for _, h := range r.Handlers {
-		known := plan.Handler{Name: h.Name, Tried: h.Tried, Unread: h.Refusal != nil && h.Refusal.Unread, Orphan: h.Presence == lifecycle.Orphaned}
-		if !known.Unread && h.Admission == lifecycle.Idle && h.GivenUp(h.Content.Sum) && writes(h.File) != h.Content.Writes {
+		known := plan.Handler{Name: h.Name, Tried: h.Tried, Unread: h.Refusal != nil && h.Refusal.Unread, Orphan: h.Presence == states.Orphaned}
+		if !known.Unread && h.Admission == states.Idle && h.GivenUp(h.Content.Sum) && writes(h.File) != h.Content.Writes {
 			known.Tried = handlerdir.ID{} // the same content was written, which the file's state need not show
 		}
 		have = append(have, known)
@@ -129,7 +130,7 @@ func (r *Roster) Compare(writes func(file string) uint64) []Step {
 func (r *Roster) seen() (steps []Step) {
 	for _, f := range r.Snapshot.Files {
 		h := r.Handlers[f.Name]
-		if h != nil && (f.Missed() != (h.Presence == lifecycle.Missed) || h.Presence == lifecycle.Leaving) {
+		if h != nil && (f.Missed() != (h.Presence == states.Missed) || h.Presence == states.Leaving) {
 			steps = append(steps, Step{f.Name, lifecycle.FileSeen{Missed: f.Missed()}})
 		}
 	}
@@ -146,7 +147,7 @@ func (r *Roster) Ignores(f handlerdir.File) bool {
 // WithOtherCells returns those that no cell could load, to be tried again.
 func (r *Roster) WithOtherCells() (steps []Step) {
 	for _, h := range r.Handlers {
-		if h.Refusal != nil && h.Refusal.Retry == lifecycle.WithCells {
+		if h.Refusal != nil && h.Refusal.Retry == states.WithCells {
 			steps = append(steps, Step{h.Name, lifecycle.TryAgain{}})
 		}
 	}

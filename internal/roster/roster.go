@@ -13,6 +13,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/plan"
 	"github.com/andrestc/go-plugserver/internal/routes"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
 
@@ -95,7 +96,7 @@ func (r *Roster) Grant(h *lifecycle.Handler) lifecycle.Event {
 // Needs adds the sums of the versions that handlers may serve now or later to keep.
 func (r *Roster) Needs(keep map[string]bool) {
 	for _, h := range r.Handlers {
-		for _, st := range []*lifecycle.Seat{h.Live, h.Next} {
+		for _, st := range []*states.Seat{h.Live, h.Next} {
 			if st != nil {
 				keep[st.Version.Sum] = true
 			}
@@ -115,7 +116,7 @@ func (r *Roster) Quiet() bool {
 		return false
 	}
 	for _, h := range r.Handlers {
-		if h.Changing() || h.Presence == lifecycle.Leaving {
+		if h.Changing() || h.Presence == states.Leaving {
 			return false
 		}
 	}
@@ -133,13 +134,13 @@ func (r *Roster) Concluded(name string) bool {
 			}
 		}
 	}
-	return h == nil || h.Admission == lifecycle.Idle && h.Next == nil && h.Presence != lifecycle.Leaving
+	return h == nil || h.Admission == states.Idle && h.Next == nil && h.Presence != states.Leaving
 }
 
 // Orphans are the handlers that a directory which was replaced lacks.
 func (r *Roster) Orphans() (names []string) {
 	for _, h := range r.Handlers {
-		if h.Presence == lifecycle.Orphaned {
+		if h.Presence == states.Orphaned {
 			names = append(names, h.Name)
 		}
 	}

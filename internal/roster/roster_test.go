@@ -10,8 +10,10 @@ import (
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/past"
 	"github.com/andrestc/go-plugserver/internal/plan"
 	"github.com/andrestc/go-plugserver/internal/refusal"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
 
@@ -31,7 +33,7 @@ func with(handlers ...*lifecycle.Handler) *Roster {
 
 // serving serves the patterns, in a table in which its routes take some bytes.
 func serving(name, patterns string) *lifecycle.Handler {
-	return &lifecycle.Handler{Name: name, Standing: lifecycle.Serving, Record: store.Record{Seq: 1}, Live: &lifecycle.Seat{Patterns: strings.Fields(patterns), Size: 10}}
+	return &lifecycle.Handler{Name: name, Standing: states.Serving, Past: past.Past{Record: store.Record{Seq: 1}}, Live: &states.Seat{Patterns: strings.Fields(patterns), Size: 10}}
 }
 
 func (r *Roster) saw(files ...handlerdir.File) *handlerdir.Snapshot {
@@ -40,24 +42,24 @@ func (r *Roster) saw(files ...handlerdir.File) *handlerdir.Snapshot {
 
 // proved wants other patterns than it serves, if it serves any.
 func proved(h *lifecycle.Handler, patterns string) *lifecycle.Handler {
-	h.Next = &lifecycle.Seat{Phase: lifecycle.Proved, Patterns: strings.Fields(patterns), ProvedAt: begin}
+	h.Next = &states.Seat{Phase: states.Proved, Patterns: strings.Fields(patterns), ProvedAt: begin}
 	h.Wanting = begin
 	return h
 }
 
 func leaving(h *lifecycle.Handler) *lifecycle.Handler {
-	h.Presence, h.LeavingSince = lifecycle.Leaving, begin
+	h.Presence, h.LeavingSince = states.Leaving, begin
 	return h
 }
 
 func refusedFor(name, patterns string) *lifecycle.Handler {
-	return &lifecycle.Handler{Name: name, Refusal: &lifecycle.Refusal{Error: &refusal.Error{Reason: "why"}, Retry: lifecycle.WhenFree, Patterns: strings.Fields(patterns)}}
+	return &lifecycle.Handler{Name: name, Refusal: &states.Refusal{Error: &refusal.Error{Reason: "why"}, Retry: states.WhenFree, Patterns: strings.Fields(patterns)}}
 }
 
 func fresh(name string) *lifecycle.Handler { return &lifecycle.Handler{Name: name} }
 
 func copying(h *lifecycle.Handler) *lifecycle.Handler {
-	h.Admission = lifecycle.Copying
+	h.Admission = states.Copying
 	return h
 }
 
@@ -127,7 +129,7 @@ func TestHeirs(t *testing.T) {
 		{"its next version does without", with(proved(serving("a", "/v /w"), "/w"), refusedFor("b", "/v")), "b TryAgain"},
 		{"a part is kept", with(proved(serving("a", "/v /w"), "/w"), refusedFor("b", "/v /w")), ""},
 		{"it is being tried already", with(leaving(serving("a", "/v")), copying(refusedFor("b", "/v"))), ""},
-		{"it was refused for something else", with(&lifecycle.Handler{Name: "b", Refusal: &lifecycle.Refusal{}}), ""},
+		{"it was refused for something else", with(&lifecycle.Handler{Name: "b", Refusal: &states.Refusal{}}), ""},
 		{"there is no room", with(serving("a", "/a"), big), ""},
 	} {
 		if got := told(tt.r.Heirs()); got != tt.want {
@@ -185,7 +187,7 @@ func TestDecide(t *testing.T) {
 func TestGrant(t *testing.T) {
 	h := proved(fresh("b"), "/v")
 	r := with(h, serving("a", "/a"))
-	r.Save(&lifecycle.Handler{Name: "z", Record: store.Record{Seq: 7}})
+	r.Save(&lifecycle.Handler{Name: "z", Past: past.Past{Record: store.Record{Seq: 7}}})
 	h.Next.Size = link.MaxRoutes - 10
 	if e, ok := r.Grant(h).(lifecycle.Granted); !ok || e.Seq != 8 || e.Seat != h.Next {
 		t.Errorf("got %+v", r.Grant(h))

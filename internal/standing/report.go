@@ -3,7 +3,7 @@ package standing
 import (
 	"fmt"
 
-	"github.com/andrestc/go-plugserver/internal/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/roster"
 )
 
@@ -22,19 +22,19 @@ type Report struct {
 // count counts the handlers.
 func count(r *roster.Roster) (n Report) {
 	for _, h := range r.Handlers {
-		state := h.State()
+		state := state(h)
 		switch state {
-		case lifecycle.StateLive:
+		case api.StateLive:
 			n.Live++
-		case lifecycle.StateRolledBack:
+		case api.StateRolledBack:
 			n.Live++
 			n.RolledBack++
-		case lifecycle.StateCrashed:
+		case api.StateCrashed:
 			n.Crashed++
-		case lifecycle.StateQuarantined:
+		case api.StateQuarantined:
 			n.Quarantined++
 		}
-		if h.Refusal != nil && (h.Refusal.Of == "" || state == lifecycle.StateRefused) {
+		if h.Refusal != nil && (h.Refusal.Of == "" || state == api.StateRefused) {
 			n.Refused++
 		}
 		if h.Undecided() {

@@ -13,23 +13,34 @@ import (
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/roster"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/words"
 )
 
-// states are package api's words for lifecycle's.
-var states = map[lifecycle.State]string{
-	lifecycle.StateStarting:    api.StateStarting,
-	lifecycle.StateRefused:     api.StateRefused,
-	lifecycle.StateLive:        api.StateLive,
-	lifecycle.StateRolledBack:  api.StateRolledBack,
-	lifecycle.StateCrashed:     api.StateCrashed,
-	lifecycle.StateQuarantined: api.StateQuarantined,
+// state is how a handler stands, in one word.
+func state(h *lifecycle.Handler) string {
+	switch h.Standing {
+	case states.Quarantined:
+		return api.StateQuarantined
+	case states.Dead:
+		return api.StateCrashed
+	case states.Serving:
+		if h.RolledBack {
+			return api.StateRolledBack
+		}
+		return api.StateLive
+	case states.None:
+		if h.Refusal != nil {
+			return api.StateRefused
+		}
+	}
+	return api.StateStarting
 }
 
 // handler is how a handler stands, but for what its process counts.
 func handler(h *lifecycle.Handler) api.Handler {
 	a := api.Handler{
-		Name: h.Name, State: states[h.State()], Earlier: h.Earlier(), Since: h.Since, Restarts: h.Restarts, Doing: h.Doing,
+		Name: h.Name, State: state(h), Earlier: h.Earlier(), Since: h.Since, Restarts: h.Restarts, Doing: h.Doing,
 	}
 	if h.Live != nil {
 		a.Version, a.Patterns = h.Live.Version.Short(), h.Live.Patterns

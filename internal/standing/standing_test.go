@@ -10,17 +10,18 @@ import (
 	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/roster"
+	"github.com/andrestc/go-plugserver/internal/states"
 	"github.com/andrestc/go-plugserver/internal/store"
 )
 
 // However a handler stands, all who are told are told the same.
 func TestStanding(t *testing.T) {
 	const older, newer = "0000000000000000", "1111111111111111"
-	seatOf := func(sum string) *lifecycle.Seat {
-		return &lifecycle.Seat{Version: store.Version{Sum: sum}}
+	seatOf := func(sum string) *states.Seat {
+		return &states.Seat{Version: store.Version{Sum: sum}}
 	}
-	because := func(of string, held bool) *lifecycle.Refusal {
-		return &lifecycle.Refusal{Error: &refusal.Error{Reason: "why"}, Of: of, Held: held}
+	because := func(of string, held bool) *states.Refusal {
+		return &states.Refusal{Error: &refusal.Error{Reason: "why"}, Of: of, Held: held}
 	}
 	type told struct {
 		state   string
@@ -36,12 +37,12 @@ func TestStanding(t *testing.T) {
 		bad  string
 		want told
 	}{
-		"live":                {h: &lifecycle.Handler{Standing: lifecycle.Serving, Live: seatOf(newer)}, want: told{state: api.StateLive, live: 1, current: true, systemd: "1 handler live"}},
-		"newest refused":      {h: &lifecycle.Handler{Standing: lifecycle.Serving, Live: seatOf(older), Refusal: because("", false)}, want: told{state: api.StateLive, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 refused"}},
-		"crashed":             {h: &lifecycle.Handler{Standing: lifecycle.Dead, Live: seatOf(newer)}, want: told{state: api.StateCrashed, systemd: "0 handlers live, 1 crashed"}},
-		"rolled back":         {h: &lifecycle.Handler{Standing: lifecycle.Serving, Live: seatOf(older), RolledBack: true, Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 rolled back"}},
-		"rolled back by hand": {h: &lifecycle.Handler{Standing: lifecycle.Serving, Live: seatOf(older), RolledBack: true, Refusal: because(newer, true)}, held: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, systemd: "1 handler live, 1 rolled back"}},
-		"quarantined":         {h: &lifecycle.Handler{Standing: lifecycle.Quarantined, Live: seatOf(newer), Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateQuarantined, refused: true, systemd: "0 handlers live, 1 quarantined"}},
+		"live":                {h: &lifecycle.Handler{Standing: states.Serving, Live: seatOf(newer)}, want: told{state: api.StateLive, live: 1, current: true, systemd: "1 handler live"}},
+		"newest refused":      {h: &lifecycle.Handler{Standing: states.Serving, Live: seatOf(older), Refusal: because("", false)}, want: told{state: api.StateLive, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 refused"}},
+		"crashed":             {h: &lifecycle.Handler{Standing: states.Dead, Live: seatOf(newer)}, want: told{state: api.StateCrashed, systemd: "0 handlers live, 1 crashed"}},
+		"rolled back":         {h: &lifecycle.Handler{Standing: states.Serving, Live: seatOf(older), RolledBack: true, Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 rolled back"}},
+		"rolled back by hand": {h: &lifecycle.Handler{Standing: states.Serving, Live: seatOf(older), RolledBack: true, Refusal: because(newer, true)}, held: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, systemd: "1 handler live, 1 rolled back"}},
+		"quarantined":         {h: &lifecycle.Handler{Standing: states.Quarantined, Live: seatOf(newer), Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateQuarantined, refused: true, systemd: "0 handlers live, 1 quarantined"}},
 		"refused":             {h: &lifecycle.Handler{Refusal: because("", false)}, want: told{state: api.StateRefused, refused: true, systemd: "0 handlers live, 1 refused"}},
 		"refused at start":    {h: &lifecycle.Handler{Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateRefused, refused: true, systemd: "0 handlers live, 1 refused"}},
 	} {

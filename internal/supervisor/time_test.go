@@ -12,8 +12,8 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/cells"
-	"github.com/andrestc/go-plugserver/internal/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/routes"
+	"github.com/andrestc/go-plugserver/internal/states"
 )
 
 // A version that dies is started again at once, then after pauses that double, up to
@@ -279,7 +279,7 @@ func (w *world) check() {
 				w.t.Errorf("the version of %s that serves is deleted", h.Name)
 			}
 			var a api.Handler
-			if cells.Status(h.Live, &a); h.Standing == lifecycle.Serving && a.PID == 0 {
+			if cells.Status(h.Live, &a); h.Standing == states.Serving && a.PID == 0 {
 				w.t.Errorf("%s serves without a process", h.Name)
 			}
 		}

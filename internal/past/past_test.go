@@ -1,4 +1,4 @@
-package lifecycle
+package past
 
 import (
 	"strings"
@@ -34,17 +34,13 @@ func TestOnlyWhatLivedIsHistory(t *testing.T) {
 		{"the same again", []step{{"a", over, 0, false}, {"a", over, time.Second, false}}, "a"},
 		{"rolled back in between", []step{{"a", whole, 0, false}, {"m", over, livedTime, false}, {"a", whole, time.Second, true}, {"b", over, time.Second, false}}, "a b"},
 	} {
-		h := New("h", store.Record{}, false, Rules{}, time.Now())
+		p, now := New(store.Record{}, false), time.Now()
 		for _, st := range tt.steps {
-			h.now.Time = h.Since.Add(st.after)
-			why := Newest
-			if st.again {
-				why = Again
-			}
-			h.promote(&Seat{Version: store.Version{Sum: st.sum}, Mixed: st.mixed, Why: why}, 1)
+			now = now.Add(st.after)
+			p.Served(Served{Sum: st.sum, Mixed: st.mixed, Newest: !st.again, Live: now}, 1)
 		}
 		var sums []string
-		for _, v := range h.Record.Versions {
+		for _, v := range p.Record.Versions {
 			sums = append(sums, v.Sum)
 		}
 		if got := strings.Join(sums, " "); got != tt.want {
