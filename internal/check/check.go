@@ -21,6 +21,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/report"
 	"github.com/andrestc/go-plugserver/internal/trial"
+	"github.com/andrestc/go-plugserver/internal/verdict"
 )
 
 // Report is what check finds out. With --json it is printed as it stands:
@@ -95,59 +96,67 @@ func (r *Report) take(name, well string, refused *refusal.Error) (ok bool) {
 // Inspect takes the steps that run nothing of the file.
 func Inspect(path string, binaries *catalogue.Catalogue) (*Report, error) {
 	r := &Report{File: path, Settings: map[string]string{}, Modules: []module{}, Exports: []string{}, Patterns: []string{}}
-	info, refused, err := r.read()
-	if err != nil {
+	info, err := r.read()
+	v, err := verdict.Of(info, err, binaries.Choose)
+	loads := ""
+	switch {
+	case err != nil:
 		return nil, err
+	case v.At == verdict.Cell && v.Cell.Info == nil:
+		return nil, noCell(binaries, v.Refusal)
+	case v.At == verdict.Passed:
+		r.Cell, loads = v.Cell.Path, fmt.Sprintf("%s (%s) loads it", v.Cell.Path, v.Cell.Info.GoVersion)
+		r.godebug = elfplug.GODEBUG(info, v.Cell.Info, os.Getenv("GODEBUG"))
 	}
-	if !r.take(stepPlugin, "a Go plugin for "+runtime.GOOS+"/"+runtime.GOARCH, refused) {
-		return r, nil
+	for _, s := range []struct {
+		at         verdict.Step
+		name, well string
+	}{
+		{verdict.Plugin, stepPlugin, "a Go plugin for " + runtime.GOOS + "/" + runtime.GOARCH},
+		{verdict.Contract, stepContract, "exports a handler"},
+		{verdict.Cell, stepCell, loads},
+	} {
+		if s.at == v.At {
+			r.take(s.name, "", v.Refusal)
+			break
+		}
+		r.take(s.name, s.well, nil)
 	}
-	if !r.take(stepContract, "exports a handler", info.Contract()) {
-		return r, nil
-	}
-	c, refused, err := choose(binaries, info)
-	if err != nil {
-		return nil, err
-	}
-	if r.take(stepCell, fmt.Sprintf("%s (%s) loads it", c.Path, c.Info.GoVersion), refused) {
-		r.Cell = c.Path
-		r.godebug = elfplug.GODEBUG(info, c.Info, os.Getenv("GODEBUG"))
-		return r, nil
-	}
-	last := &r.Steps[len(r.Steps)-1]
-	for _, m := range elfplug.Mismatches(info, c.Info) {
-		last.Mismatches = append(last.Mismatches, Mismatch(m))
+	if v.At == verdict.Cell {
+		last := &r.Steps[len(r.Steps)-1]
+		for _, m := range elfplug.Mismatches(info, v.Cell.Info) {
+			last.Mismatches = append(last.Mismatches, Mismatch(m))
+		}
 	}
 	return r, nil
 }
 
-// read fills in what the file says.
-func (r *Report) read() (*elfplug.Info, *refusal.Error, error) {
+// read fills in what the file says. Where it is no plugin, the error is a refusal.
+func (r *Report) read() (*elfplug.Info, error) {
 	// Nonblocking: the writer of a named pipe is not waited for.
 	f, err := os.OpenFile(r.File, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer f.Close()
 	st, err := f.Stat()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if !st.Mode().IsRegular() {
-		return nil, badfile.NotRegular(st.Mode()), nil
+		return nil, badfile.NotRegular(st.Mode())
 	}
 	hash := sha256.New()
 	if r.Size, err = io.Copy(hash, f); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	r.Version = hex.EncodeToString(hash.Sum(nil))[:12]
 	info, err := elfplug.Inspect(f, r.Size)
 	if err != nil {
-		var refused *refusal.Error
-		if errors.As(err, &refused) {
-			return nil, refused, nil
+		if errors.As(err, new(*refusal.Error)) {
+			return nil, err
 		}
-		return nil, nil, fmt.Errorf("read %q: %w", r.File, err)
+		return nil, fmt.Errorf("read %q: %w", r.File, err)
 	}
 	r.Go, r.Package, r.Exports, r.Settings = info.GoVersion, info.Path, append(r.Exports, info.Exports...), info.Settings
 	for _, m := range info.Modules {
@@ -157,7 +166,7 @@ func (r *Report) read() (*elfplug.Info, *refusal.Error, error) {
 		}
 		r.Modules = append(r.Modules, to)
 	}
-	return info, nil, nil
+	return info, nil
 }
 
 // Try takes the last step. An error says that it could not be taken.
@@ -179,15 +188,11 @@ func (r *Report) Try(ctx context.Context, t trial.Trial) error {
 	return nil
 }
 
-// choose returns the cell that loads the plugin, or the nearest and its refusal.
-// The error says that there is no cell at all.
-func choose(binaries *catalogue.Catalogue, plugin *elfplug.Info) (catalogue.Binary, *refusal.Error, error) {
-	c, refused := binaries.Choose(plugin)
-	if refused == nil || c.Info != nil {
-		return c, refused, nil
-	}
+// noCell is why there is no cell at all: what is wrong with the first of them, or else
+// the refusal.
+func noCell(binaries *catalogue.Catalogue, refused *refusal.Error) error {
 	for _, c := range binaries.List() {
-		return c, nil, fmt.Errorf("cell %q: %w", c.Path, c.Ignored)
+		return fmt.Errorf("cell %q: %w", c.Path, c.Ignored)
 	}
-	return c, nil, refused
+	return refused
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/store"
+	"github.com/andrestc/go-plugserver/internal/verdict"
 	"github.com/sirupsen/logrus"
 )
 
@@ -184,17 +185,18 @@ func (w *work) bringIn(ctx context.Context) (err error) {
 	if w.Version, err = take(ctx); err != nil {
 		return err
 	}
-	if w.Info, err = w.disk.Inspect(w.Version.Path); err != nil {
+	info, err := w.disk.Inspect(w.Version.Path)
+	v, err := verdict.Of(info, err, w.disk.Choose)
+	w.Info = v.Info
+	switch {
+	case err != nil || v.At == verdict.Passed:
+		return err
+	case v.At == verdict.Cell:
+		err = w.buildCell(ctx, v.Refusal)
+		w.WantsCell = err != nil
 		return err
 	}
-	if r := w.Info.Contract(); r != nil {
-		return r
-	}
-	if _, refused := w.disk.Choose(w.Info); refused != nil {
-		err = w.buildCell(ctx, refused)
-		w.WantsCell = err != nil
-	}
-	return err
+	return v.Refusal
 }
 
 func (w *work) copyIn(context.Context) (store.Version, error) {
