@@ -1,4 +1,4 @@
-package plugserver
+package plugserver_test
 
 import (
 	"os"
@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/cellsource"
 )
 
 // All that users read agrees on which plugins are served.
 func TestDocumentsAgreeOnWhatServes(t *testing.T) {
-	oldest := strings.TrimSuffix(strings.TrimPrefix(OldestGo, "go"), ".0")
+	oldest := strings.TrimSuffix(strings.TrimPrefix(cellsource.OldestGo, "go"), ".0")
 	says := "Plugins built by any Go release from " + oldest + " on, with any flags, are served"
 	other := regexp.MustCompile("(?i)built (with|by) the Go release|Go release (and the flags )?that built `?plugserver-cell|without `?-?(trimpath|race)|no flag")
 	for _, path := range []string{

@@ -14,8 +14,8 @@ import (
 	"syscall"
 	"time"
 
-	plugserver "github.com/andrestc/go-plugserver"
 	"github.com/andrestc/go-plugserver/internal/catalogue"
+	"github.com/andrestc/go-plugserver/internal/cellsource"
 	"github.com/andrestc/go-plugserver/internal/cli"
 	"github.com/andrestc/go-plugserver/internal/report"
 	"github.com/andrestc/go-plugserver/internal/terminal"
@@ -30,7 +30,7 @@ func cellFlags(flags *flag.FlagSet) func() *catalogue.Catalogue {
 	return func() *catalogue.Catalogue {
 		own := filepath.Join(*state, "cells")
 		return catalogue.New(catalogue.Config{
-			Packaged: *packaged, Shared: catalogue.SharedPath, Own: own, UID: ownerOf(own), Source: plugserver.CellDigest(),
+			Packaged: *packaged, Shared: catalogue.SharedPath, Own: own, UID: ownerOf(own), Source: cellsource.Digest(),
 		})
 	}
 }

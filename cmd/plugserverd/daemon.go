@@ -8,9 +8,9 @@ import (
 	"runtime"
 	"sync"
 
-	plugserver "github.com/andrestc/go-plugserver"
 	"github.com/andrestc/go-plugserver/internal/api"
 	"github.com/andrestc/go-plugserver/internal/catalogue"
+	"github.com/andrestc/go-plugserver/internal/cellsource"
 	"github.com/andrestc/go-plugserver/internal/config"
 	"github.com/andrestc/go-plugserver/internal/control"
 	"github.com/andrestc/go-plugserver/internal/event"
@@ -79,7 +79,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 
 func newIntake(cfg *config.Config, file *settings.Settings, log *logrus.Logger, watcher *watch.Watcher) (*intake.Intake, error) {
 	binaries := catalogue.New(catalogue.Config{
-		Packaged: cfg.Cell, Shared: catalogue.SharedPath, Own: cfg.Cells(), UID: uint32(os.Getuid()), Source: plugserver.CellDigest(),
+		Packaged: cfg.Cell, Shared: catalogue.SharedPath, Own: cfg.Cells(), UID: uint32(os.Getuid()), Source: cellsource.Digest(),
 	})
 	if err := binaries.Adopt(); err != nil {
 		log.WithError(err).Warn("the cell is not kept: an upgrade may leave plugins without one")

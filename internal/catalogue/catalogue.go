@@ -31,7 +31,7 @@ type Config struct {
 	Shared   string // the folder of the cells of further packages
 	Own      string // the folder of the cells that were built or added here
 	UID      uint32 // the daemon's user, who owns Own
-	Source   string // plugserver.CellDigest(): what a cell that is built now is built from
+	Source   string // cellsource.Digest(): what a cell that is built now is built from
 }
 
 // Origin is the place that a cell is from.

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	plugserver "github.com/andrestc/go-plugserver"
+	"github.com/andrestc/go-plugserver/internal/cellsource"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/link"
 	"github.com/andrestc/go-plugserver/internal/refusal"
@@ -41,12 +41,12 @@ var built = sync.OnceValues(func() (b binaries, err error) {
 		return b, err
 	}
 	src := filepath.Join(workshop, "src")
-	if err := plugserver.LayOutCell(src, elfplug.Release(runtime.Version())); err != nil {
+	if err := cellsource.LayOut(src, elfplug.Release(runtime.Version())); err != nil {
 		return b, err
 	}
 	build := func(name string, flags ...string) string {
 		out := filepath.Join(workshop, name)
-		cmd := exec.Command("go", append(append([]string{"build", "-o", out}, flags...), plugserver.CellPackage)...)
+		cmd := exec.Command("go", append(append([]string{"build", "-o", out}, flags...), cellsource.Package)...)
 		cmd.Dir = src
 		cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off", "CGO_ENABLED=1")
 		if text, e := cmd.CombinedOutput(); e != nil {
@@ -93,7 +93,7 @@ func newShelf(t *testing.T) *shelf {
 		Shared:   filepath.Join(dir, "shared"),
 		Own:      filepath.Join(dir, "state", "cells"),
 		UID:      uint32(os.Geteuid()),
-		Source:   plugserver.CellDigest(),
+		Source:   cellsource.Digest(),
 	}}
 	if err := os.Mkdir(s.cfg.Shared, 0o755); err != nil {
 		t.Fatal(err)

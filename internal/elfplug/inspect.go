@@ -42,7 +42,7 @@ type Info struct {
 	// Protocol is link.Protocol of a cell, 0 for what says none.
 	Protocol int
 	// Source is the digest of the source that a cell was built from where
-	// plugserver.LayOutCell wrote that; it is "" for one of a package.
+	// cellsource.LayOut wrote that; it is "" for one of a package.
 	Source string
 }
 

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	plugserver "github.com/andrestc/go-plugserver"
 	"github.com/andrestc/go-plugserver/internal/atomicfile"
 	"github.com/andrestc/go-plugserver/internal/badbuild"
+	"github.com/andrestc/go-plugserver/internal/cellsource"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/toolchain"
@@ -31,8 +31,8 @@ func (b *Builder) BuildCell(ctx context.Context, plugin *elfplug.Info, dir strin
 		progress = func(string) {}
 	}
 	release := elfplug.Release(plugin.GoVersion)
-	if version.IsValid(release) && version.Compare(release, plugserver.OldestGo) < 0 {
-		return "", badbuild.TooOld(release, plugserver.OldestGo)
+	if version.IsValid(release) && version.Compare(release, cellsource.OldestGo) < 0 {
+		return "", badbuild.TooOld(release, cellsource.OldestGo)
 	}
 	s, err := b.enter(ctx)
 	if err != nil {
@@ -43,7 +43,7 @@ func (b *Builder) BuildCell(ctx context.Context, plugin *elfplug.Info, dir strin
 	if err != nil {
 		return "", err
 	}
-	if err := plugserver.LayOutCell(s.src(), release); err != nil {
+	if err := cellsource.LayOut(s.src(), release); err != nil {
 		return "", fmt.Errorf("build cell: %w", err)
 	}
 	// Most profiles make no difference to the packages that both link.
@@ -56,7 +56,7 @@ func (b *Builder) BuildCell(ctx context.Context, plugin *elfplug.Info, dir strin
 		tried = append(tried, t.String())
 		err := b.run(ctx, s, toolchain.Job{
 			Toolchain: t, Dir: s.src(), Env: env,
-			Args: append(append([]string{"build", "-v", "-buildvcs=false", "-o", s.out()}, flags...), plugserver.CellPackage),
+			Args: append(append([]string{"build", "-v", "-buildvcs=false", "-o", s.out()}, flags...), cellsource.Package),
 			Line: tell(t, progress),
 		})
 		if f, ok := errors.AsType[*toolchain.Failure](err); ok {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	plugserver "github.com/andrestc/go-plugserver"
+	"github.com/andrestc/go-plugserver/internal/cellsource"
 	"github.com/andrestc/go-plugserver/internal/elfplug"
 	"github.com/andrestc/go-plugserver/internal/refusal"
 	"github.com/andrestc/go-plugserver/internal/toolchain"
@@ -117,7 +117,7 @@ func TestMachineRefuses(t *testing.T) {
 	})
 	t.Run("an old release", func(t *testing.T) {
 		_, err := newBuilder(t).BuildCell(ctx, &elfplug.Info{GoVersion: "go1.22.12"}, t.TempDir(), nil)
-		wantRefusal(t, err, "built by go1.22.12, and there are cells from "+plugserver.OldestGo+" on", "later Go release")
+		wantRefusal(t, err, "built by go1.22.12, and there are cells from "+cellsource.OldestGo+" on", "later Go release")
 	})
 	t.Run("root", func(t *testing.T) {
 		if os.Geteuid() != 0 {

@@ -1,4 +1,4 @@
-package plugserver
+package cellsource
 
 import (
 	"bytes"
@@ -45,11 +45,11 @@ func TestCellSourceIsComplete(t *testing.T) {
 func TestLayOutCell(t *testing.T) {
 	dir := t.TempDir()
 	release := elfplug.Release(runtime.Version())
-	if err := LayOutCell(dir, release); err != nil {
+	if err := LayOut(dir, release); err != nil {
 		t.Fatal(err)
 	}
 	checkCell(t, dir, release, "-ldflags=-s -w")
-	if err := LayOutCell(dir, "devel"); err == nil {
+	if err := LayOut(dir, "devel"); err == nil {
 		t.Error("laid out for no release")
 	}
 }
@@ -57,13 +57,13 @@ func TestLayOutCell(t *testing.T) {
 func checkCell(t *testing.T, dir, release string, flags ...string) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "cell")
-	run(t, dir, release, append(append([]string{"build", "-o", out}, flags...), CellPackage)...)
+	run(t, dir, release, append(append([]string{"build", "-o", out}, flags...), Package)...)
 	info, err := elfplug.InspectCell(out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.Source != CellDigest() || len(info.Source) != 16 {
-		t.Errorf("source %q, want %q", info.Source, CellDigest())
+	if info.Source != Digest() || len(info.Source) != 16 {
+		t.Errorf("source %q, want %q", info.Source, Digest())
 	}
 	if info.Protocol != link.Protocol {
 		t.Errorf("protocol %d, want %d", info.Protocol, link.Protocol)
@@ -82,7 +82,7 @@ func TestOtherGoReleases(t *testing.T) {
 	for _, p := range cellPackages(t) {
 		packages = append(packages, "./"+p.dir)
 		for _, f := range p.tests {
-			b, err := os.ReadFile(filepath.Join(p.dir, f))
+			b, err := os.ReadFile(filepath.Join("../..", p.dir, f))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +93,7 @@ func TestOtherGoReleases(t *testing.T) {
 	}
 	for _, release := range releases {
 		t.Run(release, func(t *testing.T) {
-			if err := LayOutCell(dir, release); err != nil {
+			if err := LayOut(dir, release); err != nil {
 				t.Fatal(err)
 			}
 			run(t, dir, release, append([]string{"vet"}, packages...)...)
@@ -124,7 +124,9 @@ type cellPackage struct {
 // cellPackages asks the go command what the cell is built from.
 func cellPackages(t *testing.T) (packages []cellPackage) {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard,GoFiles,TestGoFiles,XTestGoFiles,Module", CellPackage).Output()
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard,GoFiles,TestGoFiles,XTestGoFiles,Module", Package)
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
