@@ -64,7 +64,8 @@ func TestMakeTestTellsHowFarItIs(t *testing.T) {
 	cmd := exec.Command("awk", tell)
 	cmd.Stdin = strings.NewReader("=== RUN   TestA\n    a_test.go:1: noise\n--- PASS: TestA (1.00s)\n=== RUN   TestB\n    b_test.go:1: why\n--- FAIL: TestB (0.00s)\nFAIL\nFAIL\tx\t1s\npanic: boo\nstack\n")
 	out, err := cmd.Output()
-	if want := "--- PASS: TestA (1.00s)\n=== RUN   TestB\n    b_test.go:1: why\n--- FAIL: TestB (0.00s)\nFAIL\nFAIL\tx\t1s\npanic: boo\nstack\n"; err != nil || string(out) != want {
+	if want := "--- PASS: TestA (1.00s)\n=== RUN   TestB\n    b_test.go:1: why\n--- FAIL: TestB (0.00s)\nFAIL\nFAIL\tx\t1s\npanic: boo\nstack\n" +
+		"\nFAILED:\n    b_test.go:1: why\n--- FAIL: TestB (0.00s)\nFAIL\nFAIL\tx\t1s\npanic: boo\n"; err != nil || string(out) != want {
 		t.Errorf("%v: got\n%swant\n%s", err, out, want)
 	}
 }
