@@ -215,6 +215,9 @@ func randomDay(t *testing.T, seed uint64) {
 		CrashLimit: 3, CrashWindow: time.Minute, StartTimeout: 5 * time.Second,
 		Settings: func(name string) Settings { return Settings{Group: groups[name]} },
 	}, nil, slowly(time.Duration(r.IntN(3))*100*time.Millisecond))
+	w.mu.Lock()
+	w.gateTakes = time.Duration(seed%3) * 300 * time.Millisecond
+	w.mu.Unlock()
 	names := []string{"a", "b", "c", "d", "e"}
 	patterns := []string{"/x", "/y", "/y/{id}", "/z", "/x /y", "GET /z"}
 	hows := []string{"", "", "", "", "hangs", "dies", "refuses"}
@@ -289,7 +292,12 @@ func (w *world) check() {
 				w.t.Errorf("%s of %s conflicts with %s of %s", mine, owners[mine], theirs, owners[theirs])
 			}
 		}
+		seniors := make(map[int64]string)
 		for name, r := range w.roster.History {
+			if other := seniors[r.Seq]; other != "" && r.Seq > 0 {
+				w.t.Errorf("%s and %s are of the same seniority", name, other)
+			}
+			seniors[r.Seq] = name
 			for _, v := range r.Versions {
 				if _, there := w.stored[v.Sum]; !there {
 					w.t.Errorf("a version that the history of %s names is deleted", name)

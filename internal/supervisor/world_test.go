@@ -48,7 +48,8 @@ type world struct {
 	stored    map[string]string          // contents, by sum
 	saved     store.History
 	processes []*process
-	unlinked  bool // new processes fail to start
+	unlinked  bool          // new processes fail to start
+	gateTakes time.Duration // to put a table in force
 }
 
 // content is what a made-up handler's file holds: its patterns, and, behind a
@@ -282,9 +283,11 @@ type process struct {
 	once sync.Once
 
 	// Guarded by the world's mutex.
-	routes map[string]uint64
-	deaf   bool // it answers nothing any more
-	status string
+	cell    uint64 // 0 of a gate
+	routes  map[string]uint64
+	version uint64 // of them
+	deaf    bool   // it answers nothing any more
+	status  string
 }
 
 func (w *world) start(spec proc.Spec) (fleet.Process, error) {
@@ -313,27 +316,61 @@ func (p *process) Send(m link.Message) error {
 	switch m.Kind {
 	case link.Open:
 		if m.Cell != 0 {
+			p.w.mu.Lock()
+			p.cell = m.Cell
+			p.w.mu.Unlock()
 			p.load(m)
 		}
 	case link.Listen:
 		p.say(link.Message{Kind: link.Ready})
 	case link.Table:
 		p.w.mu.Lock()
-		p.routes = make(map[string]uint64)
-		for _, r := range m.Routes {
-			p.routes[r.Pattern] = r.Cell
-		}
+		takes := p.w.gateTakes
 		p.w.mu.Unlock()
-		p.say(link.Message{Kind: link.Ack, Version: m.Version})
+		if p.spec.Args == nil && takes > 0 {
+			go func() { time.Sleep(takes); p.take(m) }()
+		} else {
+			p.take(m)
+		}
 	case link.Ping:
 		p.say(link.Message{Kind: link.Pong, Seq: m.Seq, Stats: &link.Stats{}})
 	case link.Part:
 		p.say(link.Message{Kind: link.Parted})
 	case link.Retire, link.Quit:
+		if m.Kind == link.Retire {
+			p.isNeeded()
+		}
 		p.say(link.Message{Kind: link.Done})
 		p.exit("exit status 0")
 	}
 	return nil
+}
+
+// take puts a table in force.
+func (p *process) take(m link.Message) {
+	p.w.mu.Lock()
+	if m.Version >= p.version {
+		p.version, p.routes = m.Version, make(map[string]uint64)
+		for _, r := range m.Routes {
+			p.routes[r.Pattern] = r.Cell
+		}
+	}
+	p.w.mu.Unlock()
+	p.say(link.Message{Kind: link.Ack, Version: m.Version})
+}
+
+// isNeeded checks that no gate leads to a cell that is to end: what is live serves until
+// its successor does.
+func (p *process) isNeeded() {
+	for _, gate := range p.w.running("gate") {
+		p.w.mu.Lock()
+		for pattern, cell := range gate.routes {
+			if cell == p.cell {
+				p.w.t.Errorf("cell %d is to end, and the gate leads %s to it", cell, pattern)
+			}
+		}
+		p.w.mu.Unlock()
+	}
 }
 
 // load has a cell do what its contents say.
