@@ -18,7 +18,7 @@ import (
 var checkCommand = cli.Command{
 	Name:  "check",
 	Args:  "FILE.so",
-	Short: "tell whether a handler's file would be served, and if not, why and the mend; needs no daemon",
+	Short: "tell whether a handler's file would be served, and if not, why, and the fix; needs no daemon",
 	Long: "First the file is read, and none of it run: what it says of itself, and whether an installed cell loads it. " +
 		"Then it is tried in a cell of its own, which runs its init, Start, Handler and Stop, and ends: " +
 		"without a terminal, with PATH, LANG, TZ and the like of the environment, a folder of its own as HOME and TMPDIR, " +

@@ -15,7 +15,7 @@ var versionCommand = cli.Command{
 	Bind:  cli.NoFlags(showVersion),
 }
 
-// showVersion fails never: without a daemon the command's own version stands.
+// showVersion never fails: without a daemon it shows the command's own version.
 func showVersion(ctx context.Context, s *cli.Session) error {
 	fmt.Fprintf(s.Out, "plugserverctl %s (%s)\n", version, runtime.Version())
 	if v, err := s.Client.Version(ctx); err != nil {

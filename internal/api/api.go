@@ -19,7 +19,7 @@ const (
 	StateRetiring    = "retiring" // its file is gone; its cell finishes what it began
 )
 
-// Refusal is why the newest file of a handler is not served, and the mend.
+// Refusal is why the newest file of a handler is not served, and the fix.
 type Refusal struct {
 	Reason string   `json:"reason"`
 	Mend   string   `json:"mend"`         // the fix that is best on this machine

@@ -22,7 +22,7 @@ func NoCell(dirs ...string) *refusal.Error {
 	}
 }
 
-// OrCell adds to the mend of a plugin that no cell loads what else would do: a
+// OrCell adds to the fix of a plugin that no cell loads what else would do: a
 // cell that is built to match it.
 func OrCell(r *refusal.Error) *refusal.Error {
 	return &refusal.Error{Reason: r.Reason, Mend: r.Mend, Or: append(slices.Clone(r.Or), matchingCell)}
@@ -85,7 +85,7 @@ func BuildAsRoot() *refusal.Error {
 // goroot is how a Go installation is named.
 const goroot = "GOROOT= in plugserverd.conf, --goroot of plugserverctl"
 
-// elsewhere is the mend where this machine cannot build a cell.
+// elsewhere is the fix where this machine cannot build a cell.
 const elsewhere = "build the cell on a machine that has one: plugserverctl cell build -o CELL NAME.so; and add it here: plugserverctl cell add CELL"
 
 // NoToolchain says that there is no go command.
@@ -115,7 +115,7 @@ func NoRelease(want string, have []string, network bool, cause string) *refusal.
 	return e
 }
 
-// networkOn is the mend for what --build-network=off stopped.
+// networkOn is the fix for what --build-network=off stopped.
 const networkOn = "let go fetch it: --build-network=on; of the service: PLUGSERVER_BUILD_NETWORK=on in /etc/default/plugserverd, then systemctl restart plugserverd"
 
 // TooOld says that there are no cells for plugins of the release have.
@@ -180,7 +180,7 @@ func PluginDiffers(r *refusal.Error, toolchains []string) *refusal.Error {
 
 // NoMatch refuses a plugin that no cell loads, as refused says, where none could
 // be built either, as cause says. Where its Go release is here, what is wanting
-// besides is mended first; else another build of the plugin is less work.
+// besides is fixed first; else another build of the plugin is less work.
 func NoMatch(refused, cause *refusal.Error, here bool) *refusal.Error {
 	first, then := append([]string{refused.Mend}, refused.Or...), append([]string{cause.Mend}, cause.Or...)
 	if here {

@@ -81,7 +81,7 @@ func most(list []string, n int) []string {
 	return append(slices.Clone(list[:n]), fmt.Sprintf("and %d more", len(list)-n))
 }
 
-// Write writes one line a fact, unwrapped: mends are there to be pasted.
+// Write writes one line a fact, unwrapped: fixes are there to be pasted.
 func (s Step) Write(w io.Writer) {
 	verdict := "[OK]"
 	if !s.OK {

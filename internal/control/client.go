@@ -26,7 +26,7 @@ const (
 )
 
 // Client asks the daemon behind one socket. Its errors are whole sentences for
-// an operator and carry the mend. It keeps no connection between calls.
+// an operator and carry the fix. It keeps no connection between calls.
 type Client struct {
 	path  string
 	quick time.Duration

@@ -212,7 +212,7 @@ func verdict(plugin string, cell *Info) (*Info, error) {
 type realPlugin struct {
 	name, dir, before, flags, pkg string
 	reason                        string // in the refusal by a plain cell; "" if it loads
-	mends                         bool   // the mend's command line makes one that loads
+	mends                         bool   // the fix's command line makes one that loads
 }
 
 func realPlugins(overlay string) []realPlugin {
@@ -272,7 +272,7 @@ func (w *workshop) overlay(tb testing.TB) string {
 }
 
 // TestVerdictIsPluginOpens builds plugins in many ways and two hosts, and asks
-// both us and plugin.Open about each pair. Then it runs the command of the mend
+// both us and plugin.Open about each pair. Then it runs the command of the fix
 // and expects a plugin that loads.
 func TestVerdictIsPluginOpens(t *testing.T) {
 	w := shop(t)
@@ -325,7 +325,7 @@ func TestVerdictIsPluginOpens(t *testing.T) {
 	}
 }
 
-// follow does as the mend says and expects a plugin that loads.
+// follow does as the fix says and expects a plugin that loads.
 func (w *workshop) follow(t *testing.T, mend string, cell *Info, host string) {
 	t.Helper()
 	_, line, ok := strings.Cut(mend, ": ")

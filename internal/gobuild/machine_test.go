@@ -49,7 +49,7 @@ func wantRefusal(t *testing.T, err error, reason, mend string) {
 	}
 }
 
-// What this machine lacks is told with what mends it.
+// What this machine lacks is told with what fixes it.
 func TestMachineRefuses(t *testing.T) {
 	ctx, here := context.Background(), &elfplug.Info{GoVersion: runtime.Version()}
 	t.Run("no go", func(t *testing.T) {

@@ -91,7 +91,7 @@ type Rules struct {
 	// the new. Rewrite holds once its writer has closed it, Unsure where nobody
 	// knows. Open is Quiet for a file that a writer has open.
 	Rewrite, Unsure, Open time.Duration
-	// SourceQuiet is Quiet for source, which tells not when it is complete. At
+	// SourceQuiet is Quiet for source, which does not tell when it is complete. At
 	// 0 source is not looked for.
 	SourceQuiet time.Duration
 	Stalled     time.Duration // an incomplete file untouched for this long is refused

@@ -315,7 +315,7 @@ func TestModeChangeIsSeen(t *testing.T) {
 	r.want(r.scan(s, now), 0, "a refused: file is writable by others")
 }
 
-// exec does what the mend "chmod o-w PATH" says.
+// exec does what the fix "chmod o-w PATH" says.
 func exec(t *testing.T, mend string) error {
 	path, ok := strings.CutPrefix(mend, "chmod o-w ")
 	if !ok {

@@ -24,7 +24,7 @@ import (
 // found out about files that have not changed since is not found out again,
 // unless it was of another directory; now must not be before the time given
 // for prev. A candidate may be a link to such a file. An error says that the
-// directory cannot be scanned, with the mend; it wraps the system's, or is a
+// directory cannot be scanned, with the fix; it wraps the system's, or is a
 // refusal: others than root and the daemon may write to the directory, or to one
 // above it.
 func Scan(dir string, rules Rules, prev *Snapshot, now time.Time) (*Snapshot, error) {
@@ -234,7 +234,7 @@ func (s *scan) missed(old *File) (File, bool, error) {
 }
 
 // link follows a candidate that is a symbolic link, and puts into st what it
-// leads to. The refusal is not final: what mends it need not touch the link.
+// leads to. The refusal is not final: what fixes it need not touch the link.
 func (s *scan) link(f *File, st *unix.Stat_t) *refusal.Error {
 	path, err := filepath.Abs(f.Path)
 	if err != nil {

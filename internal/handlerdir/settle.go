@@ -69,7 +69,7 @@ func (s *scan) settle(f File, touched int64, rest rest, complete bool, need int6
 	case err != nil && !errors.As(err, &refused) && age < stalled:
 		patient() // install(1) sets the mode once the content is written
 	case err != nil && !errors.As(err, &refused):
-		// Not final: what mends this need not touch the file.
+		// Not final: what fixes this need not touch the file.
 		f.Refusal = s.rules.unreadable(f, err)
 	case (complete || refused != nil) && age < quiet:
 		s.lookAgain(quiet - age)

@@ -10,7 +10,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/words"
 )
 
-// Shortest is the shortest handler there is, as a mend quotes it.
+// Shortest is the shortest handler there is, as a fix quotes it.
 const Shortest = "func Handler() (string, func(http.ResponseWriter, *http.Request))"
 
 // BothContracts: the file exports Handler and Handlers.

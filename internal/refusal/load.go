@@ -24,7 +24,7 @@ func Open(err error, searchPath string) *Error {
 	return e
 }
 
-// A cause is why the dynamic linker loads a file not, in terms of what helps.
+// A cause is why the dynamic linker does not load a file, in terms of what helps.
 type cause struct {
 	fix     string
 	or      []string

@@ -20,7 +20,7 @@ type Entry struct {
 
 // INI yields what a file of the syntax of systemd.syntax(7) says, in its order.
 // Values are text: no quotes, no specifiers. A line that says nothing is yielded
-// as an error that carries its mend, with an Entry that has but a Line; a header
+// as an error that carries its fix, with an Entry that has but a Line; a header
 // that cannot be read takes what follows it along. A text that is no UTF-8, or
 // holds control characters, is one error.
 func INI(text string) iter.Seq2[Entry, error] {

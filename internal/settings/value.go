@@ -21,7 +21,7 @@ const (
 
 // ParseMemory reads a number of bytes from 16M on, or "infinity". K, M, G and T
 // behind the number are powers of 1024, as in systemd.resource-control(5). The
-// error carries its mend, and does not quote s: package flag does.
+// error carries its fix, and does not quote s: package flag does.
 func ParseMemory(s string) (int64, error) {
 	if s == "infinity" {
 		return Infinity, nil

@@ -63,7 +63,7 @@ func isPlain(s string) bool {
 	})
 }
 
-// Shell quotes s so that a mend can be pasted into a shell.
+// Shell quotes s so that a fix can be pasted into a shell.
 func Shell(s string) string {
 	if isPlain(s) {
 		return s
