@@ -124,7 +124,7 @@ type cellPackage struct {
 // cellPackages asks the go command what the cell is built from.
 func cellPackages(t *testing.T) (packages []cellPackage) {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard,GoFiles,TestGoFiles,XTestGoFiles,Module", Package)
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard,GoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles,Module", Package)
 	cmd.Dir = "../.."
 	out, err := cmd.Output()
 	if err != nil {
@@ -132,15 +132,19 @@ func cellPackages(t *testing.T) (packages []cellPackage) {
 	}
 	for dec := json.NewDecoder(bytes.NewReader(out)); dec.More(); {
 		var p struct {
-			ImportPath                         string
-			Standard                           bool
-			GoFiles, TestGoFiles, XTestGoFiles []string
-			Module                             *struct{ Path string }
+			ImportPath                string
+			Standard                  bool
+			GoFiles, IgnoredGoFiles   []string
+			TestGoFiles, XTestGoFiles []string
+			Module                    *struct{ Path string }
 		}
 		if err := dec.Decode(&p); err != nil {
 			t.Fatal(err)
 		}
 		if !p.Standard {
+			// Those for the race detector come along.
+			ignored := slices.DeleteFunc(p.IgnoredGoFiles, func(f string) bool { return strings.HasSuffix(f, "_test.go") })
+			p.GoFiles = append(p.GoFiles, ignored...)
 			packages = append(packages, cellPackage{strings.TrimPrefix(p.ImportPath, p.Module.Path+"/"), p.GoFiles, append(p.TestGoFiles, p.XTestGoFiles...)})
 		}
 	}

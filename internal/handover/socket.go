@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/wire"
 )
 
 // socket is a client's connection in the gate. The runtime's poller learns of it
@@ -17,6 +19,7 @@ import (
 type socket struct {
 	fd            int
 	remote, local net.Addr
+	reader        reader // owned by the goroutine that reads
 
 	mu     sync.Mutex // guards the rest; not held during a call
 	file   *os.File   // of fd, once somebody had to wait
@@ -91,7 +94,7 @@ func (s *socket) now(f func(fd int) (int, error)) (n int, err error) {
 
 // tryRead reads what has come, as Read does, or returns EAGAIN.
 func (s *socket) tryRead(p []byte) (int, error) {
-	n, err := s.now(func(fd int) (int, error) { return syscall.Read(fd, p) })
+	n, err := s.now(func(fd int) (int, error) { return wire.ReadNow(uintptr(fd), p) })
 	if n == 0 && err == nil && len(p) > 0 {
 		err = io.EOF
 	}
@@ -101,7 +104,7 @@ func (s *socket) tryRead(p []byte) (int, error) {
 // tryWrite writes what the socket takes at once.
 func (s *socket) tryWrite(p []byte) (n int, err error) {
 	for n < len(p) {
-		k, err := s.now(func(fd int) (int, error) { return syscall.Write(fd, p[n:]) })
+		k, err := s.now(func(fd int) (int, error) { return wire.WriteNow(uintptr(fd), p[n:]) })
 		n += k
 		if err == syscall.EAGAIN {
 			break
@@ -120,12 +123,60 @@ func (s *socket) Read(p []byte) (int, error) {
 			return n, s.error("read", err)
 		}
 	}
-	f, err := s.waiting()
-	if err != nil {
-		return 0, err
+	if err := s.reader.read(s, p); err != nil {
+		return 0, s.error("read", err)
 	}
-	n, err := f.Read(p)
-	return n, s.error("read", err)
+	return s.reader.n, nil
+}
+
+// reader is the one Read that is under way.
+type reader struct {
+	raw  syscall.RawConn
+	step func(fd uintptr) bool // try; made once
+	p    []byte
+	n    int
+	err  error
+}
+
+// read waits for bytes, and reads them.
+func (r *reader) read(s *socket, p []byte) error {
+	if r.raw == nil {
+		f, err := s.waiting()
+		if err != nil {
+			return err
+		}
+		if r.raw, err = f.SyscallConn(); err != nil {
+			return err
+		}
+		r.step = r.try
+	}
+	r.p, r.n, r.err = p, 0, nil
+	err := r.raw.Read(r.step)
+	r.p = nil
+	switch {
+	case err == nil:
+		return r.err
+	case isTimeout(err):
+		return err
+	default:
+		return net.ErrClosed
+	}
+}
+
+func (r *reader) try(fd uintptr) bool {
+	for {
+		r.n, r.err = wire.ReadNow(fd, r.p)
+		switch r.err {
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			if r.n == 0 && r.err == nil && len(r.p) > 0 {
+				r.err = io.EOF
+			}
+			return true
+		}
+	}
 }
 
 // Write implements net.Conn.

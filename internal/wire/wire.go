@@ -77,7 +77,12 @@ type arrival struct {
 }
 
 // New returns a Conn over uc and takes ownership of it.
-func New(uc *net.UnixConn) *Conn { return newConn(uc) }
+func New(uc *net.UnixConn) *Conn {
+	if raw, err := uc.SyscallConn(); err == nil {
+		return newConn(newPolled(uc, raw))
+	}
+	return newConn(uc)
+}
 
 func newConn(uc socket) *Conn {
 	c := &Conn{
