@@ -6,8 +6,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -58,7 +60,8 @@ func Dup(f *os.File) (fd int, err error) {
 // waiting is a socket that the runtime's poller does not know. It is in blocking
 // mode: that of a socket pair is one end's alone.
 type waiting struct {
-	fd int
+	fd      int
+	yielded time.Time // last; owned by the goroutine that reads
 
 	mu     sync.Mutex // guards the rest
 	users  int        // calls under way
@@ -135,7 +138,17 @@ func (s *waiting) room() error {
 	}
 }
 
+// yieldAfter is for how long a goroutine reads before it lets others run: well below the
+// 10 ms after which the runtime's monitor takes the processor away from it in the
+// middle of a call, and then, expecting more of the kind, looks again every 20
+// microseconds for a while. That costs more than the requests do.
+const yieldAfter = 4 * time.Millisecond
+
 func (s *waiting) ReadMsgUnix(p, oob []byte) (n, oobn, flags int, addr *net.UnixAddr, err error) {
+	if now := time.Now(); now.Sub(s.yielded) > yieldAfter {
+		s.yielded = now
+		runtime.Gosched()
+	}
 	if err := s.use(); err != nil {
 		return 0, 0, 0, nil, err
 	}
