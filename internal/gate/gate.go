@@ -186,7 +186,7 @@ func (g *Gate) join(m link.Message) {
 		g.unjoined(m.Cell, err.Error())
 		return
 	}
-	c := &cell{peer: p, idle: make(chan struct{})}
+	c := cellOf(p)
 	g.cells[m.Cell] = c
 	go func() {
 		<-g.tabled

@@ -84,7 +84,7 @@ func (rt *route) dest() (handover.Dest, bool) {
 	if rt.cell == nil || !rt.cell.enter() {
 		return handover.Dest{}, false
 	}
-	return handover.Dest{Peer: rt.cell.peer, Given: rt.cell.exit, Enter: rt.cell.enter}, true
+	return rt.cell.dest, true
 }
 
 func (rt *route) ServeHTTP(http.ResponseWriter, *http.Request) {
@@ -94,11 +94,19 @@ func (rt *route) ServeHTTP(http.ResponseWriter, *http.Request) {
 // cell is the gate's side of one cell.
 type cell struct {
 	peer *handover.Peer
+	dest handover.Dest // of each request
 
 	mu      sync.Mutex    // guards the rest
 	closed  bool          // it takes no more connections
 	sending int           // hand-overs on their way
 	idle    chan struct{} // closed once closed and nothing is on its way
+}
+
+// cellOf returns the cell at the other end of p.
+func cellOf(p *handover.Peer) *cell {
+	c := &cell{peer: p, idle: make(chan struct{})}
+	c.dest = handover.Dest{Peer: p, Given: c.exit, Enter: c.enter}
+	return c
 }
 
 // enter begins a hand-over, unless the cell takes none.

@@ -45,7 +45,7 @@ func newCell(t *testing.T) *cell {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
-	return &cell{peer: p, idle: make(chan struct{})}
+	return cellOf(p)
 }
 
 func get(path string) *http.Request { return httptest.NewRequest("GET", path, nil) }

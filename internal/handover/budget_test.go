@@ -16,8 +16,9 @@ import (
 // adds one has to say here what it is worth.
 const (
 	servedAllocs    = 8  // by a cell, on its own connection
-	forwardedAllocs = 9  // by the gate, for a request that it forwards
+	forwardedAllocs = 7  // by the gate, for a request that it forwards
 	answeredAllocs  = 17 // by a cell, for a request that was forwarded to it
+	pipelinedAllocs = 8  // by the gate, for each of many in a row
 )
 
 // budget checks that once costs at most want allocations. The least of some

@@ -29,6 +29,8 @@ type forwarded struct {
 	id    uint64
 	seq   uint64
 	given func()
+	// All above are the next request's once goOn has forwarded that. It does so when
+	// f is in no peer's list.
 
 	// The rest is guarded by conn.mu.
 	state forwardState
@@ -148,8 +150,8 @@ func (c *Conn) forwarded(d Dest, alone bool) (*forwarded, message) {
 }
 
 // forwardAtOnce forwards the only request of a connection without waiting for
-// anything, or reports false.
-func (c *Conn) forwardAtOnce() bool {
+// anything, or reports false. The caller delivers what is owed then.
+func (c *Conn) forwardAtOnce(o *owed) bool {
 	r, err := http1.Request(context.Background(), string(c.pending()), true)
 	if err != nil || !r.Close {
 		return false
@@ -159,7 +161,11 @@ func (c *Conn) forwardAtOnce() bool {
 		return false
 	}
 	f, m := c.forwarded(d, true)
-	if !d.Peer.tryForward(f, &m, c.pending()) {
+	deliver, ok := d.Peer.tryForward(f, &m, c.pending())
+	switch {
+	case deliver:
+		o.add(d.Peer)
+	case !ok:
 		go func() {
 			if done, _ := c.forward(d, true); !done {
 				c.server.serve(c)
@@ -173,7 +179,7 @@ func (c *Conn) forwardAtOnce() bool {
 // peer is dead, and f was not sent.
 func (p *Peer) forward(f *forwarded, m *message, request []byte) error {
 	p.order.Lock()
-	deliver, err := p.append(f, m, request)
+	deliver, err := p.append(f, m, request, true)
 	p.order.Unlock()
 	if deliver && p.wire.Deliver() != nil {
 		// Whether or not it went out, Recover sees to it.
@@ -182,29 +188,23 @@ func (p *Peer) forward(f *forwarded, m *message, request []byte) error {
 	return err
 }
 
-// tryForward is forward, but reports false where that would have to wait.
-func (p *Peer) tryForward(f *forwarded, m *message, request []byte) bool {
+// tryForward is forward, but reports ok false where that would have to wait, and
+// leaves the writing to the caller where it says so.
+func (p *Peer) tryForward(f *forwarded, m *message, request []byte) (deliver, ok bool) {
 	if !p.order.TryLock() {
-		return false
+		return false, false
 	}
 	defer p.order.Unlock()
 	if p.wire.Full() {
-		return false
+		return false, false
 	}
-	deliver, err := p.append(f, m, request)
-	if deliver {
-		go func() {
-			if p.wire.Deliver() != nil {
-				p.dead.Store(true)
-			}
-		}()
-	}
-	return err == nil
+	deliver, err := p.append(f, m, request, false)
+	return deliver, err == nil
 }
 
-// append puts f behind all that was sent. The lock of order is held, but not for
-// the writing: many requests leave together.
-func (p *Peer) append(f *forwarded, m *message, request []byte) (deliver bool, err error) {
+// append puts f behind all that was sent; with wait it waits for room there. The
+// lock of order is held, but not for the writing: many requests leave together.
+func (p *Peer) append(f *forwarded, m *message, request []byte, wait bool) (deliver bool, err error) {
 	p.mu.Lock()
 	if p.given || p.dead.Load() {
 		p.mu.Unlock()
@@ -217,7 +217,11 @@ func (p *Peer) append(f *forwarded, m *message, request []byte) (deliver bool, e
 	p.forwarded[f.id] = f
 	p.mu.Unlock()
 	var b [128]byte
-	deliver, err = p.wire.Append(kindRequest, m.head(b[:0]), request)
+	if wait {
+		deliver, err = p.wire.Append(kindRequest, m.head(b[:0]), request)
+	} else {
+		deliver, err = p.wire.AppendNow(kindRequest, m.head(b[:0]), request)
+	}
 	if err != nil {
 		p.dead.Store(true) // as above
 	}
@@ -329,8 +333,8 @@ func (f *forwarded) notify() {
 }
 
 // took passes a part of the answer on to the client, as far as that takes it
-// without a wait; the rest is the connection's goroutine's.
-func (f *forwarded) took(a answer) {
+// without a wait; the rest is the connection's goroutine's. r has received it.
+func (f *forwarded) took(a answer, r *receiver) {
 	c := f.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -371,6 +375,7 @@ func (f *forwarded) took(a answer) {
 		if limit := c.limit(); c.reading && c.sooner(limit) {
 			c.apply(limit)
 		}
+	case f.state == answered && !waits && f.keep && f.paused && c.goOn(f, r):
 	case f.state != waiting || waits:
 		f.notify()
 	}
@@ -388,7 +393,8 @@ func (f *forwarded) change(state forwardState) {
 }
 
 // heard passes on what the peer says about a request.
-func (p *Peer) heard(kind byte, a answer) {
+func (r *receiver) heard(kind byte, a answer) {
+	p := r.peer
 	p.mu.Lock()
 	f := p.forwarded[a.stream]
 	final := kind == kindFetch || a.done || a.move || a.elsewhere
@@ -403,9 +409,10 @@ func (p *Peer) heard(kind byte, a answer) {
 		f.change(fetching)
 		return
 	}
-	f.took(a)
+	given := f.given // f may be the next request's after this
+	f.took(a, r)
 	if a.done || a.elsewhere {
-		f.given()
+		given()
 	}
 }
 

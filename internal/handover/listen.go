@@ -22,6 +22,7 @@ type Listener struct {
 	text   string // addr's
 	any    bool   // each connection has a local address of its own
 	closed atomic.Bool
+	owed   owed // Accept's
 }
 
 // Listen returns a Listener on f's socket, and closes f. It sets for the socket,
@@ -132,6 +133,7 @@ const acceptBatch = 32
 // acceptSome waits for a connection, and takes as many as there are.
 func (s *Server) acceptSome(l *Listener) (n int, err error) {
 	waitErr := l.raw.Read(func(fd uintptr) bool {
+		defer l.owed.deliver()
 		for n < acceptBatch && !s.tooMany() {
 			nfd, sa, e := syscall.Accept4(int(fd), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 			switch e {
@@ -168,7 +170,7 @@ func (s *Server) accepted(l *Listener, fd int, sa syscall.Sockaddr) {
 	c.localAddr, c.unasked = text, true
 	s.own(c)
 	s.numbered(fd)
-	if s.RouteNow == nil || !c.atOnce(k) {
+	if s.RouteNow == nil || !c.atOnce(k, &l.owed) {
 		go s.serve(c)
 	}
 }
@@ -176,7 +178,7 @@ func (s *Server) accepted(l *Listener, fd int, sa syscall.Sockaddr) {
 // atOnce forwards the first request where that has come with the connection and is
 // its last: the answer sees to the rest. It waits for nothing: others are in the
 // queue. Where it reports false, a goroutine has to serve c.
-func (c *Conn) atOnce(k *socket) bool {
+func (c *Conn) atOnce(k *socket, o *owed) bool {
 	c.buf = buffers.Get().(*[bufferSize]byte)[:]
 	n, err := k.tryRead(c.buf)
 	if err != nil {
@@ -186,7 +188,7 @@ func (c *Conn) atOnce(k *socket) bool {
 	if c.scan.Scan(c.pending()) != http1.Whole || !c.scan.Plain || c.scan.Len() != c.w || c.scan.Len() > c.server.maxHead() {
 		return false
 	}
-	return c.forwardAtOnce()
+	return c.forwardAtOnce(o)
 }
 
 // buffers are for connections that end with their first answer.

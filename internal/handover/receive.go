@@ -37,6 +37,8 @@ type receiver struct {
 	step    atomic.Uint64
 	watched atomic.Bool // a goroutine watches for how long it stays odd
 	pace    pace
+
+	owed owed // by goOn; the goroutine's that reads
 }
 
 // pass makes another goroutine read, if the request of that step is still
@@ -56,6 +58,7 @@ func (r *receiver) run() {
 	s, p := r.server, r.peer
 	for {
 		if !p.wire.Buffered() {
+			r.owed.deliver()
 			p.wire.Flush()
 		}
 		f, err := p.wire.Recv()
@@ -67,8 +70,16 @@ func (r *receiver) run() {
 			if m, err = decode(f.Body); err == nil && !r.serve(m) {
 				return
 			}
+		case f.Kind == kindAnswer, f.Kind == kindFetch:
+			var a answer
+			if a, err = decodeAnswer(f.Body); err == nil {
+				r.heard(f.Kind, a)
+			}
 		default:
 			err = s.received(p, f)
+		}
+		if err != nil {
+			r.owed.deliver()
 		}
 		switch {
 		case err == nil:
@@ -187,12 +198,6 @@ func (s *Server) received(p *Peer, f wire.Frame) error {
 	switch f.Kind {
 	case kindConn:
 		return s.receivedConn(p, f)
-	case kindAnswer, kindFetch:
-		a, err := decodeAnswer(f.Body)
-		if err == nil {
-			p.heard(f.Kind, a)
-		}
-		return err
 	case kindTaken:
 		a, err := decodeAnswer(f.Body)
 		if err != nil {

@@ -21,10 +21,20 @@ func (c *Conn) Post(kind byte, parts ...[]byte) error {
 // reports whether the caller has to call Deliver, which writes; else another
 // goroutine does.
 func (c *Conn) Append(kind byte, parts ...[]byte) (deliver bool, err error) {
+	return c.append(kind, parts, true)
+}
+
+// AppendNow is Append, but takes the frame however many wait to be written: it is
+// for who has looked at Full, and may not wait.
+func (c *Conn) AppendNow(kind byte, parts ...[]byte) (deliver bool, err error) {
+	return c.append(kind, parts, false)
+}
+
+func (c *Conn) append(kind byte, parts [][]byte, wait bool) (deliver bool, err error) {
 	q := &c.posted
 	q.Lock()
 	defer q.Unlock()
-	for len(q.buf) >= maxPosted && q.err == nil {
+	for wait && len(q.buf) >= maxPosted && q.err == nil {
 		q.room.Wait()
 	}
 	q.buf, err = appendFrame(q.buf, kind, 0, parts)
@@ -61,6 +71,34 @@ func (c *Conn) Deliver() error {
 		}
 		q.Unlock()
 	}
+}
+
+// DeliverNow is Deliver, but does not wait: it reports false where somebody still
+// has to call Deliver.
+func (c *Conn) DeliverNow() (all bool, err error) {
+	now, ok := c.uc.(interface{ writeNow(p []byte) (int, error) })
+	if !ok || !c.out.TryLock() {
+		return false, nil
+	}
+	defer c.out.Unlock()
+	q := &c.posted
+	q.Lock()
+	defer q.Unlock()
+	n := 0
+	if q.err == nil {
+		if n, err = now.writeNow(q.buf); !Passing(err) {
+			q.err = err
+		}
+	}
+	q.buf = q.buf[:copy(q.buf, q.buf[n:])]
+	if len(q.buf) > 0 && q.err == nil {
+		return false, nil
+	}
+	if q.writing = false; cap(q.buf) > 256<<10 {
+		q.buf = nil
+	}
+	q.room.Broadcast()
+	return true, q.err
 }
 
 // Queue is Post, but for the writing: the next Post, Send or Flush does it.
