@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// commands are some that say how they were called.
+func commands() []*Command {
+	say := func(name string) func(*flag.FlagSet) Runner {
+		return func(flags *flag.FlagSet) Runner {
+			loud := flags.Bool("loud", false, "say it loudly")
+			return func(_ context.Context, s *Session) error {
+				fmt.Fprintf(s.Out, "%s %q loud=%v", name, s.Args, *loud)
+				switch s.Arg(0) {
+				case "refuse":
+					return ErrRefused
+				case "fail":
+					return errors.New("no\x1b[2J way")
+				}
+				return nil
+			}
+		}
+	}
+	return AddHelp([]*Command{
+		{Name: "one", Args: "NAME [MORE]", Short: "do one", Bind: say("one")},
+		{Name: "cell list", Args: "[NAME...]", Short: "list cells", Bind: say("cell list")},
+	})
+}
+
+func TestRun(t *testing.T) {
+	for _, tt := range []struct {
+		args   string
+		code   int
+		out    string // all of it, or its begin where it ends in …
+		stderr string // is in what is said of problems
+	}{
+		{"one a", ExitOK, `one ["a"] loud=false`, ""},
+		{"one --loud a b", ExitOK, `one ["a" "b"] loud=true`, ""},
+		{"one a --loud b", ExitOK, `one ["a" "b"] loud=true`, ""},
+		{"--control /s one a", ExitOK, `one ["a"] loud=false`, ""},
+		{"cell list a b c", ExitOK, `cell list ["a" "b" "c"] loud=false`, ""},
+		{"one refuse", ExitError, `one ["refuse"] loud=false`, ""},
+		{"one fail", ExitError, `one ["fail"] loud=false`, `plugserverctl: no\x1b[2J way`},
+		{"one", ExitUsage, "", "one: no NAME given; see plugserverctl help one"},
+		{"one a b c", ExitUsage, "", `unexpected argument "c"`},
+		{"one --lod a", ExitUsage, "", "did you mean --loud?"},
+		{"onne a", ExitUsage, "", `unknown command "onne"; did you mean one?`},
+		{"cell", ExitUsage, "", "cell: no command given"},
+		{"", ExitUsage, "", "usage: plugserverctl"},
+		{"help one", ExitOK, "usage: plugserverctl one [--control PATH] [--loud] NAME [MORE]\n…", ""},
+		{"one --help", ExitOK, "usage: plugserverctl one …", ""},
+		{"help cell", ExitOK, "plugserverctl cell list [NAME...]: list cells\n", ""},
+		{"help", ExitOK, "usage: plugserverctl [--control PATH] COMMAND\n…", ""},
+	} {
+		var out, errs bytes.Buffer
+		code := Run(t.Context(), commands(), strings.Fields(tt.args), &out, &errs, 80)
+		begin, more := strings.CutSuffix(tt.out, "…")
+		if code != tt.code || !strings.HasPrefix(out.String(), begin) || !more && out.String() != tt.out || !strings.Contains(errs.String(), tt.stderr) || tt.stderr == "" && errs.Len() > 0 {
+			t.Errorf("%q: exit %d, %q, %q", tt.args, code, &out, &errs)
+		}
+	}
+}
