@@ -65,7 +65,14 @@ func (tr tracing) end(t *testing.T) calls {
 			continue
 		}
 		if n, err := strconv.Atoi(w[0]); err == nil {
-			all[w[1]] = n
+			name := w[1]
+			switch name { // of sockets each has two names
+			case "recvfrom":
+				name = "read"
+			case "sendto":
+				name = "write"
+			}
+			all[name] += n
 		}
 	}
 	return all

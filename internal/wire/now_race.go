@@ -5,7 +5,7 @@ package wire
 import "syscall"
 
 // The race detector learns from package syscall that what was done before a write
-// comes before what is done after the read.
+// comes before what is done after the read. Descriptors in blocking mode block here.
 
 func readNow(fd uintptr, p []byte) (int, error) {
 	n, err := syscall.Read(int(fd), p)
