@@ -102,6 +102,12 @@ func (c *Conn) setPosed(posed bool) {
 	}
 }
 
+func (c *Conn) isPosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.posed
+}
+
 // posedAs returns the wholeConn that net/http means.
 func (s *Server) posedAs(nc net.Conn) *wholeConn {
 	if w, ok := s.posing.Load(nc); ok {

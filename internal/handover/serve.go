@@ -96,7 +96,7 @@ func (c *Conn) request(whole *wholeConn) (done bool, err error) {
 	if c.scan.Plain && c.server.Route == nil {
 		return c.plain(whole, mux)
 	}
-	r, err := http1.Request(context.Background(), string(c.pending()[:n]), c.scan.Plain)
+	r, err := c.scan.Routed(context.Background(), string(c.pending()[:n]))
 	if err != nil {
 		return false, errBroken
 	}

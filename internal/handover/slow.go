@@ -152,7 +152,11 @@ func (s *wholeConn) readBody(p []byte) (n int, err error) {
 	if left, ok := s.body.Left(); ok {
 		p = p[:min(int64(len(p)), left)]
 	}
-	n, err = s.readRaw(p)
+	if s.isPosed() {
+		n, err = s.raw.Read(p) // nothing to do for a limit, or to be told
+	} else {
+		n, err = s.readRaw(p)
+	}
 	k := s.body.Next(p[:n])
 	if k < n {
 		s.putBack(p[k:n])

@@ -29,6 +29,9 @@ type Scanner struct {
 	// expectation, every byte within the grammar of RFC 9112. Valid once
 	// the head is Whole.
 	Plain bool
+	// Sized says that it would be Plain, were it not for a body whose length is
+	// told. Valid once Whole.
+	Sized bool
 	// Body is the body's length in bytes, or Chunked. Valid once Whole.
 	Body int64
 	// Post says that the method is POST (RFC 7230, section 3.5: such
@@ -204,7 +207,9 @@ func (s *Scanner) finish() Status {
 	if chunked {
 		s.Body = Chunked
 	}
-	s.Plain = !s.odd && s.Body == 0 && (s.hosts == 1 || s.old && s.hosts == 0)
+	common := !s.odd && (s.hosts == 1 || s.old && s.hosts == 0)
+	s.Plain = common && s.Body == 0
+	s.Sized = common && s.Body > 0
 	return Whole
 }
 

@@ -14,9 +14,19 @@ import (
 // knows nothing. Plain is the Scanner's verdict. The request's strings may share
 // the head's memory.
 func Request(ctx context.Context, head string, plain bool) (*http.Request, error) {
-	if plain {
+	return request(ctx, head, plain, false)
+}
+
+// Routed is Request for a head that net/http is to parse, too: it is good for finding
+// the request's handler, and may not know that there is a body.
+func (s *Scanner) Routed(ctx context.Context, head string) (*http.Request, error) {
+	return request(ctx, head, s.Plain || s.Sized, s.Sized)
+}
+
+func request(ctx context.Context, head string, common, sized bool) (*http.Request, error) {
+	if common {
 		var r http.Request // WithContext copies it: only the copy is allocated
-		if simple(&r, head) {
+		if simple(&r, head, sized) {
 			return r.WithContext(ctx), nil
 		}
 	}
@@ -43,8 +53,8 @@ type reader struct {
 }
 
 // simple fills in r from a plain head, unless there is something in it that
-// net/http looks at twice.
-func simple(r *http.Request, head string) bool {
+// net/http looks at twice. With sized, one length of a body is not.
+func simple(r *http.Request, head string, sized bool) bool {
 	line, rest, _ := strings.Cut(head, "\r\n")
 	method, line, _ := strings.Cut(line, " ")
 	target, proto, _ := strings.Cut(line, " ")
@@ -85,7 +95,11 @@ func simple(r *http.Request, head string) bool {
 			default:
 				return false
 			}
-		case "Content-Length", "Pragma", "Trailer":
+		case "Content-Length":
+			if !sized || r.Header[key] != nil {
+				return false
+			}
+		case "Pragma", "Trailer":
 			return false
 		}
 		if old := r.Header[key]; old != nil {

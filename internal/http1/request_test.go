@@ -50,7 +50,7 @@ func TestRequestAsNetHTTP(t *testing.T) {
 		var s Scanner
 		if s.Scan([]byte(head)) == Whole && s.Plain {
 			same(t, head)
-			if simple(new(http.Request), head) {
+			if simple(new(http.Request), head, false) {
 				fast++
 			}
 		}
@@ -60,14 +60,60 @@ func TestRequestAsNetHTTP(t *testing.T) {
 	}
 }
 
+var sizedHeads = []string{
+	"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nX-a: b\r\n\r\n",
+	"PUT /a?b HTTP/1.1\r\nHost: x\r\ncontent-length: 05 \r\nConnection: close\r\n\r\n",
+	"POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nPragma: no-cache\r\nTrailer: a\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n",
+}
+
+// sameRouted compares a sized head's request with net/http's, but for the body.
+func sameRouted(t *testing.T, s *Scanner, head string) {
+	t.Helper()
+	want, err := Request(context.Background(), head, false)
+	if err != nil {
+		t.Errorf("%q is sized; net/http: %v", head, err)
+		return
+	}
+	got, err := s.Routed(context.Background(), head)
+	if err == nil {
+		want.Body, want.ContentLength = got.Body, got.ContentLength
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%q\n is %+v, %v\nnot %+v", head, got, err, want)
+	}
+}
+
+func TestRoutedAsNetHTTP(t *testing.T) {
+	fast := 0
+	for _, head := range append(append(sizedHeads, plainHeads...), heads...) {
+		var s Scanner
+		if s.Scan([]byte(head)) == Whole && s.Sized {
+			sameRouted(t, &s, head)
+			if simple(new(http.Request), head, true) {
+				fast++
+			}
+		}
+	}
+	if fast < 4 {
+		t.Errorf("%d heads of the tables are simple", fast)
+	}
+}
+
 func FuzzRequestAsNetHTTP(f *testing.F) {
-	for _, head := range plainHeads {
+	for _, head := range append(plainHeads, sizedHeads...) {
 		f.Add(head)
 	}
 	f.Fuzz(func(t *testing.T, head string) {
 		var s Scanner
-		if s.Scan([]byte(head)) == Whole && s.Plain {
+		switch {
+		case s.Scan([]byte(head)) != Whole:
+		case s.Plain:
 			same(t, head[:s.Len()])
+		case s.Sized:
+			sameRouted(t, &s, head[:s.Len()])
 		}
 	})
 }
