@@ -27,6 +27,9 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == "gate" {
 		exit(runGate())
 	}
+	// On its first use the time zone is read from a file that is opened without
+	// O_CLOEXEC: a child that is started at that moment would keep it.
+	time.Now().Zone()
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
