@@ -87,7 +87,7 @@ lint: ## gofmt, go vet and staticcheck (pinned in go.mod)
 .PHONY: bench
 bench: bench-deps build ## plugserver beside its peers into docs/benchmarks.md; PEER=, WORK= (or live), ROUNDS=, TIME=, BASE=folder, SHORT=1
 ifeq ($(WORK),live)
-	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./internal/e2e
+	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./internal/test/e2e
 else
 	cd bench && go build -o ../bin/bench/bench ./cmd/bench
 	bin/bench/bench -root . -peer '$(PEER)' -work '$(WORK)' -base '$(BASE)' -docs docs -note '$(NOTE)' \
@@ -104,13 +104,13 @@ bench-deps: deps
 CASE ?=
 RANDOM ?= 10000
 .PHONY: equal
-equal: deps ## every case of internal/equal, byte for byte against net/http, those that match CASE; and RANDOM scripts from SEED
-	go test -v -count=1 -timeout 2h ./internal/equal -args -all -case '$(CASE)' -n '$(RANDOM)' -seed '$(SEED)' $(if $(RELEASE),-release '$(RELEASE)')
+equal: deps ## every case of internal/test/equal, byte for byte against net/http, those that match CASE; and RANDOM scripts from SEED
+	go test -v -count=1 -timeout 2h ./internal/test/equal -args -all -case '$(CASE)' -n '$(RANDOM)' -seed '$(SEED)' $(if $(RELEASE),-release '$(RELEASE)')
 
 SEED ?= 0
 .PHONY: torture
 torture: deps ## faults times load for TIME (10m) from SEED, those that match FAULT; or KILLS=n, MUTANTS=n, SOAK=20m
-	go test -v -count=1 -timeout 24h ./internal/torture \
+	go test -v -count=1 -timeout 24h ./internal/test/torture \
 		-run '^Test$(or $(if $(KILLS),Kills),$(if $(MUTANTS),Mutants),$(if $(SOAK),Soak),Torture)$$' -args \
 		-for '$(or $(TIME),10m)' -seed '$(SEED)' -fault '$(FAULT)' \
 		$(if $(KILLS),-kills '$(KILLS)') $(if $(MUTANTS),-mutants '$(MUTANTS)') $(if $(SOAK),-soak '$(SOAK)')

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/andrestc/go-plugserver/internal/cellsource"
+	"github.com/andrestc/go-plugserver/internal/build/cellsource"
 )
 
 // All that users read agrees on which plugins are served.
@@ -72,7 +72,7 @@ func TestMakeTestTellsHowFarItIs(t *testing.T) {
 
 // docs/protocols.md has every kind of message, and no other.
 func TestProtocolsNameEveryMessage(t *testing.T) {
-	source, err := os.ReadFile("internal/link/link.go")
+	source, err := os.ReadFile("internal/between/link/link.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestProtocolsNameEveryMessage(t *testing.T) {
 
 // docs/protocols.md has every frame of the hand-over and every flag in one, and no other.
 func TestProtocolsNameEveryFrame(t *testing.T) {
-	source, err := os.ReadFile("internal/handover/message.go")
+	source, err := os.ReadFile("internal/serve/handover/message.go")
 	if err != nil {
 		t.Fatal(err)
 	}

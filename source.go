@@ -1,5 +1,5 @@
 // Package plugserver carries the source of plugserver-cell, so that a cell can
-// be built to match a plugin wherever there is a Go toolchain (internal/cellsource).
+// be built to match a plugin wherever there is a Go toolchain (internal/build/cellsource).
 package plugserver
 
 import "embed"
@@ -7,6 +7,6 @@ import "embed"
 // CellSource has the files of the cell and of every room it imports. Their tests come
 // along, for go:embed leaves nothing out.
 //
-//go:embed cmd/plugserver-cell/main.go internal/cell/*.go internal/handover/*.go internal/link/*.go
-//go:embed internal/http1/*.go internal/refusal/*.go internal/routes/*.go internal/wire/*.go internal/words/*.go
+//go:embed cmd/plugserver-cell/main.go internal/serve/cell/*.go internal/serve/handover/*.go internal/between/link/*.go
+//go:embed internal/serve/http1/*.go internal/between/refusal/*.go internal/between/routes/*.go internal/between/wire/*.go internal/between/words/*.go
 var CellSource embed.FS

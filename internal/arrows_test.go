@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,6 +44,7 @@ func list(t *testing.T, args ...string) (packages []listed) {
 
 // room is a row of ARCHITECTURE.md's table of rooms.
 type room struct {
+	folder  string   // under internal/
 	imports []string // rooms, sorted
 	never   []string // import paths, or thirdParty
 }
@@ -51,7 +53,33 @@ const thirdParty = "third-party code"
 
 var quoted = regexp.MustCompile("`([^`]+)`")
 
-// rooms reads the table: | `room` | responsible for | may import | never |.
+// heading begins the table of a folder's rooms.
+var heading = regexp.MustCompile("^### `internal/(\\w+)/`")
+
+// folders reads the table of folders: | `folder/` | what it is | folders that it may import |.
+func folders(t *testing.T) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile("../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string][]string)
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)/` \\|[^|]*\\|([^|]*)\\|$").FindAllStringSubmatch(string(text), -1) {
+		found[m[1]] = []string{m[1]}
+		for _, q := range quoted.FindAllStringSubmatch(m[2], -1) {
+			found[m[1]] = append(found[m[1]], q[1])
+		}
+		if strings.TrimSpace(m[2]) == "all" {
+			found[m[1]] = nil
+		}
+	}
+	if len(found) == 0 {
+		t.Fatal("ARCHITECTURE.md has no table of folders")
+	}
+	return found
+}
+
+// rooms reads the tables of each folder's rooms: | `room` | responsible for | may import | never |.
 func rooms(t *testing.T) map[string]room {
 	t.Helper()
 	text, err := os.ReadFile("../ARCHITECTURE.md")
@@ -59,7 +87,11 @@ func rooms(t *testing.T) map[string]room {
 		t.Fatal(err)
 	}
 	found := make(map[string]room)
+	folder := ""
 	for line := range strings.Lines(string(text)) {
+		if m := heading.FindStringSubmatch(line); m != nil {
+			folder = m[1]
+		}
 		cells := strings.Split(line, "|")
 		if len(cells) != 6 {
 			continue
@@ -68,7 +100,7 @@ func rooms(t *testing.T) map[string]room {
 		if name == nil {
 			continue
 		}
-		var r room
+		r := room{folder: folder}
 		for _, m := range quoted.FindAllStringSubmatch(cells[3], -1) {
 			r.imports = append(r.imports, m[1])
 		}
@@ -87,29 +119,40 @@ func rooms(t *testing.T) map[string]room {
 	return found
 }
 
-func isThirdParty(path string) bool {
-	first, _, _ := strings.Cut(path, "/")
-	return strings.Contains(first, ".") && !strings.HasPrefix(path, module)
+func isThirdParty(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	return strings.Contains(first, ".") && !strings.HasPrefix(imported, module)
 }
 
 // The rooms import each other exactly as ARCHITECTURE.md states.
 func TestArrows(t *testing.T) {
-	stated := rooms(t)
+	stated, may := rooms(t), folders(t)
 	for _, p := range list(t, "./...") {
-		name := strings.TrimPrefix(p.ImportPath, module+"internal/")
 		if p.ImportPath == module+"internal" {
 			continue
 		}
+		folder, name := path.Split(strings.TrimPrefix(p.ImportPath, module+"internal/"))
+		folder = strings.TrimSuffix(folder, "/")
 		r, ok := stated[name]
 		if !ok {
 			t.Errorf("room %s is not in ARCHITECTURE.md", name)
 			continue
 		}
 		delete(stated, name)
+		if folder != r.folder {
+			t.Errorf("room %s is in %q, ARCHITECTURE.md has it in %q", name, folder, r.folder)
+		}
+		allowed, ok := may[folder]
+		if !ok {
+			t.Errorf("folder %s is not in ARCHITECTURE.md", folder)
+		}
 		var imports []string
 		for _, i := range p.Imports {
 			if ours, ok := strings.CutPrefix(i, module+"internal/"); ok {
-				imports = append(imports, ours)
+				imports = append(imports, path.Base(ours))
+				if allowed != nil && !slices.Contains(allowed, path.Dir(ours)) {
+					t.Errorf("room %s of %s imports %s: ARCHITECTURE.md lets that folder import %q", name, folder, ours, allowed)
+				}
 			}
 			if slices.Contains(r.never, i) || isThirdParty(i) && slices.Contains(r.never, thirdParty) {
 				t.Errorf("room %s imports %q, which ARCHITECTURE.md says it never does", name, i)
@@ -159,28 +202,28 @@ var bans = []struct {
 }{
 	{
 		rooms:  []string{"supervisor", "roster", "standing", "operate", "cells", "files", "notice"},
-		never:  []string{"os", "os/exec", "syscall", "io/fs", "net", "internal/proc", "internal/elfplug", "internal/toolchain", "internal/gobuild", "internal/catalogue"},
+		never:  []string{"os", "os/exec", "syscall", "io/fs", "net", "internal/between/proc", "internal/file/elfplug", "internal/build/toolchain", "internal/build/gobuild", "internal/build/catalogue"},
 		itself: true,
 		why:    "what has to do with files and processes is left to intake and fleet, which never have the loop wait",
 	},
 	{
 		rooms: []string{"lifecycle", "plan", "table", "intake", "fleet"},
-		never: []string{"internal/lifecycle", "internal/plan", "internal/table", "internal/intake", "internal/fleet", "internal/supervisor"},
+		never: []string{"internal/daemon/lifecycle", "internal/daemon/plan", "internal/daemon/table", "internal/daemon/intake", "internal/daemon/fleet", "internal/daemon/supervisor"},
 		why:   "what decides, what touches files and what runs processes are connected by the supervisor alone",
 	},
 	{
 		rooms: []string{"lifecycle", "past", "backoff", "states", "plan", "table", "roster", "notice"},
-		never: []string{"os/exec", "internal/proc", "internal/toolchain", "internal/gobuild"},
+		never: []string{"os/exec", "internal/between/proc", "internal/build/toolchain", "internal/build/gobuild"},
 		why:   "a decision depends on what it is given, and on nothing else",
 	},
 	{
 		rooms: []string{"supervisor", "operate", "standing", "files", "cells", "fleet", "intake", "control"},
-		never: []string{"plugin", "internal/gate", "internal/cell"},
+		never: []string{"plugin", "internal/serve/gate", "internal/serve/cell"},
 		why:   "what decides runs no handler's code, and reads no client's bytes",
 	},
 	{
 		rooms: []string{"gate", "cell", "handover", "http1"},
-		never: []string{"os/exec", "internal/supervisor", "internal/store", "internal/toolchain", "internal/gobuild"},
+		never: []string{"os/exec", "internal/daemon/supervisor", "internal/daemon/store", "internal/build/toolchain", "internal/build/gobuild"},
 		why:   "what serves clients starts no process and writes no file of the daemon's",
 	},
 }
@@ -189,7 +232,7 @@ var bans = []struct {
 func TestBans(t *testing.T) {
 	deps, imports := make(map[string][]string), make(map[string][]string)
 	for _, p := range list(t, "./...") {
-		name := strings.TrimPrefix(p.ImportPath, module+"internal/")
+		name := path.Base(p.ImportPath)
 		deps[name], imports[name] = p.Deps, p.Imports
 	}
 	for _, ban := range bans {
@@ -201,13 +244,13 @@ func TestBans(t *testing.T) {
 			if ban.itself {
 				comes = imports[name]
 			}
-			for _, path := range ban.never {
-				full := path
-				if ours := strings.HasPrefix(path, "internal/"); ours {
-					full = module + path
+			for _, banned := range ban.never {
+				full := banned
+				if strings.HasPrefix(banned, "internal/") {
+					full = module + banned
 				}
-				if full != module+"internal/"+name && slices.Contains(comes, full) {
-					t.Errorf("room %s comes to import %s, though %s", name, path, ban.why)
+				if path.Base(full) != name && slices.Contains(comes, full) {
+					t.Errorf("room %s comes to import %s, though %s", name, banned, ban.why)
 				}
 			}
 		}
@@ -218,6 +261,7 @@ func TestBans(t *testing.T) {
 func TestPureRoomsAskNoClock(t *testing.T) {
 	impure := regexp.MustCompile(`\btime\.(Now|Since|Until|After|AfterFunc|Sleep|NewTimer|NewTicker|Tick)\b|\bgo func\b|\bmake\(chan\b`)
 	for _, room := range []string{"lifecycle", "past", "backoff", "states", "plan", "table", "roster", "notice", "standing"} {
+		room := rooms(t)[room].folder + "/" + room
 		files, err := os.ReadDir(room)
 		if err != nil {
 			t.Fatal(err)

@@ -21,15 +21,15 @@ const (
 
 // large are the rooms that may have more lines, each with its reason.
 var large = map[string]string{
-	"internal/handover": "a connection's life, from accept to the last byte, in three ways that share its state",
-	"internal/elfplug":  "one file format, and what two builds have to have in common",
-	"internal/http1":    "the grammar of HTTP/1 and net/http's answers, byte for byte: it is read with the RFC beside it",
-	"internal/testbed":  "of tests alone",
+	"internal/serve/handover": "a connection's life, from accept to the last byte, in three ways that share its state",
+	"internal/file/elfplug":   "one file format, and what two builds have to have in common",
+	"internal/serve/http1":    "the grammar of HTTP/1 and net/http's answers, byte for byte: it is read with the RFC beside it",
+	"internal/test/testbed":   "of tests alone",
 }
 
 // small are the rooms that may have fewer, each with its reason.
 var small = map[string]int{
-	"internal/supervisor": 700, // everything meets here, and would stay
+	"internal/daemon/supervisor": 700, // everything meets here, and would stay
 }
 
 // long are the functions that may have more lines, each with its reason.

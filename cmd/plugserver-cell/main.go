@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/andrestc/go-plugserver/internal/cell"
-	"github.com/andrestc/go-plugserver/internal/link"
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/serve/cell"
 )
 
 func main() {

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/andrestc/go-plugserver/internal/badbuild"
-	"github.com/andrestc/go-plugserver/internal/catalogue"
-	"github.com/andrestc/go-plugserver/internal/cli"
-	"github.com/andrestc/go-plugserver/internal/elfplug"
-	"github.com/andrestc/go-plugserver/internal/gobuild"
-	"github.com/andrestc/go-plugserver/internal/terminal"
-	"github.com/andrestc/go-plugserver/internal/toolchain"
+	"github.com/andrestc/go-plugserver/internal/build/badbuild"
+	"github.com/andrestc/go-plugserver/internal/build/catalogue"
+	"github.com/andrestc/go-plugserver/internal/build/gobuild"
+	"github.com/andrestc/go-plugserver/internal/build/toolchain"
+	"github.com/andrestc/go-plugserver/internal/file/elfplug"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
 var buildCommand = cli.Command{

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/gobuild"
-	"github.com/andrestc/go-plugserver/internal/terminal"
+	"github.com/andrestc/go-plugserver/internal/build/gobuild"
+	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
 // goFlags declares those of go build's flags that decide what a plugin is; GOFLAGS

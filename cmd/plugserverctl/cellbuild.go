@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/andrestc/go-plugserver/internal/catalogue"
-	"github.com/andrestc/go-plugserver/internal/cli"
-	"github.com/andrestc/go-plugserver/internal/elfplug"
-	"github.com/andrestc/go-plugserver/internal/gobuild"
-	"github.com/andrestc/go-plugserver/internal/terminal"
+	"github.com/andrestc/go-plugserver/internal/build/catalogue"
+	"github.com/andrestc/go-plugserver/internal/build/gobuild"
+	"github.com/andrestc/go-plugserver/internal/file/elfplug"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
 var cellBuildCommand = cli.Command{

@@ -14,11 +14,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/catalogue"
-	"github.com/andrestc/go-plugserver/internal/cellsource"
-	"github.com/andrestc/go-plugserver/internal/cli"
-	"github.com/andrestc/go-plugserver/internal/report"
-	"github.com/andrestc/go-plugserver/internal/terminal"
+	"github.com/andrestc/go-plugserver/internal/build/catalogue"
+	"github.com/andrestc/go-plugserver/internal/build/cellsource"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/report"
+	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
 // cellFlags declares the flags that say where cells are. What it returns reads

@@ -7,12 +7,12 @@ import (
 	"os"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/check"
-	"github.com/andrestc/go-plugserver/internal/cli"
-	"github.com/andrestc/go-plugserver/internal/link"
-	"github.com/andrestc/go-plugserver/internal/routes"
-	"github.com/andrestc/go-plugserver/internal/terminal"
-	"github.com/andrestc/go-plugserver/internal/trial"
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/routes"
+	"github.com/andrestc/go-plugserver/internal/operator/check"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/terminal"
+	"github.com/andrestc/go-plugserver/internal/operator/trial"
 )
 
 var checkCommand = cli.Command{

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"github.com/andrestc/go-plugserver/internal/testbed"
+	"github.com/andrestc/go-plugserver/internal/test/testbed"
 )
 
 // handlerSource does what its mode says. The mode is patched.

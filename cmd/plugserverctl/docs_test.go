@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/control"
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/control"
 )
 
 // The man page tells every command and flag.

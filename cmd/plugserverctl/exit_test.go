@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/andrestc/go-plugserver/internal/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
 )
 
 func TestExitCodes(t *testing.T) {

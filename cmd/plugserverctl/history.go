@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/cli"
-	"github.com/andrestc/go-plugserver/internal/deploy"
-	"github.com/andrestc/go-plugserver/internal/report"
-	"github.com/andrestc/go-plugserver/internal/terminal"
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/deploy"
+	"github.com/andrestc/go-plugserver/internal/operator/report"
+	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
 var historyCommand = cli.Command{

@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/andrestc/go-plugserver/internal/cli"
-	"github.com/andrestc/go-plugserver/internal/deploy"
-	"github.com/andrestc/go-plugserver/internal/gobuild"
+	"github.com/andrestc/go-plugserver/internal/build/gobuild"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/deploy"
 )
 
 var installCommand = cli.Command{

@@ -11,7 +11,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/andrestc/go-plugserver/internal/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"golang.org/x/sys/unix"
 )
 

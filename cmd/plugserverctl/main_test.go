@@ -12,9 +12,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/control"
-	"github.com/andrestc/go-plugserver/internal/testbed"
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/control"
+	"github.com/andrestc/go-plugserver/internal/test/testbed"
 )
 
 func TestMain(m *testing.M) {

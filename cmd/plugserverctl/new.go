@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"runtime"
 
-	"github.com/andrestc/go-plugserver/internal/catalogue"
-	"github.com/andrestc/go-plugserver/internal/cli"
-	"github.com/andrestc/go-plugserver/internal/deploy"
-	"github.com/andrestc/go-plugserver/internal/scaffold"
+	"github.com/andrestc/go-plugserver/internal/build/catalogue"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/deploy"
+	"github.com/andrestc/go-plugserver/internal/operator/scaffold"
 )
 
 var newCommand = cli.Command{

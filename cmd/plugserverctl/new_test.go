@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/andrestc/go-plugserver/internal/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
 )
 
 // Whatever the name, what new makes is in order, with no network.

@@ -6,9 +6,9 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/andrestc/go-plugserver/internal/cli"
-	"github.com/andrestc/go-plugserver/internal/report"
-	"github.com/andrestc/go-plugserver/internal/terminal"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/report"
+	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
 var reloadCommand = cli.Command{

@@ -9,11 +9,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/cli"
-	"github.com/andrestc/go-plugserver/internal/report"
-	"github.com/andrestc/go-plugserver/internal/terminal"
-	"github.com/andrestc/go-plugserver/internal/words"
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/words"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/report"
+	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
 var statusCommand = cli.Command{

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"runtime"
 
-	"github.com/andrestc/go-plugserver/internal/cli"
-	"github.com/andrestc/go-plugserver/internal/terminal"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
 var versionCommand = cli.Command{

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 
-	"github.com/andrestc/go-plugserver/internal/api"
-	"github.com/andrestc/go-plugserver/internal/config"
-	"github.com/andrestc/go-plugserver/internal/intake"
-	"github.com/andrestc/go-plugserver/internal/settings"
-	"github.com/andrestc/go-plugserver/internal/supervisor"
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/daemon/config"
+	"github.com/andrestc/go-plugserver/internal/daemon/intake"
+	"github.com/andrestc/go-plugserver/internal/daemon/settings"
+	"github.com/andrestc/go-plugserver/internal/daemon/supervisor"
 )
 
 // backend is the supervisor as the control socket sees it (control.Backend): systemd is

@@ -14,10 +14,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/config"
-	"github.com/andrestc/go-plugserver/internal/gate"
-	"github.com/andrestc/go-plugserver/internal/link"
-	"github.com/andrestc/go-plugserver/internal/sd"
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/daemon/config"
+	"github.com/andrestc/go-plugserver/internal/daemon/sd"
+	"github.com/andrestc/go-plugserver/internal/serve/gate"
 )
 
 // version is set by the build (-ldflags -X main.version=…).

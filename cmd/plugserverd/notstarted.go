@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/sd"
+	"github.com/andrestc/go-plugserver/internal/daemon/sd"
 )
 
 // startError is why the daemon could not begin.

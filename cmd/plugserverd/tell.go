@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/sd"
-	"github.com/andrestc/go-plugserver/internal/supervisor"
+	"github.com/andrestc/go-plugserver/internal/daemon/sd"
+	"github.com/andrestc/go-plugserver/internal/daemon/supervisor"
 	"github.com/sirupsen/logrus"
 )
 

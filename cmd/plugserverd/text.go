@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/config"
-	"github.com/andrestc/go-plugserver/internal/sd"
+	"github.com/andrestc/go-plugserver/internal/daemon/config"
+	"github.com/andrestc/go-plugserver/internal/daemon/sd"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/between/api"
 )
 
 // files is how many files a process may have open, as the kernel keeps it.

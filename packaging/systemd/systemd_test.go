@@ -24,7 +24,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/api"
+	"github.com/andrestc/go-plugserver/internal/between/api"
 )
 
 const (

@@ -1,0 +1,435 @@
+// Package link carries messages between the supervisor and one child over one
+// Unix socket. Messages arrive in order; Send never blocks, Deliver not for
+// long; the end of the stream means that the other side is dead.
+package link
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/between/wire"
+)
+
+// Kind says which of a Message's fields matter.
+type Kind string
+
+// What the supervisor tells its children.
+const (
+	Open   Kind = "open"   // serve under Limits; cell: as Cell, load Plugins, prove them, report Ready or Refused
+	Listen Kind = "listen" // gate: accept from the listening sockets in FDs, report Ready
+	Join   Kind = "join"   // FDs lead to the gate (cell) or to cell Cell (gate): a socket, and handover's page
+	Table  Kind = "table"  // Routes at Version are in force; answered by Ack
+	Retire Kind = "retire" // cell: give every connection back, end what began within Grace, Stop, report Done
+	Part   Kind = "part"   // Quit is to come: every answer from now on ends its connection; gate: accept no more; cell: report Parted
+	Quit   Kind = "quit"   // end what began within Grace, close the rest, report Done
+	Ping   Kind = "ping"   // answered by Pong with Stats
+)
+
+// What children tell the supervisor.
+const (
+	Ready   Kind = "ready"   // cell: its Plugins with their Patterns; gate: it accepts
+	Refused Kind = "refused" // cell: Refusal of the plugin Name
+	Ack     Kind = "ack"     // the table at Version is in force here
+	Log     Kind = "log"     // Level, Text, Fields; Name of the plugin, where that is known
+	Pong    Kind = "pong"    // Seq, Stats
+	Parted  Kind = "parted"  // cell: no connection is left that could come back to the gate
+	Broken  Kind = "broken"  // gate: the way from Cell has failed, Text says how; it has to end
+	Done    Kind = "done"    // nothing is left to do; the process exits
+	// Unjoined: this process had no descriptor for what came with Join; gate:
+	// of cell Cell. It is to come again.
+	Unjoined Kind = "unjoined"
+)
+
+// Route is one pattern and the cell that serves it.
+type Route struct {
+	Pattern string `json:"pattern"` // net/http.ServeMux's syntax
+	Cell    uint64 `json:"cell"`    // 0 while it is being started
+	// Down says that no cell is being started: a request need not wait.
+	Down bool `json:"down,omitempty"`
+}
+
+// Limits bound what a client may do.
+type Limits struct {
+	IdleTimeout    time.Duration `json:"idle_timeout,omitempty"`
+	HeaderTimeout  time.Duration `json:"header_timeout,omitempty"`
+	MaxHeaderBytes int           `json:"max_header_bytes,omitempty"`
+	Hold           time.Duration `json:"hold,omitempty"` // gate: how long a request waits for a cell to come back
+	// MaxPatterns and MaxPatternBytes bound what a handler gives; 0 is no bound
+	// but MaxRoutes.
+	MaxPatterns     int `json:"max_patterns,omitempty"`
+	MaxPatternBytes int `json:"max_pattern_bytes,omitempty"`
+}
+
+// MaxRoutes bounds the RouteSizes of one message: of a route table, or of the
+// patterns of a cell.
+const MaxRoutes = wire.MaxBody - 64<<10
+
+// RouteSize is how many bytes of a message a route with the pattern takes, at
+// the most.
+func RouteSize(pattern string) int {
+	n := 64 // the words around it
+	for i := 0; i < len(pattern); i++ {
+		switch c := pattern[i]; {
+		case c < ' ' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&':
+			n += 6 // \u003c
+		case c >= utf8.RuneSelf:
+			n += 2 // of three bytes, U+2028 becomes six
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// Stats are what a child counts.
+type Stats struct {
+	Requests int64 `json:"requests"`  // served since the start
+	InFlight int64 `json:"in_flight"` // being served
+	Conns    int   `json:"conns"`     // connections owned
+	Dropped  int64 `json:"dropped"`   // log records not sent for want of room
+	// Goroutines are all of the process, a handler's among them.
+	Goroutines int `json:"goroutines"`
+	// Plugins are the shares of a cell's plugins, by name, where it has several.
+	Plugins map[string]Share `json:"plugins,omitempty"`
+}
+
+// Share is what one plugin has of its cell's Stats.
+type Share struct {
+	Requests int64 `json:"requests"`
+	InFlight int64 `json:"in_flight"`
+}
+
+// Plugin is one handler's file in a cell.
+type Plugin struct {
+	Name     string   `json:"name"`           // the handler's
+	Path     string   `json:"path,omitempty"` // of its copy in the store
+	Patterns []string `json:"patterns,omitempty"`
+}
+
+// Message is one message of any kind.
+type Message struct {
+	Kind    Kind              `json:"kind"`
+	Name    string            `json:"name,omitempty"`
+	Cell    uint64            `json:"cell,omitempty"`
+	Limits  Limits            `json:"limits,omitzero"`
+	Plugins []Plugin          `json:"plugins,omitempty"`
+	Refusal *refusal.Error    `json:"refusal,omitempty"`
+	Version uint64            `json:"version,omitempty"`
+	Routes  []Route           `json:"routes,omitempty"`
+	Grace   time.Duration     `json:"grace,omitempty"`
+	Level   string            `json:"level,omitempty"`
+	Text    string            `json:"text,omitempty"`
+	Fields  map[string]string `json:"fields,omitempty"`
+	Seq     uint64            `json:"seq,omitempty"`
+	Stats   *Stats            `json:"stats,omitempty"`
+
+	// FDs travel beside the message. The receiver owns them.
+	FDs []*os.File `json:"-"`
+}
+
+// Line is what a Log says, on one line, its fields behind its text but for a
+// stack.
+func (m Message) Line() string {
+	words := strings.Fields(clip(m.Text, maxText/8))
+	for _, k := range slices.Sorted(maps.Keys(m.Fields)) {
+		if v := m.Fields[k]; len(v) <= maxText/8 && !strings.Contains(v, "\n") {
+			words = append(words, k+"="+v)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+const (
+	// maxText bounds the text of a log record and each of its fields' values,
+	// in bytes, maxKey the fields' names, maxFields their number.
+	maxText   = 32 << 10
+	maxKey    = 200
+	maxFields = 100
+)
+
+// Bounded returns a Log whose parts are of bounded length: a handler may log
+// what it likes.
+func (m Message) Bounded() Message {
+	m.Text = clip(m.Text, maxText)
+	size := 0
+	for k, v := range m.Fields {
+		size += len(v)
+		if len(k) > maxKey {
+			size = math.MaxInt / 2
+		}
+	}
+	if len(m.Fields) <= maxFields && size <= maxText {
+		return m
+	}
+	fields := make(map[string]string)
+	size = 0
+	for _, k := range slices.Sorted(maps.Keys(m.Fields)) {
+		if len(fields) == maxFields-1 || size > 4*maxText {
+			fields["dropped_fields"] = strconv.Itoa(len(m.Fields) - len(fields))
+			break
+		}
+		v := clip(m.Fields[k], maxText)
+		fields[clip(k, maxKey)] = v
+		size += len(v)
+	}
+	m.Fields = fields
+	return m
+}
+
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return fmt.Sprintf("%s... (%d bytes in all)", strings.ToValidUTF8(s[:most], ""), len(s))
+}
+
+// ChildFD is the descriptor on which a child finds its link.
+const ChildFD = 3
+
+const kindMessage = 'm'
+
+// backlog bounds the messages that wait to be written, and so the memory that
+// a child that does not read can cost.
+const backlog = 4096
+
+// sendPause is the longest pause before what could not be sent for now is sent
+// again.
+const sendPause = 100 * time.Millisecond
+
+// ErrBacklog says that the other side has stopped reading.
+var ErrBacklog = errors.New("send message: the other side does not read")
+
+// Conn is one end of a link. Send may be called from many goroutines, Recv
+// from one.
+type Conn struct {
+	wire *wire.Conn
+	send func(kind byte, fds []int, parts ...[]byte) error // wire's
+	wake chan struct{}                                     // capacity 1
+	done chan struct{}                                     // closed by the writer when it ends
+
+	mu      sync.Mutex // guards the rest
+	queue   []queued
+	closed  bool
+	stalled bool  // Deliver has waited in vain, and nothing was written since
+	err     error // that ended the writer
+}
+
+// queued is a message on its way.
+type queued struct {
+	Message
+	written chan struct{} // closed once it is, or never will be; nil where nobody waits
+}
+
+// drop gives a message up.
+func (q queued) drop() {
+	closeFiles(q.FDs)
+	q.told()
+}
+
+// told tells who waits for the message.
+func (q queued) told() {
+	if q.written != nil {
+		close(q.written)
+	}
+}
+
+// New returns the link over f's socket and closes f.
+func New(f *os.File) (*Conn, error) {
+	wc, err := wire.FromFile(f)
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{wire: wc, send: wc.Send, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go c.write()
+	return c, nil
+}
+
+// Send queues m, and takes its files over whatever it returns.
+func (c *Conn) Send(m Message) error { return c.push(queued{Message: m}) }
+
+// Deliver is Send that returns once m is the kernel's: then it arrives even if
+// this process ends at once. It waits for wait at the most, and after once in
+// vain not at all until something is written again: a reader that stands still
+// holds up nobody twice.
+func (c *Conn) Deliver(m Message, wait time.Duration) error {
+	q := queued{m, make(chan struct{})}
+	if err := c.push(q); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	stalled := c.stalled
+	c.mu.Unlock()
+	if stalled {
+		return nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-q.written:
+	case <-t.C:
+		c.mu.Lock()
+		c.stalled = true
+		c.mu.Unlock()
+	}
+	return nil
+}
+
+func (c *Conn) push(q queued) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	most := backlog
+	if q.Kind == Log {
+		most /= 2 // an answer is not lost for those who log
+	}
+	if c.closed || len(c.queue) >= most {
+		closeFiles(q.FDs)
+		if c.closed {
+			return os.ErrClosed
+		}
+		return ErrBacklog
+	}
+	c.queue = append(c.queue, q)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// write is the writer; Close ends it once the queue is written, and an error that
+// does not pass at once: nothing can be sent after that.
+func (c *Conn) write() {
+	defer close(c.done)
+	defer c.end()
+	for range c.wake {
+		c.mu.Lock()
+		queue, closed := c.queue, c.closed
+		c.queue = nil
+		c.mu.Unlock()
+		for i, q := range queue {
+			err := c.writeOne(q.Message)
+			q.told()
+			c.mu.Lock()
+			c.stalled, c.err = false, err
+			c.mu.Unlock()
+			if err != nil {
+				for _, q := range queue[i+1:] {
+					q.drop()
+				}
+				// Recv reports the end, after what the other side has said
+				// before its own.
+				c.wire.CloseWrite()
+				c.wire.CloseRead()
+				return
+			}
+		}
+		if closed {
+			c.wire.Close()
+			return
+		}
+	}
+}
+
+// Err returns the error that has ended the sending, nil if none has.
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// end gives up what is queued.
+func (c *Conn) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, q := range c.queue {
+		q.drop()
+	}
+	c.queue = nil
+}
+
+func (c *Conn) writeOne(m Message) error {
+	defer closeFiles(m.FDs)
+	body, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	fds := make([]int, len(m.FDs))
+	for i, f := range m.FDs {
+		fds[i] = int(f.Fd())
+	}
+	for pause := time.Millisecond; ; pause = min(2*pause, sendPause) {
+		err := c.send(kindMessage, fds, body)
+		if !wire.Passing(err) {
+			return err
+		}
+		time.Sleep(pause)
+	}
+}
+
+// Recv returns the next message, or io.EOF once the other side is gone. One whose
+// descriptors this process has no room for comes without them.
+func (c *Conn) Recv() (Message, error) {
+	f, err := c.wire.Recv()
+	if err != nil && !errors.Is(err, wire.ErrFDsLost) {
+		return Message{}, err
+	}
+	m, err := decode(f.Body)
+	for _, fd := range f.FDs {
+		m.FDs = append(m.FDs, os.NewFile(uintptr(fd), "received"))
+	}
+	if err == nil && f.Kind != kindMessage {
+		err = fmt.Errorf("receive message: unknown frame %q", f.Kind)
+	}
+	if err != nil {
+		closeFiles(m.FDs)
+		return Message{}, err
+	}
+	return m, nil
+}
+
+func decode(body []byte) (m Message, err error) {
+	if err := json.Unmarshal(body, &m); err != nil {
+		return Message{}, fmt.Errorf("decode message: %w", err)
+	}
+	return m, nil
+}
+
+// Finish waits, at most for wait, until what is queued was written, and tells
+// the other side that nothing follows. Recv goes on.
+func (c *Conn) Finish(wait time.Duration) {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case <-c.done:
+	case <-time.After(wait):
+	}
+}
+
+// Close ends the link at once; Recv returns an error.
+func (c *Conn) Close() {
+	c.Finish(0)
+	c.wire.Close()
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}

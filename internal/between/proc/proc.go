@@ -1,0 +1,266 @@
+// Package proc runs one child process, once: it starts it, links to it, reads
+// what it prints, and reaps it. The only signal it relies on is SIGKILL.
+package proc
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/wire"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxLine bounds a line of output, in bytes; a longer one is cut in pieces.
+	maxLine = 8 << 10
+	// maxTail bounds what Tail keeps.
+	maxTail = 4 << 10
+	// lingering bounds the wait for output after the exit: a grandchild may
+	// hold the pipes.
+	lingering = time.Second
+)
+
+// Spec says what to run.
+type Spec struct {
+	Path string
+	Args []string
+	Env  []string
+	Dir  string              // where it runs; "" is where we do
+	As   *syscall.Credential // whom it runs as; nil is as we do
+	// Limits end the child when it is beyond them.
+	Limits Limits
+	// Output gets each line that the child prints, without its end. It is
+	// called from two goroutines, one for each stream.
+	Output func(stream, line string)
+}
+
+// Child is a running process. Its link is at descriptor link.ChildFD.
+type Child struct {
+	PID  int
+	Link *link.Conn
+
+	cmd    *exec.Cmd
+	exited chan struct{} // closed once the process is reaped and its output read
+	err    error         // set before exited closes
+
+	mu       sync.Mutex // guards the rest
+	tail     []string
+	tailSize int // bytes
+	crash    []string
+	exceeded string
+	reaped   bool
+}
+
+// Start runs a child in a session of its own: it has no terminal, so that an
+// interrupt reaches the supervisor alone, and no handler types into the shell
+// of whoever runs us (TIOCSTI, ioctl_tty(2)). What we inherited open it has not.
+// Where there is an error there is no process, or none any more.
+func Start(spec Spec) (*Child, error) {
+	disinherit()
+	ours, theirs, err := wire.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	c := &Child{exited: make(chan struct{})}
+	c.cmd = exec.Command(spec.Path, spec.Args...)
+	c.cmd.Env, c.cmd.Dir = spec.Limits.environ(spec.Env), spec.Dir
+	c.cmd.ExtraFiles = []*os.File{theirs}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: spec.As}
+	var readers sync.WaitGroup
+	var pipes []*os.File
+	for _, stream := range []string{"stdout", "stderr"} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			ours.Close()
+			closeAll(pipes)
+			return nil, err
+		}
+		pipes = append(pipes, r)
+		defer w.Close()
+		if stream == "stdout" {
+			c.cmd.Stdout = w
+		} else {
+			c.cmd.Stderr = w
+		}
+		readers.Add(1)
+		go func() {
+			defer readers.Done()
+			c.read(r, stream, spec.Output)
+		}()
+	}
+	if err := c.cmd.Start(); err != nil {
+		ours.Close()
+		closeAll(pipes)
+		return nil, fmt.Errorf("start %q: %w", spec.Path, err)
+	}
+	c.PID = c.cmd.Process.Pid
+	if c.Link, err = link.New(ours); err == nil {
+		if err = spec.Limits.apply(c.PID); err != nil {
+			c.Link.Close()
+		}
+	}
+	if err == nil && spec.Limits.Memory != 0 {
+		go c.watch(spec.Limits)
+	}
+	go c.reap(&readers, pipes)
+	if err != nil {
+		c.Kill()
+		<-c.exited
+		return nil, err
+	}
+	return c, nil
+}
+
+// reap is the goroutine that waits for the child's end, and for the readers of its
+// output.
+func (c *Child) reap(readers *sync.WaitGroup, pipes []*os.File) {
+	c.awaitDeath()
+	c.Kill() // what it has started and not put into a group of its own
+	c.mu.Lock()
+	c.reaped = true
+	c.mu.Unlock()
+	c.err = c.cmd.Wait()
+	late := time.AfterFunc(lingering, func() { closeAll(pipes) })
+	readers.Wait()
+	late.Stop()
+	closeAll(pipes)
+	close(c.exited)
+}
+
+// disinherit keeps the descriptors that we were started with from our children:
+// one of a shell's may be its terminal. All that Go opens is closed on exec.
+var disinherit = sync.OnceFunc(func() {
+	unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // best effort: since Linux 5.11
+})
+
+// awaitDeath returns once the child is dead, and leaves it to be reaped: until
+// then its process group's number is nobody else's (pidfd_open(2), waitid(2)).
+func (c *Child) awaitDeath() {
+	fd, err := unix.PidfdOpen(c.PID, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		unix.Waitid(unix.P_PID, c.PID, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		return
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	defer f.Close()
+	rc, err := f.SyscallConn()
+	if err == nil {
+		// Polled, for a thread that waits would be one a child.
+		err = rc.Read(func(fd uintptr) bool {
+			var info unix.Siginfo
+			err := unix.Waitid(unix.P_PIDFD, int(fd), &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+			return err != nil && err != unix.EINTR || info.Signo != 0
+		})
+	}
+	if err != nil {
+		unix.Waitid(unix.P_PID, c.PID, nil, unix.WEXITED|unix.WNOWAIT, nil)
+	}
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+func (c *Child) read(r io.Reader, stream string, output func(stream, line string)) {
+	br := bufio.NewReaderSize(r, maxLine)
+	for {
+		b, err := br.ReadSlice('\n')
+		if line := strings.TrimRight(string(b), "\r\n"); line != "" || len(b) > 0 {
+			c.remember(stream, line)
+			output(stream, line)
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return
+		}
+	}
+}
+
+// Said adds a line that the child said over its link to those of Tail: its
+// last words are not always printed.
+func (c *Child) Said(line string) { c.remember("link", line[:min(len(line), maxLine)]) }
+
+func (c *Child) remember(stream, line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if stream == "stderr" {
+		switch n := len(c.crash); {
+		case beginsCrash(line) && (n == 0 || slices.ContainsFunc(c.crash, beginsStack)):
+			c.crash = []string{line} // what looked like a crash before was none
+		case n > 0 && n < maxCrash:
+			c.crash = append(c.crash, line)
+		}
+	}
+	c.tail = append(c.tail, line)
+	c.tailSize += len(line) + 1
+	for len(c.tail) > 1 && c.tailSize > maxTail {
+		c.tailSize -= len(c.tail[0]) + 1
+		c.tail = c.tail[1:]
+	}
+}
+
+// Crash returns what the Go runtime printed when it ended the child, and
+// whether it did.
+func (c *Child) Crash() (Crash, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return parseCrash(c.crash), len(c.crash) > 0
+}
+
+// Tail returns the last lines that the child printed or said, at most 4 KiB or
+// one line of them.
+func (c *Child) Tail() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]string(nil), c.tail...)
+}
+
+// Kill ends the child at once, and what it has started.
+func (c *Child) Kill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.reaped { // then the group's number may be another's
+		syscall.Kill(-c.PID, syscall.SIGKILL)
+	}
+}
+
+// End returns once the child has exited, and kills it where that takes longer
+// than grace.
+func (c *Child) End(grace time.Duration) {
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	select {
+	case <-c.exited:
+	case <-t.C:
+		c.Kill()
+		<-c.exited
+	}
+}
+
+// Exited is closed once the child is gone and its output was read.
+func (c *Child) Exited() <-chan struct{} { return c.exited }
+
+// Status says how the child ended: "exit status 2", "signal: killed", or which
+// limit it was killed for. It may be called once Exited is closed.
+func (c *Child) Status() string {
+	if why := c.Exceeded(); why != "" {
+		return "killed: " + why
+	}
+	if c.err == nil {
+		return "exit status 0"
+	}
+	return c.err.Error()
+}

@@ -1,0 +1,210 @@
+// Package cells has each version of a handler run in a process: it prepares cells and
+// starts them, gathers the handlers of a group in one, tells the gate and the cells of the
+// routes, and retires the cells that nobody needs any more. Which version is to run,
+// and what becomes of one that does not, it does not decide.
+//
+// Its methods are called by one goroutine, the owner's, and never wait.
+package cells
+
+import (
+	"iter"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
+	"github.com/andrestc/go-plugserver/internal/daemon/intake"
+	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/daemon/states"
+	"github.com/andrestc/go-plugserver/internal/daemon/table"
+	"github.com/sirupsen/logrus"
+)
+
+// ackEvery is how often a cell is looked for that has not acknowledged its
+// routes (table.Look).
+const ackEvery = time.Second
+
+// Config is what the cells are given.
+type Config struct {
+	Fleet        fleet.Config
+	Intake       *intake.Intake
+	StartTimeout time.Duration // for a handler to become ready
+	Log          *logrus.Logger
+	Settings     func(handler string) Settings // Configure replaces it
+}
+
+// Settings are what an operator has set for one handler.
+type Settings struct {
+	Limits fleet.Limits
+	Log    fleet.LogRate
+	Group  string // handlers of one group share a cell; "" for none
+}
+
+// Owner is who decides. Its functions are called by its own goroutine.
+type Owner struct {
+	Handler  func(name string) *lifecycle.Handler // nil if there is none
+	Handlers func() iter.Seq[*lifecycle.Handler]
+	// Tell tells a handler what has become of a seat of its own.
+	Tell func(*lifecycle.Handler, lifecycle.Event)
+	// Claimed are the patterns of handlers that were not tried yet: their requests wait.
+	Claimed func() []string
+	// Post has the owner's goroutine call a function soon, and reports whether it
+	// will. Any goroutine may call it.
+	Post func(func()) bool
+}
+
+// Cells is all cells of a daemon.
+type Cells struct {
+	Fleet *fleet.Fleet // the processes, for what concerns all of them
+	cfg   Config
+	owner Owner
+	log   *logrus.Logger
+
+	intake   *intake.Intake
+	settings func(handler string) Settings
+	cells    map[uint64]*cell // every cell whose process has not been reaped
+	groups   map[string]*group
+	regroup  bool // who shares a cell with whom is to be looked at
+	lastCell uint64
+	left     bool // one has ended since Left was asked
+	table    table.Table
+	awaited  bool   // an acknowledgement is, by checkAcks
+	news     []news // changes that are not in force everywhere yet
+	stopping bool
+	stopBy   time.Time // then requests are cut
+}
+
+// New returns no cells.
+func New(cfg Config, owner Owner) *Cells {
+	cs := &Cells{
+		cfg: cfg, owner: owner, log: cfg.Log, intake: cfg.Intake, settings: cfg.Settings,
+		cells: make(map[uint64]*cell), groups: make(map[string]*group),
+	}
+	cs.Fleet = fleet.New(cfg.Fleet, owner.Post, cs.heard)
+	return cs
+}
+
+// Configure puts other settings in force, but for those that take a new cell: Outdated
+// tells which.
+func (cs *Cells) Configure(settings func(handler string) Settings) {
+	cs.settings, cs.regroup = settings, true
+	for _, c := range cs.cells {
+		for _, st := range c.seats {
+			st.settings.Log = settings(st.name).Log
+		}
+		if c.proc != nil {
+			c.proc.Bound(c.logRate())
+		}
+	}
+}
+
+// Outdated reports whether a handler needs a new cell: the one that serves it was
+// started with other settings.
+func (cs *Cells) Outdated(h *lifecycle.Handler) bool {
+	if h.Live == nil {
+		return false
+	}
+	want, st := cs.settings(h.Name), placeOf(h.Live)
+	moved := st.in.group != nil && st.in.group.name != want.Group
+	return moved || st.settings.Limits != want.Limits
+}
+
+// Needs adds the sums of the versions that cells run, or are to, to keep.
+func (cs *Cells) Needs(keep map[string]bool) {
+	for _, c := range cs.cells {
+		for _, st := range c.seats {
+			keep[st.part.Version.Sum] = true
+		}
+	}
+}
+
+// Left reports whether a cell has ended since it was asked last.
+func (cs *Cells) Left() bool {
+	left := cs.left
+	cs.left = false
+	return left
+}
+
+// Ending is how many cells end what they began.
+func (cs *Cells) Ending() (n int) {
+	for _, c := range cs.cells {
+		if c.state == retiring || cs.stopping {
+			n++
+		}
+	}
+	return n
+}
+
+// Status tells of a handler's seat.
+func Status(of *states.Seat, a *api.Handler) {
+	a.Version, a.Patterns = of.Version.Short(), of.Patterns
+	st := placeOf(of)
+	if st == nil || st.in.proc == nil {
+		return
+	}
+	a.Cell = st.in.program.Name
+	stats := st.in.proc.Stats()
+	a.PID, a.LogDropped = st.in.proc.PID(), st.in.proc.LogDropped()
+	a.Requests, a.InFlight, a.Goroutines = stats.Requests, stats.InFlight, stats.Goroutines
+	if st.in.group != nil {
+		a.Group = st.in.group.name
+		own := stats.Plugins[st.name]
+		a.Requests, a.InFlight = own.Requests, own.InFlight
+	}
+}
+
+// Retiring tells of what still ends what it began of handlers that are gone.
+func (cs *Cells) Retiring() (all []api.Handler) {
+	for _, c := range cs.cells {
+		for _, st := range c.seats {
+			if c.state == retiring && cs.owner.Handler(st.name) == nil {
+				a := api.Handler{Name: st.name, State: api.StateRetiring, Since: c.proc.Began}
+				Status(st.of, &a)
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}
+
+// Stop ends the service: first nothing new begins, then every connection gets its
+// last answer, then the gate ends, through which connections get from cell to
+// cell, and then the cells do.
+func (cs *Cells) Stop() {
+	cs.stopping, cs.stopBy = true, time.Now().Add(cs.cfg.Fleet.DrainTimeout)
+	time.AfterFunc(cs.cfg.Fleet.DrainTimeout, func() { cs.owner.Post(func() {}) })
+	cs.Fleet.Close()
+	for _, c := range cs.cells {
+		switch {
+		case c.proc == nil || c.proc.Gone():
+			delete(cs.cells, c.id) // it was never started
+		case c.connected():
+			c.proc.Send(link.Message{Kind: link.Part})
+		}
+	}
+	if gate, _ := cs.Fleet.Gate(); gate {
+		cs.Fleet.SendGate(link.Message{Kind: link.Part})
+	} else {
+		cs.Fleet.Quit(cs.graceLeft())
+	}
+}
+
+// connected reports whether the cell may have connections.
+func (c *cell) connected() bool {
+	return (c.state == serving || c.state == retiring) && !c.proc.Gone()
+}
+
+// Stopped ends the gate once no cell needs it any more, and reports whether all
+// has ended. It is called after each event once the service ends.
+func (cs *Cells) Stopped() bool {
+	for _, c := range cs.cells {
+		if c.connected() && !c.proc.Parted() && time.Now().Before(cs.stopBy) {
+			return false
+		}
+	}
+	cs.Fleet.QuitGate(cs.graceLeft())
+	return cs.Fleet.Empty()
+}
+
+// graceLeft is how long requests may still take while the service ends.
+func (cs *Cells) graceLeft() time.Duration { return max(time.Until(cs.stopBy), 0) }

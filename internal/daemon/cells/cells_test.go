@@ -1,0 +1,231 @@
+package cells
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
+	"github.com/andrestc/go-plugserver/internal/daemon/states"
+)
+
+// in runs a test in a world.
+func in(t *testing.T, test func(w *world)) {
+	synctest.Test(t, func(t *testing.T) { test(newWorld(t)) })
+}
+
+func (w *world) wasTold(want ...string) {
+	w.t.Helper()
+	w.do(func() {
+		if got := fmt.Sprint(w.told); got != fmt.Sprint(want) {
+			w.t.Errorf("told %v, want %v\n%s", got, want, w.log)
+		}
+		w.told = nil
+	})
+}
+
+// A version is proved, gets its routes, and the cell of the one before ends once the
+// gate leads there no more.
+func TestReplace(t *testing.T) {
+	in(t, func(w *world) {
+		w.begin("a", "1")
+		w.wasTold("a IsReady")
+		first := w.running("a")[0]
+		if got := w.gate().did(); !strings.HasSuffix(got, "[/a]") || first.did() != "[/a]" || !w.InForce() {
+			t.Errorf("the gate was told %s, the cell %s", got, first.did())
+		}
+		if n := strings.Count(w.log.String(), "live: a"); n != 1 {
+			t.Errorf("it is told %d times", n)
+		}
+		w.begin("a", "2")
+		w.wasTold("a IsReady")
+		if first.did() != "[/a], [/a], retire" || len(w.running("a")) != 1 {
+			t.Errorf("the cell before was told %s, %d run", first.did(), len(w.running("a")))
+		}
+		var a api.Handler
+		if Status(w.handlers["a"].Live, &a); a.Version != "222222222222" || a.Cell != "cell" || a.PID == 0 {
+			t.Errorf("it is shown as %+v", a)
+		}
+		keep := make(map[string]bool)
+		if w.Needs(keep); len(keep) != 1 || !w.Left() || w.Left() {
+			t.Errorf("needed are %v", keep)
+		}
+		w.running("a")[0].Kill()
+		w.after(time.Second)
+		w.wasTold("a Died")
+	})
+}
+
+// What does not become ready has failed, each in its way, and what serves goes on.
+func TestFailed(t *testing.T) {
+	for way, want := range map[string]string{
+		"hangs":                  "a Failed 0",
+		"refuses":                "a Failed 0",
+		"dies":                   "a Failed 0",
+		"says nothing of itself": "a Failed 0",
+		"has no cell":            fmt.Sprint("a Failed ", int(states.WithCells)),
+		"cannot be started":      "a Failed 0",
+	} {
+		in(t, func(w *world) {
+			w.begin("a", "1")
+			w.wasTold("a IsReady")
+			w.mu.Lock()
+			w.ways["2"], w.failing = way, way == "cannot be started"
+			w.mu.Unlock()
+			w.begin("a", "2")
+			w.after(11 * time.Second)
+			if w.wasTold(want); len(w.running("a")) != 1 {
+				t.Errorf("%s: %d run", way, len(w.running("a")))
+			}
+		})
+	}
+}
+
+// What nobody wants any more says nothing.
+func TestDrop(t *testing.T) {
+	in(t, func(w *world) {
+		w.mu.Lock()
+		w.ways["1"] = "hangs"
+		w.mu.Unlock()
+		w.begin("a", "1")
+		w.do(func() { w.Drop(w.handlers["a"].Next); w.Drop(w.handlers["a"].Next) })
+		if w.after(time.Minute); len(w.running("a")) != 0 {
+			t.Error("it still runs")
+		}
+		w.wasTold()
+	})
+}
+
+// A cell that does not take its routes is killed, so that nobody waits for it for ever.
+func TestMute(t *testing.T) {
+	in(t, func(w *world) {
+		w.begin("a", "1")
+		w.wasTold("a IsReady")
+		w.mu.Lock()
+		w.ways["acks"] = "never"
+		w.mu.Unlock()
+		w.begin("b", "1")
+		w.after(9 * time.Second)
+		if w.wasTold("b IsReady"); w.InForce() || len(w.running("b")) != 1 {
+			t.Error("it is killed too early")
+		}
+		w.after(5 * time.Second)
+		w.wasTold("b Died")
+	})
+}
+
+// A new gate gets the routes, and all cells are joined to it.
+func TestNewGate(t *testing.T) {
+	in(t, func(w *world) {
+		w.begin("a", "1")
+		w.gate().Kill()
+		w.after(time.Second)
+		if got := w.gate().did(); got != "[/a]" || !w.InForce() {
+			t.Errorf("the gate was told %s", got)
+		}
+		w.wasTold("a IsReady")
+	})
+}
+
+// The handlers of a group are gathered, alone again when their cell dies, and
+// gathered again after a rest.
+func TestGroup(t *testing.T) {
+	in(t, func(w *world) {
+		w.settings.Group = "g"
+		w.begin("a", "1")
+		w.begin("b", "2")
+		w.do(w.Gather)
+		w.wasTold("a IsReady", "b IsReady", "a Gathered", "b Gathered")
+		if len(w.running("g")) != 1 || len(w.running("a"))+len(w.running("b")) != 0 {
+			t.Fatalf("%d shared, %d alone", len(w.running("g")), len(w.running("a"))+len(w.running("b")))
+		}
+		w.running("g")[0].Kill()
+		w.after(time.Second)
+		w.wasTold("a Died", "b Died")
+		w.begin("a", "1")
+		w.begin("b", "2")
+		w.do(w.Gather)
+		w.wasTold("a IsReady", "b IsReady")
+		if w.Apart("a") == "" || w.Apart("b") == "" {
+			t.Error("nobody knows why they are apart")
+		}
+		w.after(time.Minute)
+		w.do(w.Gather)
+		w.wasTold("a Gathered", "b Gathered")
+		delete(w.handlers, "b")
+		w.do(func() { w.Alter(); w.Gather() })
+		w.wasTold("a Renew")
+	})
+}
+
+// A shared cell in which one has other patterns than alone is not used, nor tried again.
+func TestNotShared(t *testing.T) {
+	for _, way := range []string{"is another in company", "hangs"} {
+		in(t, func(w *world) {
+			w.settings.Group = "g"
+			w.begin("a", "1")
+			w.begin("b", "2")
+			w.mu.Lock()
+			w.ways["2"] = way
+			w.mu.Unlock()
+			w.do(w.Gather)
+			w.after(time.Minute)
+			w.do(func() { w.Alter(); w.Gather() })
+			w.wasTold("a IsReady", "b IsReady")
+			if len(w.running("g")) != 0 || len(w.running("a")) != 1 || len(w.running("b")) != 1 {
+				t.Errorf("%s: %d shared, %d and %d alone", way, len(w.running("g")), len(w.running("a")), len(w.running("b")))
+			}
+			if n := strings.Count(w.log.String(), "cell not shared"); n != 1 {
+				t.Errorf("%s: told %d times\n%s", way, n, w.log)
+			}
+		})
+	}
+}
+
+// With other settings a handler needs a new cell, but not for what it may log.
+func TestOutdated(t *testing.T) {
+	in(t, func(w *world) {
+		w.begin("a", "1")
+		for _, tt := range []struct {
+			name string
+			s    Settings
+			want bool
+		}{
+			{"the same", Settings{}, false},
+			{"its log", Settings{Log: fleet.LogRate{Burst: 1}}, false},
+			{"its limits", Settings{Limits: fleet.Limits{Memory: 1}}, true},
+			{"a group", Settings{Group: "g"}, false}, // it is gathered
+		} {
+			w.do(func() {
+				w.Configure(func(string) Settings { return tt.s })
+				if got := w.Outdated(w.handlers["a"]); got != tt.want {
+					t.Errorf("%s: %v", tt.name, got)
+				}
+			})
+		}
+	})
+}
+
+// When the service ends, connections get their last answers first, then the gate ends,
+// and then the cells.
+func TestStop(t *testing.T) {
+	in(t, func(w *world) {
+		w.begin("a", "1")
+		cell, gate, stopped := w.running("a")[0], w.gate(), false
+		w.do(w.Stop)
+		w.do(func() { stopped = w.Stopped() })
+		w.do(func() { stopped = w.Stopped() })
+		if got := cell.did(); !strings.HasSuffix(got, "part, quit") {
+			t.Errorf("the cell was told %s", got)
+		}
+		if got := gate.did(); !strings.HasSuffix(got, "part, quit") {
+			t.Errorf("the gate was told %s", got)
+		}
+		if w.do(func() { stopped = w.Stopped() }); !stopped {
+			t.Error("it has not ended")
+		}
+	})
+}

@@ -1,0 +1,169 @@
+package cells
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/daemon/notice"
+	"github.com/andrestc/go-plugserver/internal/daemon/states"
+	"github.com/andrestc/go-plugserver/internal/daemon/table"
+)
+
+// news is a change of the routes that is on its way.
+type news struct {
+	what    lifecycle.Change
+	handler string
+	seat    *seat
+	old     *seat  // its cell retires, if nobody else is in it, once the gate has the table; nil if there is none
+	version uint64 // of the table
+	retired bool
+}
+
+// Publish puts a handler's routes in force as a new table.
+func (cs *Cells) Publish(handler string, p lifecycle.Publish) {
+	n := news{what: p.What, handler: handler, seat: placeOf(p.Seat), version: cs.Alter()}
+	if p.Old != nil {
+		n.old = placeOf(p.Old)
+	}
+	cs.news = append(cs.news, n)
+	if p.What != lifecycle.Retired {
+		n.seat.in.state = serving
+	}
+}
+
+// InForce reports whether there is a gate, and it and every cell have the newest table.
+func (cs *Cells) InForce() bool {
+	gate, _ := cs.Fleet.Gate()
+	return gate && len(cs.news) == 0 && cs.table.Current()
+}
+
+// Alter begins a new table, and returns its version.
+func (cs *Cells) Alter() uint64 {
+	cs.regroup = true
+	return cs.table.Change()
+}
+
+// routes returns the table in force. A pattern of a handler that has not been
+// tried yet leads nowhere for now: its requests wait, and are not told that
+// there is no such page.
+func (cs *Cells) routes() []link.Route {
+	var served []link.Route
+	for h := range cs.owner.Handlers() {
+		if h.Live != nil {
+			for _, p := range h.Live.Patterns {
+				served = append(served, link.Route{Pattern: p, Cell: placeOf(h.Live).in.id, Down: h.Standing == states.Quarantined})
+			}
+		}
+	}
+	return table.Route(served, cs.owner.Claimed())
+}
+
+// SendTable tells the gate and the cells of a table that has begun. It is called when no
+// event waits: a burst of changes becomes one table.
+func (cs *Cells) SendTable() {
+	if cs.table.Unsent() {
+		cs.sendTable()
+	}
+}
+
+func (cs *Cells) sendTable() {
+	var serves []table.Serves
+	for _, c := range cs.cells {
+		if c.state == serving {
+			cs.Fleet.Join(c.proc)
+			serves = append(serves, table.Serves{Cell: c.id, Patterns: c.patterns})
+		}
+	}
+	all := cs.routes()
+	version, told := cs.table.Tell(all, serves)
+	for _, to := range told {
+		cs.cells[to.Cell].proc.Send(link.Message{Kind: link.Table, Version: to.Version, Routes: to.Routes})
+	}
+	cs.Fleet.SendGate(link.Message{Kind: link.Table, Version: version, Routes: all})
+	cs.awaitAcks()
+}
+
+// awaitAcks sees to it that whoever waits for a table to be in force everywhere
+// does not wait for a cell that never says so.
+func (cs *Cells) awaitAcks() {
+	if !cs.awaited {
+		cs.awaited = true
+		time.AfterFunc(ackEvery, func() { cs.owner.Post(cs.checkAcks) })
+	}
+}
+
+func (cs *Cells) checkAcks() {
+	cs.awaited = false
+	for _, id := range cs.table.Look() {
+		cs.cells[id].proc.Kill("it did not take its routes")
+	}
+	if cs.table.Owed() {
+		cs.awaitAcks()
+	}
+}
+
+// newGate has a gate that has just started take over.
+func (cs *Cells) newGate() {
+	for _, c := range cs.cells {
+		if c.state == retiring {
+			cs.Fleet.Join(c.proc) // it has connections to give back
+		}
+	}
+	cs.table.NewGate()
+	cs.sendTable()
+}
+
+// retireOld retires the cells to which the gate sends no more.
+func (cs *Cells) retireOld() {
+	for i := range cs.news {
+		n := &cs.news[i]
+		if n.old != nil && !n.retired && cs.table.GateHas(n.version) {
+			n.retired = true
+			if !cs.inUse(n.old.in) {
+				cs.retire(n.old.in)
+			}
+		}
+	}
+}
+
+// inUse reports whether a cell serves a handler.
+func (cs *Cells) inUse(c *cell) bool {
+	return slices.ContainsFunc(c.seats, func(st *seat) bool {
+		h := cs.owner.Handler(st.name)
+		return h != nil && h.Live == st.of
+	})
+}
+
+// Announce reports the changes that the gate and every cell have in force.
+func (cs *Cells) Announce() {
+	if gate, _ := cs.Fleet.Gate(); !gate || len(cs.news) == 0 {
+		return
+	}
+	acked := cs.table.InForce()
+	for len(cs.news) > 0 && cs.news[0].version <= acked {
+		n := cs.news[0]
+		cs.news = cs.news[1:]
+		r := notice.Change(n.what, n.handler, n.seat.in.name, n.seat.of)
+		e := cs.log.WithFields(Fields(n.seat.of)).WithFields(r.Fields).WithField("patterns", listed(n.seat.of.Patterns))
+		if n.what == lifecycle.WentLive || n.what == lifecycle.LiveAgain {
+			e = e.WithField("took", time.Since(n.seat.in.proc.Began).Round(100*time.Microsecond))
+		}
+		e.Log(r.Level, r.Text)
+	}
+}
+
+// listed lists patterns for a log record, which has to be of bounded length.
+func listed(patterns []string) string {
+	const most = 2000 // bytes
+	size := 0
+	for i, p := range patterns {
+		if size += len(p) + 2; size > most {
+			return fmt.Sprintf("%s and %d more", strings.Join(patterns[:i], ", "), len(patterns)-i)
+		}
+	}
+	return strings.Join(patterns, ", ")
+}

@@ -1,0 +1,173 @@
+// Package config is what the flags of plugserverd and its environment say, and what
+// follows from them and the configuration file for the rooms.
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/control"
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/routes"
+	"github.com/andrestc/go-plugserver/internal/build/catalogue"
+	"github.com/andrestc/go-plugserver/internal/build/gobuild"
+	"github.com/andrestc/go-plugserver/internal/daemon/settings"
+	"github.com/sirupsen/logrus"
+)
+
+// ErrUsage is in the chain of every error about a flag or a variable.
+var ErrUsage = errors.New("bad usage")
+
+// Config is what the flags and the environment say.
+type Config struct {
+	Listen       listFlag
+	Handlers     string
+	State        string
+	Control      string
+	Cell         string
+	Poll         time.Duration
+	StartTimeout time.Duration
+	DrainTimeout time.Duration
+	Limits       link.Limits
+	MaxSize      int64
+	CrashLimit   crashFlag
+	MemoryMax    memoryFlag
+	LimitNOFILE  nofileFlag
+	Config       string
+	Build        choiceFlag
+	BuildCells   choiceFlag
+	Network      choiceFlag
+	BuildTimeout time.Duration
+	Cache        string
+	LogLevel     string
+	LogFormat    string
+	Version      bool
+
+	origins map[string]string // of the flags that the environment has set: their variable, and where it stands
+	Notes   []string          // about the environment: nothing is refused for them
+}
+
+// Cells is the folder of the cells that were built or added here.
+func (c *Config) Cells() string { return filepath.Join(c.State, "cells") }
+
+// Store is the folder that the daemon alone writes.
+func (c *Config) Store() string { return filepath.Join(c.State, "store") }
+
+// declare declares the flags.
+func (c *Config) declare(fs *flag.FlagSet) {
+	fs.Var(&c.Listen, "listen", "`address` to listen on, such as :8080, 127.0.0.1:0 or unix:/path; may be repeated (default :8080)")
+	fs.StringVar(&c.Handlers, "handlers", "/var/lib/plugserver/handlers", "`directory` of the handlers")
+	fs.StringVar(&c.State, "state", "/var/lib/plugserver", "`directory` whose folder store is the daemon's own")
+	fs.StringVar(&c.Control, "control", control.DefaultPath, "`path` of the control socket")
+	fs.StringVar(&c.Cell, "cell", catalogue.PackagedPath(), "`path` of the cell's binary")
+	fs.DurationVar(&c.Poll, "poll", 5*time.Second, "look at the directory at least this often")
+	fs.DurationVar(&c.StartTimeout, "start-timeout", 10*time.Second, "how long a handler may take to become ready")
+	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 30*time.Second, "how long requests may take to end when their handler is replaced or the daemon stops")
+	fs.DurationVar(&c.Limits.IdleTimeout, "idle-timeout", 2*time.Minute, "how long a connection may wait between two requests")
+	fs.DurationVar(&c.Limits.HeaderTimeout, "header-timeout", 10*time.Second, "how long a request's head may take to arrive")
+	fs.IntVar(&c.Limits.MaxHeaderBytes, "max-header-bytes", 1<<20, "largest head of a request, in `bytes`")
+	fs.IntVar(&c.Limits.MaxPatterns, "max-patterns", routes.MaxPatterns, "most patterns that a handler may have")
+	fs.IntVar(&c.Limits.MaxPatternBytes, "max-pattern-bytes", routes.MaxPatternBytes, "longest pattern of a handler, in `bytes`")
+	fs.DurationVar(&c.Limits.Hold, "hold", 2*time.Second, "how long a request waits for a handler that is being restarted before it is answered 503")
+	c.CrashLimit = crashFlag{3, time.Minute}
+	fs.Var(&c.CrashLimit, "crash-limit", "`crashes/time` after which a version is given up for an earlier one; 0 is never")
+	fs.Var(&c.MemoryMax, "memory-max", "most `memory` that a handler may use, such as 256M; infinity is no limit (default infinity)")
+	fs.Var(&c.LimitNOFILE, "limit-nofile", "most `descriptors` that a handler may have open; infinity is no limit but the daemon's own (default infinity)")
+	fs.StringVar(&c.Config, "config", settings.DefaultPath, "`file` of what holds for single handlers; see plugserverd.conf(5)")
+	c.Build, c.BuildCells, c.Network = choice("auto", "off"), choice("auto", "off"), choice("off", "on")
+	fs.Var(&c.Build, "build", "auto or off: whether to compile Go source in the directory, never as root")
+	fs.Var(&c.BuildCells, "build-cells", "auto or off: whether to build cells for plugins that no cell loads, where there is a Go toolchain")
+	fs.Var(&c.Network, "build-network", "on or off: whether go may fetch modules and toolchains for that")
+	fs.DurationVar(&c.BuildTimeout, "build-timeout", gobuild.DefaultTimeout, "how long one build may take")
+	fs.StringVar(&c.Cache, "cache", "", "`directory` of what builds need (default $CACHE_DIRECTORY, else cache in --state)")
+	fs.Int64Var(&c.MaxSize, "max-file-bytes", 512<<20, "largest handler file, in `bytes`")
+	fs.StringVar(&c.LogLevel, "log-level", "info", "error, warning, info or debug")
+	fs.StringVar(&c.LogFormat, "log-format", "auto", "auto, text or json")
+	fs.BoolVar(&c.Version, "version", false, "print the version and exit")
+}
+
+// Parse reads the flags, and for those not given the environment.
+func Parse(args, env []string, help io.Writer) (*Config, error) {
+	c := &Config{}
+	fs := flag.NewFlagSet("plugserverd", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	c.declare(fs)
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprint(help, "Usage: plugserverd [flags]\n\nServes HTTP from the Go plugins in a directory. Each flag can also be set in the\nenvironment, as PLUGSERVER_<NAME>: PLUGSERVER_DRAIN_TIMEOUT=10s.\n\n")
+			fs.SetOutput(help)
+			fs.PrintDefaults()
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w; see plugserverd --help", ErrUsage, reform(fs, err))
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("%w: unexpected argument %q; see plugserverd --help", ErrUsage, fs.Arg(0))
+	}
+	if err := c.fromEnv(fs, env); err != nil {
+		return nil, err
+	}
+	if c.Cache == "" {
+		c.Cache = filepath.Join(c.State, "cache")
+		for _, kv := range env {
+			if dir, ok := strings.CutPrefix(kv, "CACHE_DIRECTORY="); ok && dir != "" {
+				c.Cache = dir
+			}
+		}
+	}
+	if len(c.Listen) == 0 {
+		c.Listen = listFlag{":8080"}
+	}
+	return c, c.check()
+}
+
+func (c *Config) check() error {
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+		min   time.Duration
+	}{
+		{"poll", c.Poll, 10 * time.Millisecond},
+		{"start-timeout", c.StartTimeout, time.Millisecond},
+		{"drain-timeout", c.DrainTimeout, 0},
+		{"idle-timeout", c.Limits.IdleTimeout, 0},
+		{"header-timeout", c.Limits.HeaderTimeout, 0},
+		{"hold", c.Limits.Hold, 0},
+		{"build-timeout", c.BuildTimeout, time.Second},
+	} {
+		if d.value < d.min {
+			return fmt.Errorf("%w: %s is %v, the least is %v", ErrUsage, c.origin(d.name), d.value, d.min)
+		}
+	}
+	if c.Limits.MaxHeaderBytes < 1<<10 || c.Limits.MaxHeaderBytes > 8<<20 {
+		return fmt.Errorf("%w: %s is %d, from 1024 to %d are possible", ErrUsage, c.origin("max-header-bytes"), c.Limits.MaxHeaderBytes, 8<<20)
+	}
+	for _, n := range []struct {
+		name             string
+		value, min, most int
+	}{
+		{"max-patterns", c.Limits.MaxPatterns, 1, 100_000},
+		{"max-pattern-bytes", c.Limits.MaxPatternBytes, 16, 1 << 20},
+	} {
+		if n.value < n.min || n.value > n.most {
+			return fmt.Errorf("%w: %s is %d, from %d to %d are possible", ErrUsage, c.origin(n.name), n.value, n.min, n.most)
+		}
+	}
+	if c.MaxSize < 1 {
+		return fmt.Errorf("%w: %s is %d, the least is 1", ErrUsage, c.origin("max-file-bytes"), c.MaxSize)
+	}
+	if _, err := logrus.ParseLevel(c.LogLevel); err != nil {
+		return fmt.Errorf("%w: %s is %q, possible are error, warning, info, debug", ErrUsage, c.origin("log-level"), c.LogLevel)
+	}
+	switch c.LogFormat {
+	case "auto", "text", "json":
+	default:
+		return fmt.Errorf("%w: %s is %q, possible are auto, text, json", ErrUsage, c.origin("log-format"), c.LogFormat)
+	}
+	return nil
+}

@@ -1,0 +1,33 @@
+package config
+
+import (
+	"github.com/andrestc/go-plugserver/internal/build/gobuild"
+	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
+	"github.com/andrestc/go-plugserver/internal/daemon/settings"
+	"github.com/andrestc/go-plugserver/internal/daemon/supervisor"
+)
+
+// Builder is what builds with the toolchains that file names.
+func (c *Config) Builder(file *settings.Settings) (*gobuild.Builder, error) {
+	return gobuild.New(gobuild.Config{
+		GOROOTs: file.GOROOTs(), Cache: c.Cache, Network: c.Network.On(), Timeout: c.BuildTimeout,
+		Root: true, // for cells, whose source is the daemon's own; other source is never compiled as root
+	})
+}
+
+// Settings are what holds for each handler: what file says, and where it says
+// nothing the flags.
+func (c *Config) Settings(file *settings.Settings) func(handler string) supervisor.Settings {
+	return func(name string) supervisor.Settings {
+		h := file.Handler(name)
+		limits := fleet.Limits{Memory: int64(c.MemoryMax), Descriptors: int(c.LimitNOFILE)}
+		if h.MemoryMax != 0 {
+			limits.Memory = max(h.MemoryMax, 0) // settings.Infinity is none
+		}
+		if h.LimitNOFILE != 0 {
+			limits.Descriptors = max(h.LimitNOFILE, 0)
+		}
+		rate := fleet.LogRate{Burst: h.LogRateLimitBurst, Interval: h.LogRateLimitInterval}
+		return supervisor.Settings{Limits: limits, Log: rate, Group: h.Cell}
+	}
+}

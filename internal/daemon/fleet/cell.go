@@ -1,0 +1,386 @@
+package fleet
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/proc"
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/between/routes"
+	"github.com/andrestc/go-plugserver/internal/between/words"
+	"github.com/andrestc/go-plugserver/internal/daemon/handlerlog"
+	"github.com/sirupsen/logrus"
+)
+
+// Limits bound what a cell may use.
+type Limits = proc.Limits
+
+// LogRate bounds what a cell may log.
+type LogRate = handlerlog.Rate
+
+// Spec says what a cell is to be.
+type Spec struct {
+	ID      uint64 // unlike all before
+	Name    string // of the handler, or of the group: who has logged
+	Title   string // what ps(1) shows
+	Path    string // of the binary
+	GODEBUG string // "" is as we have it
+	Limits  Limits
+	Log     LogRate
+	Plugins []link.Plugin
+	// Ready is how long the plugins may take to become ready.
+	Ready time.Duration
+	// Fields are those of the log records of one plugin, or of the whole cell
+	// where there is none of that name.
+	Fields func(plugin string) logrus.Fields
+}
+
+// Cell is the process that runs one or several plugins, from the wish for one to
+// its end.
+type Cell struct {
+	ID      uint64
+	Began   time.Time // to start; zero while it waits for a slot
+	fleet   *Fleet
+	spec    Spec
+	phase   phase
+	dropped bool    // it is to end, and nobody hears it any more
+	cut     bool    // its link broke for want of memory or descriptors
+	parted  bool    // it has no connection that could come back to the gate
+	killed  string  // why it was, for what it did not do
+	process Process // nil before there is one
+	overdue *time.Timer
+	joined  *gate // the gate that it has a way to
+
+	logs     *handlerlog.Log
+	stats    link.Stats
+	asked    uint64 // the last Ping
+	answered uint64
+	owed     int // answers
+}
+
+// phase is how far a cell has come. It only grows.
+type phase int
+
+const (
+	waits  phase = iota // for a start slot
+	starts              // has a slot, until its plugins are ready
+	runs                // is ready
+	gone
+)
+
+// Start starts a cell as soon as there is a slot.
+func (f *Fleet) Start(spec Spec) *Cell {
+	c := &Cell{ID: spec.ID, fleet: f, spec: spec}
+	c.logs = handlerlog.New(f.cfg.Log, spec.Name, c.Fields, spec.Log)
+	f.cells[c.ID] = c
+	f.queue = append(f.queue, c)
+	f.dequeue()
+	return c
+}
+
+func (f *Fleet) dequeue() {
+	busy := 0
+	for _, c := range f.cells {
+		if c.phase == starts && !c.dropped {
+			busy++
+		}
+	}
+	for len(f.queue) > 0 && busy < startSlots && !f.closed {
+		c := f.queue[0]
+		f.queue = f.queue[1:]
+		busy++
+		c.begin()
+	}
+}
+
+// begin starts the process, beside the owner's goroutine: fork(2) and execve(2)
+// may wait for a disk.
+func (c *Cell) begin() {
+	f := c.fleet
+	c.phase, c.Began = starts, time.Now()
+	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: c.environ(), Limits: c.spec.Limits, Output: c.logs.Printed}
+	f.start(spec, c.started)
+}
+
+func (c *Cell) environ() []string {
+	env := cleanEnv(os.Environ())
+	if c.spec.GODEBUG != "" {
+		env = append(env, "GODEBUG="+c.spec.GODEBUG)
+	}
+	return env
+}
+
+func (c *Cell) started(p Process, err error) {
+	f := c.fleet
+	if err != nil {
+		c.end()
+		if c.dropped {
+			f.tell(Ended{c})
+		} else {
+			f.tell(NotStarted{c, fmt.Errorf("start a cell: %w", err)})
+		}
+		f.dequeue()
+		return
+	}
+	c.process = p
+	go c.hear(p)
+	if c.dropped || f.closed {
+		p.Kill()
+		return
+	}
+	c.Send(link.Message{Kind: link.Open, Cell: c.ID, Limits: f.cfg.Limits, Plugins: c.spec.Plugins})
+	c.overdue = time.AfterFunc(c.spec.Ready, func() {
+		f.post(func() {
+			if c.phase == starts && !c.dropped {
+				f.tell(Overdue{c, c.spec.Ready})
+			}
+		})
+	})
+}
+
+// hear hears what a cell says until it ends.
+func (c *Cell) hear(p Process) {
+	f := c.fleet
+	for {
+		m, err := p.Recv()
+		if err != nil {
+			if refusal.Passing(err) || refusal.Passing(p.SendError()) {
+				f.post(func() { c.cut = true })
+			}
+			break
+		}
+		var offers map[string]Offer
+		if m.Kind == link.Ready {
+			offers = examine(m.Plugins, f.cfg.Limits)
+		}
+		f.post(func() { c.heard(m, offers) })
+	}
+	p.End(deafWait)
+	f.post(c.exited)
+}
+
+// heard takes what a cell says; offers are what a Ready holds.
+func (c *Cell) heard(m link.Message, offers map[string]Offer) {
+	f := c.fleet
+	switch m.Kind {
+	case link.Ready:
+		if c.phase == starts && !c.dropped {
+			c.phase = runs
+			c.overdue.Stop()
+			f.tell(Offers{c, offers})
+			f.dequeue()
+		}
+	case link.Refused:
+		if c.phase == starts && !c.dropped && m.Refusal != nil {
+			f.tell(Refuses{c, m.Refusal.Bounded()})
+		}
+	case link.Ack:
+		f.tell(Acks{c, m.Version})
+	case link.Unjoined:
+		c.unjoined()
+	case link.Pong:
+		c.owed = 0
+		c.answered = max(c.answered, m.Seq)
+		if m.Stats != nil {
+			c.counted(*m.Stats)
+		}
+	case link.Log:
+		m = m.Bounded() // whatever the process is
+		if m.Level != "debug" {
+			c.process.Said(m.Line()) // it may be its last word
+		}
+		c.logs.Record(m)
+	case link.Parted:
+		c.parted = true
+	case link.Done:
+		if m.Stats != nil {
+			c.counted(*m.Stats)
+		}
+		f.cfg.Log.WithFields(c.Fields("")).Debug("cell is done")
+	}
+}
+
+// exited is called once the process is gone and its output was read.
+func (c *Cell) exited() {
+	c.process.Close()
+	c.logs.TellDropped()
+	c.end()
+	c.fleet.tell(Ended{c})
+	c.fleet.dequeue()
+}
+
+// counted takes what a cell counts.
+func (c *Cell) counted(stats link.Stats) {
+	c.logs.Unsent(stats.Dropped)
+	c.stats = stats
+}
+
+func (c *Cell) end() {
+	c.phase = gone
+	if c.overdue != nil {
+		c.overdue.Stop()
+	}
+	delete(c.fleet.cells, c.ID)
+}
+
+// Drop ends a cell that nobody wants any more: at once, and whatever it says now.
+// One that is not Gone then has yet to end.
+func (c *Cell) Drop() {
+	if c.dropped || c.phase == gone {
+		return
+	}
+	c.dropped = true
+	if c.overdue != nil {
+		c.overdue.Stop()
+	}
+	if c.phase == waits {
+		c.fleet.queue = slices.DeleteFunc(c.fleet.queue, func(o *Cell) bool { return o == c })
+		c.end()
+		return
+	}
+	c.kill()
+	c.fleet.dequeue()
+}
+
+func (c *Cell) kill() {
+	if c.process != nil {
+		c.process.Kill()
+	} else {
+		c.dropped = true // as soon as there is one
+	}
+}
+
+// Kill ends a cell that does not do what it has to.
+func (c *Cell) Kill(why string) {
+	if c.killed == "" {
+		c.killed = why
+		c.fleet.cfg.Log.WithFields(c.Fields("")).WithField("reason", why).Error("killed: " + c.spec.Name)
+	}
+	c.kill()
+}
+
+// Retire has a cell give its connections back, end what it began within the
+// grace, and exit. It is killed where it does not.
+func (c *Cell) Retire(grace time.Duration) {
+	c.Send(link.Message{Kind: link.Retire, Grace: grace})
+	c.overdue = time.AfterFunc(grace+KillWait, c.process.Kill)
+}
+
+// Send tells a cell something. One that does not read is killed.
+func (c *Cell) Send(m link.Message) {
+	if c.process == nil {
+		return
+	}
+	if err := c.process.Send(m); err != nil {
+		c.process.Kill()
+	}
+}
+
+// Bound puts another bound on what it may log in force.
+func (c *Cell) Bound(r LogRate) { c.logs.Bound(r) }
+
+// Gone reports whether there is no process any more, or never was.
+func (c *Cell) Gone() bool { return c.phase == gone }
+
+// Cut reports whether its link broke for want of memory or descriptors: it is not
+// to blame for its end.
+func (c *Cell) Cut() bool { return c.cut }
+
+// Parted reports whether it has, since it was told to part, no connection left that
+// could come back to the gate.
+func (c *Cell) Parted() bool { return c.parted }
+
+// PID is its process's; 0 where there is none, or none any more.
+func (c *Cell) PID() int {
+	if c.process == nil || c.phase == gone {
+		return 0
+	}
+	return c.process.PID()
+}
+
+// Stats are what it counted when it was asked last.
+func (c *Cell) Stats() link.Stats { return c.stats }
+
+// LogDropped is how many of its log records were dropped.
+func (c *Cell) LogDropped() int64 { return c.logs.Dropped() }
+
+// Fields are those of a log record about one of its plugins, or about the cell.
+func (c *Cell) Fields(plugin string) logrus.Fields {
+	fields := c.spec.Fields(plugin)
+	if c.process != nil {
+		fields["pid"] = c.process.PID()
+	}
+	return fields
+}
+
+// Printed is the end of what it printed or said.
+func (c *Cell) Printed() string {
+	if c.process == nil {
+		return ""
+	}
+	return c.process.Printed()
+}
+
+// Status says how it has ended.
+func (c *Cell) Status() string { return c.process.Status() }
+
+// DiedEarly is why a cell is not served that ended before it was ready.
+func (c *Cell) DiedEarly() (r *refusal.Error, passing bool) {
+	if why := c.process.Exceeded(); why != "" {
+		return refusal.Exceeded(c.spec.Name, why), false
+	}
+	crash, _ := c.process.Crash()
+	return refusal.Died(c.process.Status(), c.process.Printed()), refusal.Starved(crash.Words)
+}
+
+// Died says how a cell has ended, and what it printed last.
+func (c *Cell) Died() string {
+	if c.killed != "" {
+		return c.process.Status() + ": " + c.killed
+	}
+	if t := c.process.Printed(); t != "" && c.process.Exceeded() == "" {
+		return c.process.Status() + "; it printed: " + words.Last(t)
+	}
+	return c.process.Status()
+}
+
+// framesTold bounds the frames in one record.
+const framesTold = 10
+
+// Frames names the handler's frames on the stack that a cell died with, the
+// innermost first; "" if there are none.
+func (c *Cell) Frames() string {
+	crash, _ := c.process.Crash()
+	frames := crash.Handler()
+	var names []string
+	for _, f := range frames[:min(len(frames), framesTold)] {
+		names = append(names, f.String())
+	}
+	return strings.Join(names, " < ")
+}
+
+// Offer is what a cell says of one plugin.
+type Offer struct {
+	Patterns []string // sorted, each once
+	Size     int      // of their routes in a message, in bytes
+	Refused  *refusal.Error
+}
+
+// examine checks what a cell offers, by the names of its plugins. It is foreign
+// input, and may be much: this is done beside the owner's goroutine.
+func examine(plugins []link.Plugin, lim link.Limits) map[string]Offer {
+	offers := make(map[string]Offer, len(plugins))
+	for _, p := range plugins {
+		var o Offer
+		o.Patterns, o.Refused = routes.Offered(p.Name, p.Patterns, lim.MaxPatterns, lim.MaxPatternBytes)
+		for _, pattern := range o.Patterns {
+			o.Size += link.RouteSize(pattern)
+		}
+		offers[p.Name] = o
+	}
+	return offers
+}

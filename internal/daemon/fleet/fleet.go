@@ -1,0 +1,285 @@
+// Package fleet owns every child process, the gate among them: it starts the
+// cells, so many at a time, links to them, hears what they say, bounds what they
+// log, asks them for signs of life, and kills those that do not do what they have
+// to. Whom to start, and what to tell them, others decide.
+//
+// Its methods are called by one goroutine, the owner's, and never wait: not even a
+// process is started by it. What children do comes as an Event, in the same
+// goroutine.
+package fleet
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/proc"
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/sirupsen/logrus"
+)
+
+const (
+	// startSlots bounds the cells that start at the same time, so that a
+	// thousand handlers do not all miss their deadline together.
+	startSlots = 8
+	// KillWait is what a cell gets beyond its grace before SIGKILL.
+	KillWait = 8 * time.Second
+	// pingsOwed is how many answers a child may owe before it is killed.
+	pingsOwed = 3
+	// deafWait is how long a child that has closed its link, the last thing that
+	// it does, has to exit. Requests for it wait meanwhile.
+	deafWait = 300 * time.Millisecond
+	// startAgain is the pause before what failed for want of descriptors or
+	// memory, or has just died, is started again.
+	startAgain = 100 * time.Millisecond
+)
+
+// Config is what a fleet is given.
+type Config struct {
+	Gate         []string      // the gate's command line
+	Listeners    []*os.File    // listening sockets; the caller keeps them open
+	Limits       link.Limits   // for every client
+	DrainTimeout time.Duration // for requests to end when their cell does
+	Log          *logrus.Logger
+	// Start starts a process: proc.Start, unless a test has its own.
+	Start func(proc.Spec) (Process, error)
+}
+
+// Process is one child, started once. proc.Child is one.
+type Process interface {
+	PID() int
+	Send(link.Message) error // never waits
+	Recv() (link.Message, error)
+	SendError() error          // that has ended the sending
+	Said(line string)          // adds to what Printed tells
+	Kill()                     // at once
+	End(grace time.Duration)   // returns once it has exited; it is killed where that takes longer
+	Close()                    // its link
+	Status() string            // how it has ended
+	Exceeded() string          // the limit that it was killed for
+	Printed() string           // the end of what it printed or said
+	Crash() (proc.Crash, bool) // what the Go runtime printed
+}
+
+// Fleet is all children of one daemon.
+type Fleet struct {
+	cfg      Config
+	post     func(func()) bool
+	tell     func(Event)
+	cells    map[uint64]*Cell // all that were asked for and are not gone
+	queue    []*Cell          // those that wait for a slot
+	gate     *gate
+	listens  bool // the gate is to accept
+	closed   bool // nothing is started any more
+	starting int  // processes that are being started
+	pings    uint64
+}
+
+// New returns a fleet without a process. post has the owner's goroutine call a
+// function soon, and reports whether it will; tell is called by that goroutine.
+func New(cfg Config, post func(func()) bool, tell func(Event)) *Fleet {
+	if cfg.Start == nil {
+		cfg.Start = run
+	}
+	return &Fleet{cfg: cfg, post: post, tell: tell, cells: make(map[uint64]*Cell)}
+}
+
+// Uses returns what a process uses, proc.UsageOf. It reads files of /proc: any
+// goroutine may call it, but for the owner's.
+func Uses(pid int) (proc.Usage, error) { return proc.UsageOf(pid) }
+
+// run is proc.Start.
+func run(spec proc.Spec) (Process, error) {
+	c, err := proc.Start(spec)
+	if err != nil {
+		return nil, err
+	}
+	return child{c}, nil
+}
+
+// child is a proc.Child as a Process.
+type child struct{ *proc.Child }
+
+func (c child) PID() int                    { return c.Child.PID }
+func (c child) Send(m link.Message) error   { return c.Link.Send(m) }
+func (c child) Recv() (link.Message, error) { return c.Link.Recv() }
+func (c child) SendError() error            { return c.Link.Err() }
+func (c child) Close()                      { c.Link.Close() }
+
+// Event is what a child has done. Of a cell that was dropped there is Ended alone.
+type Event interface{ event() }
+
+// The events of cells.
+type (
+	// NotStarted: there is no process, and never was; Ended does not follow.
+	NotStarted struct {
+		Cell *Cell
+		Err  error
+	}
+	// Offers: its plugins are ready, and want these patterns, by their names.
+	Offers struct {
+		Cell   *Cell
+		Offers map[string]Offer
+	}
+	// Refuses: it cannot load a plugin.
+	Refuses struct {
+		Cell    *Cell
+		Refusal *refusal.Error
+	}
+	// Overdue: it has not become ready within its limit.
+	Overdue struct {
+		Cell  *Cell
+		Limit time.Duration
+	}
+	// Acks: it has the table of that version, or of a later one.
+	Acks struct {
+		Cell    *Cell
+		Version uint64
+	}
+	// Ended: its process is gone, and its output was read.
+	Ended struct{ Cell *Cell }
+	// Unjoined: it lost its way to the gate, and is to be joined to it again.
+	Unjoined struct{ Cell *Cell }
+)
+
+// The events of the gate.
+type (
+	// GateStarted: a gate runs, without routes.
+	GateStarted struct{}
+	// GateAccepts: it takes connections.
+	GateAccepts struct{}
+	// GateAcks: it has the table of that version, or of a later one.
+	GateAcks struct{ Version uint64 }
+	// GateEnded: it is gone. Unless the fleet was closed another one comes.
+	GateEnded struct{}
+)
+
+func (NotStarted) event()  {}
+func (Offers) event()      {}
+func (Refuses) event()     {}
+func (Overdue) event()     {}
+func (Acks) event()        {}
+func (Ended) event()       {}
+func (Unjoined) event()    {}
+func (GateStarted) event() {}
+func (GateAccepts) event() {}
+func (GateAcks) event()    {}
+func (GateEnded) event()   {}
+
+// start starts a process beside the owner's goroutine, which is then told.
+func (f *Fleet) start(spec proc.Spec, started func(Process, error)) {
+	f.starting++
+	go func() {
+		p, err := f.cfg.Start(spec)
+		told := f.post(func() {
+			f.starting--
+			started(p, err)
+		})
+		if !told && err == nil {
+			p.Kill() // nobody is there to want it
+		}
+	}()
+}
+
+// later calls f soon, in the owner's goroutine.
+func (f *Fleet) later(do func()) { time.AfterFunc(startAgain, func() { f.post(do) }) }
+
+// Close ends the starting of processes: what waits for a slot never gets one.
+func (f *Fleet) Close() {
+	f.closed = true
+	for _, c := range f.queue {
+		c.end()
+	}
+	f.queue = nil
+}
+
+// Empty reports whether there is no process, and none about to be.
+func (f *Fleet) Empty() bool { return f.gate == nil && len(f.cells) == 0 && f.starting == 0 }
+
+// KillAll ends every process at once, and returns how many there were.
+func (f *Fleet) KillAll() (n int) {
+	if f.gate != nil {
+		f.gate.Kill()
+		n++
+	}
+	for _, c := range f.cells {
+		c.kill()
+		n++
+	}
+	return n
+}
+
+// Quit has every cell end within the grace.
+func (f *Fleet) Quit(grace time.Duration) {
+	for _, c := range f.cells {
+		c.Send(link.Message{Kind: link.Quit, Grace: grace})
+	}
+}
+
+// Ping asks every child for a sign of life and what it counts, and returns the
+// number of the question, for Answered.
+func (f *Fleet) Ping() uint64 {
+	f.pings++
+	m := link.Message{Kind: link.Ping, Seq: f.pings}
+	for _, c := range f.cells {
+		if c.process != nil {
+			c.asked = f.pings
+			c.Send(m)
+		}
+	}
+	if f.gate != nil {
+		f.gate.asked = f.pings
+		f.SendGate(m)
+	}
+	return f.pings
+}
+
+// Answered reports whether all that were asked with Ping have answered, but for
+// those that were dropped or are gone.
+func (f *Fleet) Answered(seq uint64) bool {
+	if g := f.gate; g != nil && g.asked >= seq && g.answered < seq {
+		return false
+	}
+	for _, c := range f.cells {
+		if c.process != nil && !c.dropped && c.asked >= seq && c.answered < seq {
+			return false
+		}
+	}
+	return true
+}
+
+// Watch is Ping that kills whoever owes too many answers. It counts answers, not
+// time: where this process itself was stopped, nobody is blamed.
+func (f *Fleet) Watch() {
+	for _, c := range f.cells {
+		if c.process == nil || c.dropped {
+			continue
+		}
+		c.logs.TellDropped()
+		if c.owed++; c.owed > pingsOwed {
+			c.Kill("it did not answer")
+		}
+	}
+	if g := f.gate; g != nil {
+		if g.owed++; g.owed > pingsOwed {
+			f.cfg.Log.Error("gate does not answer: it is killed")
+			g.Kill()
+		}
+	}
+	f.Ping()
+}
+
+// cleanEnv is the environment of the children: the daemon's own, less what
+// systemd means for the daemon alone.
+func cleanEnv(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		for _, p := range []string{"NOTIFY_SOCKET=", "LISTEN_", "WATCHDOG_", "JOURNAL_STREAM=", "PLUGSERVER_"} {
+			if strings.HasPrefix(kv, p) {
+				return true
+			}
+		}
+		return false
+	})
+}

@@ -1,0 +1,247 @@
+package fleet
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/proc"
+	"github.com/sirupsen/logrus"
+)
+
+// ward is a fleet and its owner, in a bubble of testing/synctest.
+type ward struct {
+	*Fleet
+	t      *testing.T
+	loop   chan func()
+	closed chan struct{}
+	events []Event // the owner's goroutine's
+
+	fork func() error // what a start waits for
+	end  func()       // of the owner
+	mu   sync.Mutex
+	born []*dummy
+}
+
+func newWard(t *testing.T) *ward {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	w := &ward{t: t, loop: make(chan func()), closed: make(chan struct{}), fork: func() error { return nil }}
+	w.end = sync.OnceFunc(func() { close(w.closed) })
+	w.Fleet = New(Config{Gate: []string{"gate"}, Log: log, Start: w.start}, w.post, func(e Event) { w.events = append(w.events, e) })
+	go func() {
+		for {
+			select {
+			case f := <-w.loop:
+				f()
+			case <-w.closed:
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		for _, d := range w.all() {
+			d.Kill()
+		}
+		time.Sleep(time.Minute)
+		w.end()
+	})
+	return w
+}
+
+func (w *ward) post(f func()) bool {
+	select {
+	case w.loop <- f:
+		return true
+	case <-w.closed:
+		return false
+	}
+}
+
+// do does something in the owner's goroutine, and waits until all that comes of it
+// at once is done.
+func (w *ward) do(f func()) {
+	done := make(chan struct{})
+	w.post(func() { f(); close(done) })
+	<-done
+	synctest.Wait()
+}
+
+func (w *ward) start(proc.Spec) (Process, error) {
+	if err := w.fork(); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d := &dummy{gone: make(chan struct{})}
+	w.born = append(w.born, d)
+	return d, nil
+}
+
+func (w *ward) all() []*dummy {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.born)
+}
+
+func (w *ward) cell(id uint64) (c *Cell) {
+	w.do(func() {
+		c = w.Start(Spec{ID: id, Ready: time.Minute, Fields: func(string) logrus.Fields { return logrus.Fields{} }})
+	})
+	return c
+}
+
+// dummy is a process that does nothing until it is killed.
+type dummy struct {
+	gone chan struct{}
+	once sync.Once
+	said []string
+}
+
+func (d *dummy) PID() int                    { return 7 }
+func (d *dummy) Send(link.Message) error     { return nil }
+func (d *dummy) Recv() (link.Message, error) { <-d.gone; return link.Message{}, io.EOF }
+func (d *dummy) SendError() error            { return nil }
+func (d *dummy) Said(line string)            { d.said = append(d.said, line) }
+func (d *dummy) Kill()                       { d.once.Do(func() { close(d.gone) }) }
+func (d *dummy) End(time.Duration)           { <-d.gone }
+func (d *dummy) Close()                      {}
+func (d *dummy) Status() string              { return "signal: killed" }
+func (d *dummy) Exceeded() string            { return "" }
+func (d *dummy) Printed() string             { return strings.Join(d.said, " | ") }
+func (d *dummy) Crash() (proc.Crash, bool)   { return proc.Crash{}, false }
+
+func (d *dummy) dead() bool {
+	select {
+	case <-d.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// The owner waits for no fork; a cell that is not wanted any more by the time that
+// it runs is killed, and nothing but its end is told.
+func TestDropWhileItIsStarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard(t)
+		forked := make(chan struct{})
+		w.fork = func() error { <-forked; return nil }
+		c := w.cell(1)
+		w.do(c.Drop)
+		w.do(func() {
+			if w.Empty() || c.Gone() {
+				t.Error("what is being started is taken for gone")
+			}
+		})
+		close(forked)
+		synctest.Wait()
+		w.do(func() {
+			if len(w.events) != 1 || w.events[0] != (Ended{c}) || !w.Empty() {
+				t.Errorf("told %v", w.events)
+			}
+		})
+		if !w.all()[0].dead() {
+			t.Error("it runs")
+		}
+	})
+}
+
+// A process that comes after the owner has gone does not stay.
+func TestNobodyWantsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard(t)
+		w.fork = func() error { time.Sleep(2 * time.Minute); return nil }
+		w.cell(1)
+		w.end()
+		time.Sleep(time.Hour)
+		if !w.all()[0].dead() {
+			t.Error("it runs")
+		}
+	})
+}
+
+// What cannot be started takes no slot, and what waits for one and is dropped is gone
+// at once.
+func TestSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard(t)
+		w.fork = func() error { return errors.New("no") }
+		for id := range uint64(2 * startSlots) {
+			w.cell(id)
+		}
+		w.do(func() {
+			for _, e := range w.events {
+				if e, ok := e.(NotStarted); !ok || e.Err == nil || !e.Cell.Gone() {
+					t.Errorf("told %+v", e)
+				}
+			}
+			if len(w.events) != 2*startSlots || !w.Empty() {
+				t.Errorf("%d events", len(w.events))
+			}
+			w.events = nil
+		})
+		w.fork = func() error { return nil }
+		var cells []*Cell
+		for id := range uint64(startSlots + 2) {
+			cells = append(cells, w.cell(100+id))
+		}
+		if n := len(w.all()); n != startSlots {
+			t.Errorf("%d start at a time", n)
+		}
+		waits := cells[startSlots]
+		w.do(waits.Drop)
+		w.do(func() {
+			if !waits.Gone() || len(w.events) != 0 {
+				t.Errorf("gone %v, told %v", waits.Gone(), w.events)
+			}
+		})
+		w.do(cells[0].Drop)
+		if n := len(w.all()); n != startSlots+1 {
+			t.Errorf("%d were started once there was a slot", n)
+		}
+		w.do(w.Close)
+		w.do(cells[1].Drop)
+		if n := len(w.all()); n != startSlots+1 {
+			t.Errorf("%d were started after the end", n)
+		}
+	})
+}
+
+// A gate that ends has a successor, at once or, where it did not live, a little
+// later; a fleet that is closed needs none.
+func TestGateComesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard(t)
+		w.do(w.StartGate)
+		time.Sleep(time.Second)
+		w.all()[0].Kill()
+		synctest.Wait()
+		if n := len(w.all()); n != 2 {
+			t.Fatalf("%d gates were started", n)
+		}
+		w.all()[1].Kill()
+		synctest.Wait()
+		if n := len(w.all()); n != 2 {
+			t.Error("a gate that dies at once is started again at once")
+		}
+		time.Sleep(2 * startAgain)
+		if n := len(w.all()); n != 3 {
+			t.Fatalf("%d gates were started", n)
+		}
+		w.do(w.Close)
+		w.all()[2].Kill()
+		time.Sleep(time.Minute)
+		w.do(func() {
+			if len(w.all()) != 3 || !w.Empty() || w.events[len(w.events)-1] != (GateEnded{}) {
+				t.Errorf("%d gates, told %v", len(w.all()), w.events)
+			}
+		})
+	})
+}

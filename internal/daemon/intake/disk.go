@@ -1,0 +1,91 @@
+package intake
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/build/catalogue"
+	"github.com/andrestc/go-plugserver/internal/daemon/store"
+	"github.com/andrestc/go-plugserver/internal/file/elfplug"
+	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/file/trust"
+)
+
+// Disk is all that may have to wait for a disk. Each may take as long as it
+// likes: none is called by whoever decides.
+type Disk struct {
+	Scan    func(prev *handlerdir.Snapshot) (*handlerdir.Snapshot, error)
+	Copy    func(handlerdir.File) (store.Version, error) // into the store, if it is settled
+	Put     func(path string) (store.Version, error)     // a file that was built into the store
+	Find    func(sum string) (store.Version, error)
+	Inspect func(path string) (*elfplug.Info, error)
+	Whole   func(path string) (bool, error) // elfplug.WholeFile
+	Choose  func(*elfplug.Info) (catalogue.Binary, *refusal.Error)
+	Cells   func() uint64 // catalogue.Catalogue's Generation
+	Keep    func(sums map[string]bool) error
+	Sweep   func(age time.Duration) (deleted []string, err error)
+	Save    func(store.History) error
+}
+
+// diskOf is the machine's.
+func diskOf(cfg Config, st *store.Store) Disk {
+	rules := cfg.rules()
+	return Disk{
+		Scan: func(prev *handlerdir.Snapshot) (*handlerdir.Snapshot, error) {
+			return handlerdir.Scan(cfg.Handlers, rules, prev, time.Now())
+		},
+		Copy: func(f handlerdir.File) (store.Version, error) {
+			src, err := handlerdir.Open(f)
+			if err != nil {
+				return store.Version{}, err
+			}
+			defer src.Close()
+			v, err := st.Put(src, cfg.MaxSize)
+			if err != nil {
+				return v, err
+			}
+			if same, err := handlerdir.Unchanged(src, f.ID); err != nil || !same {
+				return v, changed(err)
+			}
+			return v, nil
+		},
+		Put: func(path string) (store.Version, error) {
+			src, err := os.Open(path)
+			if err != nil {
+				return store.Version{}, err
+			}
+			defer src.Close()
+			return st.Put(src, cfg.MaxSize)
+		},
+		Find: st.Find, Inspect: elfplug.InspectFile, Whole: elfplug.WholeFile, Choose: cfg.Cells.Choose, Cells: cfg.Cells.Generation,
+		Keep: st.Keep, Save: st.SaveHistory,
+		Sweep: func(age time.Duration) ([]string, error) { return sweep(cfg.Cells, st, age) },
+	}
+}
+
+func (cfg Config) rules() handlerdir.Rules {
+	return handlerdir.Rules{
+		MaxSize: cfg.MaxSize, Quiet: quietTime, SourceQuiet: sourceTime, Stalled: stalledTime, Gone: goneTime,
+		Rewrite: rewriteTime, Unsure: unsureTime, Open: openTime,
+		Trust:    trust.Rules{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())},
+		Complete: elfplug.Complete, Foreign: elfplug.Foreign, Blank: elfplug.Blank, Writing: cfg.Writing,
+	}
+}
+
+func sweep(binaries *catalogue.Catalogue, st *store.Store, age time.Duration) ([]string, error) {
+	versions, err := st.List()
+	if err != nil {
+		return nil, err
+	}
+	var plugins []*elfplug.Info
+	for _, v := range versions {
+		info, err := elfplug.InspectFile(v.Path)
+		if err != nil {
+			return nil, fmt.Errorf("nothing is deleted: %w", err)
+		}
+		plugins = append(plugins, info)
+	}
+	return binaries.Keep(plugins, age)
+}

@@ -1,0 +1,341 @@
+// Package intake does all that has to do with files, so that whoever decides
+// never waits for a disk: it looks at the directory, copies or compiles what is
+// new in it, inspects the copy, finds or builds the cell that loads it, finds
+// stored versions again, and saves the history. It owns the store, the catalogue
+// of cells and the builder.
+//
+// Its methods are called by one goroutine, the owner's, and return at once. What
+// comes of them is handed to the function that the owner gives along, in a
+// goroutine of its own, once.
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/build/catalogue"
+	"github.com/andrestc/go-plugserver/internal/build/gobuild"
+	"github.com/andrestc/go-plugserver/internal/build/verdict"
+	"github.com/andrestc/go-plugserver/internal/daemon/store"
+	"github.com/andrestc/go-plugserver/internal/file/elfplug"
+	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+	"github.com/sirupsen/logrus"
+)
+
+const (
+	sourceTime  = 100 * time.Millisecond // source at rest for so long is compiled
+	quietTime   = 25 * time.Millisecond  // a file at rest for so long is settled
+	rewriteTime = 100 * time.Millisecond // one written over in place is, closed and at rest for so long
+	unsureTime  = time.Second            // where nobody knows whether it is closed
+	openTime    = 30 * time.Second       // though it is open: whoever opened it may have forgotten it
+	stalledTime = 2 * time.Second        // a part of a file at rest for so long is refused
+	goneTime    = 200 * time.Millisecond // a file missed for so long is gone
+)
+
+// Config is what the intake is given.
+type Config struct {
+	Handlers    string // the watched directory
+	Store       string // the store's directory
+	Cells       *catalogue.Catalogue
+	Builder     *gobuild.Builder // SetBuilder replaces it
+	BuildCells  bool             // for plugins that no cell loads
+	BuildSource bool
+	Scratch     string // a directory for what is being built
+	MaxSize     int64  // of a handler's file, in bytes
+	Log         *logrus.Logger
+	// Writing says whether somebody has the file of that name in the directory
+	// open for writing, where that is known (watch); nil where nothing does. Any
+	// goroutine may call it.
+	Writing func(file string) (open, known bool)
+}
+
+// Intake is one daemon's.
+type Intake struct {
+	cfg     Config
+	disk    Disk
+	builder atomic.Pointer[gobuild.Builder] // replaced as a whole
+	admits  chan struct{}                   // slots of those that copy
+	builds  chan struct{}                   // the slot of the one who builds a cell
+	history store.History
+
+	// cleaning is closed once no copy is being deleted any more; nil before the
+	// first. It is the owner's.
+	cleaning chan struct{}
+	saver
+}
+
+// New prepares an intake: it opens the store, reads its history, and sees to it
+// that there is a cell.
+func New(cfg Config) (*Intake, error) {
+	st, err := store.Open(cfg.Store)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.Cells.Usable(); err != nil {
+		return nil, err
+	}
+	// plugin.Open resolves links; the daemon may change its directory.
+	if cfg.Handlers, err = filepath.Abs(cfg.Handlers); err != nil {
+		return nil, err
+	}
+	history, err := st.LoadHistory()
+	if err != nil {
+		cfg.Log.WithError(err).Error("history cannot be read: handlers lose their seniority")
+	}
+	return On(cfg, diskOf(cfg, st), history), nil
+}
+
+// On is New on a disk of the caller's, for tests. The history is the intake's.
+func On(cfg Config, disk Disk, history store.History) *Intake {
+	in := &Intake{cfg: cfg, disk: disk, admits: make(chan struct{}, 2), builds: make(chan struct{}, 1), history: history}
+	in.builder.Store(cfg.Builder)
+	in.saver.begin(in.disk.Save, cfg.Log)
+	return in
+}
+
+// Dir is the watched directory.
+func (in *Intake) Dir() string { return in.cfg.Handlers }
+
+// History is what was saved last, when New was called.
+func (in *Intake) History() store.History { return in.history }
+
+// SetBuilder puts another builder in the place of the one before. Any goroutine
+// may call it.
+func (in *Intake) SetBuilder(b *gobuild.Builder) { in.builder.Store(b) }
+
+// Seen is what a look at the directory has seen.
+type Seen struct {
+	Snapshot *handlerdir.Snapshot // nil where Err is not
+	Cells    uint64               // changes whenever the cells of this machine do
+	Err      error                // why the directory cannot be read
+}
+
+// Look looks at the whole directory; prev is what was seen before, nil at first.
+func (in *Intake) Look(prev *handlerdir.Snapshot, done func(Seen)) {
+	go func() {
+		seen := Seen{Cells: in.disk.Cells()}
+		seen.Snapshot, seen.Err = in.disk.Scan(prev)
+		done(seen)
+	}()
+}
+
+// Admission is a file on its way into the store.
+type Admission struct {
+	File   handlerdir.File
+	cancel context.CancelFunc
+}
+
+// Cancel gives the admission up; its outcome is ErrCancelled, or comes a moment too
+// early to be.
+func (a *Admission) Cancel() { a.cancel() }
+
+// Admitted is what came of an admission.
+type Admitted struct {
+	Version store.Version // empty where the file could not even be copied
+	Info    *elfplug.Info
+	// Mixed says that it may be a part of one version and a part of another: it was
+	// written in place over one, and is not proved to be whole.
+	Mixed bool
+	// Err is why the version is not to be served. Where the file has changed
+	// meanwhile it is handlerdir.ErrChanged.
+	Err error
+	// WantsCell says that Err is for want of a cell.
+	WantsCell bool
+}
+
+// Admit copies a file into the store, or compiles it, inspects the copy and sees
+// to it that there is a cell that loads it. Where that takes longer than a moment,
+// because something is built, long is told first, with what, and in a goroutine
+// of its own too.
+func (in *Intake) Admit(f handlerdir.File, long func(doing string), done func(Admitted)) *Admission {
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &Admission{File: f, cancel: cancel}
+	cleaned := in.cleaning
+	go func() {
+		if cleaned != nil {
+			<-cleaned // what is put into the store now would be deleted
+		}
+		w := &work{Intake: in, file: f, long: long}
+		w.Err = w.bringIn(ctx)
+		cancel()
+		done(w.Admitted)
+	}()
+	return a
+}
+
+// work is the admission of one file; its goroutine's own.
+type work struct {
+	*Intake
+	Admitted
+	file handlerdir.File
+	long func(doing string)
+}
+
+func (w *work) bringIn(ctx context.Context) (err error) {
+	take := w.copyIn
+	if w.file.Kind != handlerdir.Plugin {
+		take = w.compile
+	}
+	if w.Version, err = take(ctx); err != nil {
+		return err
+	}
+	info, err := w.disk.Inspect(w.Version.Path)
+	v, err := verdict.Of(info, err, w.disk.Choose)
+	w.Info = v.Info
+	switch {
+	case err != nil || v.At == verdict.Passed:
+		return err
+	case v.At == verdict.Cell:
+		err = w.buildCell(ctx, v.Refusal)
+		w.WantsCell = err != nil
+		return err
+	}
+	return v.Refusal
+}
+
+func (w *work) copyIn(context.Context) (store.Version, error) {
+	w.admits <- struct{}{}
+	defer func() { <-w.admits }()
+	v, err := w.disk.Copy(w.file)
+	if err == nil && w.file.Over {
+		var whole bool
+		whole, err = w.disk.Whole(v.Path)
+		w.Mixed = !whole
+	}
+	return v, err
+}
+
+// Part is a version that a process is to load.
+type Part struct {
+	Version store.Version
+	Info    *elfplug.Info // what it says of itself; nil where it was not inspected yet
+}
+
+// Agree says why two cannot be in one process, nil if they can.
+func (p Part) Agree(o Part) error { return elfplug.Agree(p.Info, o.Info) }
+
+// Program is what a process runs.
+type Program struct {
+	Name, Path string // of the cell's binary
+	GODEBUG    string // "" is as the daemon has it
+}
+
+// Prepared is what is needed to start a process.
+type Prepared struct {
+	Program
+	Parts []Part // as they were given, and inspected
+	Err   error
+}
+
+// Prepare finds the program that loads the parts, all of them.
+func (in *Intake) Prepare(parts []Part, done func(Prepared)) {
+	go func() {
+		p := Prepared{Parts: parts}
+		p.Err = in.prepare(&p)
+		done(p)
+	}()
+}
+
+func (in *Intake) prepare(p *Prepared) error {
+	for i := range p.Parts {
+		part := &p.Parts[i]
+		if part.Info == nil {
+			info, err := in.disk.Inspect(part.Version.Path)
+			if err != nil {
+				return err
+			}
+			part.Info = info
+		}
+		cell, refused := in.disk.Choose(part.Info)
+		switch {
+		case refused != nil:
+			return refused
+		case p.Path == "":
+			p.Name, p.Path = cell.Name, cell.Path
+			p.GODEBUG = elfplug.GODEBUG(part.Info, cell.Info, os.Getenv("GODEBUG"))
+		case p.Path != cell.Path:
+			return errors.New("no one cell loads all of them")
+		}
+	}
+	return nil
+}
+
+// Recalled is what was found in the store again.
+type Recalled struct {
+	Version store.Version // the first that is as it was; zero if none is
+	Lost    []error       // why those before it are not
+	// Passing says that the last of Lost is for want of memory or descriptors: that
+	// version may be there, and none after it was looked for.
+	Passing bool
+}
+
+// Recall looks for the first of the versions that is in the store. It reads the
+// whole copy: one that is damaged does not count.
+func (in *Intake) Recall(sums []string, done func(Recalled)) {
+	go func() { done(in.recall(sums)) }()
+}
+
+func (in *Intake) recall(sums []string) (r Recalled) {
+	for _, sum := range sums {
+		v, err := in.disk.Find(sum)
+		if err == nil {
+			r.Version = v
+			return r
+		}
+		r.Lost = append(r.Lost, err)
+		if refusal.Passing(err) {
+			r.Passing = true
+			return r
+		}
+	}
+	return r
+}
+
+// Clean deletes the copies whose sums are not in keep. It is called only while
+// nothing is being admitted, and what is admitted from now on waits for it.
+func (in *Intake) Clean(keep map[string]bool, done func()) {
+	cleaning := make(chan struct{})
+	in.cleaning = cleaning
+	go func() {
+		if err := in.disk.Keep(keep); err != nil {
+			in.cfg.Log.WithError(err).Warn("store cannot be cleaned")
+		}
+		close(cleaning)
+		done()
+	}()
+}
+
+// Sweep deletes the cells that came by themselves, longer than age ago, and that no
+// version in the store needs.
+func (in *Intake) Sweep(age time.Duration) {
+	go func() {
+		deleted, err := in.disk.Sweep(age)
+		if err != nil {
+			in.cfg.Log.WithError(err).Warn("cells cannot be cleaned")
+		}
+		for _, name := range deleted {
+			in.cfg.Log.Infof("deleted cell %s: no version needs it", name)
+		}
+	}()
+}
+
+// changed joins err to ErrChanged.
+func changed(err error) error { return errors.Join(handlerdir.ErrChanged, err) }
+
+// scratch returns a new folder, for the caller to delete.
+func (in *Intake) scratch() (string, error) {
+	if err := os.MkdirAll(in.cfg.Scratch, 0o700); err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(in.cfg.Scratch, "built-")
+	if err != nil {
+		return "", fmt.Errorf("make a folder: %w", err)
+	}
+	return dir, nil
+}

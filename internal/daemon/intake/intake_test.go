@@ -1,0 +1,208 @@
+package intake
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/build/catalogue"
+	"github.com/andrestc/go-plugserver/internal/daemon/store"
+	"github.com/andrestc/go-plugserver/internal/file/elfplug"
+	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+	"github.com/sirupsen/logrus"
+)
+
+// tray is an intake on a made-up disk, which takes a second for each thing and notes
+// what it does.
+type tray struct {
+	*Intake
+	mu   sync.Mutex
+	did  []string
+	fail map[string]error // what fails, by what it notes
+	// chosen is what loads a plugin, by its Go release.
+	chosen map[string]string
+}
+
+func (tr *tray) note(what string) error {
+	time.Sleep(time.Second)
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.did = append(tr.did, what)
+	return tr.fail[what]
+}
+
+func (tr *tray) order() string {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return strings.Join(tr.did, ", ")
+}
+
+func newTray(t *testing.T) *tray {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	tr := &tray{fail: make(map[string]error), chosen: map[string]string{"go1.26.0": "/cell"}}
+	version := func(sum string) store.Version { return store.Version{Sum: sum, Path: sum} }
+	tr.Intake = On(Config{Log: log}, Disk{
+		Copy: func(f handlerdir.File) (store.Version, error) { return version(f.Name), tr.note("copy " + f.Name) },
+		Find: func(sum string) (store.Version, error) { return version(sum), tr.note("find " + sum) },
+		Inspect: func(path string) (*elfplug.Info, error) {
+			release, _, _ := strings.Cut(path, "/")
+			if !strings.HasPrefix(release, "go") {
+				release = "go1.26.0"
+			}
+			return &elfplug.Info{GoVersion: release, Exports: []string{"Handler"}}, tr.note("inspect " + path)
+		},
+		Whole: func(path string) (bool, error) { return path != "mixed", tr.note("whole " + path) },
+		Choose: func(p *elfplug.Info) (catalogue.Binary, *refusal.Error) {
+			if path := tr.chosen[p.GoVersion]; path != "" {
+				return catalogue.Binary{Name: "cell", Path: path, Info: &elfplug.Info{GoVersion: p.GoVersion}}, nil
+			}
+			return catalogue.Binary{}, &refusal.Error{Reason: "no cell"}
+		},
+		Cells: func() uint64 { return 1 },
+		Keep:  func(map[string]bool) error { return tr.note("keep") },
+		Save:  func(h store.History) error { return tr.note("save " + h["a"].Serves) },
+	}, store.History{})
+	t.Cleanup(func() { tr.Close(); time.Sleep(time.Hour) })
+	return tr
+}
+
+// A file that is admitted while the store is being cleaned waits until it is: what
+// nobody names yet would be deleted.
+func TestAdmitWaitsForCleaning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTray(t)
+		cleaned := make(chan struct{})
+		tr.Clean(nil, func() { close(cleaned) })
+		got := make(chan Admitted, 1)
+		tr.Admit(handlerdir.File{Name: "a", Over: true}, nil, func(a Admitted) { got <- a })
+		a := <-got
+		<-cleaned
+		if a.Err != nil || a.Version.Sum != "a" || a.Info == nil || a.Mixed {
+			t.Errorf("%+v", a)
+		}
+		if want := "keep, copy a, whole a, inspect a"; tr.order() != want {
+			t.Errorf("it did %s, want %s", tr.order(), want)
+		}
+	})
+}
+
+// What fails says what it has found out by then.
+func TestAdmitFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTray(t)
+		tr.fail["copy changed"] = handlerdir.ErrChanged
+		tr.fail["inspect odd"] = &refusal.Error{Reason: "odd"}
+		for name, want := range map[string]func(Admitted) bool{
+			"changed": func(a Admitted) bool { return errors.Is(a.Err, handlerdir.ErrChanged) },
+			"odd":     func(a Admitted) bool { return a.Err != nil && a.Version.Sum == "odd" && !a.WantsCell },
+			"mixed":   func(a Admitted) bool { return a.Err == nil && a.Mixed },
+		} {
+			got := make(chan Admitted, 1)
+			tr.Admit(handlerdir.File{Name: name, Over: true}, nil, func(a Admitted) { got <- a })
+			if a := <-got; !want(a) {
+				t.Errorf("%s: %+v", name, a)
+			}
+		}
+		// Source that is not to be built is refused, in a moment.
+		got := make(chan Admitted, 1)
+		tr.Admit(handlerdir.File{Name: "s", Path: "s.go", Kind: handlerdir.GoFile}, func(string) { t.Error("it takes long") }, func(a Admitted) { got <- a })
+		if a := <-got; a.Err == nil || a.Version.Sum != "" {
+			t.Errorf("source: %+v", a)
+		}
+	})
+}
+
+// The first version that is as it was is recalled; one that may be there after all is
+// not passed over.
+func TestRecall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTray(t)
+		tr.fail["find lost"], tr.fail["find busy"] = fs.ErrNotExist, syscall.EMFILE
+		for _, tt := range []struct {
+			sums    string
+			want    string
+			lost    int
+			passing bool
+		}{
+			{"a b", "a", 0, false},
+			{"lost b", "b", 1, false},
+			{"lost", "", 1, false},
+			{"lost busy b", "", 2, true},
+		} {
+			got := make(chan Recalled, 1)
+			tr.Recall(strings.Fields(tt.sums), func(r Recalled) { got <- r })
+			if r := <-got; r.Version.Sum != tt.want || len(r.Lost) != tt.lost || r.Passing != tt.passing {
+				t.Errorf("%s: %+v", tt.sums, r)
+			}
+		}
+	})
+}
+
+// One program loads all parts of a process, and what was inspected is not again.
+func TestPrepare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTray(t)
+		tr.chosen["go1.25.0"] = "/other"
+		part := func(path string) Part { return Part{Version: store.Version{Path: path}} }
+		got := make(chan Prepared, 1)
+		prepare := func(parts ...Part) Prepared {
+			tr.Prepare(parts, func(p Prepared) { got <- p })
+			return <-got
+		}
+		p := prepare(part("a"), part("b"))
+		if p.Err != nil || p.Path != "/cell" || p.Parts[1].Info == nil {
+			t.Errorf("%+v", p)
+		}
+		if p := prepare(p.Parts...); p.Err != nil || tr.order() != "inspect a, inspect b" {
+			t.Errorf("again: %+v; it did %s", p, tr.order())
+		}
+		if p := prepare(part("a"), part("go1.25.0/b")); p.Err == nil {
+			t.Errorf("of two releases: %+v", p)
+		}
+		if p := prepare(part("go1.20.0/b")); refusal.From(p.Err).Reason != "no cell" {
+			t.Errorf("of no cell's: %+v", p)
+		}
+	})
+}
+
+// Of several histories the newest is written; one that cannot be is written again, and
+// the last one before the end, too.
+func TestSave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTray(t)
+		var done atomic.Int32
+		save := func(sum string) {
+			tr.Save(store.History{"a": {Serves: sum}}, func() { done.Add(1) })
+		}
+		if save("1"); tr.Saved() {
+			t.Error("it is there at once")
+		}
+		synctest.Wait()
+		save("2")
+		save("3")
+		time.Sleep(3 * time.Second)
+		if synctest.Wait(); tr.order() != "save 1, save 3" || !tr.Saved() || done.Load() != 2 {
+			t.Errorf("it did %s; saved %v, told %d times", tr.order(), tr.Saved(), done.Load())
+		}
+		tr.fail["save 4"] = syscall.ENOSPC
+		save("4")
+		time.Sleep(2 * saveAgain)
+		if synctest.Wait(); tr.Saved() || strings.Count(tr.order(), "save 4") != 2 {
+			t.Errorf("it did %s", tr.order())
+		}
+		save("5")
+		time.Sleep(2 * saveAgain)
+		if synctest.Wait(); !tr.Saved() || !strings.HasSuffix(tr.order(), "save 5") {
+			t.Errorf("it did %s", tr.order())
+		}
+	})
+}

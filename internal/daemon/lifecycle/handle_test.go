@@ -1,0 +1,371 @@
+package lifecycle
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/daemon/past"
+	"github.com/andrestc/go-plugserver/internal/daemon/states"
+	"github.com/andrestc/go-plugserver/internal/daemon/store"
+	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+)
+
+var update = flag.Bool("update", false, "write testdata/transitions.txt")
+
+var begin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// trial is a handler under test, with a clock of its own.
+type trial struct {
+	*Handler
+	time  time.Time
+	wakes []Wake
+}
+
+func newTrial(record store.Record) *trial {
+	rules := Rules{Dir: "/handlers", CrashLimit: 3, CrashWindow: time.Minute}
+	return &trial{Handler: New("a", record, false, rules, begin), time: begin}
+}
+
+func (t *trial) on(e Event) []Action {
+	t.time = t.time.Add(time.Millisecond)
+	actions := t.Handle(Now{Time: t.time}, e)
+	for _, a := range actions {
+		if w, ok := a.(Wake); ok {
+			t.wakes = append(t.wakes, w)
+		}
+	}
+	return actions
+}
+
+// due is the newest event of its kind that was asked for.
+func due[E Event](t *trial) Event {
+	for i := len(t.wakes) - 1; i >= 0; i-- {
+		if e, ok := t.wakes[i].Event.(E); ok {
+			return e
+		}
+	}
+	return *new(E)
+}
+
+func version(name string) store.Version {
+	return store.Version{Sum: strings.Repeat(name, 64/len(name))}
+}
+
+func file(n uint64) FileSettled { return FileSettled{"a.so", handlerdir.ID{Ino: n, Size: 1}} }
+
+func admitted(n uint64, v string) Admitted {
+	return Admitted{Version: version(v), Content: past.Content{Sum: version(v).Sum, Ino: n}}
+}
+
+// live makes a version of the file live.
+func (t *trial) live(n uint64, v string) {
+	t.on(file(n))
+	t.on(admitted(n, v))
+	t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
+	t.on(Granted{t.Next, 1})
+}
+
+func (t *trial) die() { t.on(Died{Seat: t.Live, How: "it died"}) }
+
+func (t *trial) again() {
+	t.on(due[RestartDue](t))
+	t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
+	t.on(Granted{t.Next, 1})
+}
+
+var why = &refusal.Error{Reason: "why"}
+
+// everyState is all that a handler may stand in, each by the events that lead there.
+var everyState = []struct {
+	name string
+	past store.Record
+	lead func(t *trial)
+}{
+	{"new", store.Record{}, func(t *trial) {}},
+	{"copying", store.Record{}, func(t *trial) { t.on(file(1)) }},
+	{"building", store.Record{}, func(t *trial) { t.on(file(1)); t.on(Delayed{"compiling"}) }},
+	{"starting", store.Record{}, func(t *trial) { t.on(file(1)); t.on(admitted(1, "1")) }},
+	{"proved", store.Record{}, func(t *trial) {
+		t.on(file(1))
+		t.on(admitted(1, "1"))
+		t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
+	}},
+	{"refused", store.Record{}, func(t *trial) { t.on(file(1)); t.on(Admitted{Refusal: why}) }},
+	{"refused in the directory", store.Record{}, func(t *trial) { t.on(FileRefused{"a.so", handlerdir.ID{Ino: 1}, why}) }},
+	{"refused, to be tried soon", store.Record{}, func(t *trial) { t.on(file(1)); t.on(Admitted{Refusal: why, Retry: states.Soon}) }},
+	{"refused for want of a cell", store.Record{}, func(t *trial) { t.on(file(1)); t.on(Admitted{Refusal: why, Retry: states.WithCells}) }},
+	{"refused for its patterns", store.Record{}, func(t *trial) {
+		t.on(file(1))
+		t.on(admitted(1, "1"))
+		t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
+		t.on(Denied{t.Next, why})
+	}},
+	{"recalling after a start", store.Record{Seq: 1, Serves: version("0").Sum, Versions: []store.Served{{Sum: version("0").Sum}}}, func(t *trial) {
+		t.on(FallBack{})
+	}},
+	{"live", store.Record{}, func(t *trial) { t.live(1, "1") }},
+	{"live, the next copying", store.Record{}, func(t *trial) { t.live(1, "1"); t.on(file(2)) }},
+	{"live, the next building", store.Record{}, func(t *trial) { t.live(1, "1"); t.on(file(2)); t.on(Delayed{"compiling"}) }},
+	{"live, the next starting", store.Record{}, func(t *trial) { t.live(1, "1"); t.on(file(2)); t.on(admitted(2, "2")) }},
+	{"live, the next proved", store.Record{}, func(t *trial) {
+		t.live(1, "1")
+		t.on(file(2))
+		t.on(admitted(2, "2"))
+		t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
+	}},
+	{"live, the newest refused", store.Record{}, func(t *trial) { t.live(1, "1"); t.on(file(2)); t.on(Admitted{Refusal: why}) }},
+	{"live, renewed", store.Record{}, func(t *trial) { t.live(1, "1"); t.on(Renew{}) }},
+	{"live, rolled back by hand, starting", store.Record{}, func(t *trial) { t.live(1, "1"); t.live(2, "2"); t.on(RollBack{version("1")}) }},
+	{"rolled back by hand", store.Record{}, func(t *trial) {
+		t.live(1, "1")
+		t.live(2, "2")
+		t.on(RollBack{version("1")})
+		t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
+		t.on(Granted{t.Next, 1})
+		t.on(Hold{version("2").Sum})
+	}},
+	{"missed", store.Record{}, func(t *trial) { t.live(1, "1"); t.on(FileSeen{Missed: true}) }},
+	{"orphaned", store.Record{}, func(t *trial) { t.live(1, "1"); t.on(FileOrphaned{}) }},
+	{"leaving", store.Record{}, func(t *trial) { t.live(1, "1"); t.on(FileGone{}) }},
+	{"leaving, dead", store.Record{}, func(t *trial) { t.live(1, "1"); t.on(FileGone{}); t.die() }},
+	{"dead, in a pause", store.Record{}, func(t *trial) { t.live(1, "1"); t.die() }},
+	{"dead, started again", store.Record{}, func(t *trial) { t.live(1, "1"); t.die(); t.on(due[RestartDue](t)) }},
+	{"dead, proved again", store.Record{}, func(t *trial) {
+		t.live(1, "1")
+		t.die()
+		t.on(due[RestartDue](t))
+		t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
+	}},
+	{"dead, the next copying", store.Record{}, func(t *trial) { t.live(1, "1"); t.on(file(2)); t.die() }},
+	{"dead, the next starting", store.Record{}, func(t *trial) { t.live(1, "1"); t.die(); t.on(file(2)); t.on(admitted(2, "2")) }},
+	{"died twice", store.Record{}, func(t *trial) { t.live(1, "1"); t.die(); t.again(); t.die(); t.again() }},
+	{"recalling an earlier one", store.Record{}, func(t *trial) {
+		t.live(1, "1")
+		t.live(2, "2")
+		t.die()
+		t.again()
+		t.die()
+		t.again()
+		t.die()
+	}},
+	{"rolled back", store.Record{}, func(t *trial) {
+		t.live(1, "1")
+		t.live(2, "2")
+		t.die()
+		t.again()
+		t.die()
+		t.again()
+		t.die()
+		t.on(Recalled{t.Next, version("1")})
+		t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
+		t.on(Granted{t.Next, 1})
+	}},
+	{"quarantined", store.Record{}, func(t *trial) {
+		t.live(1, "1")
+		t.die()
+		t.again()
+		t.die()
+		t.again()
+		t.die()
+	}},
+}
+
+// events are all that may happen in any of them.
+var events = []struct {
+	name string
+	make func(t *trial) Event
+}{
+	{"FileSettled", func(t *trial) Event { return file(9) }},
+	{"FileRefused", func(t *trial) Event {
+		return FileRefused{"a.so", handlerdir.ID{Ino: 9}, &refusal.Error{Reason: "other"}}
+	}},
+	{"FileRefused, as before", func(t *trial) Event { return FileRefused{"a.so", t.Tried, why} }},
+	{"FileSeen", func(t *trial) Event { return FileSeen{} }},
+	{"FileSeen, missed", func(t *trial) Event { return FileSeen{Missed: true} }},
+	{"FileGone", func(t *trial) Event { return FileGone{} }},
+	{"FileOrphaned", func(t *trial) Event { return FileOrphaned{} }},
+	{"TryAgain", func(t *trial) Event { return TryAgain{} }},
+	{"FallBack", func(t *trial) Event { return FallBack{} }},
+	{"Delayed", func(t *trial) Event { return Delayed{"building"} }},
+	{"Admitted, another version", func(t *trial) Event { return admitted(9, "9") }},
+	{"Admitted, the one that serves", func(t *trial) Event {
+		if t.Live == nil {
+			return admitted(9, "8")
+		}
+		return Admitted{Version: t.Live.Version, Content: past.Content{Sum: t.Live.Version.Sum, Ino: 9}}
+	}},
+	{"Admitted, touched alone", func(t *trial) Event {
+		return Admitted{Version: store.Version{Sum: t.Content.Sum}, Content: t.Content}
+	}},
+	{"Admitted, changed", func(t *trial) Event { return Admitted{Changed: true} }},
+	{"Admitted, refused", func(t *trial) Event { return Admitted{Refusal: &refusal.Error{Reason: "other"}} }},
+	{"Recalled, found", func(t *trial) Event { return Recalled{t.seat(), version("0")} }},
+	{"Recalled, lost", func(t *trial) Event { return Recalled{t.seat(), store.Version{}} }},
+	{"IsReady", func(t *trial) Event { return IsReady{Seat: t.seat(), Patterns: []string{"/b"}} }},
+	{"Granted", func(t *trial) Event { return Granted{t.seat(), 7} }},
+	{"Denied", func(t *trial) Event { return Denied{t.seat(), &refusal.Error{Reason: "taken"}} }},
+	{"Failed", func(t *trial) Event { return Failed{t.seat(), &refusal.Error{Reason: "no"}, states.OnChange} }},
+	{"Failed, passing", func(t *trial) Event { return Failed{t.seat(), &refusal.Error{Reason: "no"}, states.Soon} }},
+	{"Failed, no cell", func(t *trial) Event { return Failed{t.seat(), &refusal.Error{Reason: "no"}, states.WithCells} }},
+	{"Failed, of a seat of before", func(t *trial) Event { return Failed{&states.Seat{}, why, states.OnChange} }},
+	{"Died", func(t *trial) Event { return Died{Seat: t.Live, How: "it died"} }},
+	{"Died, cut off", func(t *trial) Event { return Died{Seat: t.Live, How: "it died", Cut: true} }},
+	{"Died, shared", func(t *trial) Event { return Died{Seat: t.Live, How: "it died", Shared: true} }},
+	{"Died, of a seat of before", func(t *trial) Event { return Died{Seat: &states.Seat{}} }},
+	{"Gathered", func(t *trial) Event { return Gathered{&states.Seat{Why: states.Again}} }},
+	{"Renew", func(t *trial) Event { return Renew{} }},
+	{"RestartDue", func(t *trial) Event { return due[RestartDue](t) }},
+	{"RetryDue", func(t *trial) Event { return due[RetryDue](t) }},
+	{"HeirsDecided", func(t *trial) Event { return HeirsDecided{} }},
+	{"RollBack", func(t *trial) Event { return RollBack{version("0")} }},
+	{"Hold", func(t *trial) Event { return Hold{version("9").Sum} }},
+	{"Release", func(t *trial) Event { return Release{} }},
+	{"Stop", func(t *trial) Event { return Stop{} }},
+}
+
+// seat is the one that an event is about: the next, or one of before.
+func (t *trial) seat() *states.Seat {
+	if t.Next != nil {
+		return t.Next
+	}
+	return &states.Seat{}
+}
+
+// stands is how a handler stands, in a line.
+func (t *trial) stands() string {
+	b := []string{
+		[]string{"no routes", "serving", "dead", "quarantined"}[t.Standing],
+		[]string{"", "missed", "orphaned", "leaving"}[t.Presence],
+		[]string{"", "copying", "building"}[t.Admission],
+	}
+	if t.Live != nil && t.Live.Version.Sum != "" {
+		b[0] += " " + t.Live.Version.Sum[:1]
+	}
+	if t.RolledBack {
+		b = append(b, "rolled back")
+	}
+	if n := t.Next; n != nil {
+		sum := ""
+		if n.Version.Sum != "" {
+			sum = " " + n.Version.Sum[:1]
+		}
+		b = append(b, []string{"recalling", "starting", "proved"}[n.Phase]+sum+" "+[]string{"as the newest", "again", "back", "by hand"}[n.Why])
+	}
+	if t.restarts.Pausing() {
+		b = append(b, "in a pause")
+	}
+	if r := t.Refusal; r != nil {
+		text := "refused, to be tried " + []string{"when it changes", "soon", "with other cells", "when free"}[r.Retry]
+		switch {
+		case r.Held:
+			text = "held"
+		case r.Of != "":
+			text = "given up " + r.Of[:1]
+		}
+		if r.Patterns != nil && r.Retry != states.WhenFree {
+			text += " or when free"
+		}
+		b = append(b, text)
+	}
+	if t.Tried == (handlerdir.ID{}) {
+		b = append(b, "to be tried")
+	}
+	kept := b[:0]
+	for _, s := range b {
+		if s != "" {
+			kept = append(kept, s)
+		}
+	}
+	return strings.Join(kept, ", ")
+}
+
+// does names actions.
+func does(actions []Action) string {
+	var names []string
+	for _, a := range actions {
+		name := strings.TrimPrefix(fmt.Sprintf("%T", a), "lifecycle.")
+		switch a := a.(type) {
+		case Publish:
+			name += []string{"(live)", "(live again)", "(rolled back)", "(gathered)", "(retired)"}[a.What]
+		case Tell:
+			name += []string{"(refused)", "(held)", "(quarantined)", "(not restarted)", "(not served)", "(gone)", "(doing)"}[a.What]
+		case Wake:
+			name += fmt.Sprintf("(%v, %s)", a.After, strings.TrimPrefix(fmt.Sprintf("%T", a.Event), "lifecycle."))
+		case Recall:
+			name += "("
+			for _, sum := range a.Sums {
+				name += sum[:1]
+			}
+			name += ")"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, " ")
+}
+
+// Every event in every state leads where testdata/transitions.txt says. With
+// -update it is written anew: read what has changed in it.
+func TestTransitions(t *testing.T) {
+	const golden = "testdata/transitions.txt"
+	var b strings.Builder
+	b.WriteString("# What every event does in every state: how the handler stands then, and the actions.\n# Written by go test -run TestTransitions -update ./internal/daemon/lifecycle\n")
+	for _, st := range everyState {
+		lead := func() *trial {
+			tr := newTrial(st.past)
+			st.lead(tr)
+			return tr
+		}
+		fmt.Fprintf(&b, "\n%s: %s\n", st.name, lead().stands())
+		var nothing []string
+		for _, ev := range events {
+			tr := lead()
+			before := tr.stands()
+			actions := tr.on(ev.make(tr))
+			if len(actions) == 0 && tr.stands() == before {
+				nothing = append(nothing, ev.name)
+				continue
+			}
+			line := "  " + ev.name + " -> "
+			if after := tr.stands(); after != before {
+				line += after
+			} else {
+				line += "the same"
+			}
+			fmt.Fprintf(&b, "%s: %s\n", line, does(actions))
+		}
+		fmt.Fprintf(&b, "  nothing: %s\n", strings.Join(nothing, "; "))
+	}
+	if *update {
+		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(b.String(), "\n")
+	for i, line := range strings.Split(string(want), "\n") {
+		if i >= len(got) || got[i] != line {
+			t.Fatalf("%s:%d:\nwant %s\ngot  %s", golden, i+1, line, got[min(i, len(got)-1)])
+		}
+	}
+	if len(got) != strings.Count(string(want), "\n")+1 {
+		t.Errorf("%s has too few lines", golden)
+	}
+}
+
+// An event that is unknown is a fault of the caller's, and not passed over.
+func TestUnknownEvent(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("it is passed over")
+		}
+	}()
+	newTrial(store.Record{}).on(nil)
+}

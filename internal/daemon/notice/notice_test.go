@@ -1,0 +1,47 @@
+package notice
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/daemon/states"
+	"github.com/andrestc/go-plugserver/internal/daemon/store"
+	"github.com/sirupsen/logrus"
+)
+
+// Operators' filters know these records.
+func TestRecords(t *testing.T) {
+	h := &lifecycle.Handler{Name: "a", File: "a.so"}
+	why := &refusal.Error{Reason: "why", Mend: "do this"}
+	seat := &states.Seat{Version: store.Version{Sum: "0123456789abcdef"}}
+	fields := func(st *states.Seat) logrus.Fields {
+		return logrus.Fields{"handler": "a", "pid": 7, "version": st.Version.Short()}
+	}
+	byHand := *seat
+	byHand.Why = states.ByHand
+	for _, tt := range []struct {
+		got  Record
+		want string
+	}{
+		{Of(h, lifecycle.Tell{What: lifecycle.NoticeRefused, Refusal: why}, fields), "warning refused: a.so map[event:refused handler:a mend:do this reason:why]"},
+		{Of(h, lifecycle.Tell{What: lifecycle.NoticeRefused, Refusal: why, Seat: seat}, fields), "warning refused: a.so; version 0123456789ab goes on serving map[event:refused handler:a mend:do this reason:why]"},
+		{Of(h, lifecycle.Tell{What: lifecycle.NoticeHeld, Refusal: why}, fields), "info rolled back: a.so map[handler:a mend:do this reason:why]"},
+		{Of(h, lifecycle.Tell{What: lifecycle.NoticeQuarantined, Refusal: why, Version: seat.Version}, fields), "error quarantined: a map[event:quarantined handler:a mend:do this reason:why version:0123456789ab]"},
+		{Of(h, lifecycle.Tell{What: lifecycle.NoticeNotRestarted, Refusal: why, Seat: seat}, fields), "error restart failed: a map[handler:a pid:7 reason:why version:0123456789ab]"},
+		{Of(h, lifecycle.Tell{What: lifecycle.NoticeNotServed, Refusal: why, Seat: seat}, fields), "warning an earlier version is not served: a map[handler:a pid:7 reason:why version:0123456789ab]"},
+		{Of(h, lifecycle.Tell{What: lifecycle.NoticeGone}, fields), "info gone: a.so was removed map[handler:a]"},
+		{Of(h, lifecycle.Tell{What: lifecycle.NoticeDoing, Text: "compiling a.go"}, fields), "info compiling a.go map[handler:a]"},
+		{Change(lifecycle.WentLive, "a", "a", seat), "info live: a map[event:live]"},
+		{Change(lifecycle.LiveAgain, "a", "a", seat), "info live again: a map[event:live]"},
+		{Change(lifecycle.RolledBack, "a", "a", seat), "error rolled back: a map[event:rolled_back]"},
+		{Change(lifecycle.RolledBack, "a", "a", &byHand), "info rolled back: a map[event:rolled_back]"},
+		{Change(lifecycle.GatheredIn, "a", "g", seat), "info in the shared cell g: a map[event:gathered]"},
+		{Change(lifecycle.Retired, "a", "a", seat), "info retired: a map[event:retired]"},
+	} {
+		if got := fmt.Sprintf("%v %s %v", tt.got.Level, tt.got.Text, tt.got.Fields); got != tt.want {
+			t.Errorf("\ngot  %s\nwant %s", got, tt.want)
+		}
+	}
+}

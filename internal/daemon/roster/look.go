@@ -1,0 +1,174 @@
+package roster
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/daemon/plan"
+	"github.com/andrestc/go-plugserver/internal/daemon/states"
+	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+)
+
+// Looks counts the looks at the directory, of which there is one at a time. The zero
+// Looks has none.
+type Looks struct {
+	begun     uint64
+	applied   uint64 // the last one whose snapshot was taken in
+	under     bool   // one is under way
+	again     bool   // another was asked for meanwhile
+	unsettled bool   // the snapshot asks for another one soon
+	accept    uint64 // the one from which on a missing file is a removed one, whatever the directory; 0 if none
+}
+
+// Begin begins a look, if none is under way: else another follows that.
+func (l *Looks) Begin() (look uint64, ok bool) {
+	if l.under {
+		l.again = true
+		return 0, false
+	}
+	l.under, l.again = true, false
+	l.begun++
+	return l.begun, true
+}
+
+// Ended takes note of a look's end; unsettled says that there is to be another soon.
+func (l *Looks) Ended(look uint64, unsettled bool) {
+	l.under, l.applied, l.unsettled = false, look, unsettled
+}
+
+// Again reports whether another look was asked for during the last.
+func (l *Looks) Again() bool { return l.again }
+
+// Accept has a look that has not begun yet take what is missing as removed, and
+// returns its number.
+func (l *Looks) Accept() uint64 {
+	l.accept = l.begun + 1
+	return l.accept
+}
+
+// Reached reports whether the look of that number, or a later one, has ended.
+func (l *Looks) Reached(look uint64) bool { return l.applied >= look }
+
+// UnderWay reports whether a look is.
+func (l *Looks) UnderWay() bool { return l.under }
+
+func (l *Looks) quiet() bool { return l.applied > 0 && !l.under && !l.unsettled }
+
+// See takes in what a look has seen. It keeps the handlers that have no file in a
+// directory that is not the one of before, and names them: nobody has removed them.
+// It may have been unmounted, or its successor is still being filled. A look that
+// Accept has asked for ends them.
+func (r *Roster) See(look uint64, snap *handlerdir.Snapshot) (steps []Step, orphaned []string) {
+	here := make(map[string]bool, len(snap.Files))
+	for _, f := range snap.Files {
+		here[f.Name] = true
+	}
+	accepted := look >= r.Looks.accept && r.Looks.accept > 0
+	replaced := r.Snapshot != nil && (snap.Dir.Dev != r.Snapshot.Dir.Dev || snap.Dir.Ino != r.Snapshot.Dir.Ino)
+	for _, h := range r.Handlers {
+		switch missing := !here[h.Name] && !accepted; {
+		case h.Presence == states.Orphaned && !missing:
+			steps = append(steps, Step{h.Name, lifecycle.FileSeen{}})
+		case h.Presence != states.Orphaned && missing && replaced && h.Live != nil && h.Presence != states.Leaving:
+			steps = append(steps, Step{h.Name, lifecycle.FileOrphaned{}})
+			orphaned = append(orphaned, h.Name)
+		}
+	}
+	slices.Sort(orphaned)
+	if accepted {
+		r.Looks.accept = 0
+	}
+	if r.Snapshot == nil {
+		r.first = here
+	}
+	r.Snapshot = snap
+	return steps, orphaned
+}
+
+// Lost is what handlers are told where the directory cannot even be read once: what
+// was live before serves from the store.
+func (r *Roster) Lost() (steps []Step) {
+	if r.Snapshot != nil {
+		return nil // all stays as it is
+	}
+	for name := range r.History {
+		steps = append(steps, Step{name, lifecycle.FallBack{}})
+	}
+	return steps
+}
+
+// Compare returns what handlers are to be told of the snapshot. writes counts what
+// was written to the file of a name.
+func (r *Roster) Compare(writes func(file string) uint64) []Step {
+	have := make([]plan.Handler, 0, len(r.Handlers))
+	for _, h := range r.Handlers {
+		known := plan.Handler{Name: h.Name, Tried: h.Tried, Unread: h.Refusal != nil && h.Refusal.Unread, Orphan: h.Presence == states.Orphaned}
+		if !known.Unread && h.Admission == states.Idle && h.GivenUp(h.Content.Sum) && writes(h.File) != h.Content.Writes {
+			known.Tried = handlerdir.ID{} // the same content was written, which the file's state need not show
+		}
+		have = append(have, known)
+	}
+	steps := r.seen()
+	todo := plan.Next(r.Snapshot, have)
+	for _, name := range todo.Remove {
+		steps = append(steps, Step{name, lifecycle.FileGone{}})
+	}
+	for _, f := range todo.Refuse {
+		if !r.Ignores(f) {
+			steps = append(steps, Step{f.Name, lifecycle.FileRefused{Name: path.Base(f.Path), ID: f.ID, Refusal: f.Refusal}})
+		}
+	}
+	for _, f := range todo.Admit {
+		steps = append(steps, Step{f.Name, lifecycle.FileSettled{Name: path.Base(f.Path), ID: f.ID}})
+	}
+	return steps
+}
+
+// seen takes over from the snapshot whose file is there.
+func (r *Roster) seen() (steps []Step) {
+	for _, f := range r.Snapshot.Files {
+		h := r.Handlers[f.Name]
+		if h != nil && (f.Missed() != (h.Presence == states.Missed) || h.Presence == states.Leaving) {
+			steps = append(steps, Step{f.Name, lifecycle.FileSeen{Missed: f.Missed()}})
+		}
+	}
+	return steps
+}
+
+// Ignores reports whether a file is left alone: a library that lies beside the
+// plugins that link it, where no handler of its name was ever served.
+func (r *Roster) Ignores(f handlerdir.File) bool {
+	_, served := r.History[f.Name]
+	return f.Library && r.Handlers[f.Name] == nil && !served
+}
+
+// WithOtherCells returns those that no cell could load, to be tried again.
+func (r *Roster) WithOtherCells() (steps []Step) {
+	for _, h := range r.Handlers {
+		if h.Refusal != nil && h.Refusal.Retry == states.WithCells {
+			steps = append(steps, Step{h.Name, lifecycle.TryAgain{}})
+		}
+	}
+	return steps
+}
+
+// File is the newest file of that name, which was seen.
+func (r *Roster) File(name string) handlerdir.File {
+	i, _ := slices.BinarySearchFunc(r.Snapshot.Files, name, func(f handlerdir.File, name string) int { return strings.Compare(f.Name, name) })
+	return r.Snapshot.Files[i]
+}
+
+// Seen are the names of the files that no handler has come of yet.
+func (r *Roster) Seen() (names []string) {
+	if r.Snapshot == nil {
+		return nil
+	}
+	for _, f := range r.Snapshot.Files {
+		if r.Handlers[f.Name] == nil && !r.Ignores(f) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,149 @@
+// Package roster knows all handlers, what was seen of the directory, and what was
+// saved of the past. It answers what concerns more than one of them: whom a look at
+// the directory concerns, who claims which patterns, who may have what another gives
+// up. It is pure: it tells nobody, and what is to be told comes out as Steps.
+package roster
+
+import (
+	"slices"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/routes"
+	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/daemon/plan"
+	"github.com/andrestc/go-plugserver/internal/daemon/states"
+	"github.com/andrestc/go-plugserver/internal/daemon/store"
+	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+)
+
+// Rules are the operator's for all handlers.
+type Rules struct {
+	lifecycle.Rules
+	// Patience bounds how long a pattern is not given up, or not granted, because
+	// somebody else who may want it is still being tried.
+	Patience time.Duration
+}
+
+// Roster is the one of a daemon.
+type Roster struct {
+	Handlers map[string]*lifecycle.Handler
+	History  store.History
+	Snapshot *handlerdir.Snapshot // what was seen last of the directory; nil before the first
+	Looks    Looks
+
+	rules   Rules
+	first   map[string]bool // the names in the first snapshot, but for those that were removed since
+	lastSeq int64
+}
+
+// Step is what a handler is to be told. There is none of that name yet where it is
+// the first.
+type Step struct {
+	Name  string
+	Event lifecycle.Event
+}
+
+// New returns a roster without handlers. The history is its own from now on.
+func New(past store.History, rules Rules) *Roster {
+	r := &Roster{Handlers: make(map[string]*lifecycle.Handler), History: past, rules: rules}
+	for name, record := range past {
+		r.lastSeq = max(r.lastSeq, record.Seq)
+		// They may be of a release that took other patterns.
+		record.Patterns = slices.DeleteFunc(record.Patterns, func(p string) bool { return routes.Check([]string{p}, 0, 0) != nil })
+		past[name] = record
+	}
+	return r
+}
+
+// Handler returns the handler of that name, a new one where there is none.
+func (r *Roster) Handler(name string, now time.Time) *lifecycle.Handler {
+	h := r.Handlers[name]
+	if h == nil {
+		h = lifecycle.New(name, r.History[name], r.Snapshot == nil || r.first[name], r.rules.Rules, now)
+		r.Handlers[name] = h
+	}
+	return h
+}
+
+// Has reports whether the handler is one of them, and not one of before.
+func (r *Roster) Has(h *lifecycle.Handler) bool { return r.Handlers[h.Name] == h }
+
+// Save puts a handler's record into the history.
+func (r *Roster) Save(h *lifecycle.Handler) {
+	r.History[h.Name] = h.Record
+	r.lastSeq = max(r.lastSeq, h.Record.Seq)
+}
+
+// Forget takes a handler out, and reports whether the history has changed.
+func (r *Roster) Forget(h *lifecycle.Handler) (changed bool) {
+	delete(r.Handlers, h.Name)
+	delete(r.first, h.Name)
+	_, changed = r.History[h.Name]
+	delete(r.History, h.Name)
+	return changed
+}
+
+// Grant is what a handler whose version is proved is told when nobody has a better
+// claim on its patterns: it gets them, if the table has room for them.
+func (r *Roster) Grant(h *lifecycle.Handler) lifecycle.Event {
+	if refused := plan.Room(h.Next.Size, r.others(h), link.MaxRoutes); refused != nil {
+		return lifecycle.Denied{Seat: h.Next, Refusal: refused}
+	}
+	return lifecycle.Granted{Seat: h.Next, Seq: r.lastSeq + 1}
+}
+
+// Needs adds the sums of the versions that handlers may serve now or later to keep.
+func (r *Roster) Needs(keep map[string]bool) {
+	for _, h := range r.Handlers {
+		for _, st := range []*states.Seat{h.Live, h.Next} {
+			if st != nil {
+				keep[st.Version.Sum] = true
+			}
+		}
+	}
+	for _, record := range r.History {
+		for _, v := range record.Versions {
+			keep[v.Sum] = true
+		}
+	}
+}
+
+// Quiet reports whether the directory was looked at, and no handler is about to
+// change for what was seen.
+func (r *Roster) Quiet() bool {
+	if !r.Looks.quiet() {
+		return false
+	}
+	for _, h := range r.Handlers {
+		if h.Changing() || h.Presence == states.Leaving {
+			return false
+		}
+	}
+	return true
+}
+
+// Concluded reports whether nothing is under way for the handler of that name: its
+// newest file was tried.
+func (r *Roster) Concluded(name string) bool {
+	h := r.Handlers[name]
+	if r.Snapshot != nil {
+		for _, f := range r.Snapshot.Files {
+			if f.Name == name && !r.Ignores(f) && (h == nil || h.Tried != f.ID || !f.Settled && f.Refusal == nil) {
+				return false
+			}
+		}
+	}
+	return h == nil || h.Admission == states.Idle && h.Next == nil && h.Presence != states.Leaving
+}
+
+// Orphans are the handlers that a directory which was replaced lacks.
+func (r *Roster) Orphans() (names []string) {
+	for _, h := range r.Handlers {
+		if h.Presence == states.Orphaned {
+			names = append(names, h.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

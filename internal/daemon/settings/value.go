@@ -1,0 +1,124 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+)
+
+const (
+	minMemory = 16 << 20 // bytes: the Go runtime, net/http and a plugin
+	minNOFILE = 64
+	nameRule  = "write a letter or digit, then at most 99 of letters, digits, '.', '_' and '-'"
+)
+
+// ParseMemory reads a number of bytes from 16M on, or "infinity". K, M, G and T
+// behind the number are powers of 1024, as in systemd.resource-control(5). The
+// error carries its fix, and does not quote s: package flag does.
+func ParseMemory(s string) (int64, error) {
+	if s == "infinity" {
+		return Infinity, nil
+	}
+	number, shift := s, 0
+	if i := strings.IndexAny(s, "KMGT"); i >= 0 && i == len(s)-1 {
+		number, shift = s[:i], 10*(1+strings.IndexByte("KMGT", s[i]))
+	}
+	n, err := strconv.ParseUint(number, 10, 63)
+	switch {
+	case errors.Is(err, strconv.ErrRange), n > math.MaxInt64>>shift:
+		return 0, errors.New("more than there can be; write infinity for no limit")
+	case err != nil:
+		return 0, errors.New("not a size; write bytes, or a number with K, M, G or T such as 256M, or infinity")
+	case n<<shift < minMemory:
+		return 0, fmt.Errorf("too little for a handler to run; the least is %dM", minMemory>>20)
+	}
+	return int64(n << shift), nil
+}
+
+// ParseNOFILE reads a number of descriptors from 64 on, or "infinity". The error
+// is as ParseMemory's.
+func ParseNOFILE(s string) (int, error) {
+	if s == "infinity" {
+		return Infinity, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, errors.New("more than there can be; write infinity for no limit")
+	case err != nil:
+		return 0, errors.New("not a number of descriptors; write one such as 1024, or infinity")
+	case n < minNOFILE:
+		return 0, fmt.Errorf("too few for a handler to run; the least is %d", minNOFILE)
+	}
+	return int(n), nil
+}
+
+// parseBurst reads a number of log records; 0 is no limit, as systemd.exec(5) has
+// it.
+func parseBurst(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, errors.New("more than there can be; write 0 for no limit")
+	case err != nil:
+		return 0, errors.New("not a number of log records; write one such as 1000, or 0 for no limit")
+	case n == 0:
+		return Infinity, nil
+	}
+	return int(n), nil
+}
+
+// spans are the units of systemd.time(7) that an interval may have.
+var spans = map[string]time.Duration{
+	"": time.Second, "s": time.Second, "sec": time.Second, "second": time.Second, "seconds": time.Second,
+	"ms": time.Millisecond, "msec": time.Millisecond,
+	"m": time.Minute, "min": time.Minute, "minute": time.Minute, "minutes": time.Minute,
+	"h": time.Hour, "hr": time.Hour, "hour": time.Hour, "hours": time.Hour,
+}
+
+var span = regexp.MustCompile(`^([0-9]{1,9})\s*([a-z]*)\s*`)
+
+const maxInterval = 24 * time.Hour
+
+// parseInterval reads a time in the words of systemd.time(7), to a day; without a
+// unit it is seconds, and 0 is no limit.
+func parseInterval(s string) (time.Duration, error) {
+	var all time.Duration
+	for rest := s; rest != "" || s == ""; {
+		m := span.FindStringSubmatch(rest)
+		if m == nil || spans[m[2]] == 0 {
+			return 0, errors.New("not a time; write seconds, or a time such as 500ms, 30s or 1min, or 0 for no limit")
+		}
+		n, _ := strconv.Atoi(m[1]) // of 9 digits
+		if time.Duration(n) > maxInterval/spans[m[2]] || all+time.Duration(n)*spans[m[2]] > maxInterval {
+			return 0, errors.New("longer than a day; write 0 for no limit")
+		}
+		all += time.Duration(n) * spans[m[2]]
+		rest = rest[len(m[0]):]
+	}
+	if all == 0 {
+		return Infinity, nil
+	}
+	return all, nil
+}
+
+func parseCell(s string) (string, error) {
+	if !handlerdir.ValidName(s) {
+		return "", errors.New("cannot name a cell; " + nameRule)
+	}
+	return s, nil
+}
+
+func parseGOROOT(s string) (string, error) {
+	if !filepath.IsAbs(s) {
+		return "", errors.New("not an absolute path; write one such as /usr/local/go, without quotes")
+	}
+	return filepath.Clean(s), nil
+}

@@ -1,0 +1,108 @@
+// Package standing says how handlers stand, in the words of package api. It changes
+// nothing, and how a handler stands is decided here alone: status, history, reload
+// and systemd are told what follows from it.
+package standing
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/between/words"
+	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/daemon/roster"
+	"github.com/andrestc/go-plugserver/internal/daemon/states"
+)
+
+// state is how a handler stands, in one word.
+func state(h *lifecycle.Handler) string {
+	switch h.Standing {
+	case states.Quarantined:
+		return api.StateQuarantined
+	case states.Dead:
+		return api.StateCrashed
+	case states.Serving:
+		if h.RolledBack {
+			return api.StateRolledBack
+		}
+		return api.StateLive
+	case states.None:
+		if h.Refusal != nil {
+			return api.StateRefused
+		}
+	}
+	return api.StateStarting
+}
+
+// handler is how a handler stands, but for what its process counts.
+func handler(h *lifecycle.Handler) api.Handler {
+	a := api.Handler{
+		Name: h.Name, State: state(h), Earlier: h.Earlier(), Since: h.Since, Restarts: h.Restarts, Doing: h.Doing,
+	}
+	if h.Live != nil {
+		a.Version, a.Patterns = h.Live.Version.Short(), h.Live.Patterns
+	}
+	if h.Refusal != nil {
+		told := told(h.Refusal.Error)
+		a.Refusal = &told
+	}
+	return a
+}
+
+// told is a refusal as operators are told of it.
+func told(r *refusal.Error) api.Refusal { return api.Refusal{Reason: r.Reason, Mend: r.Mend, Or: r.Or} }
+
+// reload is what a reload says of the handlers.
+func reload(r *roster.Roster) api.Reload {
+	re := api.Reload{Refused: make(map[string]api.Refusal), RolledBack: make(map[string]api.Refusal)}
+	for _, h := range r.Handlers {
+		if h.Serves() {
+			re.Live++
+		}
+		switch {
+		case h.Held():
+			re.RolledBack[h.Name] = told(h.Refusal.Error)
+		case h.Refusal != nil:
+			re.Refused[h.Name] = told(h.Refusal.Error)
+		}
+	}
+	return re
+}
+
+// Past are the versions of a handler's history, the newest first.
+func Past(h *lifecycle.Handler) (versions []api.Past) {
+	r := h.Record
+	for _, v := range slices.Backward(r.Versions) {
+		versions = append(versions, api.Past{
+			Version: v.Sum[:12], Live: v.Live, Bad: h.IsBad(v.Sum), Held: r.Held == v.Sum,
+			Current: h.Serves() && h.Live.Version.Sum == v.Sum,
+		})
+	}
+	return versions
+}
+
+// problem is what ails the daemon as a whole: why the directory dir cannot be read,
+// which handlers one in its place lacks, and what is wrong with the settings.
+func problem(dir, lost string, orphans []string, misconfigured string) string {
+	replaced := ""
+	if len(orphans) > 0 {
+		replaced = refusal.Replaced(dir, orphans).Error()
+	}
+	all := slices.DeleteFunc([]string{lost, replaced, misconfigured}, func(p string) bool { return p == "" })
+	return strings.Join(all, "; ")
+}
+
+// notes tell of settings, each with where, for handlers that there are not.
+func notes(named map[string]string, r *roster.Roster) (notes []string) {
+	known := slices.Collect(maps.Keys(r.Handlers))
+	for name, where := range named {
+		if r.Handlers[name] == nil {
+			notes = append(notes, fmt.Sprintf("%s: [Handler %s]: there is no such handler%s", where, name, words.DidYouMean(name, known)))
+		}
+	}
+	slices.Sort(notes)
+	return notes
+}

@@ -1,0 +1,90 @@
+package standing
+
+import (
+	"cmp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/daemon/cells"
+	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/daemon/roster"
+)
+
+// View is a daemon as operators see it. Its fields are the owner's, whose goroutine
+// calls the methods.
+type View struct {
+	Daemon   api.Daemon // what does not change
+	Roster   *roster.Roster
+	Cells    *cells.Cells
+	Settings func(handler string) cells.Settings
+	Named    map[string]string // that the settings name, with where
+	// Lost is why the directory cannot be read, and Misconfigured why the newest
+	// settings are not in force; "" where all is well.
+	Lost, Misconfigured string
+}
+
+// Problem is what ails the daemon as a whole, "" if nothing does.
+func (v *View) Problem() string {
+	return problem(v.Daemon.Handlers, v.Lost, v.Roster.Orphans(), v.Misconfigured)
+}
+
+// Notes are what an operator may have meant otherwise; nothing is wrong.
+func (v *View) Notes() []string {
+	if v.Roster.Snapshot == nil {
+		return nil // nobody knows which handlers there are
+	}
+	return notes(v.Named, v.Roster)
+}
+
+// Status is what stands under every name.
+func (v *View) Status() api.Status {
+	st := api.Status{Daemon: v.Daemon}
+	st.Daemon.Problem, st.Daemon.Notes, st.Daemon.Goroutines = v.Problem(), v.Notes(), runtime.NumGoroutine()
+	st.Daemon.GatePID, st.Daemon.GateGoroutines = v.Cells.Fleet.GateState()
+	for _, h := range v.Roster.Handlers {
+		st.Handlers = append(st.Handlers, v.Handler(h))
+	}
+	for _, name := range v.Roster.Seen() {
+		st.Handlers = append(st.Handlers, api.Handler{Name: name, State: api.StateSeen, Since: v.Daemon.Since})
+	}
+	st.Handlers = append(st.Handlers, v.Cells.Retiring()...)
+	slices.SortFunc(st.Handlers, func(a, b api.Handler) int { return strings.Compare(a.Name, b.Name) })
+	return st
+}
+
+// Handler is how a handler stands, with what its process has counted.
+func (v *View) Handler(h *lifecycle.Handler) api.Handler {
+	a := handler(h)
+	limits := v.Settings(h.Name).Limits
+	a.MemoryMax, a.LimitNOFILE, a.Doing = limits.Memory, limits.Descriptors, cmp.Or(a.Doing, v.Cells.Apart(h.Name))
+	if h.Live != nil {
+		cells.Status(h.Live, &a)
+	}
+	return a
+}
+
+// Outcome is what stands under one name.
+func (v *View) Outcome(name string) api.Outcome {
+	out := api.Outcome{Problem: v.Problem()}
+	if h := v.Roster.Handlers[name]; h != nil {
+		a := v.Handler(h)
+		out.Handler = &a
+	}
+	return out
+}
+
+// Reload is what a reload answers.
+func (v *View) Reload() api.Reload {
+	re := reload(v.Roster)
+	re.Problem, re.Notes = v.Problem(), v.Notes()
+	return re
+}
+
+// Report says in numbers how all stand.
+func (v *View) Report() Report {
+	r := count(v.Roster)
+	r.Ending, r.Problem = v.Cells.Ending(), v.Problem()
+	return r
+}

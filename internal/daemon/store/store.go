@@ -1,0 +1,224 @@
+// Package store keeps private copies of handlers' files, named by their
+// content's SHA-256, and the history of what went live. A copy is complete
+// before it bears its name and is never written to afterwards: it may be
+// mapped into a cell. Deleting it is safe, for the same reason.
+//
+// The folder and everything in it are the daemon's own (0700, 0400).
+package store
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/file/badfile"
+)
+
+const (
+	tempPrefix = ".tmp-"
+	copySuffix = ".so"
+)
+
+// Store is one folder of copies. Its methods may be called from any goroutine.
+type Store struct {
+	dir   string                                  // absolute
+	write func(f *os.File, p []byte) (int, error) // f.Write, but for tests
+}
+
+// Version is one copy in the store.
+type Version struct {
+	Sum  string // SHA-256 of the content, 64 lower-case hex digits
+	Path string // absolute
+	Size int64  // bytes
+}
+
+// Short returns the first 12 digits of the sum: the version as people see it.
+func (v Version) Short() string { return v.Sum[:min(12, len(v.Sum))] }
+
+// Open opens the store in dir, creating it if it is missing. It takes the
+// folder from group and others if they had access, refuses one that is not the
+// daemon's own, and deletes what an interrupted Put left behind. A folder is
+// one process's at a time.
+func Open(dir string) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open store %q: %w", dir, err)
+	}
+	// The parent holds the handlers directory too, which is not as private.
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return nil, fmt.Errorf("create store: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("create store: %w", err)
+	}
+	d, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	defer d.Close()
+	info, err := d.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if uid := int(info.Sys().(*syscall.Stat_t).Uid); uid != os.Geteuid() {
+		return nil, fmt.Errorf("open store %q: it is owned by uid %d and the daemon runs as uid %d; chown it or name another with --state",
+			dir, uid, os.Geteuid())
+	}
+	if info.Mode().Perm() != 0o700 {
+		if err := d.Chmod(0o700); err != nil {
+			return nil, fmt.Errorf("open store: %w", err)
+		}
+	}
+	s := &Store{dir: dir, write: (*os.File).Write}
+	return s, s.remove(func(name string) bool { return strings.HasPrefix(name, tempPrefix) })
+}
+
+// remove deletes the files that unwanted picks.
+func (s *Store) remove(unwanted func(name string) bool) error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("read store: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		if !unwanted(e.Name()) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(s.dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("clean store: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Put copies src into the store and returns the copy. It reads no more than
+// maxSize+1 bytes: a larger src is refused, with a *refusal.Error. So is any
+// src while the disk is full; that error wraps the system's. Whatever the
+// error, nothing stays behind.
+func (s *Store) Put(src io.Reader, maxSize int64) (Version, error) {
+	temp, err := s.temp(0o400)
+	if err != nil {
+		return Version{}, err
+	}
+	v, err := s.copy(temp, src, maxSize)
+	if e := temp.Close(); err == nil && e != nil {
+		err = s.writeError(e)
+	}
+	if err == nil {
+		// Over a copy of the same content too: who mapped that keeps it.
+		if e := os.Rename(temp.Name(), v.Path); e != nil {
+			err = fmt.Errorf("store handler: %w", e)
+		}
+	}
+	if err != nil {
+		os.Remove(temp.Name())
+		return Version{}, err
+	}
+	return v, nil
+}
+
+// copy writes src to temp and hashes it, both at once.
+func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64) (Version, error) {
+	hash := sha256.New()
+	in := newFeeder(hash)
+	limit := max(maxSize, maxSize+1) // even if maxSize+1 overflows
+	size, err := in.copy(io.LimitReader(src, limit), func(p []byte) error {
+		if _, err := s.write(temp, p); err != nil {
+			return s.writeError(err)
+		}
+		return nil
+	})
+	in.wait()
+	switch {
+	case err != nil:
+		return Version{}, err
+	case size > maxSize:
+		return Version{}, badfile.TooLarge(maxSize)
+	}
+	sum := hex.EncodeToString(hash.Sum(nil))
+	return Version{Sum: sum, Path: s.path(sum), Size: size}, nil
+}
+
+// Find returns the copy whose content has the sum. It reads the whole copy:
+// one that a crash of the machine has damaged is deleted and counts as
+// missing. The error of a missing one is fs.ErrNotExist.
+func (s *Store) Find(sum string) (Version, error) {
+	if !sumPattern.MatchString(sum) {
+		return Version{}, fmt.Errorf("find version %q: %w", sum, fs.ErrNotExist)
+	}
+	f, err := os.Open(s.path(sum))
+	if err != nil {
+		return Version{}, fmt.Errorf("find version: %w", err)
+	}
+	defer f.Close()
+	hash := sha256.New()
+	size, err := io.CopyBuffer(struct{ io.Writer }{hash}, struct{ io.Reader }{f}, make([]byte, chunk))
+	if err != nil {
+		return Version{}, fmt.Errorf("find version: %w", err)
+	}
+	if hex.EncodeToString(hash.Sum(nil)) != sum {
+		if err := os.Remove(f.Name()); err != nil {
+			return Version{}, fmt.Errorf("remove damaged version: %w", err)
+		}
+		return Version{}, fmt.Errorf("find version %q: its copy was damaged: %w", sum, fs.ErrNotExist)
+	}
+	return Version{Sum: sum, Path: f.Name(), Size: size}, nil
+}
+
+// List returns every copy, in no order. It does not read them.
+func (s *Store) List() (versions []Version, err error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("read store: %w", err)
+	}
+	for _, e := range entries {
+		sum, ok := strings.CutSuffix(e.Name(), copySuffix)
+		if info, err := e.Info(); ok && err == nil && sumPattern.MatchString(sum) {
+			versions = append(versions, Version{Sum: sum, Path: s.path(sum), Size: info.Size()})
+		}
+	}
+	return versions, nil
+}
+
+// Keep deletes every copy whose sum is not in sums. The caller sees to it that
+// sums has what a Put in progress, or one whose result is not looked at yet,
+// may return.
+func (s *Store) Keep(sums map[string]bool) error {
+	return s.remove(func(name string) bool {
+		sum, ok := strings.CutSuffix(name, copySuffix)
+		return ok && sumPattern.MatchString(sum) && !sums[sum]
+	})
+}
+
+var sumPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+func (s *Store) path(sum string) string { return filepath.Join(s.dir, sum+copySuffix) }
+
+// temp creates a file that the next Open deletes if nobody does before.
+func (s *Store) temp(mode fs.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(s.dir, tempPrefix+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return nil, s.writeError(err)
+	}
+	return f, nil
+}
+
+// writeError words an error of writing to the store.
+func (s *Store) writeError(err error) error {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+		if errors.Is(err, full) {
+			return refusal.Full(s.dir, err)
+		}
+	}
+	return fmt.Errorf("write to store: %w", err)
+}

@@ -1,0 +1,404 @@
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/iotest"
+
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/file/badfile"
+)
+
+func newStore(t testing.TB) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(t.TempDir(), "state", "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// content returns n bytes that differ from seed to seed.
+func content(seed uint64, n int) []byte {
+	var key [32]byte
+	key[0] = byte(seed)
+	p := make([]byte, n)
+	rand.NewChaCha8(key).Read(p)
+	return p
+}
+
+func sumOf(p []byte) string {
+	h := sha256.Sum256(p)
+	return hex.EncodeToString(h[:])
+}
+
+// names lists the store's files.
+func names(t testing.TB, s *Store) []string {
+	t.Helper()
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	return got
+}
+
+func TestPutCopies(t *testing.T) {
+	for _, n := range []int{0, 1, chunk - 1, chunk, chunk + 1, 4 * chunk, 9*chunk + 7} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			s := newStore(t)
+			want := content(1, n)
+			v, err := s.Put(iotest.HalfReader(bytes.NewReader(want)), int64(n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v.Sum != sumOf(want) || v.Size != int64(n) || v.Path != filepath.Join(s.dir, v.Sum+".so") {
+				t.Errorf("Put = %+v", v)
+			}
+			if v.Short() != v.Sum[:12] {
+				t.Errorf("Short = %q", v.Short())
+			}
+			got, err := os.ReadFile(v.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Error("the copy differs")
+			}
+			info, err := os.Stat(v.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info.Mode() != 0o400 {
+				t.Errorf("mode %v, want 0400", info.Mode())
+			}
+			if got := names(t, s); len(got) != 1 {
+				t.Errorf("store holds %q", got)
+			}
+			if found, err := s.Find(v.Sum); err != nil || found != v {
+				t.Errorf("Find = %+v, %v", found, err)
+			}
+		})
+	}
+}
+
+func TestPutRefusesTooLarge(t *testing.T) {
+	s := newStore(t)
+	src := bytes.NewReader(content(1, 3*chunk))
+	_, err := s.Put(src, chunk)
+	if want := badfile.TooLarge(chunk); refusal.From(err).Reason != want.Reason {
+		t.Errorf("Put = %v, want %v", err, want)
+	}
+	if read := 3*chunk - src.Len(); read > chunk+1 {
+		t.Errorf("read %d bytes of a source of at most %d", read, chunk)
+	}
+	if got := names(t, s); got != nil {
+		t.Errorf("left behind: %q", got)
+	}
+	if _, err := s.Put(strings.NewReader("x"), math.MaxInt64); err != nil {
+		t.Errorf("no limit: %v", err)
+	}
+}
+
+func TestPutPassesReadErrors(t *testing.T) {
+	s := newStore(t)
+	boom := errors.New("boom")
+	src := io.MultiReader(bytes.NewReader(content(1, 2*chunk+5)), iotest.ErrReader(boom))
+	if _, err := s.Put(src, math.MaxInt64); !errors.Is(err, boom) {
+		t.Errorf("Put = %v", err)
+	}
+	if got := names(t, s); got != nil {
+		t.Errorf("left behind: %q", got)
+	}
+}
+
+// fillUp has the store's disk full after n more bytes: the error is the
+// kernel's own, of /dev/full (full(4)).
+func fillUp(t *testing.T, s *Store, n int) {
+	t.Helper()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { full.Close() })
+	s.write = func(f *os.File, p []byte) (int, error) {
+		fits := min(n, len(p))
+		n -= fits
+		if m, err := f.Write(p[:fits]); err != nil || fits == len(p) {
+			return m, err
+		}
+		return full.Write(p[fits:])
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	for _, room := range []int{0, 1, chunk, 3*chunk + 1} {
+		t.Run(fmt.Sprint(room), func(t *testing.T) {
+			s := newStore(t)
+			before := History{"a": {Seq: 1, Patterns: []string{"/a"}}}
+			if err := s.SaveHistory(before); err != nil {
+				t.Fatal(err)
+			}
+			old, err := s.Put(strings.NewReader("old"), 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fillUp(t, s, room)
+			_, err = s.Put(bytes.NewReader(content(1, 8*chunk)), math.MaxInt64)
+			if !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("Put = %v, want ENOSPC", err)
+			}
+			if want := refusal.Full(s.dir, syscall.ENOSPC); err.Error() != want.Error() {
+				t.Errorf("Put = %v\nwant  %v", err, want)
+			}
+			if err := s.SaveHistory(History{"b": {Seq: 2}}); !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("SaveHistory = %v, want ENOSPC", err)
+			}
+			if got, want := fmt.Sprint(names(t, s)), fmt.Sprint([]string{old.Sum + ".so", "history.json"}); got != want {
+				t.Errorf("store holds %v, want %v", got, want)
+			}
+			if h, err := s.LoadHistory(); err != nil || h["a"].Seq != 1 {
+				t.Errorf("history is %v, %v", h, err)
+			}
+		})
+	}
+}
+
+// TestPutOverLiveCopy pins that a mapped copy is replaced, never rewritten.
+func TestPutOverLiveCopy(t *testing.T) {
+	s := newStore(t)
+	want := content(1, chunk)
+	first, err := s.Put(bytes.NewReader(want), chunk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(first.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapped, err := os.Open(first.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mapped.Close()
+	if second, err := s.Put(bytes.NewReader(want), chunk); err != nil || second != first {
+		t.Fatalf("second Put = %+v, %v", second, err)
+	}
+	after, err := os.Stat(first.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.SameFile(before, after) {
+		t.Error("the copy was written into")
+	}
+	if got, err := io.ReadAll(mapped); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("what had the copy open lost it: %d bytes, %v", len(got), err)
+	}
+}
+
+func TestConcurrentPuts(t *testing.T) {
+	s := newStore(t)
+	same := content(1, 3*chunk)
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			p := same
+			if i%4 == 0 {
+				p = content(uint64(2+i), chunk)
+			}
+			v, err := s.Put(bytes.NewReader(p), math.MaxInt64)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if got, err := os.ReadFile(v.Path); err != nil || sumOf(got) != sumOf(p) {
+				t.Errorf("Put %d: copy differs, %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := names(t, s); len(got) != 5 {
+		t.Errorf("store holds %d files, want 5: %q", len(got), got)
+	}
+}
+
+func TestFind(t *testing.T) {
+	s := newStore(t)
+	v, err := s.Put(strings.NewReader("content"), 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outside := filepath.Join(filepath.Dir(s.dir), "x.so")
+	if err := os.WriteFile(outside, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, sum := range []string{"", "../x", v.Sum[:63], strings.ToUpper(v.Sum), sumOf([]byte("other"))} {
+		if got, err := s.Find(sum); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Find(%q) = %+v, %v", sum, got, err)
+		}
+	}
+	if err := os.Truncate(v.Path, 3); errors.Is(err, fs.ErrPermission) {
+		if err := os.Chmod(v.Path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(v.Path, 3); err != nil {
+			t.Fatal(err)
+		}
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Find(v.Sum); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Find of a damaged copy = %+v, %v", got, err)
+	}
+	if got := names(t, s); got != nil {
+		t.Errorf("damaged copy is still there: %q", got)
+	}
+}
+
+func TestKeep(t *testing.T) {
+	s := newStore(t)
+	var sums []string
+	for _, c := range []string{"a", "b", "c"} {
+		v, err := s.Put(strings.NewReader(c), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums = append(sums, v.Sum)
+	}
+	if err := s.SaveHistory(History{}); err != nil {
+		t.Fatal(err)
+	}
+	inProgress, err := s.temp(0o400)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inProgress.Close()
+	for _, other := range []string{"README", "notes.so"} {
+		if err := os.WriteFile(filepath.Join(s.dir, other), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Keep(map[string]bool{sums[1]: true, sums[2]: false, sumOf([]byte("z")): true}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{
+		sums[1] + ".so": true, "history.json": true, "README": true, "notes.so": true,
+		filepath.Base(inProgress.Name()): true,
+	}
+	got := names(t, s)
+	for _, name := range got {
+		if !want[name] {
+			t.Errorf("%s is still there", name)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("store holds %q", got)
+	}
+}
+
+func TestOpen(t *testing.T) {
+	t.Run("creates", func(t *testing.T) {
+		s := newStore(t)
+		for path, want := range map[string]fs.FileMode{s.dir: 0o700, filepath.Dir(s.dir): 0o755} {
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := info.Mode().Perm(); got&^want != 0 || got&0o700 != 0o700 {
+				t.Errorf("mode of %s is %v, want %v", path, got, want)
+			}
+		}
+		if !filepath.IsAbs(s.dir) {
+			t.Errorf("dir %q is relative", s.dir)
+		}
+	})
+	t.Run("mends mode and cleans", func(t *testing.T) {
+		dir := t.TempDir()
+		if err := os.Chmod(dir, 0o775); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{".tmp-LEFTOVER", "kept.so"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o400); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o700 {
+			t.Errorf("mode is %v", info.Mode())
+		}
+		if got := names(t, s); len(got) != 1 || got[0] != "kept.so" {
+			t.Errorf("store holds %q", got)
+		}
+	})
+	t.Run("refuses a file", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "store")
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(file); !errors.Is(err, syscall.ENOTDIR) {
+			t.Errorf("Open = %v", err)
+		}
+	})
+	t.Run("refuses another's", func(t *testing.T) {
+		dir := "/proc" // root's, for whoever is not root
+		if os.Geteuid() == 0 {
+			dir = t.TempDir()
+			if err := os.Chown(dir, 4321, -1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "it is owned by uid") {
+			t.Errorf("Open = %v", err)
+		}
+	})
+}
+
+// BenchmarkPut stores 11 MiB that the store does not have yet.
+func BenchmarkPut(b *testing.B) {
+	s := newStore(b)
+	want := content(1, 11<<20)
+	src := filepath.Join(b.TempDir(), "h.so")
+	if err := os.WriteFile(src, want, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(want)))
+	for b.Loop() {
+		f, err := os.Open(src)
+		if err != nil {
+			b.Fatal(err)
+		}
+		v, err := s.Put(f, 64<<20)
+		if err != nil {
+			b.Fatal(err)
+		}
+		f.Close()
+		b.StopTimer()
+		if err := os.Remove(v.Path); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}

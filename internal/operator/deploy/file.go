@@ -1,0 +1,122 @@
+package deploy
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/andrestc/go-plugserver/internal/file/atomicfile"
+)
+
+// place puts a copy of src at dst, which appears whole or not at all. version
+// is what src was found to be.
+func place(ctx context.Context, dst, src, version string) error {
+	in, err := os.OpenFile(src, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	// The daemon passes over a name that begins with a dot.
+	// Whatever the umask: the daemon is another user.
+	f, err := atomicfile.Create(filepath.Dir(dst), "."+filepath.Base(dst)+".", 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	have, err := f.Fill(ctx, in)
+	if err != nil {
+		return err
+	}
+	if have[:12] != version {
+		return fmt.Errorf("%q changed meanwhile; try again once it is built", src)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return f.Commit(dst)
+}
+
+// former is the file that an installation takes the place of.
+type former struct {
+	link    string // another name of it; "" if there was none
+	version string
+}
+
+// keep gives the file at path another name, which the daemon passes over.
+func keep(path string) (former, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return former{}, nil
+	}
+	if err != nil || !info.Mode().IsRegular() {
+		return former{version: "-"}, err // it stays in place whatever comes
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return former{version: "-"}, nil
+	}
+	defer f.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, f); err != nil {
+		return former{}, err
+	}
+	was := former{filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:8]), hex.EncodeToString(hash.Sum(nil))[:12]}
+	if os.Link(path, was.link) != nil { // some file systems have no links
+		was.link = ""
+	}
+	return was, nil
+}
+
+// forget deletes the other name.
+func (f former) forget() {
+	if f.link != "" {
+		os.Remove(f.link)
+	}
+}
+
+// sourceThere is the handler's source in the directory, "" if it has none: the
+// daemon would refuse both, and what serves would be replaced by nothing.
+func sourceThere(dir, name string) string {
+	path := filepath.Join(dir, name)
+	if info, err := os.Lstat(path + ".go"); err == nil && info.Mode().IsRegular() {
+		return path + ".go"
+	}
+	if files, err := os.ReadDir(path); err == nil {
+		for _, f := range files {
+			if strings.HasSuffix(f.Name(), ".go") {
+				return path
+			}
+		}
+	}
+	return ""
+}
+
+// deleteFiles deletes the handler's files, those that one command can put back:
+// a folder of source may be all there is of it.
+func deleteFiles(dir, name string) (deleted []string, err error) {
+	for _, file := range []string{name + ".so", name + ".go"} {
+		switch err := os.Remove(filepath.Join(dir, file)); {
+		case err == nil:
+			deleted = append(deleted, file)
+		case !errors.Is(err, fs.ErrNotExist):
+			return deleted, err
+		}
+	}
+	if len(deleted) > 0 {
+		return deleted, nil
+	}
+	folder := filepath.Join(dir, name)
+	if st, err := os.Lstat(folder); err == nil && st.IsDir() {
+		return nil, fmt.Errorf("%q is a folder of source; delete it yourself, if there is a copy of it: rm -r %s", folder, folder)
+	}
+	return nil, fmt.Errorf("there is no %s.so or %s.go in %q", name, name, dir)
+}

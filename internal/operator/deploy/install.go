@@ -1,0 +1,146 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/build/catalogue"
+	"github.com/andrestc/go-plugserver/internal/file/badfile"
+	"github.com/andrestc/go-plugserver/internal/operator/check"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/report"
+	"github.com/andrestc/go-plugserver/internal/operator/terminal"
+)
+
+// Install checks the file at path, without its trial, and puts it into the daemon's
+// directory as the handler name, "" for the file's own. It waits until that is live, or
+// takes it away again. The error is cli.ErrRefused where what was refused has been told.
+func Install(ctx context.Context, s *cli.Session, path, name string, binaries *catalogue.Catalogue) error {
+	if name == "" {
+		name = strings.TrimSuffix(filepath.Base(path), ".so")
+	}
+	if err := CheckName(name); err != nil {
+		return fmt.Errorf("%w; or choose another with --name", err)
+	}
+	r, err := check.Inspect(path, binaries)
+	if err != nil {
+		return err
+	}
+	st, err := s.Client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	last := r.Steps[len(r.Steps)-1]
+	if !r.OK && !(st.Daemon.BuildsCells && len(last.Mismatches) > 0) {
+		last.Write(s.Problems)
+		fmt.Fprintf(s.Problems, "not installed: %s\n", terminal.Escape(name))
+		return cli.ErrRefused
+	}
+	if there := sourceThere(st.Daemon.Handlers, name); there != "" {
+		return fmt.Errorf("install %q: %w", name, badfile.SourceThere(there, name+".so"))
+	}
+	began := time.Now()
+	dst := filepath.Join(st.Daemon.Handlers, name+".so")
+	was, err := keep(dst)
+	if err != nil {
+		return denied(os.Geteuid(), fmt.Errorf("install %q: %w", name, err))
+	}
+	defer was.forget()
+	if err := place(ctx, dst, path, r.Version); err != nil {
+		return denied(os.Geteuid(), fmt.Errorf("install %q: %w", name, err))
+	}
+	ours, err := os.Lstat(dst)
+	if err != nil {
+		return fmt.Errorf("install %q: %w", name, err)
+	}
+	out, err := settle(ctx, s, name, name+".so is in place")
+	if err != nil {
+		return err
+	}
+	err = installed(s, name, r.Version, out, time.Since(began))
+	if errors.Is(err, cli.ErrRefused) {
+		if e := undo(ctx, s, name, dst, ours, was, out.Handler); e != nil {
+			return e
+		}
+	}
+	return err
+}
+
+// undo takes a file away that the daemon has refused, and puts the former one
+// back where that serves: no other is touched. Where it does not, that one was
+// given up itself, and would be tried anew.
+func undo(ctx context.Context, s *cli.Session, name, dst string, ours fs.FileInfo, was former, now *api.Handler) error {
+	if info, err := os.Lstat(dst); err != nil || !os.SameFile(info, ours) {
+		return nil // somebody else has put another there
+	}
+	var err error
+	switch {
+	case was == former{}:
+		err = os.Remove(dst)
+	case was.link != "" && now.Version == was.version:
+		err = os.Rename(was.link, dst)
+	default:
+		fmt.Fprintf(s.Problems, "  the refused file stays in place\n")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("take %q away again: %w", dst, err)
+	}
+	if _, err := settle(ctx, s, name, name+".so was taken away again"); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.Problems, "not installed: %s\n", terminal.Escape(name))
+	return nil
+}
+
+// installed reports what became of the version of the handler.
+func installed(s *cli.Session, name, version string, out api.Outcome, took time.Duration) error {
+	h := out.Handler
+	switch {
+	case h == nil:
+		return fmt.Errorf("install %q: somebody has removed the file", name)
+	case h.Refusal != nil:
+		report.Refusal(s.Problems, name, *h.Refusal)
+		if h.Version != "" {
+			fmt.Fprintf(s.Problems, "  version %s goes on serving\n", terminal.Escape(h.Version))
+		}
+		return cli.ErrRefused
+	case h.State != api.StateLive:
+		return fmt.Errorf("install %q: it is %s; see plugserverctl status", name, h.State)
+	case h.Version != version:
+		return fmt.Errorf("install %q: version %s was installed and version %s is live: somebody else has copied another", name, version, h.Version)
+	}
+	fmt.Fprintf(s.Out, "live: %s (%v)\n", terminal.Escape(Serves(h)), took.Round(time.Millisecond))
+	return nil
+}
+
+// Remove deletes the handler's file and waits until its routes are gone.
+func Remove(ctx context.Context, s *cli.Session, name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	st, err := s.Client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	deleted, err := deleteFiles(st.Daemon.Handlers, name)
+	if err != nil {
+		return denied(os.Geteuid(), fmt.Errorf("remove %q: %w", name, err))
+	}
+	out, err := settle(ctx, s, name, strings.Join(deleted, " and ")+" deleted")
+	if err != nil {
+		return err
+	}
+	if out.Handler != nil {
+		return fmt.Errorf("remove %q: %s deleted, and the handler is %s; see plugserverctl status", name, strings.Join(deleted, " and "), out.Handler.State)
+	}
+	fmt.Fprintf(s.Out, "removed: %s\n", terminal.Escape(name))
+	return nil
+}

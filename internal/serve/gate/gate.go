@@ -1,0 +1,304 @@
+// Package gate is the process that accepts every connection. It reads a
+// request's head, finds the route, and forwards the request to the route's cell
+// or hands the connection on; what belongs to no handler it answers itself. It
+// runs no handler's code and keeps no request's body.
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/routes"
+	"github.com/andrestc/go-plugserver/internal/serve/handover"
+)
+
+const (
+	// probeWait bounds the gate's own request.
+	probeWait = 10 * time.Second
+	// orphanWait bounds the end of what was begun when the supervisor is gone.
+	orphanWait = 5 * time.Second
+)
+
+// Gate is the one gate of this process.
+type Gate struct {
+	link   *link.Conn
+	server *handover.Server // set by Open, the first message, like hold
+	hold   time.Duration
+	table  atomic.Pointer[table] // published whole, never changed
+
+	requests, held, dropped atomic.Int64
+
+	// tabled is closed once the first table is in force. Until then nothing
+	// that a cell gives back could be routed.
+	tabled chan struct{}
+
+	// ended gets what Run returns: nil, or why the process cannot go on. Capacity 1.
+	ended chan error
+
+	// Owned by the goroutine of hear.
+	cells     map[uint64]*cell
+	listeners []*handover.Listener
+	accepting sync.WaitGroup
+	ending    bool
+}
+
+// table is the routes in force at one moment.
+type table struct {
+	mux      *http.ServeMux
+	replaced chan struct{} // closed when a newer table is in force
+}
+
+// share is how many of the machine's processors there are for one of the gate's:
+// what it does for a request is little beside what the cell does, and each
+// thread that wakes for it costs more than that.
+const share = 4
+
+// tune sets the runtime up for that, unless the operator has (package runtime,
+// "Environment Variables").
+func tune() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(1, runtime.NumCPU()/share))
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // its heap is small
+	}
+}
+
+// Run serves the supervisor at the other end of lc until it says to end, or
+// is gone, and what was begun has ended. The process is to end then, at once. The
+// error has been told over the link.
+func Run(lc *link.Conn) error {
+	tune()
+	g := &Gate{link: lc, cells: make(map[uint64]*cell), tabled: make(chan struct{}), ended: make(chan error, 1)}
+	g.table.Store(&table{http.NewServeMux(), make(chan struct{})})
+	go g.hear(lc)
+	return <-g.ended
+}
+
+// hear does what the supervisor says, until it is gone.
+func (g *Gate) hear(lc *link.Conn) {
+	for {
+		m, err := lc.Recv()
+		if err != nil {
+			// The supervisor is gone: the cells end once this gate has.
+			if !g.ending {
+				g.part()
+				g.end(orphanWait)
+			}
+			return // end ends the process
+		}
+		switch m.Kind {
+		case link.Open:
+			g.open(m.Limits)
+		case link.Listen:
+			g.listen(m.FDs)
+		case link.Join:
+			g.join(m)
+		case link.Table:
+			g.apply(m.Routes)
+			lc.Send(link.Message{Kind: link.Ack, Version: m.Version})
+		case link.Ping:
+			go g.answer(m.Seq)
+		case link.Part:
+			g.part()
+		case link.Quit:
+			if !g.ending {
+				g.ending = true
+				g.part()
+				go g.end(m.Grace)
+			}
+		}
+	}
+}
+
+// open prepares to serve.
+func (g *Gate) open(lim link.Limits) {
+	g.hold = lim.Hold
+	g.server = handover.NewServer(context.Background(), http.NotFoundHandler(), handover.Limits{
+		IdleTimeout:    lim.IdleTimeout,
+		HeaderTimeout:  lim.HeaderTimeout,
+		MaxHeaderBytes: lim.MaxHeaderBytes,
+	}, log.New(logWriter{g}, "", 0))
+	g.server.Route, g.server.RouteNow = g.route, g.routeNow
+	go g.server.Run()
+}
+
+// listen starts to accept. The routes in force by then are the first that a
+// client can meet.
+func (g *Gate) listen(files []*os.File) {
+	if len(files) == 0 {
+		g.cannotListen(errors.New("no descriptor is left"))
+		return
+	}
+	for _, f := range files {
+		l, err := handover.Listen(f)
+		if err != nil {
+			g.cannotListen(err)
+			return
+		}
+		g.listeners = append(g.listeners, l)
+		g.accepting.Add(1)
+		go func() {
+			defer g.accepting.Done()
+			if err := g.server.Accept(l); !errors.Is(err, net.ErrClosed) {
+				g.record("error", fmt.Sprintf("accept: %v", err))
+			}
+		}()
+	}
+	g.link.Send(link.Message{Kind: link.Ready})
+}
+
+// cannotListen ends the process: clients of a socket would wait for good, and the
+// next gate may have a descriptor for it.
+func (g *Gate) cannotListen(why error) {
+	g.record("error", "listen: "+why.Error())
+	g.leave(fmt.Errorf("listen: %w", why))
+}
+
+// leave has Run return, once what was told is with the supervisor.
+func (g *Gate) leave(why error) {
+	g.link.Finish(time.Second)
+	select {
+	case g.ended <- why:
+	default: // it is about to
+	}
+}
+
+// join takes the socket that leads to a cell; the next table routes to it.
+func (g *Gate) join(m link.Message) {
+	if len(m.FDs) != 2 {
+		g.unjoined(m.Cell, "no descriptor is left for it")
+		return
+	}
+	p, err := handover.NewPeer(m.FDs[0], m.FDs[1], false)
+	if err != nil {
+		g.unjoined(m.Cell, err.Error())
+		return
+	}
+	c := cellOf(p)
+	g.cells[m.Cell] = c
+	go func() {
+		<-g.tabled
+		// Connections that the cell gives back; its end is its death.
+		err := g.server.Receive(p)
+		c.close()
+		if err != nil {
+			// It may still serve what it was given: until it has ended,
+			// nothing of that is another's.
+			g.link.Send(link.Message{Kind: link.Broken, Cell: m.Cell, Text: err.Error()})
+			p.AwaitEnd()
+		}
+		g.server.Recover(p)
+		<-c.idle
+		p.Close()
+	}()
+}
+
+// unjoined says that the way to a cell has to come again.
+func (g *Gate) unjoined(cell uint64, why string) {
+	g.record("debug", "not joined to a cell: "+why)
+	g.link.Send(link.Message{Kind: link.Unjoined, Cell: cell})
+}
+
+// apply publishes a table. A cell that has no route in it gets no more
+// connections and is told so once those on their way have left.
+func (g *Gate) apply(rs []link.Route) {
+	handlers := make(map[string]http.Handler, len(rs))
+	routed := make(map[uint64]bool)
+	for _, r := range rs {
+		routed[r.Cell] = true
+		handlers[r.Pattern] = &route{g.cells[r.Cell], r.Down}
+	}
+	mux, err := routes.Mux(handlers)
+	if err != nil {
+		// The supervisor has built the same table already.
+		g.record("error", "route table refused: "+err.Error())
+		return
+	}
+	old := g.table.Swap(&table{mux, make(chan struct{})})
+	close(old.replaced)
+	select {
+	case <-g.tabled:
+	default:
+		close(g.tabled)
+	}
+	for id, c := range g.cells {
+		if !routed[id] {
+			delete(g.cells, id)
+			c.leave()
+		}
+	}
+}
+
+// answer tells the supervisor that this process serves: not before it has
+// answered a request of its own.
+func (g *Gate) answer(seq uint64) {
+	ctx, cancel := context.WithTimeout(context.Background(), probeWait)
+	defer cancel()
+	if err := g.server.Probe(ctx); err != nil {
+		g.record("error", fmt.Sprintf("gate does not answer its own request: %v", err))
+		return
+	}
+	g.link.Send(link.Message{Kind: link.Pong, Seq: seq, Stats: g.stats()})
+}
+
+func (g *Gate) stats() *link.Stats {
+	s := &link.Stats{
+		Requests: g.requests.Load(), InFlight: g.held.Load(), Dropped: g.dropped.Load(),
+		Goroutines: runtime.NumGoroutine(),
+	}
+	if g.server != nil {
+		s.Conns = g.server.Conns()
+	}
+	return s
+}
+
+// part stops accepting, and makes each answer end its connection. What waits in
+// the listening sockets' backlogs is left to whoever accepts next. Connections
+// still come back from cells, for other cells' routes.
+func (g *Gate) part() {
+	for _, l := range g.listeners {
+		l.Close()
+	}
+	if g.server != nil {
+		g.server.Part()
+	}
+}
+
+// end ends what began within grace, and the process.
+func (g *Gate) end(grace time.Duration) {
+	g.accepting.Wait()
+	if g.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), grace)
+		defer cancel()
+		g.server.Shutdown(ctx)
+	}
+	g.link.Send(link.Message{Kind: link.Done, Stats: g.stats()})
+	g.leave(nil)
+}
+
+func (g *Gate) record(level, text string) {
+	if g.link.Send(link.Message{Kind: link.Log, Level: level, Text: text}) != nil {
+		g.dropped.Add(1)
+	}
+}
+
+// logWriter makes net/http's own complaints log records. They are about
+// single connections: malformed heads, clients that left.
+type logWriter struct{ g *Gate }
+
+func (l logWriter) Write(p []byte) (int, error) {
+	l.g.record("debug", string(p))
+	return len(p), nil
+}

@@ -1,0 +1,150 @@
+package gate
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/serve/handover"
+)
+
+// route says where a request goes. It waits for a handler that is being
+// started.
+func (g *Gate) route(r *http.Request) handover.Dest {
+	g.requests.Add(1)
+	t := g.table.Load()
+	var deadline time.Time
+	for {
+		h, _ := t.mux.Handler(r)
+		rt, ok := h.(*route)
+		if !ok {
+			// ServeMux's own answer: not found, not allowed, redirected.
+			return handover.Dest{Handler: h}
+		}
+		if d, ok := rt.dest(); ok {
+			return d
+		}
+		if rt.down {
+			return handover.Dest{Handler: http.HandlerFunc(g.unavailable)}
+		}
+		if deadline.IsZero() {
+			deadline = time.Now().Add(g.hold)
+		}
+		if t = g.next(t, deadline); t == nil {
+			return handover.Dest{Handler: http.HandlerFunc(g.unavailable)}
+		}
+	}
+}
+
+// routeNow is route for a request that a cell can have at once; it reports false
+// for any other.
+func (g *Gate) routeNow(r *http.Request) (handover.Dest, bool) {
+	h, _ := g.table.Load().mux.Handler(r)
+	rt, ok := h.(*route)
+	if !ok {
+		return handover.Dest{}, false
+	}
+	d, ok := rt.dest()
+	if ok {
+		g.requests.Add(1)
+	}
+	return d, ok
+}
+
+func (g *Gate) unavailable(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Retry-After", strconv.Itoa(max(1, int(g.hold/time.Second))))
+	http.Error(w, "the handler is not running", http.StatusServiceUnavailable)
+}
+
+// next holds a request whose cell is gone until a newer table than t is in
+// force, and returns that, or nil once the deadline has passed.
+func (g *Gate) next(t *table, deadline time.Time) *table {
+	g.held.Add(1)
+	defer g.held.Add(-1)
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-t.replaced:
+		return g.table.Load()
+	case <-timer.C:
+	}
+	return nil
+}
+
+// route is one pattern's owner. It is an http.Handler only to be one that
+// ServeMux returns.
+type route struct {
+	cell *cell // nil while the owner is not running
+	down bool  // and it is not being started either
+}
+
+// dest returns the owner's cell where that takes the request.
+func (rt *route) dest() (handover.Dest, bool) {
+	if rt.cell == nil || !rt.cell.enter() {
+		return handover.Dest{}, false
+	}
+	return rt.cell.dest, true
+}
+
+func (rt *route) ServeHTTP(http.ResponseWriter, *http.Request) {
+	panic("a route does not answer")
+}
+
+// cell is the gate's side of one cell.
+type cell struct {
+	peer *handover.Peer
+	dest handover.Dest // of each request
+
+	mu      sync.Mutex    // guards the rest
+	closed  bool          // it takes no more connections
+	sending int           // hand-overs on their way
+	idle    chan struct{} // closed once closed and nothing is on its way
+}
+
+// cellOf returns the cell at the other end of p.
+func cellOf(p *handover.Peer) *cell {
+	c := &cell{peer: p, idle: make(chan struct{})}
+	c.dest = handover.Dest{Peer: p, Given: c.exit, Enter: c.enter}
+	return c
+}
+
+// enter begins a hand-over, unless the cell takes none.
+func (c *cell) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.peer.Dead() {
+		return false
+	}
+	c.sending++
+	return true
+}
+
+func (c *cell) exit() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sending--; c.closed && c.sending == 0 {
+		close(c.idle)
+	}
+}
+
+func (c *cell) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.closed = true
+		if c.sending == 0 {
+			close(c.idle)
+		}
+	}
+}
+
+// leave tells the cell, once nothing is on its way to it, that no more
+// connections come. It goes on giving connections back.
+func (c *cell) leave() {
+	c.close()
+	go func() {
+		<-c.idle
+		c.peer.CloseWrite()
+	}()
+}

@@ -1,0 +1,383 @@
+package handover
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/wire"
+)
+
+// Peer is another process that takes connections and requests, and gives them.
+//
+// A connection that was sent stays open here until the peer has taken it: what
+// a peer leaves in its socket when it dies is not lost. What it has taken, it
+// may have begun to serve, and that is never sent twice.
+type Peer struct {
+	wire *wire.Conn
+	send func(kind byte, fds []int, parts ...[]byte) error // wire's
+	dead atomic.Bool                                       // set for good when the peer can be given nothing more
+	// counts are shared with the peer's process.
+	counts *counts
+
+	// order is held while sending, so that sent counts in the stream's order.
+	order sync.Mutex
+	sent  uint64 // connections and requests
+	conns uint64 // of which connections
+
+	mu        sync.Mutex // guards the rest; never held while sending
+	given     bool       // the peer is given up, and with it what it has taken
+	kept      []kept     // in the order sent
+	sweep     *time.Timer
+	number    uint64                   // of the last request that was forwarded to the peer
+	forwarded map[uint64]*forwarded    // to the peer
+	serving   map[uint64]*stream       // for the peer
+	asked     map[uint64]chan struct{} // by alone; closed when the peer confirms
+	local     net.Addr                 // the last that was told
+	localText string
+	came      uint64    // connections, of the peer
+	full      time.Time // until then the peer is given no connection that can stay
+}
+
+// kept is a connection that was sent and may not have been taken.
+type kept struct {
+	seq    uint64 // among connections and requests
+	nth    uint64 // among connections
+	conn   *Conn
+	idle   bool
+	stream uint64 // the request that it was fetched for, or 0
+	given  func() // called once it was taken, or the peer is dead; may be nil
+}
+
+// sweepAfter is how long a connection stays open here after it was taken, at
+// the most. Its new owner's shutdown(2) ends it for the client all the same.
+const sweepAfter = 5 * time.Millisecond
+
+// NewPeer returns the peer at the other end of sock and closes sock and page.
+// The page is a Page that both sides map. Of the two sides, only says, one has no
+// other peer: there a thread waits for it.
+func NewPeer(sock, page *os.File, only bool) (*Peer, error) {
+	counts, err := mapCounts(page, only)
+	page.Close()
+	if err != nil {
+		sock.Close()
+		return nil, err
+	}
+	open := wire.FromFile
+	if only {
+		open = wire.Waiting
+	}
+	wc, err := open(sock)
+	if err != nil {
+		counts.unmap()
+		return nil, err
+	}
+	return &Peer{
+		wire: wc, send: wc.Send, counts: counts,
+		forwarded: make(map[uint64]*forwarded),
+		serving:   make(map[uint64]*stream),
+		asked:     make(map[uint64]chan struct{}),
+	}, nil
+}
+
+// CloseWrite tells the peer that no more connections come.
+func (p *Peer) CloseWrite() error { return p.wire.CloseWrite() }
+
+// Close ends the peer's socket.
+func (p *Peer) Close() error { return p.wire.Close() }
+
+// AwaitEnd returns once p's process has ended, after an error of Receive. What it
+// still gives is dropped: p has it again by its counts.
+func (p *Peer) AwaitEnd() { p.wire.Discard() }
+
+// Dead reports whether the peer takes nothing more.
+func (p *Peer) Dead() bool { return p.dead.Load() }
+
+// give gives c, with what was read of it, to the peer, and takes c over. After
+// an error c is still the caller's.
+func (p *Peer) give(c *Conn) error { return p.giveFor(c, 0, nil) }
+
+// giveFor gives c as the connection of a request that the peer serves. Where it
+// returns no error, given is called once c has arrived, or the peer is dead.
+func (p *Peer) giveFor(c *Conn, stream uint64, given func()) error {
+	m := c.message()
+	m.stream = stream
+	sc, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	pause := time.Millisecond
+	for {
+		err := p.sendFD(sc, c, &m, given)
+		if err == nil {
+			return nil
+		}
+		if !wire.Passing(err) && err != errManyOnTheirWay {
+			return err
+		}
+		// Too many descriptors are on their way: some arrive by and by.
+		time.Sleep(pause)
+		pause = min(2*pause, 50*time.Millisecond)
+		if p.Dead() {
+			return err
+		}
+	}
+}
+
+var errManyOnTheirWay = errors.New("too many connections are on their way")
+
+// crowded reports whether the peer has no bit for one more connection.
+func (p *Peer) crowded() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.kept) >= recent {
+		p.release()
+	}
+	return len(p.kept) >= recent
+}
+
+func (p *Peer) sendFD(sc syscall.RawConn, c *Conn, m *message, given func()) error {
+	p.order.Lock()
+	defer p.order.Unlock()
+	if p.crowded() {
+		return errManyOnTheirWay
+	}
+	// From its arrival on it is the peer's.
+	before := c.become(left)
+	var sendErr error
+	err := sc.Control(func(fd uintptr) {
+		sendErr = p.send(kindConn, []int{int(fd)}, m.head(nil), m.bytes)
+	})
+	if err == nil && sendErr != nil {
+		err = sendErr
+		if !wire.Passing(err) {
+			p.dead.Store(true)
+		}
+	}
+	if err != nil {
+		c.become(before)
+		return err
+	}
+	p.sent++
+	p.conns++
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.given {
+		c.become(before)
+		return net.ErrClosed // its process is dead: it took nothing
+	}
+	p.kept = append(p.kept, kept{p.sent, p.conns, c, m.idle, m.stream, given})
+	p.release()
+	return nil
+}
+
+// took counts a request that the peer has sent.
+func (p *Peer) took() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.given {
+		p.counts.ours.taken.Add(1)
+	}
+}
+
+// tookConn counts a connection that the peer has sent. Where there is no
+// descriptor for it here, it was missed, and the peer has it still.
+func (p *Peer) tookConn(missed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.came++
+	if !p.given {
+		p.counts.ours.note(p.came, missed)
+		p.counts.ours.taken.Add(1)
+	}
+}
+
+// fullFor is how long a peer that has missed a connection is left alone.
+const fullFor = 200 * time.Millisecond
+
+// isFull reports whether the peer has lately had no descriptor for a connection.
+func (p *Peer) isFull() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.full.IsZero() && time.Now().Before(p.full)
+}
+
+// release closes what the peer has taken, and takes back what it has missed. The
+// lock is held.
+func (p *Peer) release() {
+	if p.given {
+		return
+	}
+	taken := p.counts.theirs.taken.Load()
+	n := 0
+	for n < len(p.kept) && p.kept[n].seq <= taken {
+		k := p.kept[n]
+		if p.counts.theirs.hasMissed(k.nth) {
+			p.full = time.Now().Add(fullFor)
+			go k.conn.server.missed(p, k)
+		} else {
+			k.conn.drop()
+			k.arrived()
+		}
+		p.kept[n] = kept{}
+		n++
+	}
+	p.kept = append(p.kept[:0], p.kept[n:]...)
+	if len(p.kept) == 0 {
+		return
+	}
+	if p.sweep == nil {
+		p.sweep = time.AfterFunc(sweepAfter, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.release()
+		})
+	} else {
+		p.sweep.Reset(sweepAfter)
+	}
+}
+
+// arrived says that the connection is where it belongs, or never will be.
+func (k *kept) arrived() {
+	if k.given != nil {
+		k.given()
+	}
+}
+
+// lost gives a dead peer up and returns the connections and requests that it has
+// not taken, which are the caller's again, and the requests that it has.
+func (p *Peer) lost() (conns []kept, again, ended []*forwarded) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.release()
+	if p.given {
+		return nil, nil, nil
+	}
+	taken := p.counts.theirs.taken.Load()
+	p.given = true
+	p.counts.unmap()
+	for id, f := range p.forwarded {
+		if f.seq > taken {
+			again = append(again, f)
+		} else {
+			ended = append(ended, f)
+		}
+		delete(p.forwarded, id)
+	}
+	conns, p.kept = p.kept, nil
+	return conns, again, ended
+}
+
+// message describes c as it is between two requests, or with a whole one at its
+// front.
+func (c *Conn) message() message {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return message{
+		history: c.history,
+		idle:    c.r == c.w,
+		wait:    c.remaining(),
+		remote:  textOf(c.remote),
+		local:   textOf(c.local),
+		bytes:   c.pending(),
+	}
+}
+
+// conn makes a connection of what p has sent.
+func (s *Server) conn(f wire.Frame, m message) (*Conn, error) {
+	remote, local := addrOf(m.remote), addrOf(m.local)
+	nc, err := s.open(f.FDs[0], remote, local)
+	if err != nil {
+		return nil, err
+	}
+	c := s.newConn(nc, remote, local)
+	c.history = m.history
+	c.deadline = time.Time{}
+	if m.wait > 0 {
+		c.deadline = time.Now().Add(m.wait)
+	}
+	if !m.idle {
+		c.phase = head
+	}
+	if len(m.bytes) > 0 {
+		c.buf = make([]byte, max(bufferSize, len(m.bytes)))
+		c.w = copy(c.buf, m.bytes)
+	}
+	s.own(c)
+	return c, nil
+}
+
+// open makes a connection of a descriptor, which is its from then on.
+func (s *Server) open(fd int, remote, local net.Addr) (net.Conn, error) {
+	if s.Route != nil {
+		err := syscall.SetNonblock(fd, true)
+		if err != nil {
+			syscall.Close(fd)
+			return nil, os.NewSyscallError("fcntl", err)
+		}
+		return &socket{fd: fd, remote: remote, local: local}, nil
+	}
+	// A handler may hijack it: it has to be package net's.
+	file := os.NewFile(uintptr(fd), "connection")
+	defer file.Close()
+	return net.FileConn(file)
+}
+
+// localOf returns the address of a text; most often it is the same.
+func (p *Peer) localOf(text string) net.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.localText != text {
+		p.localText, p.local = text, addrOf(text)
+	}
+	return p.local
+}
+
+// orphan ends what is served for a peer that gives nothing more.
+func (p *Peer) orphan() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, st := range p.serving {
+		st.orphan()
+	}
+}
+
+// confirmWait bounds how long a handler waits for the peer's descriptor to go.
+const confirmWait = 100 * time.Millisecond
+
+// alone returns once the peer has no descriptor any more of what it has given. A
+// handler's Close of a connection ends it only then.
+func (p *Peer) alone() {
+	confirmed := make(chan struct{})
+	p.mu.Lock()
+	p.number++
+	id := p.number
+	p.asked[id] = confirmed
+	p.mu.Unlock()
+	a := answer{stream: id}
+	if p.wire.Post(kindTaken, a.head(nil)) == nil {
+		late := time.NewTimer(confirmWait)
+		defer late.Stop()
+		select {
+		case <-confirmed:
+		case <-late.C: // it is stopped, or dead
+		}
+	}
+	p.mu.Lock()
+	delete(p.asked, id)
+	p.mu.Unlock()
+}
+
+// letGo is the confirmation.
+func (p *Peer) letGo(id uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.asked[id]; c != nil {
+		delete(p.asked, id)
+		close(c)
+	}
+}

@@ -1,0 +1,270 @@
+package handover
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"reflect"
+	"runtime"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/serve/http1"
+)
+
+// Elsewhere is the handler of every request that is another process's. A
+// ServeMux gives requests to it; the Server sees to the rest.
+var Elsewhere http.Handler = elsewhere{}
+
+type elsewhere struct{}
+
+func (elsewhere) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if x, ok := r.Context().(*requestContext); ok {
+		x.elsewhere = true
+		return
+	}
+	// A table that changed between two looks at it never gets here: both are
+	// at the same table.
+	http.Error(w, "no process serves this request", http.StatusServiceUnavailable)
+}
+
+// serve takes requests from c until it has left, or net/http's server is to.
+func (s *Server) serve(c *Conn) {
+	ok := false
+	defer func() {
+		if !ok && !c.hasLeft() {
+			c.close() // the handler has ended the goroutine (runtime.Goexit)
+		}
+	}()
+	whole := &wholeConn{Conn: c}
+	err := c.next(whole)
+	ok = true
+	switch {
+	case err == nil:
+		whole.fed = true
+		s.feed.put(whole)
+	case errors.Is(err, errLeftAlone):
+	case !c.hasLeft():
+		c.close()
+	}
+}
+
+// next serves requests until one is at the front that net/http has to serve;
+// whole is then ready to deliver it. After an error the connection has left,
+// or has to be closed.
+func (c *Conn) next(whole *wholeConn) error {
+	for {
+		done, err := true, c.head()
+		if err == nil {
+			done, err = c.request(whole)
+		}
+		switch {
+		case err == errBroken, err == errLate:
+			c.begin()
+			whole.refuse(err == errLate)
+			return nil
+		case err == errTooLarge:
+			c.tooLarge()
+			return err
+		case err != nil || !done:
+			return err
+		}
+	}
+}
+
+// tooLarge says what net/http says to a head beyond the limit.
+func (c *Conn) tooLarge() {
+	const text = "431 Request Header Fields Too Large"
+	c.begin()
+	io.WriteString(c.raw, "HTTP/1.1 "+text+"\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+text)
+	c.closeWrite()
+	time.Sleep(lastWords) // as net/http: a reset would overtake the answer
+}
+
+// lastWords is how long the client is given to read why its connection ends.
+const lastWords = 500 * time.Millisecond
+
+// request sees to the request at the front. It reports false where net/http
+// has to serve it.
+func (c *Conn) request(whole *wholeConn) (done bool, err error) {
+	n := c.scan.Len()
+	mux := c.server.handler
+	if c.server.Mux != nil {
+		mux = c.server.Mux()
+	}
+	if c.scan.Plain && c.server.Route == nil {
+		return c.plain(whole, mux)
+	}
+	r, err := c.scan.Routed(context.Background(), string(c.pending()[:n]))
+	if err != nil {
+		return false, errBroken
+	}
+	if r.RequestURI == "*" {
+		c.begin()
+		whole.take(star)
+		return false, nil
+	}
+	if c.server.Route != nil {
+		return c.route(whole, r)
+	}
+	if m, ok := mux.(*http.ServeMux); ok {
+		if h, _ := m.Handler(r); h == Elsewhere {
+			return c.handOver(whole)
+		}
+	}
+	c.begin()
+	whole.take(mux)
+	return false, nil
+}
+
+// star is the handler of requests for no resource, which no route decides: what
+// is not OPTIONS, every ServeMux refuses.
+var star = http.NewServeMux()
+
+// plain serves a request that has no body, in this process, without net/http's
+// server. Where it turns out to be another process's, nothing was done.
+func (c *Conn) plain(whole *wholeConn, h http.Handler) (done bool, err error) {
+	x := &exchange{conn: c}
+	x.requestContext = requestContext{base: c.server.base, server: c.server.http, local: c.local, began: time.Now(), eager: c.burst, watch: c.watch}
+	r, err := http1.Request(&x.requestContext, string(c.pending()[:c.scan.Len()]), true)
+	if err != nil {
+		return false, errBroken
+	}
+	c.begin()
+	if c.history.canceled {
+		x.Gone()
+	}
+	w, ok := c.server.answer(h, r, x, &x.requestContext, c.remoteText)
+	if x.elsewhere {
+		return c.handOver(whole)
+	}
+	if w.Hijacked() {
+		return true, errMoved{}
+	}
+	reuse := ok && w.Finish()
+	x.Unwatch()
+	c.history.canceled = x.canceled()
+	c.clearLimits()
+	if !reuse {
+		return true, net.ErrClosed
+	}
+	c.consume(c.scan.Len())
+	c.done()
+	return true, nil
+}
+
+// answer has h answer r over t. It reports false where h has panicked, or the
+// request is another process's: then nothing more may be written.
+func (s *Server) answer(h http.Handler, r *http.Request, t http1.Transport, x *requestContext, remote string) (w *http1.Response, ok bool) {
+	r.RemoteAddr = remote
+	w = http1.NewResponse(t, r, &s.options)
+	defer func() {
+		x.end()
+		if ok && !x.elsewhere {
+			return
+		}
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			buf := make([]byte, 64<<10)
+			buf = buf[:runtime.Stack(buf, false)]
+			s.http.ErrorLog.Printf("http: panic serving %v: %v\n%s", remote, p, buf)
+		}
+		w.Abort()
+	}()
+	h.ServeHTTP(w, r)
+	return w, true
+}
+
+// Begun reports whether a final status was given to w, which a Server has given
+// to a handler.
+func Begun(w http.ResponseWriter) bool {
+	if w, ok := w.(*http1.Response); ok {
+		return w.Begun() || w.Hijacked()
+	}
+	// A wrapper would hide what net/http looks for in its own writer (the
+	// unexported method that MaxBytesReader calls). TestBegun holds this.
+	v := reflect.Indirect(reflect.ValueOf(w))
+	if v.Kind() == reflect.Struct {
+		if v := v.FieldByName("wroteHeader"); v.IsValid() {
+			return v.Bool()
+		}
+	}
+	return true
+}
+
+// exchange is one request and its answer on a connection of this process. It
+// is what carries the answer.
+type exchange struct {
+	requestContext
+	conn *Conn
+}
+
+// Write implements http1.Transport.
+func (x *exchange) Write(p []byte) (int, error) { return x.checked(x.conn.raw.Write(p)) }
+
+// ReadFrom implements http1.Transport; the socket can send a file by itself
+// (sendfile(2), splice(2)).
+func (x *exchange) ReadFrom(r io.Reader) (int64, error) {
+	if rf, ok := x.conn.raw.(io.ReaderFrom); ok {
+		n, err := rf.ReadFrom(r)
+		return n, err
+	}
+	return io.Copy(struct{ io.Writer }{x.conn.raw}, r)
+}
+
+// checked ends the request's context where the client takes no more.
+func (x *exchange) checked(n int, err error) (int, error) {
+	if err != nil {
+		x.Gone()
+	}
+	return n, err
+}
+
+// Hijack implements http1.Transport.
+func (x *exchange) Hijack() (net.Conn, []byte, error) {
+	x.Unwatch()
+	return x.conn.hijack(x.conn.scan.Len())
+}
+
+// hijack gives the connection to a handler, with what has come behind a request
+// of n bytes.
+func (c *Conn) hijack(n int) (net.Conn, []byte, error) {
+	c.readOne()
+	rest := c.pending()[n:]
+	c.giveAway()
+	return c.raw, rest, nil
+}
+
+// SetReadDeadline implements http1.Transport.
+func (x *exchange) SetReadDeadline(t time.Time) error { return x.conn.SetReadDeadline(t) }
+
+// SetWriteDeadline implements http1.Transport.
+func (x *exchange) SetWriteDeadline(t time.Time) error { return x.conn.SetWriteDeadline(t) }
+
+// done notes that a request has ended, and the next may begin.
+func (c *Conn) done() {
+	c.history.begun, c.history.post = true, c.scan.Post
+	c.burst = c.r < c.w
+	c.served++
+}
+
+// handOver gives the connection, with the request at its front, to the process
+// behind it.
+func (c *Conn) handOver(whole *wholeConn) (done bool, err error) {
+	c.history.moved(c.served)
+	for p := c.server.Back(); p != nil; p = c.server.Back() {
+		if err := p.give(c); err == nil {
+			return true, errMoved{}
+		} else if !p.Dead() {
+			return true, err // the client's own socket
+		}
+	}
+	c.begin()
+	whole.take(nobody)
+	return false, nil
+}
+
+var nobody = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "no gate", http.StatusServiceUnavailable)
+})
