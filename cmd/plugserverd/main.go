@@ -29,7 +29,7 @@ func main() {
 	}
 	// On its first use the time zone is read from a file that is opened without
 	// O_CLOEXEC: a child that is started at that moment would keep it.
-	time.Now().Zone()
+	_, _ = time.Now().Zone()
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)

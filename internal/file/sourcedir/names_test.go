@@ -2,8 +2,8 @@ package sourcedir
 
 import "testing"
 
-// What editors and version control leave in a folder is no part of its package; what
-// go:embed could take is.
+// What editors and version control leave in a folder is no part of its package. What
+// could be embedded is.
 func TestIgnored(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
