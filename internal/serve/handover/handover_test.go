@@ -543,6 +543,57 @@ func TestPeerDiesWithConnectionsInItsSocket(t *testing.T) {
 	}
 }
 
+// A request may be the death of a process before its sender has noted that it went
+// out. It is not sent again.
+func TestPeerDiesOfWhatIsBeingSent(t *testing.T) {
+	fa, fb, err := wire.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	doomed, itself := newPeers(t, fa, fb)
+	var asked atomic.Int64
+	a, b, address := newSides(t, Limits{}, func(s *side) {
+		if s.name != "a" {
+			return
+		}
+		s.srv.Route = func(r *http.Request) Dest {
+			if asked.Add(1) == 1 {
+				return Dest{Peer: doomed, Given: func() {}}
+			}
+			return s.route(r)
+		}
+	})
+	send := doomed.send
+	doomed.send = func(kind byte, fds []int, parts ...[]byte) error {
+		err := send(kind, fds, parts...)
+		f, recvErr := itself.wire.Recv()
+		if recvErr != nil {
+			t.Error(recvErr)
+		}
+		itself.tookConn(false)
+		closeAll(f.FDs)
+		itself.Close()
+		recovered := make(chan struct{})
+		go func() {
+			a.srv.Recover(doomed)
+			close(recovered)
+		}()
+		select {
+		case <-recovered: // before it was noted
+		case <-time.After(100 * time.Millisecond):
+		}
+		return err
+	}
+	c := dial(t, address)
+	c.write("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+	if _, err := c.br.ReadByte(); err == nil {
+		t.Error("the request that the dead peer had taken was answered")
+	}
+	if asked.Load() != 1 || b.saw.Load() != 0 {
+		t.Errorf("routed %d times, b has answered %d", asked.Load(), b.saw.Load())
+	}
+}
+
 // Forwarded requests that last hold no other up, whether they fetch their
 // connection first or not.
 func TestSlowRequestsStepAside(t *testing.T) {

@@ -24,7 +24,8 @@ type Peer struct {
 	// counts are shared with the peer's process.
 	counts *counts
 
-	// order is held while sending, so that sent counts in the stream's order.
+	// order is held while sending and until that is noted, so that sent counts in
+	// the stream's order. It comes before mu.
 	order sync.Mutex
 	sent  uint64 // connections and requests
 	conns uint64 // of which connections
@@ -251,6 +252,10 @@ func (k *kept) arrived() {
 // lost gives a dead peer up and returns the connections and requests that it has
 // not taken, which are the caller's again, and the requests that it has.
 func (p *Peer) lost() (conns []kept, again, ended []*forwarded) {
+	// Who is sending notes first what went out: the peer may have taken it, and
+	// died of it, meanwhile.
+	p.order.Lock()
+	defer p.order.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.release()
