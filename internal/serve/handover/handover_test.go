@@ -109,7 +109,7 @@ func newSides(t testing.TB, lim Limits, change ...func(*side)) (a, b *side, addr
 		} else {
 			mux := s.mux()
 			s.srv.Mux = func() *http.ServeMux { return mux }
-			s.srv.Back = func() *Peer { return s.other }
+			s.srv.Back = s.back
 		}
 		for _, f := range change {
 			f(s)
@@ -459,6 +459,14 @@ func TestTimeLimitsTravel(t *testing.T) {
 	if d := time.Since(began); d > 5*time.Second {
 		t.Fatalf("idle connection was closed after %v", d)
 	}
+}
+
+// back is the gate, while there is one.
+func (s *side) back() *Peer {
+	if s.other.Dead() {
+		return nil
+	}
+	return s.other
 }
 
 // A request whose peer is gone is routed again, with its connection or without.
