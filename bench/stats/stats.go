@@ -16,6 +16,9 @@ func Of(v []float64) Summary {
 	return Summary{v[0], quantile(v, 0.25), quantile(v, 0.5), quantile(v, 0.75), v[len(v)-1]}
 }
 
+// Quantile is one of some figures, of which there is one at least.
+func Quantile(v []float64, q float64) float64 { return quantile(slices.Sorted(slices.Values(v)), q) }
+
 // quantile interpolates between the two nearest of the sorted figures.
 func quantile(v []float64, q float64) float64 {
 	at := q * float64(len(v)-1)

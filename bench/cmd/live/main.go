@@ -1,0 +1,65 @@
+// Live measures what changing handlers costs (package live).
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/andrestc/go-plugserver/bench/live"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "live:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	bin := flag.String("bin", "../bin", "`folder` of a build of plugserver")
+	base := flag.String("base", "", "`folder` of another build, to compare with")
+	handlers := flag.String("handlers", "1,100,1000", "`numbers` of handlers, with commas; each takes 16 MB of disk")
+	changes := flag.Int("changes", 30, "`number` of changes of each kind")
+	port := flag.Int("port", 18700, "first `port` to listen on")
+	dir := flag.String("dir", "", "`folder` for handlers and state (default a temporary one)")
+	flag.Parse()
+	top, err := os.MkdirTemp(*dir, "live-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(top)
+	if err := os.Chmod(top, 0o755); err != nil {
+		return err
+	}
+	s := live.Spec{Dir: top, Port: *port, Changes: *changes, Out: os.Stdout}
+	for _, b := range []live.Build{{Name: "base", Bin: *base}, {Name: "plugserver", Bin: *bin}} {
+		if b.Bin != "" {
+			if b.Bin, err = filepath.Abs(b.Bin); err != nil {
+				return err
+			}
+			s.Builds = append(s.Builds, b)
+		}
+	}
+	src := filepath.Join(top, "src")
+	if err := os.Mkdir(src, 0o700); err != nil {
+		return err
+	}
+	twins, err := live.BuildTwins(src)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("plugins of %.1f MB\n", float64(twins.Size())/1e6)
+	for _, n := range strings.Split(*handlers, ",") {
+		if s.Handlers, err = strconv.Atoi(n); err != nil {
+			return err
+		}
+		if err := live.Run(s, twins); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package live
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/andrestc/go-plugserver/bench/tree"
+)
+
+// patience bounds each wait; nothing takes so long.
+const patience = 5 * time.Minute
+
+// Daemon is a plugserverd on a folder of its own.
+type Daemon struct {
+	dir, bin string
+	port     int
+	cmd      *exec.Cmd
+	conn     net.Conn
+	answers  *bufio.Reader
+	control  http.Client
+}
+
+// NewDaemon prepares one of the build in the folder bin. It is not started.
+func NewDaemon(dir, bin string, port int) (*Daemon, error) {
+	d := &Daemon{dir: dir, bin: bin, port: port}
+	d.control.Transport = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return net.Dial("unix", filepath.Join(dir, "c.sock"))
+	}}
+	return d, os.MkdirAll(filepath.Join(dir, "handlers"), 0o755)
+}
+
+// Path is where the handler of that name lies.
+func (d *Daemon) Path(name string) string { return filepath.Join(d.dir, "handlers", name+".so") }
+
+// Start starts it, and returns how long it took until all handlers were live.
+func (d *Daemon) Start() (time.Duration, error) {
+	d.cmd = exec.Command(filepath.Join(d.bin, "plugserverd"), "--listen", fmt.Sprintf("127.0.0.1:%d", d.port),
+		"--handlers", filepath.Join(d.dir, "handlers"), "--state", filepath.Join(d.dir, "state"), "--control", filepath.Join(d.dir, "c.sock"),
+		"--config", filepath.Join(d.dir, "conf"), "--cell", filepath.Join(d.bin, "plugserver-cell"), "--build=off", "--build-cells=off", "--log-format=json")
+	out, in, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	d.cmd.Stdout, d.cmd.Stderr = in, in
+	began := time.Now()
+	err = d.cmd.Start()
+	in.Close()
+	if err != nil {
+		return 0, err
+	}
+	ready := make(chan struct{})
+	go func() {
+		defer out.Close()
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), `"msg":"ready"`) {
+				close(ready)
+			}
+		}
+		io.Copy(io.Discard, out)
+	}()
+	select {
+	case <-ready:
+		took := time.Since(began)
+		d.conn, err = net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", d.port))
+		if err == nil {
+			d.answers = bufio.NewReader(d.conn)
+		}
+		return took, err
+	case <-time.After(patience):
+		d.Kill()
+		return 0, errors.New("plugserverd is not ready")
+	}
+}
+
+// Stop ends it as an operator does.
+func (d *Daemon) Stop() error {
+	d.conn.Close()
+	d.control.CloseIdleConnections()
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	return d.cmd.Wait()
+}
+
+// Kill ends it, and all it has started.
+func (d *Daemon) Kill() {
+	if d.cmd != nil && d.cmd.ProcessState == nil {
+		tree.Hold(d.cmd.Process.Pid).Kill()
+		d.cmd.Wait()
+	}
+}
+
+// get asks for a path.
+func (d *Daemon) get(path string) (status int, body string, err error) {
+	if _, err := fmt.Fprintf(d.conn, "GET %s HTTP/1.1\r\nHost: bench\r\n\r\n", path); err != nil {
+		return 0, "", err
+	}
+	r, err := http.ReadResponse(d.answers, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	b, err := io.ReadAll(r.Body)
+	return r.StatusCode, string(b), err
+}
+
+// until asks until the answer is the wanted one, and returns how long that took
+// since then.
+func (d *Daemon) until(path string, status int, body string, since time.Time) (time.Duration, error) {
+	for {
+		s, b, err := d.get(path)
+		took := time.Since(since)
+		switch {
+		case err != nil:
+			return 0, err
+		case s == status && (body == "" || b == body):
+			return took, nil
+		case took > patience:
+			return 0, fmt.Errorf("GET %s: %d %q, want %d %q", path, s, b, status, body)
+		}
+		time.Sleep(100 * time.Microsecond) // the cores are the daemon's
+	}
+}
+
+// rollback asks for a version of a handler.
+func (d *Daemon) rollback(name, version string) error {
+	r, err := d.control.Post("http://control/v1/rollback?"+url.Values{"name": {name}, "version": {version}}.Encode(), "", nil)
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if r.StatusCode != http.StatusOK {
+		return fmt.Errorf("rollback: %s", b)
+	}
+	return err
+}
+
+// version is what the daemon calls the version of a handler that serves.
+func (d *Daemon) version(name string) (string, error) {
+	r, err := d.control.Get("http://control/v1/status")
+	if err != nil {
+		return "", err
+	}
+	defer r.Body.Close()
+	var st struct {
+		Handlers []struct{ Name, Version string }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&st); err != nil {
+		return "", err
+	}
+	for _, h := range st.Handlers {
+		if h.Name == name {
+			return h.Version, nil
+		}
+	}
+	return "", fmt.Errorf("no handler %q", name)
+}
+
+// memory is what its processes use, in MiB: RSS of the supervisor and the gate, and
+// the PSS of up to 50 cells.
+func (d *Daemon) memory() (supervisor, gate float64, cells []float64) {
+	for _, pid := range tree.Of(d.cmd.Process.Pid) {
+		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		switch {
+		case err != nil:
+		case pid == d.cmd.Process.Pid:
+			supervisor = mebibytes(pid, "status", "VmRSS:")
+		case strings.Contains(string(args), "\x00gate"):
+			gate = mebibytes(pid, "status", "VmRSS:")
+		case len(cells) < 50:
+			cells = append(cells, mebibytes(pid, "smaps_rollup", "Pss:"))
+		}
+	}
+	return supervisor, gate, cells
+}
+
+func mebibytes(pid int, file, key string) float64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, key); ok {
+			kib, _ := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
+			return kib / 1024
+		}
+	}
+	return 0
+}

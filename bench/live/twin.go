@@ -1,0 +1,83 @@
+package live
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// module is a path out of which a thousand others are made: "ay" and "bX" add the
+// same to the hash by which the dynamic linker finds symbols (h*33 + c), so that a
+// plugin whose path is patched is as good as one built so.
+const module = "bench.example/" + "ayayayayayayayayayayayayay"
+
+const (
+	patternSlot = "PATTERN:........................................"
+	versionSlot = "VERSION:................................"
+)
+
+const source = `package main
+
+import (
+	"io"
+	"net/http"
+	"strings"
+)
+
+var (
+	pattern = "` + patternSlot + `"
+	version = "` + versionSlot + `"
+)
+
+func value(s string) string {
+	_, v, _ := strings.Cut(s, ":")
+	return strings.TrimRight(v, ".")
+}
+
+func Handler() (string, http.HandlerFunc) {
+	version := value(version)
+	return value(pattern), func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, version) }
+}
+`
+
+// Twins are handlers' files that are made out of one build.
+type Twins struct{ built []byte }
+
+// BuildTwins builds that one, in dir.
+func BuildTwins(dir string) (*Twins, error) {
+	for name, text := range map[string]string{"go.mod": "module " + module + "\n\ngo 1.25\n", "main.go": source} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	out := filepath.Join(dir, "twin.so")
+	cmd := exec.Command("go", "build", "-buildmode=plugin", "-ldflags=-s", "-o", out, ".")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off", "CGO_ENABLED=1")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build a plugin: %w\n%s", err, text)
+	}
+	built, err := os.ReadFile(out)
+	return &Twins{built}, err
+}
+
+// Size is a twin's, in bytes.
+func (t *Twins) Size() int { return len(t.built) }
+
+// Make makes the n-th of up to 8192, which serves "/name" with the version.
+func (t *Twins) Make(n int, name, version string) []byte {
+	b := bytes.Clone(t.built)
+	fill := func(slot, kind, value string) {
+		at := bytes.Index(b, []byte(slot))
+		copy(b[at:], kind+value+strings.Repeat(".", len(slot)-len(kind)-len(value)))
+	}
+	fill(patternSlot, "PATTERN:", "/"+name)
+	fill(versionSlot, "VERSION:", version)
+	own := "bench.example/"
+	for bit := range 13 {
+		own += [2]string{"ay", "bX"}[n>>bit&1]
+	}
+	return bytes.ReplaceAll(b, []byte(module), []byte(own))
+}
