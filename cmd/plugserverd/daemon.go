@@ -19,6 +19,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 	"github.com/andrestc/go-plugserver/internal/daemon/supervisor"
 	"github.com/andrestc/go-plugserver/internal/daemon/watch"
+	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/file/sourcedir"
 	"github.com/sirupsen/logrus"
 )
@@ -77,6 +78,12 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	return d, err
 }
 
+// writers are what inotify tells, for those who look.
+var writers = map[watch.State]handlerdir.Writer{
+	watch.Unknown: handlerdir.WriterUnknown, watch.Open: handlerdir.WriterOpen,
+	watch.Closed: handlerdir.WriterClosed, watch.Moved: handlerdir.WriterMoved,
+}
+
 func newIntake(cfg *config.Config, file *settings.Settings, log *logrus.Logger, watcher *watch.Watcher) (*intake.Intake, error) {
 	binaries := catalogue.New(catalogue.Config{
 		Packaged: cfg.Cell, Shared: catalogue.SharedPath, Own: cfg.Cells(), UID: uint32(os.Getuid()), Source: cellsource.Digest(),
@@ -91,7 +98,7 @@ func newIntake(cfg *config.Config, file *settings.Settings, log *logrus.Logger, 
 	return intake.New(intake.Config{
 		Handlers: cfg.Handlers, Store: cfg.Store(), Cells: binaries, MaxSize: cfg.MaxSize,
 		Builder: builder, Scratch: cfg.Cache, BuildCells: cfg.BuildCells.On(), BuildSource: cfg.Build.On(),
-		Log: log, Writing: watcher.Writing,
+		Log: log, Writing: func(file string) handlerdir.Writer { return writers[watcher.Writing(file)] },
 	})
 }
 

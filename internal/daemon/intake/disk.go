@@ -68,7 +68,7 @@ func diskOf(cfg Config, st *store.Store) Disk {
 func (cfg Config) rules() handlerdir.Rules {
 	return handlerdir.Rules{
 		MaxSize: cfg.MaxSize, Quiet: quietTime, SourceQuiet: sourceTime, Stalled: stalledTime, Gone: goneTime,
-		Rewrite: rewriteTime, Unsure: unsureTime, Open: openTime,
+		Closed: closedTime, Rewrite: rewriteTime, Unsure: unsureTime, Open: openTime,
 		Trust:    trust.Rules{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())},
 		Complete: elfplug.Complete, Foreign: elfplug.Foreign, Blank: elfplug.Blank, Writing: cfg.Writing,
 	}

@@ -31,6 +31,7 @@ import (
 const (
 	sourceTime  = 100 * time.Millisecond // source at rest for so long is compiled
 	quietTime   = 25 * time.Millisecond  // a file at rest for so long is settled
+	closedTime  = 10 * time.Millisecond  // a new one that its writer has closed is
 	rewriteTime = 100 * time.Millisecond // one written over in place is, closed and at rest for so long
 	unsureTime  = time.Second            // where nobody knows whether it is closed
 	openTime    = 30 * time.Second       // though it is open: whoever opened it may have forgotten it
@@ -49,10 +50,9 @@ type Config struct {
 	Scratch     string // a directory for what is being built
 	MaxSize     int64  // of a handler's file, in bytes
 	Log         *logrus.Logger
-	// Writing says whether somebody has the file of that name in the directory
-	// open for writing, where that is known (watch); nil where nothing does. Any
-	// goroutine may call it.
-	Writing func(file string) (open, known bool)
+	// Writing says what is known of who writes to the file of that name in the
+	// directory (watch); nil where nothing is. Any goroutine may call it.
+	Writing func(file string) handlerdir.Writer
 }
 
 // Intake is one daemon's.

@@ -127,15 +127,13 @@ func (w *Watcher) Writes(name string) uint64 {
 	return w.writes[name]
 }
 
-// Writing reports whether somebody has the file of that name in the directory
-// open for writing, where inotify knows. It counts as open from the first write
-// that was seen to the next close, and a nudge follows that. Any goroutine may
-// call it.
-func (w *Watcher) Writing(name string) (open, known bool) {
+// Writing says what inotify knows of who writes to the file of that name in the
+// directory. A nudge follows each change of it. Any goroutine may call it.
+func (w *Watcher) Writing(name string) State {
 	if writers := w.writer.Load(); writers != nil {
 		return writers.writing(name)
 	}
-	return false, false
+	return Unknown
 }
 
 // count keeps Writes. A file that has gone is forgotten.

@@ -10,6 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// State is what is known of the writer of a file.
+type State uint8
+
+const (
+	Unknown State = iota // nothing
+	Open                 // it has the file open: from the first write that was seen to the next close
+	Closed               // it has closed the file
+	Moved                // the file was renamed to its name, and not written to since; nobody is known to have had it open
+)
+
 // writers knows which files in a directory somebody has open for writing, as far
 // as inotify(7) has told since it began. fsnotify keeps IN_CLOSE_WRITE to itself.
 type writers struct {
@@ -17,8 +27,8 @@ type writers struct {
 	closed chan struct{} // capacity 1: a file was closed by its writer
 
 	mu    sync.Mutex
-	open  map[string]bool // by name: written to; false once it was closed since
-	moved map[uint32]bool // by cookie: of a file that is being renamed
+	state map[string]State // by name, where it is known
+	moved map[uint32]State // by cookie: of a file that is being renamed
 	buf   []byte
 }
 
@@ -36,7 +46,7 @@ func watchWriters(dir string) (*writers, error) {
 	}
 	w := &writers{
 		file: os.NewFile(uintptr(fd), "inotify"), closed: make(chan struct{}, 1),
-		open: make(map[string]bool), moved: make(map[uint32]bool),
+		state: make(map[string]State), moved: make(map[uint32]State),
 		buf: make([]byte, 64<<10),
 	}
 	go w.run()
@@ -62,16 +72,15 @@ func (w *writers) run() {
 	}
 }
 
-// writing reports whether somebody has the file of that name open for writing,
-// where that is known. What happened before the call counts.
-func (w *writers) writing(name string) (open, known bool) {
+// writing says what is known of the file of that name. What happened before the call
+// counts.
+func (w *writers) writing(name string) State {
 	if conn, err := w.file.SyscallConn(); err == nil {
 		conn.Control(func(fd uintptr) { w.drain(int(fd)) })
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	open, known = w.open[name]
-	return open, known
+	return w.state[name]
 }
 
 // drain takes in all events there are.
@@ -102,30 +111,30 @@ func (w *writers) drain(fd int) (events int, err error) {
 func (w *writers) event(mask, cookie uint32, name string) {
 	switch {
 	case mask&unix.IN_Q_OVERFLOW != 0:
-		clear(w.open)
+		clear(w.state)
 		clear(w.moved)
 	case mask&unix.IN_MODIFY != 0:
-		w.open[name] = true
+		w.state[name] = Open
 	case mask&unix.IN_CLOSE_WRITE != 0:
-		w.open[name] = false
+		w.state[name] = Closed
 		select {
 		case w.closed <- struct{}{}:
 		default:
 		}
 	case mask&unix.IN_MOVED_FROM != 0:
-		if open, known := w.open[name]; known {
+		if w.state[name] == Open {
 			clear(w.moved) // those before have left the directory
-			w.moved[cookie] = open
+			w.moved[cookie] = Open
 		}
-		delete(w.open, name)
+		delete(w.state, name)
 	case mask&unix.IN_MOVED_TO != 0:
-		delete(w.open, name) // what was there is gone
-		if open, known := w.moved[cookie]; known {
-			w.open[name] = open
+		w.state[name] = Moved // what was there is gone
+		if w.moved[cookie] == Open {
+			w.state[name] = Open
 			delete(w.moved, cookie)
 		}
 	case mask&(unix.IN_CREATE|unix.IN_DELETE) != 0:
-		delete(w.open, name)
+		delete(w.state, name)
 	}
 }
 

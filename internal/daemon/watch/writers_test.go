@@ -20,30 +20,30 @@ func TestWriting(t *testing.T) {
 	}
 	must(os.WriteFile(path("before.so"), []byte("x"), 0o644))
 	w := New(dir, time.Minute, func(err error) { t.Error(err) })
-	if open, known := w.Writing("before.so"); open || known {
+	if w.Writing("before.so") != Unknown {
 		t.Error("known before Run")
 	}
 	go w.Run(t.Context())
 	<-w.C()
-	want := func(name string, open, known bool) {
+	want := func(name string, want State) {
 		t.Helper()
-		if o, k := w.Writing(name); o != open || k != known {
-			t.Errorf("%s: open %v, known %v; want %v, %v", name, o, k, open, known)
+		if got := w.Writing(name); got != want {
+			t.Errorf("%s: got %d, want %d", name, got, want)
 		}
 	}
-	want("before.so", false, false)
+	want("before.so", Unknown)
 
 	f, err := os.Create(path("a.so"))
 	must(err)
-	want("a.so", false, false) // who only opens it has not written
+	want("a.so", Unknown) // who only opens it has not written
 	must(f.Truncate(1 << 20))
-	want("a.so", true, true)
+	want("a.so", Open)
 	must(os.Rename(path("a.so"), path("b.so")))
-	want("a.so", false, false)
-	want("b.so", true, true)
+	want("a.so", Unknown)
+	want("b.so", Open)
 	_, err = f.WriteAt([]byte("x"), 1000)
 	must(err)
-	want("b.so", true, true)
+	want("b.so", Open)
 	time.Sleep(2 * gap) // of the nudges so far, one may be left
 	select {
 	case <-w.C():
@@ -55,25 +55,31 @@ func TestWriting(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("no nudge for the close")
 	}
-	want("b.so", false, true)
+	want("b.so", Closed)
 
 	r, err := os.Open(path("b.so"))
 	must(err)
 	must(r.Close())
-	want("b.so", false, true) // readers are none
+	want("b.so", Closed) // readers are none
 
 	g, err := os.OpenFile(path("b.so"), os.O_WRONLY, 0)
 	must(err)
 	_, err = g.WriteAt([]byte("y"), 0)
 	must(err)
-	want("b.so", true, true)
+	want("b.so", Open)
 	must(os.WriteFile(path("c"), []byte("z"), 0o644))
 	must(os.Rename(path("c"), path("b.so")))
-	want("b.so", false, true) // of the file that is there now
+	want("b.so", Moved) // of the file that is there now
 	_, err = g.WriteAt([]byte("y"), 0)
 	must(err)
-	want("b.so", false, true) // of the file that is there now
+	want("b.so", Moved) // of the file that is there now
 	must(g.Close())
+	aside := filepath.Join(t.TempDir(), "x")
+	must(os.WriteFile(aside, []byte("x"), 0o644))
+	must(os.Rename(aside, path("b.so"))) // from where nothing is told of writers
+	want("b.so", Moved)
+	must(os.WriteFile(path("b.so"), []byte("yy"), 0o644))
+	want("b.so", Closed)
 	must(os.Remove(path("b.so")))
-	want("b.so", false, false)
+	want("b.so", Unknown)
 }

@@ -91,6 +91,9 @@ type Rules struct {
 	// the new. Rewrite holds once its writer has closed it, Unsure where nobody
 	// knows. Open is Quiet for a file that a writer has open.
 	Rewrite, Unsure, Open time.Duration
+	// Closed is Quiet, where it is shorter, for a new plugin that its writer has
+	// closed. One that was finished and renamed in needs none.
+	Closed time.Duration
 	// SourceQuiet is Quiet for source, which does not tell when it is complete. At
 	// 0 source is not looked for.
 	SourceQuiet time.Duration
@@ -111,10 +114,20 @@ type Rules struct {
 	// Blank says whether a complete file has stretches of zeros that may be
 	// content yet to come, and if so, whether they must be. nil says that none has.
 	Blank func(r io.ReaderAt, size int64) (maybe, surely bool, err error)
-	// Writing says whether somebody has the file of that name in the directory
-	// open for writing, where that is known. nil knows nothing.
-	Writing func(name string) (open, known bool)
+	// Writing says what is known of who writes to the file of that name in the
+	// directory. nil knows nothing.
+	Writing func(name string) Writer
 }
+
+// A Writer is what is known of who writes to a file.
+type Writer uint8
+
+const (
+	WriterUnknown Writer = iota // nothing
+	WriterOpen                  // has it open
+	WriterClosed                // has closed it
+	WriterMoved                 // has closed it, if at all, before it was renamed to its name
+)
 
 // Content is the path of what a handler is made of, no link to it.
 func (f File) Content() string { return cmp.Or(f.Real, f.Path) }

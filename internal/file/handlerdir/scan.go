@@ -163,9 +163,9 @@ func (s *scan) look(file string, kind Kind) (f File, present bool, err error) {
 		touched = max(touched, f.ID.Ctime)
 	}
 	f.Over = old != nil && old.gone.IsZero() && old.ID.Dev == f.ID.Dev && old.ID.Ino == f.ID.Ino && (old.Settled || old.Over)
-	quiet, open := s.quiet(f)
-	complete, need, err := s.complete(f, touched, quiet)
-	f, err = s.settle(f, touched, rest{quiet, open}, complete, need, err)
+	rest := s.rest(f)
+	complete, need, err := s.complete(f, touched, &rest)
+	f, err = s.settle(f, touched, rest, complete, need, err)
 	return f, true, err
 }
 

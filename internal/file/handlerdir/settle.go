@@ -2,6 +2,7 @@ package handlerdir
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -15,28 +16,47 @@ import (
 type rest struct {
 	quiet time.Duration // that it has to be untouched
 	open  bool          // though a writer has it open
+	moved bool          // it came by rename(2), finished
 }
 
-// quiet says for how long a file has to be untouched, and whether a writer has
-// it open.
-func (s *scan) quiet(f File) (quiet time.Duration, open bool) {
-	quiet = s.rules.Quiet
+// rest says what a file needs.
+func (s *scan) rest(f File) (r rest) {
+	r.quiet = s.rules.Quiet
 	if f.Kind != Plugin {
-		quiet = s.rules.SourceQuiet
+		r.quiet = s.rules.SourceQuiet
 	}
-	known := false
+	var w Writer
 	if s.rules.Writing != nil && f.Real == "" { // of what is elsewhere nobody tells
-		open, known = s.rules.Writing(filepath.Base(f.Path))
+		w = s.rules.Writing(filepath.Base(f.Path))
 	}
 	switch {
-	case open:
-		quiet = max(quiet, s.rules.Open)
-	case f.Over && known:
-		quiet = max(quiet, s.rules.Rewrite)
+	case w == WriterOpen:
+		return s.held(r)
+	case f.Over && w != WriterUnknown:
+		r.quiet = max(r.quiet, s.rules.Rewrite)
 	case f.Over:
-		quiet = max(quiet, s.rules.Unsure)
+		r.quiet = max(r.quiet, s.rules.Unsure)
+	case f.Kind == Plugin && w == WriterMoved:
+		r.quiet, r.moved = 0, true
+	case f.Kind == Plugin && w == WriterClosed:
+		r.quiet = min(r.quiet, s.rules.Closed)
 	}
-	return quiet, open
+	return r
+}
+
+// held is what a file needs that a writer has open.
+func (s *scan) held(r rest) rest {
+	return rest{quiet: max(r.quiet, s.rules.Quiet, s.rules.Open), open: true}
+}
+
+// written reports whether somebody has a file open for writing: then it gets no lease
+// for reading (fcntl(2)). Who asks for it elsewhere or without owning it is not told.
+func written(f *os.File) bool {
+	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+	if err == nil {
+		unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+	}
+	return err == unix.EAGAIN
 }
 
 // age is for how long a file has been untouched that was touched last at that
@@ -88,9 +108,10 @@ func (s *scan) settle(f File, touched int64, rest rest, complete bool, need int6
 }
 
 // complete reads whether the file is whole: source is unless it is empty. One at
-// rest for as long as quiet, but not for long, is looked at for gaps, too: it
-// may have its size, and its end, before its content.
-func (s *scan) complete(f File, touched int64, quiet time.Duration) (complete bool, need int64, err error) {
+// rest for as long as it needs, but not for long, is looked at for gaps, too: it
+// may have its size, and its end, before its content. One that was moved here is
+// only looked at for who writes to it: then it needs another rest.
+func (s *scan) complete(f File, touched int64, rest *rest) (complete bool, need int64, err error) {
 	if f.ID.Size == 0 {
 		return false, 0, nil
 	}
@@ -108,8 +129,11 @@ func (s *scan) complete(f File, touched int64, quiet time.Duration) (complete bo
 			return false, 0, refused
 		}
 	}
+	if rest.moved && written(file) {
+		*rest = s.held(*rest)
+	}
 	age := s.age(f, touched)
-	if !complete || err != nil || s.rules.Blank == nil || age < quiet || age > youth {
+	if !complete || err != nil || s.rules.Blank == nil || rest.moved || age < rest.quiet || age > youth {
 		return complete, need, err
 	}
 	maybe, surely, err := s.rules.Blank(file, f.ID.Size)
