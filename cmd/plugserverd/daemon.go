@@ -17,6 +17,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
+	"github.com/andrestc/go-plugserver/internal/daemon/sums"
 	"github.com/andrestc/go-plugserver/internal/daemon/supervisor"
 	"github.com/andrestc/go-plugserver/internal/daemon/watch"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
@@ -32,6 +33,7 @@ type daemon struct {
 	watcher    *watch.Watcher
 	intake     *intake.Intake
 	supervisor *supervisor.Supervisor
+	sums       *sums.Book
 	listener   net.Listener
 	addresses  []string
 }
@@ -39,7 +41,7 @@ type daemon struct {
 // newDaemon makes ready whatever may fail, and begins nothing. now ends the service at
 // once when it is closed.
 func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan struct{}) (*daemon, error) {
-	d := &daemon{cfg: cfg, log: log, tell: tell}
+	d := &daemon{cfg: cfg, log: log, tell: tell, sums: sums.New()}
 	tell.begin(cfg.Handlers)
 	files, addresses, err := sockets(cfg)
 	if err != nil {
@@ -64,7 +66,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	d.supervisor = supervisor.New(supervisor.Config{
 		Handlers: d.intake.Dir(), Intake: d.intake, BuildsCells: cfg.BuildCells.On(),
 		Fleet: fleet.Config{
-			Gate: []string{self, "gate"}, Listeners: files, Limits: cfg.Limits, DrainTimeout: cfg.DrainTimeout, Log: log,
+			Gate: []string{self, "gate"}, Listeners: files, Limits: cfg.Limits, DrainTimeout: cfg.DrainTimeout, Log: log, Sums: d.sums,
 		},
 		Addresses: addresses, StartTimeout: cfg.StartTimeout,
 		CrashLimit: cfg.CrashLimit.N, CrashWindow: cfg.CrashLimit.Window,

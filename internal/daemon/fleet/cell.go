@@ -132,7 +132,7 @@ func (c *Cell) started(p Process, err error) {
 		p.Kill()
 		return
 	}
-	c.Send(link.Message{Kind: link.Open, Cell: c.ID, Limits: f.cfg.Limits, Plugins: c.spec.Plugins})
+	c.Send(link.Message{Kind: link.Open, Cell: c.ID, Limits: f.cfg.Limits, Plugins: c.spec.Plugins, FDs: f.cfg.Sums.Open(c.ID, c.spec.Plugins)})
 	c.overdue = time.AfterFunc(c.spec.Ready, func() {
 		f.post(func() {
 			if c.phase == starts && !c.dropped {
@@ -225,6 +225,7 @@ func (c *Cell) end() {
 		c.overdue.Stop()
 	}
 	delete(c.fleet.cells, c.ID)
+	c.fleet.cfg.Sums.Close(c.ID)
 }
 
 // Drop ends a cell that nobody wants any more: at once, and whatever it says now.

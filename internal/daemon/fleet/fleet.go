@@ -17,6 +17,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/daemon/sums"
 	"github.com/sirupsen/logrus"
 )
 
@@ -43,6 +44,7 @@ type Config struct {
 	Limits       link.Limits   // for every client
 	DrainTimeout time.Duration // for requests to end when their cell does
 	Log          *logrus.Logger
+	Sums         *sums.Book // of what children count; nil where nobody wants to know
 	// Start starts a process: proc.Start, unless a test has its own.
 	Start func(proc.Spec) (Process, error)
 }

@@ -52,7 +52,7 @@ func (f *Fleet) gateStarted(p Process, err error) {
 		g.Kill()
 		return
 	}
-	f.SendGate(link.Message{Kind: link.Open, Limits: f.cfg.Limits})
+	f.SendGate(link.Message{Kind: link.Open, Limits: f.cfg.Limits, FDs: f.cfg.Sums.OpenGate()})
 	f.tell(GateStarted{})
 	f.listen()
 }
@@ -104,6 +104,7 @@ func (f *Fleet) heardGate(g *gate, m link.Message) {
 // notice, new ones wait in the sockets' backlogs.
 func (f *Fleet) gateExited(g *gate) {
 	g.Close()
+	f.cfg.Sums.CloseGate()
 	f.gate = nil
 	if !f.closed {
 		f.cfg.Log.WithFields(logrus.Fields{event.Field: event.GateDied, "status": g.Status()}).Error("gate died: a new one takes over")

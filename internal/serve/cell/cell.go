@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
@@ -95,7 +96,7 @@ func (c *Cell) hear(lc *link.Conn) {
 		switch m.Kind {
 		case link.Open:
 			c.listen(m)
-			go c.open(m.Plugins)
+			go c.open(m.Plugins, counter.MapHandlers(m.FDs, len(m.Plugins)))
 		case link.Join:
 			c.join(m.FDs)
 		case link.Table:
@@ -134,19 +135,19 @@ func (c *Cell) listen(m link.Message) {
 
 // loaded is one plugin of this cell.
 type loaded struct {
-	name               string
-	contract           *contract
-	requests, inFlight atomic.Int64
+	name     string
+	contract *contract
+	counts   *counter.Handler
 }
 
 // open loads the plugins and reports. A plugin may end or hang the process
-// here; the supervisor sees that for itself.
-func (c *Cell) open(plugins []link.Plugin) {
+// here; the supervisor sees that for itself. Each has its counts.
+func (c *Cell) open(plugins []link.Plugin, counts []*counter.Handler) {
 	ready := link.Message{Kind: link.Ready}
 	c.owners = make(map[string]*own)
 	var routes []link.Route // all there are, until the first table comes
 	size := 0
-	for _, p := range plugins {
+	for i, p := range plugins {
 		k, refused := c.load(p)
 		if refused == nil {
 			for pattern := range k.handlers {
@@ -160,7 +161,7 @@ func (c *Cell) open(plugins []link.Plugin) {
 			c.link.Send(link.Message{Kind: link.Refused, Name: p.Name, Refusal: refused.Bounded()})
 			return
 		}
-		l := &loaded{name: p.Name, contract: k}
+		l := &loaded{name: p.Name, contract: k, counts: counts[i]}
 		c.plugins = append(c.plugins, l)
 		patterns := slices.Sorted(maps.Keys(k.handlers))
 		for _, pattern := range patterns {
@@ -314,7 +315,8 @@ func (c *Cell) stats() *link.Stats {
 	}
 	shares := make(map[string]link.Share, len(c.plugins))
 	for _, l := range c.plugins {
-		share := link.Share{Requests: l.requests.Load(), InFlight: l.inFlight.Load()}
+		var share link.Share
+		share.Requests, share.InFlight = l.counts.Begun()
 		shares[l.name] = share
 		s.Requests += share.Requests
 		s.InFlight += share.InFlight

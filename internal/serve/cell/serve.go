@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
 )
@@ -16,15 +17,30 @@ type own struct {
 }
 
 func (o *own) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	o.plugin.requests.Add(1)
-	o.plugin.inFlight.Add(1)
+	began, method := handover.Began(r), r.Method // which a handler may change
+	o.plugin.counts.Begin()
+	answers := false
+	defer func() { o.count(w, r, method, began, answers) }()
 	defer func() {
-		o.plugin.inFlight.Add(-1)
 		if p := recover(); p != nil {
 			o.panicked(w, r, p)
+			answers = true
 		}
 	}()
 	o.h.ServeHTTP(w, r)
+	answers = true
+}
+
+// count counts a request that has ended. Where it answers, nothing said is 200.
+func (o *own) count(w http.ResponseWriter, r *http.Request, method string, began time.Time, answers bool) {
+	status, out := handover.Answered(w, r)
+	if status == 0 && answers {
+		status = http.StatusOK
+	}
+	if method == http.MethodHead {
+		out = 0
+	}
+	o.plugin.counts.End(method, status, time.Since(began), handover.Received(r), out)
 }
 
 // panicked answers 500 where nothing was answered yet; else the client has to

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
@@ -37,7 +38,8 @@ type Gate struct {
 	hold   time.Duration
 	table  atomic.Pointer[table] // published whole, never changed
 
-	requests, held, dropped atomic.Int64
+	held, dropped atomic.Int64
+	counts        *counter.Gate // set by Open
 
 	// tabled is closed once the first table is in force. Until then nothing
 	// that a cell gives back could be routed.
@@ -100,6 +102,7 @@ func (g *Gate) hear(lc *link.Conn) {
 		}
 		switch m.Kind {
 		case link.Open:
+			g.counts = counter.MapGate(m.FDs)
 			g.open(m.Limits)
 		case link.Listen:
 			g.listen(m.FDs)
@@ -130,7 +133,7 @@ func (g *Gate) open(lim link.Limits) {
 		HeaderTimeout:  lim.HeaderTimeout,
 		MaxHeaderBytes: lim.MaxHeaderBytes,
 	}, log.New(logWriter{g}, "", 0))
-	g.server.Route, g.server.RouteNow = g.route, g.routeNow
+	g.server.Route, g.server.RouteNow, g.server.Counts = g.route, g.routeNow, g.counts
 	go g.server.Run()
 }
 
@@ -255,11 +258,10 @@ func (g *Gate) answer(seq uint64) {
 
 func (g *Gate) stats() *link.Stats {
 	s := &link.Stats{
-		Requests: g.requests.Load(), InFlight: g.held.Load(), Dropped: g.dropped.Load(),
-		Goroutines: runtime.NumGoroutine(),
+		InFlight: g.held.Load(), Dropped: g.dropped.Load(), Goroutines: runtime.NumGoroutine(),
 	}
 	if g.server != nil {
-		s.Conns = g.server.Conns()
+		s.Requests, s.Conns = int64(g.counts.Requests.Load()), g.server.Conns()
 	}
 	return s
 }

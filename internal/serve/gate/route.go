@@ -12,7 +12,7 @@ import (
 // route says where a request goes. It waits for a handler that is being
 // started.
 func (g *Gate) route(r *http.Request) handover.Dest {
-	g.requests.Add(1)
+	g.counts.Requests.Add(1)
 	t := g.table.Load()
 	var deadline time.Time
 	for {
@@ -20,19 +20,20 @@ func (g *Gate) route(r *http.Request) handover.Dest {
 		rt, ok := h.(*route)
 		if !ok {
 			// ServeMux's own answer: not found, not allowed, redirected.
-			return handover.Dest{Handler: h}
+			return g.answers(h)
 		}
 		if d, ok := rt.dest(); ok {
 			return d
 		}
 		if rt.down {
-			return handover.Dest{Handler: http.HandlerFunc(g.unavailable)}
+			return g.answers(http.HandlerFunc(g.unavailable))
 		}
 		if deadline.IsZero() {
+			g.counts.Held.Add(1)
 			deadline = time.Now().Add(g.hold)
 		}
 		if t = g.next(t, deadline); t == nil {
-			return handover.Dest{Handler: http.HandlerFunc(g.unavailable)}
+			return g.answers(http.HandlerFunc(g.unavailable))
 		}
 	}
 }
@@ -47,9 +48,18 @@ func (g *Gate) routeNow(r *http.Request) (handover.Dest, bool) {
 	}
 	d, ok := rt.dest()
 	if ok {
-		g.requests.Add(1)
+		g.counts.Requests.Add(1)
 	}
 	return d, ok
+}
+
+// answers is where a request goes that no cell answers.
+func (g *Gate) answers(h http.Handler) handover.Dest {
+	return handover.Dest{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r)
+		status, _ := handover.Answered(w, r)
+		g.counts.Answer(status)
+	})}
 }
 
 func (g *Gate) unavailable(w http.ResponseWriter, r *http.Request) {

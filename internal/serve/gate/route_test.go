@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/wire"
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
@@ -17,7 +18,7 @@ import (
 // newGate returns a gate without a supervisor, that has the cells.
 func newGate(t *testing.T, cells ...uint64) *Gate {
 	t.Helper()
-	g := &Gate{cells: make(map[uint64]*cell), tabled: make(chan struct{}), hold: 10 * time.Second}
+	g := &Gate{cells: make(map[uint64]*cell), tabled: make(chan struct{}), counts: new(counter.Gate), hold: 10 * time.Second}
 	g.table.Store(&table{http.NewServeMux(), make(chan struct{})})
 	for _, id := range cells {
 		g.cells[id] = newCell(t)
@@ -174,5 +175,29 @@ func TestTableRefused(t *testing.T) {
 	g.apply([]link.Route{{Pattern: "/{a}/b", Cell: 2}, {Pattern: "/b/{a}", Cell: 2}})
 	if d := g.route(get("/x")); d.Peer != c.peer {
 		t.Error("the table before is not in force")
+	}
+}
+
+// What the gate answers itself is counted, and who had to wait.
+func TestCounts(t *testing.T) {
+	g := newGate(t, 1)
+	g.hold = time.Millisecond
+	g.apply([]link.Route{{Pattern: "GET /here", Cell: 1}, {Pattern: "/away"}, {Pattern: "/down", Down: true}})
+	for _, path := range []string{"/here", "/away", "/down", "/nowhere", "/nowhere"} {
+		r := get(path)
+		if d := g.route(r); d.Peer == nil {
+			d.Handler.ServeHTTP(httptest.NewRecorder(), r)
+		}
+	}
+	if _, ok := g.routeNow(get("/here")); !ok {
+		t.Error("/here is not to be had at once")
+	}
+	got := g.counts.Read()
+	var answered uint64
+	for _, n := range got.Answers {
+		answered += n
+	}
+	if got.Requests != 6 || got.Held != 1 || answered != 4 {
+		t.Errorf("%+v, %d answered", got, answered)
 	}
 }

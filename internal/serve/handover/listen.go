@@ -169,6 +169,7 @@ func (s *Server) accepted(l *Listener, fd int, sa syscall.Sockaddr) {
 	c := s.newConn(k, k.remote, k.local)
 	c.localAddr, c.unasked = text, true
 	s.own(c)
+	s.Counts.Accepted.Add(1)
 	s.numbered(fd)
 	if s.RouteNow == nil || !c.atOnce(k, &l.owed) {
 		go s.serve(c)

@@ -115,6 +115,7 @@ func (p *Peer) giveFor(c *Conn, stream uint64, given func()) error {
 	for {
 		err := p.sendFD(sc, c, &m, given)
 		if err == nil {
+			c.server.Counts.Moved.Add(1)
 			return nil
 		}
 		if !wire.Passing(err) && err != errManyOnTheirWay {

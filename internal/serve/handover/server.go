@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/serve/http1"
 )
 
@@ -53,6 +54,9 @@ type Server struct {
 	Route    func(r *http.Request) Dest
 	RouteNow func(r *http.Request) (d Dest, ok bool)
 
+	// Counts is where connections are counted that s accepts, or moves to a peer.
+	Counts *counter.Gate
+
 	base    context.Context
 	handler http.Handler
 	limits  Limits
@@ -79,6 +83,7 @@ type Server struct {
 // The context of every request descends from base.
 func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logger) *Server {
 	s := &Server{
+		Counts:  new(counter.Gate),
 		base:    base,
 		handler: h,
 		limits:  lim,

@@ -29,6 +29,8 @@ type wholeConn struct {
 	first   string        // unframed: to be delivered before all else
 	bufr    *bufio.Reader // the server's own, of what was delivered; nil until it is asked for
 	stage   atomic.Int32  // a stage; set by the server's goroutine
+
+	bodyRead atomic.Int64 // bytes of the body that were delivered
 }
 
 type stage = int32
@@ -48,6 +50,7 @@ func (s *wholeConn) take(handler http.Handler) {
 	s.head = s.scan.Len()
 	s.body = http1.NewBody(s.scan.Body)
 	s.shown, s.post = 0, s.scan.Post
+	s.bodyRead.Store(0)
 	s.stage.Store(framed)
 }
 
@@ -143,6 +146,7 @@ func (s *wholeConn) readFramed(p []byte) (n int, err error) {
 	k := s.body.Next(b[:min(len(b), len(p)-n)])
 	copy(p[n:], b[:k])
 	s.consume(k)
+	s.bodyRead.Add(int64(k))
 	return n + k, nil
 }
 
@@ -161,6 +165,7 @@ func (s *wholeConn) readBody(p []byte) (n int, err error) {
 	if k < n {
 		s.putBack(p[k:n])
 	}
+	s.bodyRead.Add(int64(k))
 	return k, err
 }
 

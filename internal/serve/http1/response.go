@@ -106,6 +106,14 @@ func (w *Response) Begun() bool { return w.begun.Load() }
 // Hijacked reports whether the handler has taken the connection.
 func (w *Response) Hijacked() bool { return w.hijacked.Load() }
 
+// Answered returns the final status, 0 where none was given, and how many bytes the
+// answer's body has so far.
+func (w *Response) Answered() (status int, written int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.status, w.written
+}
+
 // Finish completes the answer after the handler has returned. It reports
 // whether the connection carries another request.
 func (w *Response) Finish() (reuse bool) {

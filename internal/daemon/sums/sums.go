@@ -1,0 +1,197 @@
+// Package sums keeps what processes count, by handler: it gives each the memory to count
+// in, reads that when somebody asks, and adds up what those had counted that are
+// gone, killed ones included. So no sum ever goes back.
+//
+// Any goroutine may call its methods; a nil Book gives no memory and has no sums.
+package sums
+
+import (
+	"cmp"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/counter"
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"golang.org/x/sys/unix"
+)
+
+// Book is the sums of one daemon.
+type Book struct {
+	mu       sync.Mutex
+	open     map[uint64]*page // by cell; see gate
+	handlers map[string]*Sum  // of processes that are gone
+	gate     counter.GateCounts
+}
+
+// Sum is what was counted for one handler since the daemon's start.
+type Sum struct {
+	counter.Counts        // of all its processes
+	InFlight       uint64 // requests in those that run
+	Lost           uint64 // requests that had begun in a process, and not ended when it did
+	at             time.Time
+}
+
+// page is the memory of one process.
+type page struct {
+	memory   *counter.Memory
+	handlers []string          // none for the gate
+	last     []*counter.Counts // what was read; nil before
+}
+
+// New returns a book without a sum.
+func New() *Book {
+	return &Book{open: make(map[uint64]*page), handlers: make(map[string]*Sum)}
+}
+
+// gate is the gate's number among the processes; no cell has it.
+const gate = 0
+
+// OpenGate is Open for the gate.
+func (b *Book) OpenGate() []*os.File { return b.Open(gate, nil) }
+
+// CloseGate is Close for the gate.
+func (b *Book) CloseGate() { b.Close(gate) }
+
+// Open returns the memory in which a cell is to count, for its plugins in their order. The
+// file is the caller's. Where there is no memory or descriptor left for it there is none: the
+// process counts for itself.
+func (b *Book) Open(cell uint64, plugins []link.Plugin) []*os.File {
+	if b == nil {
+		return nil
+	}
+	var handlers []string
+	for _, p := range plugins {
+		handlers = append(handlers, p.Name)
+	}
+	n := max(1, len(handlers))
+	f, err := file(n)
+	if err != nil {
+		return nil
+	}
+	m, err := counter.Map(f, n, false)
+	if err != nil {
+		f.Close()
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.open[cell] = &page{m, handlers, make([]*counter.Counts, len(handlers))}
+	return []*os.File{f}
+}
+
+// file makes one for n handlers, whose length nobody can change.
+func file(n int) (*os.File, error) {
+	fd, err := unix.MemfdCreate("counts", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), "counts")
+	if err = f.Truncate(counter.Size(n)); err == nil {
+		_, err = unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Close adds up what a cell has counted whose process is gone.
+func (b *Book) Close(cell uint64) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.open[cell]
+	if p == nil {
+		return
+	}
+	delete(b.open, cell)
+	if cell == gate {
+		b.gate.Add(p.memory.Gate().Read())
+	}
+	for i, name := range p.handlers {
+		s := b.handlers[name]
+		if s == nil {
+			s = new(Sum)
+			b.handlers[name] = s
+		}
+		c := p.read(i)
+		s.Add(c)
+		s.Lost += c.Under()
+		s.at = time.Now()
+	}
+	p.memory.Unmap()
+	b.forget()
+}
+
+// mostGone bounds the names whose sums are kept.
+const mostGone = 4096
+
+// forget drops the sums of the handlers that have been gone for the longest time, where
+// there are too many.
+func (b *Book) forget() {
+	for len(b.handlers) > mostGone {
+		oldest := ""
+		for name, s := range b.handlers {
+			if oldest == "" || cmp.Or(s.at.Compare(b.handlers[oldest].at), cmp.Compare(name, oldest)) < 0 {
+				oldest = name
+			}
+		}
+		delete(b.handlers, oldest)
+	}
+}
+
+// read returns what the i-th handler has counted.
+func (p *page) read(i int) *counter.Counts {
+	c := p.memory.Handler(i).Read()
+	if p.last[i] != nil {
+		c.Keep(p.last[i])
+	}
+	p.last[i] = c
+	return c
+}
+
+// Handlers returns the sums by handler, of all that have had a process. They are the
+// caller's.
+func (b *Book) Handlers() map[string]*Sum {
+	all := make(map[string]*Sum)
+	if b == nil {
+		return all
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name, s := range b.handlers {
+		own := *s
+		all[name] = &own
+	}
+	for _, p := range b.open {
+		for i, name := range p.handlers {
+			s := all[name]
+			if s == nil {
+				s = new(Sum)
+				all[name] = s
+			}
+			c := p.read(i)
+			s.Add(c)
+			s.InFlight += c.Under()
+		}
+	}
+	return all
+}
+
+// Gate returns what all gates have counted.
+func (b *Book) Gate() counter.GateCounts {
+	if b == nil {
+		return counter.GateCounts{}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sum := b.gate
+	if p := b.open[gate]; p != nil {
+		sum.Add(p.memory.Gate().Read())
+	}
+	return sum
+}
