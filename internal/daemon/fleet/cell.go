@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -107,7 +106,7 @@ func (c *Cell) begin() {
 }
 
 func (c *Cell) environ() []string {
-	env := cleanEnv(os.Environ())
+	env := proc.Environ()
 	if c.spec.GODEBUG != "" {
 		env = append(env, "GODEBUG="+c.spec.GODEBUG)
 	}

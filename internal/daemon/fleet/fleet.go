@@ -10,8 +10,6 @@ package fleet
 
 import (
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
@@ -271,17 +269,4 @@ func (f *Fleet) Watch() {
 		}
 	}
 	f.Ping()
-}
-
-// cleanEnv is the environment of the children: the daemon's own, less what
-// systemd means for the daemon alone.
-func cleanEnv(env []string) []string {
-	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
-		for _, p := range []string{"NOTIFY_SOCKET=", "LISTEN_", "WATCHDOG_", "JOURNAL_STREAM=", "PLUGSERVER_"} {
-			if strings.HasPrefix(kv, p) {
-				return true
-			}
-		}
-		return false
-	})
 }

@@ -33,7 +33,7 @@ func (f *Fleet) StartGate() {
 		return
 	}
 	spec := proc.Spec{
-		Path: f.cfg.Gate[0], Args: f.cfg.Gate[1:], Env: cleanEnv(os.Environ()),
+		Path: f.cfg.Gate[0], Args: f.cfg.Gate[1:], Env: proc.Environ(),
 		Output: func(stream, line string) { f.cfg.Log.WithField("stream", stream).Warn("gate: " + line) },
 	}
 	f.start(spec, f.gateStarted)
