@@ -23,7 +23,7 @@ const (
 	// --max-header-bytes allows has to fit, and a hostile length must not
 	// make the receiver allocate at will.
 	MaxBody = 16 << 20
-	// MaxFDs bounds the descriptors of one frame (SCM_MAX_FD is 253).
+	// MaxFDs bounds the descriptors of one frame.
 	MaxFDs = 64
 
 	headerLen = 8 // body length (4, big endian), kind, descriptors, magic (2)
@@ -34,6 +34,17 @@ const (
 // because this process has as many open as it may (MSG_CTRUNC, recv(2)).
 // The frame is consumed and the connection goes on.
 var ErrFDsLost = errors.New("receive descriptors: too many open files")
+
+// The other side sends what no Send does: nothing after it can be believed.
+var (
+	errHeader  = errors.New("receive frame: malformed header")
+	errForeign = errors.New("receive frame: descriptors that no frame declares")
+)
+
+// scmMaxFD is how many descriptors one message can carry (SCM_MAX_FD, unix(7)).
+// With room for them all, those that do not come are lost for want of descriptors,
+// and for nothing else.
+const scmMaxFD = 253
 
 // Frame is one message. Kind is the sender's to define.
 type Frame struct {
@@ -88,7 +99,7 @@ func newConn(uc socket) *Conn {
 	c := &Conn{
 		uc:  uc,
 		buf: make([]byte, 16<<10),
-		oob: make([]byte, syscall.CmsgSpace(4*MaxFDs)),
+		oob: make([]byte, syscall.CmsgSpace(4*scmMaxFD)),
 	}
 	c.posted.room.L = &c.posted
 	return c
@@ -189,8 +200,17 @@ func appendFrame(b []byte, kind byte, fds int, parts [][]byte) ([]byte, error) {
 }
 
 // Recv returns the next frame. At the end of the stream it returns io.EOF, in
-// the middle of a frame io.ErrUnexpectedEOF.
+// the middle of a frame io.ErrUnexpectedEOF. After any error but ErrFDsLost it is
+// not to be called again.
 func (c *Conn) Recv() (Frame, error) {
+	f, err := c.recv()
+	if err != nil && err != ErrFDsLost {
+		c.dropArrived()
+	}
+	return f, err
+}
+
+func (c *Conn) recv() (Frame, error) {
 	for c.w-c.r < headerLen {
 		if err := c.fill(headerLen); err != nil {
 			return Frame{}, err
@@ -199,7 +219,7 @@ func (c *Conn) Recv() (Frame, error) {
 	h := c.buf[c.r : c.r+headerLen]
 	n, kind, nfds := int(binary.BigEndian.Uint32(h)), h[4], int(h[5])
 	if binary.BigEndian.Uint16(h[6:]) != magic || n > MaxBody || nfds > MaxFDs {
-		return Frame{}, errors.New("receive frame: malformed header")
+		return Frame{}, errHeader
 	}
 	begin := c.start
 	for c.w-c.r < headerLen+n {
@@ -210,7 +230,8 @@ func (c *Conn) Recv() (Frame, error) {
 	f := Frame{Kind: kind, Body: c.buf[c.r+headerLen : c.r+headerLen+n]}
 	c.r += headerLen + n
 	c.start += int64(headerLen + n)
-	return f, c.claim(&f, begin, nfds)
+	err := c.claim(&f, begin, nfds)
+	return f, err
 }
 
 // Buffered reports whether Recv returns a frame without waiting.
@@ -222,28 +243,38 @@ func (c *Conn) Buffered() bool {
 // claim gives f the descriptors that arrived with its first byte.
 func (c *Conn) claim(f *Frame, begin int64, nfds int) error {
 	var mine arrival
-	for len(c.arrived) > 0 && c.arrived[0].from <= begin {
-		if a := c.arrived[0]; begin < a.to {
-			mine = a
-		} else {
-			closeAll(a.fds)
+	if len(c.arrived) > 0 && c.arrived[0].from <= begin {
+		mine = c.arrived[0]
+		if mine.to <= begin {
+			return errForeign // no frame has claimed it
+		}
+		if nfds == 0 {
+			return nil // it is that of a frame behind f, with which it came
 		}
 		c.arrived = c.arrived[1:]
-		if len(mine.fds) > 0 || mine.lost {
-			break
-		}
 	}
-	if nfds == 0 && len(mine.fds) > 0 {
-		// They came glued to the frames before the one they belong to.
-		c.arrived = append([]arrival{mine}, c.arrived...)
+	switch {
+	case len(mine.fds) == nfds:
+		f.FDs = mine.fds
 		return nil
-	}
-	if len(mine.fds) != nfds {
+	case len(mine.fds) < nfds && mine.lost:
 		closeAll(mine.fds)
 		return ErrFDsLost
 	}
-	f.FDs = mine.fds
-	return nil
+	closeAll(mine.fds)
+	return errForeign
+}
+
+// mostArrived is how many messages with descriptors are known at a time: that of the
+// frame whose rest is awaited, and the next, with which one recvmsg ends.
+const mostArrived = 2
+
+// dropArrived closes what no frame has claimed.
+func (c *Conn) dropArrived() {
+	for _, a := range c.arrived {
+		closeAll(a.fds)
+	}
+	c.arrived = nil
 }
 
 // fill reads once, making room for a frame of need bytes first.
@@ -264,6 +295,8 @@ func (c *Conn) fill(need int) error {
 	c.w += n
 	c.end += int64(n)
 	switch {
+	case len(c.arrived) > mostArrived:
+		return errForeign
 	case err != nil && !errors.Is(err, io.EOF):
 		return err
 	case n > 0:
@@ -279,10 +312,8 @@ func (c *Conn) fill(need int) error {
 // an error of Recv.
 func (c *Conn) Discard() {
 	for err := error(nil); err == nil; {
-		for _, a := range c.arrived {
-			closeAll(a.fds)
-		}
-		c.arrived, c.r, c.w = nil, 0, 0
+		c.dropArrived()
+		c.r, c.w = 0, 0
 		err = c.fill(headerLen)
 	}
 }
@@ -313,6 +344,5 @@ func (c *Conn) CloseWrite() error { return c.uc.CloseWrite() }
 // other side's Send fails.
 func (c *Conn) CloseRead() error { return c.uc.CloseRead() }
 
-// Close closes this end; a blocked Send or Recv returns an error. Descriptors
-// that arrived and were not returned by Recv are closed by the kernel with it.
+// Close closes this end; a blocked Send or Recv returns an error.
 func (c *Conn) Close() error { return c.uc.Close() }

@@ -134,6 +134,8 @@ func TestStreamThatEndsInsideAFrame(t *testing.T) {
 func TestDescriptorsLostAtTheLimit(t *testing.T) {
 	a, b := pair(t)
 	r1, r2 := pipeWith(t, "first"), pipeWith(t, "second")
+	// Others come in one message with it.
+	a.Send('f', nil, []byte("before"))
 	a.Send('f', []int{int(r1.Fd())}, []byte("first"))
 
 	var was syscall.Rlimit
@@ -148,6 +150,9 @@ func TestDescriptorsLostAtTheLimit(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(probe), Max: was.Max}); err != nil {
 		t.Fatal(err)
 	}
+	if f, err := b.Recv(); err != nil || string(f.Body) != "before" {
+		t.Errorf("frame %q, %v", f.Body, err)
+	}
 	f, err := b.Recv()
 	syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was)
 	if !errors.Is(err, ErrFDsLost) || string(f.Body) != "first" {
@@ -161,29 +166,133 @@ func TestDescriptorsLostAtTheLimit(t *testing.T) {
 	syscall.Close(f.FDs[0])
 }
 
+// hostile is the other side of a Conn, and sends what it likes.
+type hostile struct {
+	*net.UnixConn
+	fd int // that it gives away
+}
+
+func newHostile(t testing.TB) (h hostile, c *Conn) {
+	t.Helper()
+	fa, fb, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := net.FileConn(fa)
+	fa.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = FromFile(fb); err != nil {
+		t.Fatal(err)
+	}
+	h = hostile{nc.(*net.UnixConn), int(pipeWith(t, "").Fd())}
+	t.Cleanup(func() { h.Close(); c.Close() })
+	return h, c
+}
+
+// send sends b with n descriptors.
+func (h hostile) send(b []byte, n int) error {
+	var oob []byte
+	if n > 0 {
+		fds := make([]int, n)
+		for i := range fds {
+			fds[i] = h.fd
+		}
+		oob = syscall.UnixRights(fds...)
+	}
+	_, _, err := h.WriteMsgUnix(b, oob, nil)
+	return err
+}
+
+// openFDs counts this process's descriptors, of which one is for the count.
+func openFDs(t testing.TB) int {
+	t.Helper()
+	d, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(d)
+}
+
+// Who attaches descriptors that no frame declares, or others than it does, is heard
+// no more, and costs no descriptor from then on.
+func TestForeignDescriptors(t *testing.T) {
+	frame := func(fds int, body string) []byte {
+		b, _ := appendFrame(nil, 'x', fds, [][]byte{[]byte(body)})
+		return b
+	}
+	long := frame(0, strings.Repeat("x", 1<<10))
+	for name, send := range map[string]func(h hostile){
+		"with each byte of a frame": func(h hostile) {
+			for _, b := range long {
+				if h.send([]byte{b}, 100) != nil {
+					return
+				}
+			}
+		},
+		"with a frame that declares none": func(h hostile) {
+			for h.send(frame(0, "a"), 1) == nil && h.send(frame(1, "b"), 1) == nil {
+			}
+		},
+		"too many":              func(h hostile) { h.send(frame(1, "a"), scmMaxFD) },
+		"too few":               func(h hostile) { h.send(frame(2, "a"), 1) },
+		"none":                  func(h hostile) { h.send(frame(1, "a"), 0) },
+		"with half a frame":     func(h hostile) { h.send(long[:20], 64) },
+		"with what is no frame": func(h hostile) { h.send([]byte("GET / HTTP/1.1"), 64) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, c := newHostile(t)
+			before := openFDs(t)
+			go func() { send(h); h.CloseWrite() }()
+			most := 0
+			for {
+				f, err := c.Recv()
+				closeAll(f.FDs)
+				if err != nil && err != errForeign && err != errHeader && err != io.ErrUnexpectedEOF {
+					t.Errorf("it ends with %v", err)
+				}
+				if err != nil {
+					break
+				}
+				most = max(most, openFDs(t)-before)
+			}
+			if n := openFDs(t) - before; n > 0 || most > (mostArrived+1)*scmMaxFD {
+				t.Errorf("%d descriptors stay, there were %d", n, most)
+			}
+		})
+	}
+}
+
+// FuzzRecv sends the bytes in as many messages as there are counts of descriptors to
+// go with them.
 func FuzzRecv(f *testing.F) {
-	f.Add([]byte{0, 0, 0, 1, 'x', 0, magic >> 8, magic & 255, 'a'})
-	f.Add([]byte{0, 0, 0, 1, 'x', 3, magic >> 8, magic & 255, 'a'})
-	f.Add([]byte{255, 255, 255, 255, 'x', 0, magic >> 8, magic & 255})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		fa, fb, err := Pair()
-		if err != nil {
-			t.Fatal(err)
-		}
-		nc, err := net.FileConn(fa)
-		fa.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := FromFile(fb)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		go func() { nc.Write(data); nc.Close() }()
+	f.Add([]byte{0, 0, 0, 1, 'x', 0, magic >> 8, magic & 255, 'a'}, []byte{0})
+	f.Add([]byte{0, 0, 0, 1, 'x', 3, magic >> 8, magic & 255, 'a'}, []byte{3, 1, 1})
+	f.Add([]byte{0, 0, 0, 1, 'x', 1, magic >> 8, magic & 255, 'a'}, []byte{1})
+	f.Add([]byte{255, 255, 255, 255, 'x', 0, magic >> 8, magic & 255}, []byte{9})
+	f.Fuzz(func(t *testing.T, data, fds []byte) {
+		h, b := newHostile(t)
+		before := openFDs(t)
+		go func() {
+			defer h.CloseWrite()
+			rest := data
+			for i, n := range fds {
+				part := rest[:len(rest)/(len(fds)-i)]
+				if rest = rest[len(part):]; len(part) > 0 {
+					h.send(part, int(n))
+				}
+			}
+		}()
+		defer func() {
+			if n := openFDs(t) - before; n > 0 {
+				t.Errorf("%d descriptors stay", n)
+			}
+		}()
 		total := 0
 		for {
 			fr, err := b.Recv()
+			closeAll(fr.FDs)
 			if errors.Is(err, ErrFDsLost) {
 				continue
 			}
