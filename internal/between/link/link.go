@@ -26,7 +26,7 @@ type Kind string
 
 // What the supervisor tells its children.
 const (
-	Open   Kind = "open"   // serve under Limits; cell: as Cell, load Plugins, prove them, report Ready or Refused
+	Open   Kind = "open"   // serve under Limits; gate: with Key; cell: as Cell, load Plugins, prove them, report Ready or Refused
 	Listen Kind = "listen" // gate: accept from the listening sockets in FDs, report Ready
 	Join   Kind = "join"   // FDs lead to the gate (cell) or to cell Cell (gate): a socket, and handover's page
 	Table  Kind = "table"  // Routes at Version are in force; answered by Ack
@@ -123,6 +123,7 @@ type Message struct {
 	Name    string            `json:"name,omitempty"`
 	Cell    uint64            `json:"cell,omitempty"`
 	Limits  Limits            `json:"limits,omitzero"`
+	Key     []byte            `json:"key,omitempty"` // gate: handover.Server's
 	Plugins []Plugin          `json:"plugins,omitempty"`
 	Refusal *refusal.Error    `json:"refusal,omitempty"`
 	Version uint64            `json:"version,omitempty"`

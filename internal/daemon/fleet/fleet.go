@@ -9,6 +9,7 @@
 package fleet
 
 import (
+	"crypto/rand"
 	"os"
 	"time"
 
@@ -75,6 +76,7 @@ type Fleet struct {
 	closed   bool // nothing is started any more
 	starting int  // processes that are being started
 	pings    uint64
+	key      []byte // of all gates, and of no cell
 }
 
 // New returns a fleet without a process. post has the owner's goroutine call a
@@ -83,7 +85,7 @@ func New(cfg Config, post func(func()) bool, tell func(Event)) *Fleet {
 	if cfg.Start == nil {
 		cfg.Start = run
 	}
-	return &Fleet{cfg: cfg, post: post, tell: tell, cells: make(map[uint64]*Cell)}
+	return &Fleet{cfg: cfg, post: post, tell: tell, cells: make(map[uint64]*Cell), key: []byte(rand.Text())}
 }
 
 // Uses returns what a process uses, proc.UsageOf. It reads files of /proc: any

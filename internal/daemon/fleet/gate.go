@@ -52,7 +52,7 @@ func (f *Fleet) gateStarted(p Process, err error) {
 		g.Kill()
 		return
 	}
-	f.SendGate(link.Message{Kind: link.Open, Limits: f.cfg.Limits, FDs: f.cfg.Sums.OpenGate()})
+	f.SendGate(link.Message{Kind: link.Open, Limits: f.cfg.Limits, Key: f.key, FDs: f.cfg.Sums.OpenGate()})
 	f.tell(GateStarted{})
 	f.listen()
 }

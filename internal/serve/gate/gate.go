@@ -103,7 +103,7 @@ func (g *Gate) hear(lc *link.Conn) {
 		switch m.Kind {
 		case link.Open:
 			g.counts = counter.MapGate(m.FDs)
-			g.open(m.Limits)
+			g.open(m.Limits, m.Key)
 		case link.Listen:
 			g.listen(m.FDs)
 		case link.Join:
@@ -126,14 +126,14 @@ func (g *Gate) hear(lc *link.Conn) {
 }
 
 // open prepares to serve.
-func (g *Gate) open(lim link.Limits) {
+func (g *Gate) open(lim link.Limits, key []byte) {
 	g.hold = lim.Hold
 	g.server = handover.NewServer(context.Background(), http.NotFoundHandler(), handover.Limits{
 		IdleTimeout:    lim.IdleTimeout,
 		HeaderTimeout:  lim.HeaderTimeout,
 		MaxHeaderBytes: lim.MaxHeaderBytes,
 	}, log.New(logWriter{g}, "", 0))
-	g.server.Route, g.server.RouteNow, g.server.Counts = g.route, g.routeNow, g.counts
+	g.server.Route, g.server.RouteNow, g.server.Counts, g.server.Key = g.route, g.routeNow, g.counts, key
 	go g.server.Run()
 }
 

@@ -32,9 +32,10 @@ type Conn struct {
 	r, w    int
 	scan    http1.Scanner
 	history history
-	from    *Peer // that has given it, and may have a descriptor still; nil if none
-	served  int   // requests, here
-	burst   bool  // the next request had come before the last was answered
+	from    *Peer  // that has given it, and may have a descriptor still; nil if none
+	cookie  uint64 // the socket's, where it came back to who stamps; else 0
+	served  int    // requests, here
+	burst   bool   // the next request had come before the last was answered
 	rc      syscall.RawConn
 	// Of the gate: where the last request went, and how many in a row.
 	last   Dest
@@ -76,6 +77,8 @@ type history struct {
 	// moves counts how often the connection has left a process for another
 	// handler's request, without staying long in between.
 	moves byte
+	// stamp is the mark of the process that has accepted it (Server.Key).
+	stamp stamp
 }
 
 // settled is how many requests in a row a process serves before a connection

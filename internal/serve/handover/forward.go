@@ -37,6 +37,7 @@ type forwarded struct {
 	// alone says that no goroutine waits for what comes, because the
 	// connection ends with the answer.
 	alone  bool
+	came   int        // bytes of the answer
 	out    []byte     // of the answer, what the client has not taken yet
 	keep   bool       // the connection may carry another request
 	wake   *sync.Cond // of the goroutine, where it does not read; nil if it never has
@@ -333,15 +334,21 @@ func (f *forwarded) notify() {
 }
 
 // took passes a part of the answer on to the client, as far as that takes it
-// without a wait; the rest is the connection's goroutine's. r has received it.
-func (f *forwarded) took(a answer, r *receiver) {
+// without a wait; the rest is the connection's goroutine's. r has received it. An
+// error says that the peer does not fetch a connection where it has to.
+func (f *forwarded) took(a answer, r *receiver) error {
 	c := f.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f.state != waiting {
-		return
+		return nil
 	}
 	b := a.bytes
+	if f.came += len(b); f.came > window {
+		f.state = broken
+		f.notify()
+		return errAnswer
+	}
 	if len(b) > 0 && len(f.out) == 0 && !f.busy {
 		n, err := c.raw.(*socket).tryWrite(b)
 		if err != nil {
@@ -379,6 +386,7 @@ func (f *forwarded) took(a answer, r *receiver) {
 	case f.state != waiting || waits:
 		f.notify()
 	}
+	return nil
 }
 
 // change sets the state of f, which a word of the peer or its death has ended.
@@ -392,8 +400,8 @@ func (f *forwarded) change(state forwardState) {
 	}
 }
 
-// heard passes on what the peer says about a request.
-func (r *receiver) heard(kind byte, a answer) {
+// heard passes on what the peer says about a request. An error is took's.
+func (r *receiver) heard(kind byte, a answer) error {
 	p := r.peer
 	p.mu.Lock()
 	f := p.forwarded[a.stream]
@@ -403,17 +411,18 @@ func (r *receiver) heard(kind byte, a answer) {
 	}
 	p.mu.Unlock()
 	if f == nil {
-		return
+		return nil
 	}
 	if kind == kindFetch {
 		f.change(fetching)
-		return
+		return nil
 	}
 	given := f.given // f may be the next request's after this
-	f.took(a, r)
+	err := f.took(a, r)
 	if a.done || a.elsewhere {
 		given()
 	}
+	return err
 }
 
 // lostFor tells the peer that the connection of a request cannot be fetched.

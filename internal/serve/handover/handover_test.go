@@ -105,6 +105,7 @@ func newSides(t testing.TB, lim Limits, change ...func(*side)) (a, b *side, addr
 		s.srv = NewServer(context.Background(), s, lim, log.New(testLog{t}, "", 0))
 		if s == a {
 			s.srv.Route = s.route // a is the gate
+			s.srv.Key = []byte("key")
 			s.srv.RouteNow = func(r *http.Request) (Dest, bool) { d := s.srv.Route(r); return d, d.Peer != nil }
 		} else {
 			mux := s.mux()

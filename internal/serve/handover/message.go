@@ -42,7 +42,8 @@ const (
 	flagBegun
 	flagPost
 	flagCanceled
-	flagAll = flagIdle | flagBegun | flagPost | flagCanceled
+	flagStamp
+	flagAll = flagIdle | flagBegun | flagPost | flagCanceled | flagStamp
 )
 
 // maxAddr bounds an address, in bytes.
@@ -63,7 +64,13 @@ func (m *message) head(b []byte) []byte {
 	if m.canceled {
 		flags |= flagCanceled
 	}
+	if m.stamp != (stamp{}) {
+		flags |= flagStamp
+	}
 	b = append(b, flags, m.moves)
+	if flags&flagStamp != 0 {
+		b = append(b, m.stamp[:]...)
+	}
 	b = binary.AppendUvarint(b, m.stream)
 	b = binary.AppendUvarint(b, uint64(m.wait/time.Millisecond))
 	for _, s := range [2]string{m.remote, m.local} {
@@ -83,7 +90,14 @@ func decode(b []byte) (message, error) {
 	}
 	m.idle, m.begun, m.post, m.canceled = b[0]&flagIdle != 0, b[0]&flagBegun != 0, b[0]&flagPost != 0, b[0]&flagCanceled != 0
 	m.moves = b[1]
+	stamped := b[0]&flagStamp != 0
 	b = b[2:]
+	if stamped {
+		if len(b) < len(m.stamp) {
+			return m, errMessage
+		}
+		b = b[copy(m.stamp[:], b):]
+	}
 	var ms uint64
 	for _, v := range [2]*uint64{&m.stream, &ms} {
 		x, n := binary.Uvarint(b)

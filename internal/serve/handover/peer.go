@@ -150,10 +150,16 @@ func (p *Peer) sendFD(sc syscall.RawConn, c *Conn, m *message, given func()) err
 	}
 	// From its arrival on it is the peer's.
 	before := c.become(left)
-	var sendErr error
+	var markErr, sendErr error
 	err := sc.Control(func(fd uintptr) {
+		if markErr = c.server.mark(int(fd), m); markErr != nil {
+			return
+		}
 		sendErr = p.send(kindConn, []int{int(fd)}, m.head(nil), m.bytes)
 	})
+	if err == nil {
+		err = markErr
+	}
 	if err == nil && sendErr != nil {
 		err = sendErr
 		if !wire.Passing(err) {
@@ -293,15 +299,15 @@ func (c *Conn) message() message {
 	}
 }
 
-// conn makes a connection of what p has sent.
-func (s *Server) conn(f wire.Frame, m message) (*Conn, error) {
+// conn makes a connection of what a peer has sent.
+func (s *Server) conn(f wire.Frame, m message, cookie uint64) (*Conn, error) {
 	remote, local := addrOf(m.remote), addrOf(m.local)
 	nc, err := s.open(f.FDs[0], remote, local)
 	if err != nil {
 		return nil, err
 	}
 	c := s.newConn(nc, remote, local)
-	c.history = m.history
+	c.history, c.cookie = m.history, cookie
 	c.deadline = time.Time{}
 	if m.wait > 0 {
 		c.deadline = time.Now().Add(m.wait)

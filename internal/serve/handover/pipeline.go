@@ -36,7 +36,7 @@ func (c *Conn) goOn(f *forwarded, r *receiver) bool {
 	} else {
 		c.last, c.streak = d, 0
 	}
-	f.peer, f.given, f.state, f.keep = d.Peer, d.Given, waiting, false
+	f.peer, f.given, f.state, f.keep, f.came = d.Peer, d.Given, waiting, false, 0
 	r.forward(f)
 	return true
 }

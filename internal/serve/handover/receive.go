@@ -64,6 +64,11 @@ func (r *receiver) run() {
 		f, err := p.wire.Recv()
 		switch {
 		case err != nil:
+		case len(f.FDs) > 0 && f.Kind != kindConn:
+			closeAll(f.FDs)
+			err = errMessage
+		case f.Kind == kindRequest && s.Route != nil:
+			err = errForward
 		case f.Kind == kindRequest:
 			p.took() // before anything of it is served
 			var m message
@@ -73,7 +78,7 @@ func (r *receiver) run() {
 		case f.Kind == kindAnswer, f.Kind == kindFetch:
 			var a answer
 			if a, err = decodeAnswer(f.Body); err == nil {
-				r.heard(f.Kind, a)
+				err = r.heard(f.Kind, a)
 			}
 		default:
 			err = s.received(p, f)
@@ -89,14 +94,19 @@ func (r *receiver) run() {
 		case errors.Is(err, wire.ErrFDsLost):
 			p.tookConn(true)
 			s.full()
-		case errors.Is(err, errMessage):
-			s.http.ErrorLog.Print(err)
 		default:
 			r.done <- err
 			return
 		}
 	}
 }
+
+// What no server sends to one that accepts.
+var (
+	errForward = errors.New("a request from a process that accepts none")
+	errAnswer  = errors.New("more of an answer than is forwarded")
+	errReplay  = errors.New("more of a client's bytes than are ever read ahead")
+)
 
 // patience is how long a request may keep the others waiting.
 const patience = time.Millisecond
@@ -229,22 +239,28 @@ func (s *Server) received(p *Peer, f wire.Frame) error {
 		}
 		return nil
 	default:
-		closeAll(f.FDs)
 		return errMessage
 	}
 }
 
 func (s *Server) receivedConn(p *Peer, f wire.Frame) error {
 	m, err := decode(f.Body)
-	if err == nil && len(f.FDs) != 1 {
+	var cookie uint64
+	switch {
+	case err != nil:
+	case len(f.FDs) != 1:
 		err = errMessage
+	case s.Route != nil && len(m.bytes) > s.maxReplay():
+		err = errReplay
+	default:
+		cookie, err = s.verify(f.FDs[0], &m)
 	}
 	if err != nil {
 		closeAll(f.FDs)
 		p.tookConn(false)
 		return err
 	}
-	c, err := s.conn(f, m)
+	c, err := s.conn(f, m, cookie)
 	if err != nil {
 		if exhausted(err) {
 			return wire.ErrFDsLost

@@ -57,6 +57,10 @@ type Server struct {
 	// Counts is where connections are counted that s accepts, or moves to a peer.
 	Counts *counter.Gate
 
+	// Key, if set, is what a process that accepts stamps connections with, in
+	// common with its predecessors: none comes back that they had not accepted.
+	Key []byte
+
 	base    context.Context
 	handler http.Handler
 	limits  Limits
@@ -73,10 +77,11 @@ type Server struct {
 	count  atomic.Int64 // of conns
 
 	mu      sync.Mutex
-	conns   map[*Conn]bool // all that this process owns; true: a handler has hijacked it
-	given   int            // of conns, those
-	changed chan struct{}  // closed when conns or streams shrink; nil where nobody waits for it
-	waiting atomic.Bool    // somebody does
+	conns   map[*Conn]bool   // all that this process owns; true: a handler has hijacked it
+	given   int              // of conns, those
+	cookies map[uint64]*Conn // those of conns that came back, by their sockets' numbers
+	changed chan struct{}    // closed when conns or streams shrink; nil where nobody waits for it
+	waiting atomic.Bool      // somebody does
 }
 
 // NewServer returns a server of h. Errors of single connections go to errs.
@@ -89,6 +94,7 @@ func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logge
 		limits:  lim,
 		feed:    feed{ch: make(chan *wholeConn), done: make(chan struct{})},
 		conns:   make(map[*Conn]bool),
+		cookies: make(map[uint64]*Conn),
 	}
 	s.measure()
 	s.options = http1.Options{ErrorLog: errs, KeepAlives: func() bool { return !s.parted.Load() }}
@@ -123,6 +129,10 @@ func (s *Server) maxHead() int {
 	}
 	return http.DefaultMaxHeaderBytes
 }
+
+// maxReplay is how many bytes can come with a connection: as many as a buffer
+// holds that has grown until a head was too large.
+func (s *Server) maxReplay() int { return 2*s.maxHead() + 8*bufferSize }
 
 // Run serves the connections fed to s, until Shutdown.
 func (s *Server) Run() error {
@@ -163,6 +173,9 @@ func (s *Server) newConn(nc net.Conn, remote, local net.Addr) *Conn {
 func (s *Server) own(c *Conn) {
 	s.mu.Lock()
 	s.conns[c] = false
+	if c.cookie != 0 {
+		s.cookies[c.cookie] = c
+	}
 	s.count.Add(1)
 	s.mu.Unlock()
 	if s.parted.Load() { // Part may not have seen it
@@ -216,7 +229,7 @@ func (s *Server) kept(k kept) {
 // had just been handed to s.
 func (s *Server) again(c *Conn) *Conn {
 	n := s.newConn(c.raw, c.remote, c.local)
-	n.buf, n.r, n.w, n.history, n.deadline, n.from = c.buf, c.r, c.w, c.history, c.deadline, c.from
+	n.buf, n.r, n.w, n.history, n.deadline, n.from, n.cookie = c.buf, c.r, c.w, c.history, c.deadline, c.from, c.cookie
 	if n.r < n.w {
 		n.phase = head
 	}
@@ -317,6 +330,9 @@ func (s *Server) forget(c *Conn) {
 		delete(s.conns, c)
 		if given {
 			s.given--
+		}
+		if s.cookies[c.cookie] == c {
+			delete(s.cookies, c.cookie)
 		}
 		s.count.Add(-1)
 		s.shrunk()
