@@ -125,7 +125,7 @@ func begin(d *Daemon, twins *Twins, handlers int, f figures) error {
 			return err
 		}
 	}
-	time.Sleep(2 * time.Second)
+	time.Sleep(12 * time.Second) // until they rest
 	supervisor, gate, cells := d.memory()
 	f.add(rows[2], supervisor)
 	f.add(rows[3], gate)

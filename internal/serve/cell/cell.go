@@ -28,6 +28,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
+	"github.com/andrestc/go-plugserver/internal/serve/slim"
 )
 
 const (
@@ -60,8 +61,9 @@ type Cell struct {
 	peer   *handover.Peer
 	joined chan struct{} // closed and replaced when peer changes
 
-	id      uint64 // set by Open, like limits, server and cancel
+	id      uint64 // set by Open, like limits, slim, server and cancel
 	limits  link.Limits
+	slim    *slim.Slim
 	plugins []*loaded
 	owners  map[string]*own // by pattern
 	opened  chan struct{}   // closed once plugins and owners are set, for good
@@ -104,7 +106,11 @@ func (c *Cell) hear(lc *link.Conn) {
 			c.apply(m.Routes)
 			lc.Send(link.Message{Kind: link.Ack, Version: m.Version})
 		case link.Ping:
-			lc.Send(link.Message{Kind: link.Pong, Seq: m.Seq, Stats: c.stats()})
+			stats := c.stats()
+			lc.Send(link.Message{Kind: link.Pong, Seq: m.Seq, Stats: stats})
+			if c.slim != nil && stats.InFlight == 0 {
+				c.slim.Idle(stats.Requests, time.Now())
+			}
 		case link.Part:
 			c.parting.Store(true)
 			go func() {
@@ -131,6 +137,11 @@ func (c *Cell) listen(m link.Message) {
 	}, slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug))
 	c.server.Mux = c.mux.Load
 	c.server.Back = func() *handover.Peer { return c.gate(context.Background()) }
+	var files []string
+	for _, p := range m.Plugins {
+		files = append(files, p.Path)
+	}
+	c.slim = slim.New(files)
 }
 
 // loaded is one plugin of this cell.
@@ -174,6 +185,7 @@ func (c *Cell) open(plugins []link.Plugin, counts []*counter.Handler) {
 	close(c.opened)
 	go c.server.Run()
 	c.link.Send(ready)
+	c.slim.Loaded()
 }
 
 func (c *Cell) load(f link.Plugin) (*contract, *refusal.Error) {

@@ -1,0 +1,124 @@
+// Package slim gives the system back what a cell has in memory without needing it: first
+// what the load has left, and later the code that served, whenever nobody has asked for
+// anything for a while.
+package slim
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// calm is how long after the load a cell gives back what only the load needed:
+	// one that is replaced soon does not, and neither do a thousand that start together.
+	calm = time.Second
+	// idleWait is for how long a cell has to serve nothing until it is idle.
+	idleWait = 4 * time.Second
+	// small is a live heap, in bytes, that is collected without asking what it costs.
+	small = 16 << 20
+)
+
+// Slim is that of one process. Loaded and Idle may be called by different goroutines.
+type Slim struct {
+	files    map[string]bool // the plugins'
+	requests int64           // that were served when it was looked at last
+	since    time.Time       // when that number was new
+	done     bool            // for that number
+}
+
+// New returns the Slim of a process that loads the files.
+func New(files []string) *Slim {
+	s := &Slim{files: make(map[string]bool)}
+	for _, path := range files {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			s.files[real] = true
+		}
+	}
+	return s
+}
+
+// Loaded is called once all is loaded.
+func (s *Slim) Loaded() {
+	time.AfterFunc(calm, func() { giveBack(s.files) })
+}
+
+// Idle is told now and then how much was served by now, and gives back what only that
+// needed once there is nothing more for a while.
+func (s *Slim) Idle(requests int64, now time.Time) {
+	if s.idle(requests, now) {
+		go giveBack(s.files)
+	}
+}
+
+// idle reports, once, that nothing was served for a while.
+func (s *Slim) idle(requests int64, now time.Time) bool {
+	if requests != s.requests {
+		s.requests, s.since, s.done = requests, now, false
+	}
+	idle := !s.done && requests > 0 && now.Sub(s.since) >= idleWait
+	s.done = s.done || idle
+	return idle
+}
+
+// giveBack gives back garbage, and the pages of the files that are in memory as they
+// are on disk. The dynamic linker has read most of them, once, to relocate them; one that
+// is needed again is found in the page cache.
+func giveBack(files map[string]bool) {
+	if liveHeap() <= small { // a collection of more costs more than it gives
+		debug.FreeOSMemory()
+	}
+	f, err := os.Open("/proc/self/smaps")
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	for _, m := range clean(f, files) {
+		syscall.Syscall(syscall.SYS_MADVISE, m.from, m.to-m.from, syscall.MADV_DONTNEED)
+	}
+}
+
+func liveHeap() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	if metrics.Read(sample); sample[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return sample[0].Value.Uint64()
+}
+
+// mapping is a range of addresses.
+type mapping struct{ from, to uintptr }
+
+// clean returns the mappings of the files, out of what proc_pid_smaps(5) describes, that
+// hold what is in the file alone: those that can be written to may hold something else,
+// and so may those that could be, before the dynamic linker was done with them.
+func clean(smaps io.Reader, files map[string]bool) (all []mapping) {
+	var m mapping
+	ours := false
+	for lines := bufio.NewScanner(smaps); lines.Scan(); {
+		// from-to perms offset device inode path, and below it each "Key: 12 kB".
+		fields := strings.Fields(lines.Text())
+		switch {
+		case len(fields) > 1 && !strings.HasSuffix(fields[0], ":"):
+			path := strings.TrimSuffix(strings.Join(fields[min(5, len(fields)):], " "), " (deleted)")
+			ours = files[path] && !strings.Contains(fields[1], "w")
+			from, to, _ := strings.Cut(fields[0], "-")
+			m = mapping{address(from), address(to)}
+		case ours && len(fields) > 1 && fields[0] == "Anonymous:" && fields[1] == "0":
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func address(hex string) uintptr {
+	n, _ := strconv.ParseUint(hex, 16, 64)
+	return uintptr(n)
+}
