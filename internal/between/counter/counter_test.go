@@ -75,12 +75,14 @@ func TestMap(t *testing.T) {
 	handlers := MapHandlers([]*os.File{f}, 2)
 	var all sync.WaitGroup
 	for range 4 {
-		all.Go(func() {
+		all.Add(1)
+		go func() {
+			defer all.Done()
 			for range 1000 {
 				handlers[1].Begin()
 				handlers[1].End("GET", 200, time.Millisecond, 0, 1)
 			}
-		})
+		}()
 	}
 	handlers[0].Begin()
 	all.Wait()
