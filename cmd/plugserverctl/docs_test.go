@@ -119,6 +119,8 @@ func TestCompletion(t *testing.T) {
 		{"status --re", []string{"--resources"}},
 		{"remove ", []string{"bye", "users"}}, // and none that would be expanded
 		{"history --json u", []string{"users"}},
+		{"events ", []string{"bye", "users"}},
+		{"watch u", []string{"users"}},
 		{"rollback users ", []string{"0123456789ab", "ba9876543210"}},
 		{"rollback users 0123456789ab ", nil},
 		{"new ", nil},

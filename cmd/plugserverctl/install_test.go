@@ -87,6 +87,28 @@ func (h *hall) History(_ context.Context, name string) (api.History, error) {
 	return past, nil
 }
 
+func (h *hall) Metrics(context.Context) (api.Metrics, error) {
+	return api.Metrics{Text: "# TYPE plugserver_up gauge\nplugserver_up 1\n"}, nil
+}
+
+// happened are the events that a hall remembers; more do not happen.
+var happened = []api.Event{
+	{Seq: 1, Event: "live", Handler: "users", Level: "info", Text: "live: users", Fields: map[string]string{"version": "0123456789ab"}},
+	{Seq: 2, Event: "refused", Handler: "bye", Level: "warning", Text: "refused: bye.so", Fields: map[string]string{"reason": "it\x1b[2J is no plugin", "mend": "build it with -buildmode=plugin"}},
+}
+
+func (h *hall) Events(_ context.Context, since uint64, wait bool) (api.Events, error) {
+	switch {
+	case !wait:
+		return api.Events{Events: happened}, nil
+	case since == 2:
+		e := happened[0]
+		e.Seq = 3
+		return api.Events{Events: []api.Event{e}}, nil
+	}
+	return api.Events{}, errors.New("plugserverd is stopping")
+}
+
 func (h *hall) Rollback(_ context.Context, name, version string) (api.Outcome, error) {
 	switch {
 	case name != "users":

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/observe"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,6 +38,9 @@ func commands() []*cli.Command {
 		&removeCommand,
 		&historyCommand,
 		&rollbackCommand,
+		&observe.Events,
+		&observe.Watch,
+		&observe.Metrics,
 		&buildCommand,
 		&cellListCommand,
 		&cellBuildCommand,

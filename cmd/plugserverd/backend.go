@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/daemon/config"
+	"github.com/andrestc/go-plugserver/internal/daemon/events"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
+	"github.com/andrestc/go-plugserver/internal/daemon/metrics"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 	"github.com/andrestc/go-plugserver/internal/daemon/supervisor"
 )
@@ -17,6 +20,8 @@ type backend struct {
 	intake     *intake.Intake
 	tell       *teller
 	cfg        *config.Config
+	metrics    *metrics.Metrics
+	events     *events.Book
 }
 
 func (b *backend) Status(ctx context.Context) (api.Status, error) { return b.supervisor.Status(ctx) }
@@ -46,6 +51,30 @@ func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
 		re, err = b.supervisor.Reload(ctx)
 	})
 	return re, err
+}
+
+func (b *backend) Metrics(context.Context) (api.Metrics, error) {
+	text, err := b.metrics.Text()
+	return api.Metrics{Text: text}, err
+}
+
+// eventsWait is how long who waits for an event does before it asks again.
+const eventsWait = 20 * time.Second
+
+func (b *backend) Events(ctx context.Context, since uint64, wait bool) (api.Events, error) {
+	ctx, cancel := context.WithTimeout(ctx, eventsWait)
+	defer cancel()
+	for {
+		all, more := b.events.Since(since)
+		if len(all) > 0 || !wait {
+			return api.Events{Events: all}, nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return api.Events{}, nil
+		}
+	}
 }
 
 // configure puts the settings in force that the file holds now. The error says

@@ -14,8 +14,10 @@ import (
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/build/cellsource"
 	"github.com/andrestc/go-plugserver/internal/daemon/config"
+	"github.com/andrestc/go-plugserver/internal/daemon/events"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
+	"github.com/andrestc/go-plugserver/internal/daemon/metrics"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 	"github.com/andrestc/go-plugserver/internal/daemon/sums"
 	"github.com/andrestc/go-plugserver/internal/daemon/supervisor"
@@ -34,6 +36,9 @@ type daemon struct {
 	intake     *intake.Intake
 	supervisor *supervisor.Supervisor
 	sums       *sums.Book
+	events     *events.Book
+	metrics    *metrics.Metrics
+	admin      []net.Listener
 	listener   net.Listener
 	addresses  []string
 }
@@ -41,9 +46,14 @@ type daemon struct {
 // newDaemon makes ready whatever may fail, and begins nothing. now ends the service at
 // once when it is closed.
 func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan struct{}) (*daemon, error) {
-	d := &daemon{cfg: cfg, log: log, tell: tell, sums: sums.New()}
+	d := &daemon{cfg: cfg, log: log, tell: tell, sums: sums.New(), metrics: metrics.New(version)}
+	d.events = events.New(d.metrics.Live)
+	log.AddHook(d.events)
 	tell.begin(cfg.Handlers)
-	files, addresses, err := sockets(cfg)
+	files, addresses, watching, err := sockets(cfg)
+	if err == nil {
+		d.admin, err = adminListeners(cfg.AdminListen, watching)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +70,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	if misread != nil {
 		file = &settings.Settings{} // the flags alone hold: better than no service
 	}
-	if d.intake, err = newIntake(cfg, file, log, d.watcher); err != nil {
+	if d.intake, err = d.newIntake(file); err != nil {
 		return nil, err
 	}
 	d.supervisor = supervisor.New(supervisor.Config{
@@ -73,6 +83,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 		Settings: cfg.Settings(file), Named: file.Named(),
 		Version: version, PID: os.Getpid(), Log: log, Report: tell.report, Now: now, Writes: d.watcher.Writes,
 	}, d.watcher.C())
+	d.metrics.Collect(metrics.Config{Sums: d.sums, Events: d.events, Status: d.supervisor.Status})
 	if misread != nil {
 		d.supervisor.Misconfigured(misread)
 	}
@@ -86,7 +97,8 @@ var writers = map[watch.State]handlerdir.Writer{
 	watch.Closed: handlerdir.WriterClosed, watch.Moved: handlerdir.WriterMoved,
 }
 
-func newIntake(cfg *config.Config, file *settings.Settings, log *logrus.Logger, watcher *watch.Watcher) (*intake.Intake, error) {
+func (d *daemon) newIntake(file *settings.Settings) (*intake.Intake, error) {
+	cfg, log := d.cfg, d.log
 	binaries := catalogue.New(catalogue.Config{
 		Packaged: cfg.Cell, Shared: catalogue.SharedPath, Own: cfg.Cells(), UID: uint32(os.Getuid()), Source: cellsource.Digest(),
 	})
@@ -100,7 +112,8 @@ func newIntake(cfg *config.Config, file *settings.Settings, log *logrus.Logger, 
 	return intake.New(intake.Config{
 		Handlers: cfg.Handlers, Store: cfg.Store(), Cells: binaries, MaxSize: cfg.MaxSize,
 		Builder: builder, Scratch: cfg.Cache, BuildCells: cfg.BuildCells.On(), BuildSource: cfg.Build.On(),
-		Log: log, Writing: func(file string) handlerdir.Writer { return writers[watcher.Writing(file)] },
+		Log: log, Writing: func(file string) handlerdir.Writer { return writers[d.watcher.Writing(file)] },
+		Built: d.metrics.Built,
 	})
 }
 
@@ -109,13 +122,16 @@ func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
 	// What runs beside the supervisor ends after it: the control socket
 	// answers while requests drain.
 	beside, stop := context.WithCancel(context.Background())
-	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg}
+	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events}
 	var all sync.WaitGroup
 	var served error
 	all.Go(func() { d.watcher.Run(beside) })
 	all.Go(func() {
 		served = control.Serve(beside, d.listener, back, api.Version{Version: version, Go: runtime.Version()}, os.Getgid())
 	})
+	for _, l := range d.admin {
+		all.Go(func() { d.serveAdmin(beside, l, ctx.Done()) })
+	}
 	all.Go(func() { d.tell.watchdog(beside, d.supervisor) })
 	all.Go(func() { d.tellReady(beside) })
 	all.Go(func() { d.reloadAt(beside, hup, back) })

@@ -113,11 +113,13 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 }
 
 // sockets returns the listening sockets: systemd's where it passes some, else
-// those of --listen.
-func sockets(cfg *config.Config) (files []*os.File, addresses []string, err error) {
+// those of --listen; and those of systemd's that are for who watches over the service.
+func sockets(cfg *config.Config) (files []*os.File, addresses []string, watching []*os.File, err error) {
 	files, addresses, err = sd.Listeners()
+	files, addresses, watching = split(files, addresses)
 	if err != nil || len(files) > 0 {
-		return files, addresses, err
+		return files, addresses, watching, err
 	}
-	return listen(cfg.Listen)
+	files, addresses, err = listen(cfg.Listen)
+	return files, addresses, watching, err
 }

@@ -73,17 +73,40 @@ func isTerminal(w io.Writer) bool {
 func newLogger(c *config.Config, w io.Writer) (log *logrus.Logger, flush func()) {
 	log = logrus.New()
 	log.SetOutput(w)
-	level, _ := logrus.ParseLevel(c.LogLevel) // checked
-	log.SetLevel(level)
-	log.SetFormatter(newText(w))
+	level, _ := logrus.ParseLevel(c.LogLevel)  // checked
+	log.SetLevel(max(level, logrus.InfoLevel)) // events are counted whatever is told
+	log.SetFormatter(upTo{newText(w), level})
 	switch {
 	case c.LogFormat == "json":
-		log.SetFormatter(&logrus.JSONFormatter{})
+		log.SetFormatter(upTo{&logrus.JSONFormatter{}, level})
 	case c.LogFormat == "auto" && sd.OnJournal():
 		hook := sd.NewJournalHook()
-		log.AddHook(hook)
+		log.AddHook(hookUpTo{hook, level})
 		log.SetOutput(io.Discard)
 		return log, func() { hook.Close(time.Second) }
 	}
 	return log, func() {}
 }
+
+// upTo formats the records of a level, and of those that matter more.
+type upTo struct {
+	logrus.Formatter
+	level logrus.Level
+}
+
+// Format implements logrus.Formatter.
+func (f upTo) Format(e *logrus.Entry) ([]byte, error) {
+	if e.Level > f.level {
+		return nil, nil
+	}
+	return f.Formatter.Format(e)
+}
+
+// hookUpTo is a hook for them.
+type hookUpTo struct {
+	logrus.Hook
+	level logrus.Level
+}
+
+// Levels implements logrus.Hook.
+func (h hookUpTo) Levels() []logrus.Level { return logrus.AllLevels[:h.level+1] }

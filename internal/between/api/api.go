@@ -60,6 +60,8 @@ type Handler struct {
 	Doing string `json:"doing,omitempty"`
 	// Goroutines are those of its cell, the handler's own among them.
 	Goroutines int `json:"goroutines"`
+	// Conns is how many connections its cell has.
+	Conns int `json:"conns"`
 	// Refusal tells of the newest file; a live handler may carry one.
 	Refusal *Refusal `json:"refusal,omitempty"`
 	// Earlier says that Version is an earlier one than that of the newest file.
@@ -80,6 +82,8 @@ type Daemon struct {
 	// Goroutines and GateGoroutines are those of the supervisor and of the gate.
 	Goroutines     int `json:"goroutines"`
 	GateGoroutines int `json:"gate_goroutines"`
+	// GateConns is how many connections the gate has.
+	GateConns int `json:"gate_conns"`
 	// Problem is what ails the daemon as a whole, such as an unreadable
 	// directory; empty when all is well.
 	Problem string `json:"problem,omitempty"`
@@ -130,6 +134,27 @@ type Past struct {
 	Current bool      `json:"current"`        // it serves
 	Bad     bool      `json:"bad"`            // it crashed too often
 	Held    bool      `json:"held,omitempty"` // an operator has rolled it back
+}
+
+// Event is something that operators act on, as the log had it.
+type Event struct {
+	Seq     uint64            `json:"seq"` // counts from 1 at the daemon's start
+	Time    time.Time         `json:"time"`
+	Event   string            `json:"event"`             // its name, see plugserverd(8)
+	Handler string            `json:"handler,omitempty"` // that it is about; empty if it is about none
+	Level   string            `json:"level"`
+	Text    string            `json:"text"`
+	Fields  map[string]string `json:"fields,omitempty"` // what else the log says: reason and mend among them
+}
+
+// Events answers GET /v1/events.
+type Events struct {
+	Events []Event `json:"events"` // the oldest first
+}
+
+// Metrics answers GET /v1/metrics.
+type Metrics struct {
+	Text string `json:"text"` // in Prometheus's format
 }
 
 // Version answers GET /v1/version.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -84,6 +85,24 @@ func (c *Client) History(ctx context.Context, name string) (h api.History, err e
 func (c *Client) Rollback(ctx context.Context, name, version string) (o api.Outcome, err error) {
 	err = c.do(ctx, 0, http.MethodPost, "/v1/rollback?"+url.Values{"name": {name}, "version": {version}}.Encode(), &o)
 	return o, err
+}
+
+// Metrics returns how the service does, in Prometheus's format.
+func (c *Client) Metrics(ctx context.Context) (m api.Metrics, err error) {
+	err = c.do(ctx, c.quick, http.MethodGet, "/v1/metrics", &m)
+	return m, err
+}
+
+// Events returns the events that followed the one of that number, as far as the daemon
+// remembers them. With wait it waits until there is one, or for a while.
+func (c *Client) Events(ctx context.Context, since uint64, wait bool) (e api.Events, err error) {
+	q, timeout := url.Values{"since": {strconv.FormatUint(since, 10)}}, c.quick
+	if wait {
+		q.Set("wait", "yes")
+		timeout = 0
+	}
+	err = c.do(ctx, timeout, http.MethodGet, "/v1/events?"+q.Encode(), &e)
+	return e, err
 }
 
 // Version returns the daemon's version.

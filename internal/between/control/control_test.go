@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -27,7 +28,8 @@ type fake struct {
 
 	outcome api.Outcome
 	history api.History
-	asked   string // what the last settle, history or rollback was asked
+	asked   string // what the last settle, history, rollback or events was asked
+	events  api.Events
 }
 
 func (f *fake) Status(context.Context) (api.Status, error) { return f.status, f.err }
@@ -49,6 +51,15 @@ func (f *fake) History(_ context.Context, name string) (api.History, error) {
 func (f *fake) Rollback(_ context.Context, name, version string) (api.Outcome, error) {
 	f.asked = "rollback " + name + " " + version
 	return f.outcome, f.err
+}
+
+func (f *fake) Metrics(context.Context) (api.Metrics, error) {
+	return api.Metrics{Text: "up 1\n"}, f.err
+}
+
+func (f *fake) Events(_ context.Context, since uint64, wait bool) (api.Events, error) {
+	f.asked = fmt.Sprint("events ", since, wait)
+	return f.events, f.err
 }
 
 func (f *fake) Reload(ctx context.Context) (api.Reload, error) {
@@ -123,6 +134,16 @@ func TestHandlersOwn(t *testing.T) {
 	}
 	if got, err := c.Rollback(t.Context(), "a", "ba98"); err != nil || !reflect.DeepEqual(got, f.outcome) || f.asked != "rollback a ba98" {
 		t.Errorf("rollback %q: %+v, %v, want %+v", f.asked, got, err, f.outcome)
+	}
+	if got, err := c.Events(t.Context(), 7, true); err != nil || len(got.Events) != 0 || got.Events == nil || f.asked != "events 7 true" {
+		t.Errorf("%q: %+v, %v", f.asked, got, err)
+	}
+	f.events = api.Events{Events: []api.Event{{Seq: 8, Event: "live", Fields: map[string]string{"a": "b"}}}}
+	if got, err := c.Events(t.Context(), 0, false); err != nil || !reflect.DeepEqual(got, f.events) || f.asked != "events 0 false" {
+		t.Errorf("%q: %+v, %v", f.asked, got, err)
+	}
+	if got, err := c.Metrics(t.Context()); err != nil || got.Text != "up 1\n" {
+		t.Errorf("metrics: %+v, %v", got, err)
 	}
 	if _, err := c.Rollback(t.Context(), "a", ""); err != nil || f.asked != "rollback a " {
 		t.Errorf("rollback %q: %v", f.asked, err)

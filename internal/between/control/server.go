@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
@@ -34,6 +35,11 @@ type Backend interface {
 	// is live or was refused. The version is one of History's, or "" for the
 	// one before the current.
 	Rollback(ctx context.Context, name, version string) (api.Outcome, error)
+	// Metrics returns how the service does.
+	Metrics(ctx context.Context) (api.Metrics, error)
+	// Events returns those that followed the one of that number, as far as they are
+	// remembered. With wait it returns once there is one, or none after a while.
+	Events(ctx context.Context, since uint64, wait bool) (api.Events, error)
 }
 
 // limits is how long a client may take, and how much it may send.
@@ -85,6 +91,15 @@ func routes(b Backend, version api.Version) map[string]route {
 		}},
 		"/v1/rollback": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
 			return outcome(b.Rollback(ctx, q.Get("name"), q.Get("version")))
+		}},
+		"/v1/metrics": {http.MethodGet, func(ctx context.Context, _ url.Values) (any, error) { return b.Metrics(ctx) }},
+		"/v1/events": {http.MethodGet, func(ctx context.Context, q url.Values) (any, error) {
+			since, _ := strconv.ParseUint(q.Get("since"), 10, 64) // none: from the first on
+			e, err := b.Events(ctx, since, q.Get("wait") != "")
+			if e.Events == nil {
+				e.Events = []api.Event{}
+			}
+			return e, err
 		}},
 		"/v1/version": {http.MethodGet, func(context.Context, url.Values) (any, error) { return version, nil }},
 	}

@@ -145,7 +145,7 @@ func Status(of *states.Seat, a *api.Handler) {
 	a.Cell = st.in.program.Name
 	stats := st.in.proc.Stats()
 	a.PID, a.LogDropped = st.in.proc.PID(), st.in.proc.LogDropped()
-	a.Requests, a.InFlight, a.Goroutines = stats.Requests, stats.InFlight, stats.Goroutines
+	a.Requests, a.InFlight, a.Goroutines, a.Conns = stats.Requests, stats.InFlight, stats.Goroutines, stats.Conns
 	if st.in.group != nil {
 		a.Group = st.in.group.name
 		own := stats.Plugins[st.name]

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/daemon/events"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/daemon/notice"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
@@ -151,6 +152,9 @@ func (cs *Cells) Announce() {
 		e := cs.log.WithFields(Fields(n.seat.of)).WithFields(r.Fields).WithField("patterns", listed(n.seat.of.Patterns))
 		if n.what == lifecycle.WentLive || n.what == lifecycle.LiveAgain {
 			e = e.WithField("took", time.Since(n.seat.in.proc.Began).Round(100*time.Microsecond))
+		}
+		if h := cs.owner.Handler(n.handler); h != nil && n.what == lifecycle.WentLive && n.seat.of.Why == states.Newest && h.Tried.Ctime != 0 {
+			e = e.WithField(events.After, time.Since(time.Unix(0, h.Tried.Ctime)).Round(100*time.Microsecond))
 		}
 		e.Log(r.Level, r.Text)
 	}

@@ -26,6 +26,7 @@ var ErrUsage = errors.New("bad usage")
 // Config is what the flags and the environment say.
 type Config struct {
 	Listen       listFlag
+	AdminListen  string
 	Handlers     string
 	State        string
 	Control      string
@@ -61,6 +62,7 @@ func (c *Config) Store() string { return filepath.Join(c.State, "store") }
 // declare declares the flags.
 func (c *Config) declare(fs *flag.FlagSet) {
 	fs.Var(&c.Listen, "listen", "`address` to listen on, such as :8080, 127.0.0.1:0 or unix:/path; may be repeated (default :8080)")
+	fs.StringVar(&c.AdminListen, "admin-listen", "", "`address` to serve /metrics, /healthz and /readyz on, to whoever can connect, such as 127.0.0.1:9464 or unix:/path (default none)")
 	fs.StringVar(&c.Handlers, "handlers", "/var/lib/plugserver/handlers", "`directory` of the handlers")
 	fs.StringVar(&c.State, "state", "/var/lib/plugserver", "`directory` whose folder store is the daemon's own")
 	fs.StringVar(&c.Control, "control", control.DefaultPath, "`path` of the control socket")

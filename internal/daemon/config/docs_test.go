@@ -114,6 +114,7 @@ func TestCompletion(t *testing.T) {
 	}{
 		{"", flags},
 		{"--poll 1s --build-n", []string{"--build-network"}},
+		{"--admin-listen ", nil},
 		{"--build ", []string{"auto", "off"}},
 		{"--build-cells o", []string{"off"}},
 		{"--build-network ", []string{"off", "on"}},

@@ -189,11 +189,11 @@ func (f *Fleet) AskGate() (answered func() bool) {
 }
 
 // GateState is what is shown of the gate; zeros where there is none.
-func (f *Fleet) GateState() (pid, goroutines int) {
+func (f *Fleet) GateState() (pid int, stats link.Stats) {
 	if f.gate == nil {
-		return 0, 0
+		return 0, link.Stats{}
 	}
-	return f.gate.PID(), f.gate.stats.Goroutines
+	return f.gate.PID(), f.gate.stats
 }
 
 // Join gives the gate and a cell a way to each other, where they have none.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/build/badbuild"
@@ -36,13 +37,23 @@ func (w *work) compile(ctx context.Context) (v store.Version, err error) {
 	out := filepath.Join(dir, w.file.Name+".so")
 	builder := w.builder.Load()
 	src := gobuild.Source{Path: w.file.Content(), As: filepath.Base(w.file.Path), Skip: sourcedir.Ignored}
-	if err := builder.BuildPlugin(ctx, src, out, w.buildFor(ctx, builder), nil); err != nil {
+	began := time.Now()
+	err = builder.BuildPlugin(ctx, src, out, w.buildFor(ctx, builder), nil)
+	w.built(ctx, "plugin", began, err)
+	if err != nil {
 		return v, err
 	}
 	if same, err := handlerdir.Same(w.file, w.cfg.rules()); err != nil || !same {
 		return v, changed(err)
 	}
 	return w.disk.Put(out)
+}
+
+// built tells of a build that has ended, unless nobody wanted it any more.
+func (w *work) built(ctx context.Context, what string, began time.Time, err error) {
+	if w.cfg.Built != nil && ctx.Err() == nil {
+		w.cfg.Built(what, time.Since(began), err)
+	}
 }
 
 // buildFor is the cell that source is built for; nil for one that it is built plainly
@@ -82,7 +93,9 @@ func (w *work) buildCell(ctx context.Context, refused *refusal.Error) error {
 		return fmt.Errorf("build a cell: %w", err)
 	}
 	defer os.RemoveAll(dir)
+	began := time.Now()
 	path, err := builder.BuildCell(ctx, w.Info, dir, nil)
+	w.built(ctx, "cell", began, err)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

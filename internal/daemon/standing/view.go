@@ -42,7 +42,8 @@ func (v *View) Notes() []string {
 func (v *View) Status() api.Status {
 	st := api.Status{Daemon: v.Daemon}
 	st.Daemon.Problem, st.Daemon.Notes, st.Daemon.Goroutines = v.Problem(), v.Notes(), runtime.NumGoroutine()
-	st.Daemon.GatePID, st.Daemon.GateGoroutines = v.Cells.Fleet.GateState()
+	pid, gate := v.Cells.Fleet.GateState()
+	st.Daemon.GatePID, st.Daemon.GateGoroutines, st.Daemon.GateConns = pid, gate.Goroutines, gate.Conns
 	for _, h := range v.Roster.Handlers {
 		st.Handlers = append(st.Handlers, v.Handler(h))
 	}
