@@ -58,7 +58,7 @@ func newWorld(t *testing.T) *world {
 	log := logrus.New()
 	log.SetOutput(w.log)
 	disk := intake.Disk{
-		Inspect: func(path string) (*elfplug.Info, error) { return &elfplug.Info{PluginPath: path}, nil },
+		Read: func(path string) (*elfplug.Info, error) { return &elfplug.Info{PluginPath: path}, nil },
 		Choose: func(i *elfplug.Info) (catalogue.Binary, *refusal.Error) {
 			if w.way(i.PluginPath) == "has no cell" {
 				return catalogue.Binary{}, &refusal.Error{Reason: "no cell"}

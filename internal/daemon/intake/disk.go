@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"time"
@@ -16,11 +17,14 @@ import (
 // Disk is all that may have to wait for a disk. Each may take as long as it
 // likes: none is called by whoever decides.
 type Disk struct {
-	Scan    func(prev *handlerdir.Snapshot) (*handlerdir.Snapshot, error)
-	Copy    func(handlerdir.File) (store.Version, error) // into the store, if it is settled
-	Put     func(path string) (store.Version, error)     // a file that was built into the store
+	Scan func(prev *handlerdir.Snapshot) (*handlerdir.Snapshot, error)
+	// Copy copies a file into the store, if it is settled; known says that it is there.
+	Copy    func(handlerdir.File) (v store.Version, known bool, _ error)
+	Put     func(path string) (store.Version, error) // a file that was built into the store
 	Find    func(sum string) (store.Version, error)
 	Inspect func(path string) (*elfplug.Info, error)
+	Read    func(path string) (*elfplug.Info, error) // what was inspected before
+	Check   func(ctx context.Context, damaged func(sum string))
 	Whole   func(path string) (bool, error) // elfplug.WholeFile
 	Choose  func(*elfplug.Info) (catalogue.Binary, *refusal.Error)
 	Cells   func() uint64 // catalogue.Catalogue's Generation
@@ -36,20 +40,25 @@ func diskOf(cfg Config, st *store.Store) Disk {
 		Scan: func(prev *handlerdir.Snapshot) (*handlerdir.Snapshot, error) {
 			return handlerdir.Scan(cfg.Handlers, rules, prev, time.Now())
 		},
-		Copy: func(f handlerdir.File) (store.Version, error) {
+		Copy: func(f handlerdir.File) (store.Version, bool, error) {
 			src, err := handlerdir.Open(f)
 			if err != nil {
-				return store.Version{}, err
+				return store.Version{}, false, err
 			}
 			defer src.Close()
+			from := store.State{Dev: f.ID.Dev, Ino: f.ID.Ino, Size: f.ID.Size, Mtime: f.ID.Mtime, Ctime: f.ID.Ctime}
+			if v, ok := st.Known(from); ok {
+				return v, true, nil
+			}
 			v, err := st.Put(src, cfg.MaxSize)
 			if err != nil {
-				return v, err
+				return v, false, err
 			}
 			if same, err := handlerdir.Unchanged(src, f.ID); err != nil || !same {
-				return v, changed(err)
+				return v, false, changed(err)
 			}
-			return v, nil
+			st.Learn(from, v)
+			return v, false, nil
 		},
 		Put: func(path string) (store.Version, error) {
 			src, err := os.Open(path)
@@ -59,7 +68,8 @@ func diskOf(cfg Config, st *store.Store) Disk {
 			defer src.Close()
 			return st.Put(src, cfg.MaxSize)
 		},
-		Find: st.Find, Inspect: elfplug.InspectFile, Whole: elfplug.WholeFile, Choose: cfg.Cells.Choose, Cells: cfg.Cells.Generation,
+		Check: func(ctx context.Context, damaged func(sum string)) { st.Check(ctx, checkPause, damaged) },
+		Find:  st.Find, Inspect: elfplug.InspectFile, Read: elfplug.ReadFile, Whole: elfplug.WholeFile, Choose: cfg.Cells.Choose, Cells: cfg.Cells.Generation,
 		Keep: st.Keep, Save: st.SaveHistory,
 		Sweep: func(age time.Duration) ([]string, error) { return sweep(cfg.Cells, st, age) },
 	}

@@ -36,6 +36,7 @@ const (
 	unsureTime  = time.Second            // where nobody knows whether it is closed
 	openTime    = 30 * time.Second       // though it is open: whoever opened it may have forgotten it
 	stalledTime = 2 * time.Second        // a part of a file at rest for so long is refused
+	checkPause  = 100 * time.Millisecond // between copies that are read to see whether they are what they were
 	goneTime    = 200 * time.Millisecond // a file missed for so long is gone
 )
 
@@ -176,8 +177,9 @@ func (in *Intake) Admit(f handlerdir.File, long func(doing string), done func(Ad
 type work struct {
 	*Intake
 	Admitted
-	file handlerdir.File
-	long func(doing string)
+	file  handlerdir.File
+	known bool // it was in the store before
+	long  func(doing string)
 }
 
 func (w *work) bringIn(ctx context.Context) (err error) {
@@ -188,7 +190,11 @@ func (w *work) bringIn(ctx context.Context) (err error) {
 	if w.Version, err = take(ctx); err != nil {
 		return err
 	}
-	info, err := w.disk.Inspect(w.Version.Path)
+	inspect := w.disk.Inspect
+	if w.known {
+		inspect = w.disk.Read
+	}
+	info, err := inspect(w.Version.Path)
 	v, err := verdict.Of(info, err, w.disk.Choose)
 	w.Info = v.Info
 	switch {
@@ -205,7 +211,8 @@ func (w *work) bringIn(ctx context.Context) (err error) {
 func (w *work) copyIn(context.Context) (store.Version, error) {
 	w.admits <- struct{}{}
 	defer func() { <-w.admits }()
-	v, err := w.disk.Copy(w.file)
+	v, known, err := w.disk.Copy(w.file)
+	w.known = known
 	if err == nil && w.file.Over {
 		var whole bool
 		whole, err = w.disk.Whole(v.Path)
@@ -249,7 +256,7 @@ func (in *Intake) prepare(p *Prepared) error {
 	for i := range p.Parts {
 		part := &p.Parts[i]
 		if part.Info == nil {
-			info, err := in.disk.Inspect(part.Version.Path)
+			info, err := in.disk.Read(part.Version.Path)
 			if err != nil {
 				return err
 			}
@@ -298,6 +305,13 @@ func (in *Intake) recall(sums []string) (r Recalled) {
 		}
 	}
 	return r
+}
+
+// Check reads the copies that Admit and Recall have not read, for a daemon before
+// did, until ctx is done; that takes long. Those that are damaged are deleted, and
+// told.
+func (in *Intake) Check(ctx context.Context, damaged func(sum string)) {
+	go in.disk.Check(ctx, damaged)
 }
 
 // Clean deletes the copies whose sums are not in keep. It is called only while

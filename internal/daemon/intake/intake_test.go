@@ -50,17 +50,21 @@ func newTray(t *testing.T) *tray {
 	log.SetOutput(io.Discard)
 	tr := &tray{fail: make(map[string]error), chosen: map[string]string{"go1.26.0": "/cell"}}
 	version := func(sum string) store.Version { return store.Version{Sum: sum, Path: sum} }
+	inspect := func(how, path string) (*elfplug.Info, error) {
+		release, _, _ := strings.Cut(path, "/")
+		if !strings.HasPrefix(release, "go") {
+			release = "go1.26.0"
+		}
+		return &elfplug.Info{GoVersion: release, Exports: []string{"Handler"}}, tr.note(how + " " + path)
+	}
 	tr.Intake = On(Config{Log: log}, Disk{
-		Copy: func(f handlerdir.File) (store.Version, error) { return version(f.Name), tr.note("copy " + f.Name) },
-		Find: func(sum string) (store.Version, error) { return version(sum), tr.note("find " + sum) },
-		Inspect: func(path string) (*elfplug.Info, error) {
-			release, _, _ := strings.Cut(path, "/")
-			if !strings.HasPrefix(release, "go") {
-				release = "go1.26.0"
-			}
-			return &elfplug.Info{GoVersion: release, Exports: []string{"Handler"}}, tr.note("inspect " + path)
+		Copy: func(f handlerdir.File) (store.Version, bool, error) {
+			return version(f.Name), f.Name == "known", tr.note("copy " + f.Name)
 		},
-		Whole: func(path string) (bool, error) { return path != "mixed", tr.note("whole " + path) },
+		Find:    func(sum string) (store.Version, error) { return version(sum), tr.note("find " + sum) },
+		Inspect: func(path string) (*elfplug.Info, error) { return inspect("inspect", path) },
+		Read:    func(path string) (*elfplug.Info, error) { return inspect("read", path) },
+		Whole:   func(path string) (bool, error) { return path != "mixed", tr.note("whole " + path) },
 		Choose: func(p *elfplug.Info) (catalogue.Binary, *refusal.Error) {
 			if path := tr.chosen[p.GoVersion]; path != "" {
 				return catalogue.Binary{Name: "cell", Path: path, Info: &elfplug.Info{GoVersion: p.GoVersion}}, nil
@@ -91,6 +95,18 @@ func TestAdmitWaitsForCleaning(t *testing.T) {
 		}
 		if want := "keep, copy a, whole a, inspect a"; tr.order() != want {
 			t.Errorf("it did %s, want %s", tr.order(), want)
+		}
+	})
+}
+
+// What is in the store is not read whole again.
+func TestAdmitKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTray(t)
+		got := make(chan Admitted, 1)
+		tr.Admit(handlerdir.File{Name: "known"}, nil, func(a Admitted) { got <- a })
+		if a := <-got; a.Err != nil || a.Info == nil || tr.order() != "copy known, read known" {
+			t.Errorf("%+v; it did %s", a, tr.order())
 		}
 	})
 }
@@ -162,7 +178,7 @@ func TestPrepare(t *testing.T) {
 		if p.Err != nil || p.Path != "/cell" || p.Parts[1].Info == nil {
 			t.Errorf("%+v", p)
 		}
-		if p := prepare(p.Parts...); p.Err != nil || tr.order() != "inspect a, inspect b" {
+		if p := prepare(p.Parts...); p.Err != nil || tr.order() != "read a, read b" {
 			t.Errorf("again: %+v; it did %s", p, tr.order())
 		}
 		if p := prepare(part("a"), part("go1.25.0/b")); p.Err == nil {

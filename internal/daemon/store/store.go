@@ -31,7 +31,8 @@ const (
 
 // Store is one folder of copies. Its methods may be called from any goroutine.
 type Store struct {
-	dir   string                                  // absolute
+	dir   string // absolute
+	known *known
 	write func(f *os.File, p []byte) (int, error) // f.Write, but for tests
 }
 
@@ -79,7 +80,7 @@ func Open(dir string) (*Store, error) {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
-	s := &Store{dir: dir, write: (*os.File).Write}
+	s := &Store{dir: dir, known: loadKnown(dir), write: (*os.File).Write}
 	return s, s.remove(func(name string) bool { return strings.HasPrefix(name, tempPrefix) })
 }
 
@@ -149,10 +150,25 @@ func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64) (Version, erro
 	return Version{Sum: sum, Path: s.path(sum), Size: size}, nil
 }
 
-// Find returns the copy whose content has the sum. It reads the whole copy:
-// one that a crash of the machine has damaged is deleted and counts as
-// missing. The error of a missing one is fs.ErrNotExist.
+// Find returns the copy whose content has the sum. It reads the whole copy, unless
+// that was done and it is in the state of then: one that a crash of the machine has
+// damaged is deleted and counts as missing. The error of a missing one is
+// fs.ErrNotExist.
 func (s *Store) Find(sum string) (Version, error) {
+	if v, ok := s.unread(sum); ok {
+		return v, nil
+	}
+	v, err := s.read(sum)
+	if err == nil {
+		s.Learn(State{}, v)
+	}
+	return v, err
+}
+
+var errDamaged = fmt.Errorf("its copy was damaged: %w", fs.ErrNotExist)
+
+// read is Find that reads in any case.
+func (s *Store) read(sum string) (Version, error) {
 	if !sumPattern.MatchString(sum) {
 		return Version{}, fmt.Errorf("find version %q: %w", sum, fs.ErrNotExist)
 	}
@@ -170,7 +186,7 @@ func (s *Store) Find(sum string) (Version, error) {
 		if err := os.Remove(f.Name()); err != nil {
 			return Version{}, fmt.Errorf("remove damaged version: %w", err)
 		}
-		return Version{}, fmt.Errorf("find version %q: its copy was damaged: %w", sum, fs.ErrNotExist)
+		return Version{}, fmt.Errorf("find version %q: %w", sum, errDamaged)
 	}
 	return Version{Sum: sum, Path: f.Name(), Size: size}, nil
 }
@@ -194,6 +210,13 @@ func (s *Store) List() (versions []Version, err error) {
 // sums has what a Put in progress, or one whose result is not looked at yet,
 // may return.
 func (s *Store) Keep(sums map[string]bool) error {
+	s.known.mu.Lock()
+	for sum := range s.known.copies {
+		if !sums[sum] {
+			s.known.forget(sum)
+		}
+	}
+	s.known.mu.Unlock()
 	return s.remove(func(name string) bool {
 		sum, ok := strings.CutSuffix(name, copySuffix)
 		return ok && sumPattern.MatchString(sum) && !sums[sum]

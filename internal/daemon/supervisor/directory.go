@@ -1,11 +1,13 @@
 package supervisor
 
 import (
+	"context"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/event"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
+	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/daemon/roster"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
 	"github.com/sirupsen/logrus"
@@ -44,6 +46,26 @@ func (s *Supervisor) looked(look uint64, seen intake.Seen) {
 	}
 	if s.roster.Looks.Again() {
 		s.look()
+	}
+}
+
+// check looks for copies that are not what they were, once there is time for it. The
+// handlers that have them get others, of their files.
+func (s *Supervisor) check(ctx context.Context) {
+	select {
+	case <-s.ready:
+	case <-ctx.Done():
+		return
+	}
+	s.intake.Check(ctx, func(sum string) { s.post(inTurn{func() { s.damaged(sum) }}) })
+}
+
+func (s *Supervisor) damaged(sum string) {
+	s.log.WithField("version", sum[:12]).Error("a copy in the store was damaged, and is deleted: the disk or somebody has changed it")
+	for _, h := range s.roster.Handlers {
+		if h.Live != nil && h.Live.Version.Sum == sum {
+			s.handle(h, lifecycle.TryAgain{})
+		}
 	}
 }
 

@@ -97,3 +97,28 @@ func TestDeafChildren(t *testing.T) {
 		}
 	})
 }
+
+// A copy that turns out to be damaged is made again, beside the version that serves.
+func TestDamagedCopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{}, nil, nil)
+		w.put("a", "/a")
+		w.put("b", "/b")
+		w.nudge()
+		w.after(time.Minute)
+		before := w.one("a")
+		w.mu.Lock()
+		clear(w.stored)
+		w.mu.Unlock()
+		w.damaged <- sumOf("/a")
+		w.after(time.Minute)
+		w.mu.Lock()
+		if _, ok := w.stored[sumOf("/a")]; !ok || len(w.stored) != 1 {
+			t.Errorf("stored is %v", w.stored)
+		}
+		w.mu.Unlock()
+		if w.is("a", api.StateLive, "/a"); w.one("a") != before || w.told("was damaged") != 1 {
+			t.Errorf("it was started again, or nobody was told:\n%s", w.log)
+		}
+	})
+}

@@ -119,6 +119,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	defer sweep.Stop()
 	s.cells.Fleet.StartGate()
 	s.look()
+	go s.check(ctx)
 	time.AfterFunc(acceptWait+time.Millisecond, func() { s.post(turned{}) })
 	var killed <-chan time.Time
 	stop := ctx.Done()

@@ -35,11 +35,12 @@ import (
 // bubble of testing/synctest: its time passes when everybody waits.
 type world struct {
 	*Supervisor
-	t      *testing.T
-	log    *safeBuffer
-	nudges chan struct{}
-	end    context.CancelFunc
-	ended  chan error
+	t       *testing.T
+	log     *safeBuffer
+	nudges  chan struct{}
+	damaged chan string // sums of copies that are found damaged
+	end     context.CancelFunc
+	ended   chan error
 
 	mu        sync.Mutex // guards the rest
 	inode     uint64
@@ -60,7 +61,7 @@ type content = string
 // It ends with the test.
 func newWorld(t *testing.T, cfg Config, past store.History, slow func(intake.Disk) intake.Disk) *world {
 	w := &world{
-		t: t, log: &safeBuffer{}, nudges: make(chan struct{}, 1), ended: make(chan error, 1),
+		t: t, log: &safeBuffer{}, nudges: make(chan struct{}, 1), damaged: make(chan string), ended: make(chan error, 1),
 		files: make(map[string]handlerdir.File), contents: make(map[uint64]string), stored: make(map[string]string),
 	}
 	log := logrus.New()
@@ -214,6 +215,9 @@ func (w *world) disk() intake.Disk {
 		})
 		return v, nil
 	}
+	inspect := func(path string) (*elfplug.Info, error) {
+		return &elfplug.Info{GoVersion: "go1.26.0", PluginPath: path, Exports: []string{"Handler"}}, nil
+	}
 	return intake.Disk{
 		Scan: func(prev *handlerdir.Snapshot) (*handlerdir.Snapshot, error) {
 			snap := &handlerdir.Snapshot{Dir: handlerdir.ID{Ino: 1}}
@@ -224,10 +228,21 @@ func (w *world) disk() intake.Disk {
 			})
 			return snap, nil
 		},
-		Copy: func(f handlerdir.File) (store.Version, error) {
+		Copy: func(f handlerdir.File) (store.Version, bool, error) {
 			var c content
 			locked(func() { c = w.contents[f.ID.Ino] })
-			return put(c)
+			v, err := put(c)
+			return v, false, err
+		},
+		Check: func(ctx context.Context, damaged func(sum string)) {
+			for {
+				select {
+				case sum := <-w.damaged:
+					damaged(sum)
+				case <-ctx.Done():
+					return
+				}
+			}
 		},
 		Put: func(path string) (store.Version, error) { return store.Version{}, errors.ErrUnsupported },
 		Find: func(sum string) (v store.Version, err error) {
@@ -239,9 +254,7 @@ func (w *world) disk() intake.Disk {
 			})
 			return v, err
 		},
-		Inspect: func(path string) (*elfplug.Info, error) {
-			return &elfplug.Info{GoVersion: "go1.26.0", PluginPath: path, Exports: []string{"Handler"}}, nil
-		},
+		Inspect: inspect, Read: inspect,
 		Choose: func(*elfplug.Info) (catalogue.Binary, *refusal.Error) {
 			return catalogue.Binary{Name: "cell", Path: "/cell", Info: &elfplug.Info{GoVersion: "go1.26.0"}}, nil
 		},

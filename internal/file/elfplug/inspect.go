@@ -56,15 +56,31 @@ func InspectFile(path string) (*Info, error) {
 	return Inspect(f, size)
 }
 
+// ReadFile is InspectFile of a file that was inspected before: it is not looked at for
+// gaps, which takes all of it.
+func ReadFile(path string) (*Info, error) {
+	f, size, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return inspect(f, size, false)
+}
+
 // Inspect reads a plugin of size bytes. The error is a *refusal.Error where
 // the file is no plugin for this platform, and else one of reading.
-func Inspect(r io.ReaderAt, size int64) (*Info, error) {
+func Inspect(r io.ReaderAt, size int64) (*Info, error) { return inspect(r, size, true) }
+
+func inspect(r io.ReaderAt, size int64, gaps bool) (*Info, error) {
 	im, err := outline(r, size)
 	if err == nil {
 		var info *Info
 		if info, err = im.plugin(); err == nil {
-			var surely bool
-			if _, surely, err = im.blank(); err == nil && !surely {
+			surely := false
+			if gaps {
+				_, surely, err = im.blank()
+			}
+			if err == nil && !surely {
 				return info, nil
 			} else if surely {
 				err = &cutError{size}
