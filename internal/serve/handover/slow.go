@@ -28,6 +28,7 @@ type wholeConn struct {
 	told    bool          // the server knows that the contexts have ended
 	first   string        // unframed: to be delivered before all else
 	bufr    *bufio.Reader // the server's own, of what was delivered; nil until it is asked for
+	ahead   *ahead        // nil until it is needed
 	stage   atomic.Int32  // a stage; set by the server's goroutine
 
 	bodyRead atomic.Int64 // bytes of the body that were delivered
@@ -142,23 +143,34 @@ func (s *wholeConn) readFramed(p []byte) (n int, err error) {
 	if n == 0 && s.w == s.r {
 		return s.readBody(p)
 	}
+	if n == 0 {
+		if err := s.mayTake(); err != nil {
+			return 0, err
+		}
+	}
 	b := s.pending()
 	k := s.body.Next(b[:min(len(b), len(p)-n)])
 	copy(p[n:], b[:k])
 	s.consume(k)
 	s.bodyRead.Add(int64(k))
+	s.taken()
 	return n + k, nil
 }
 
 // readBody reads the body from the socket, in pieces of the sizes that net/http asks
 // for: they decide what else it has in its buffer when a chunk ends.
 func (s *wholeConn) readBody(p []byte) (n int, err error) {
-	if left, ok := s.body.Left(); ok {
+	left, counted := s.body.Left()
+	if counted {
 		p = p[:min(int64(len(p)), left)]
 	}
-	if s.isPosed() {
-		n, err = s.raw.Read(p) // nothing to do for a limit, or to be told
-	} else {
+	posed := s.isPosed() // nothing to do for a limit, or to be told
+	switch {
+	case posed && counted && len(p) > 0 && int64(len(p)) < left && s.reader() != nil:
+		n, err = s.readAhead(s.ahead, p, left)
+	case posed:
+		n, err = s.raw.Read(p)
+	default:
 		n, err = s.readRaw(p)
 	}
 	k := s.body.Next(p[:n])
@@ -294,10 +306,7 @@ func (s *wholeConn) changed(state http.ConnState) {
 		}
 		s.stage.Store(hijacked)
 		s.giveAway()
-		if s.bufr != nil {
-			// What has come belongs into the buffer that the handler gets.
-			s.bufr.Peek(min(s.bufr.Size(), s.bufr.Buffered()+len(s.pending())))
-		}
+		s.surrender()
 	}
 }
 
