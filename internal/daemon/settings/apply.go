@@ -62,14 +62,18 @@ func (s *Settings) section(header string) (keys, error) {
 	switch {
 	case header == "Toolchains":
 		return keys{"GOROOT": s.addGOROOT}, nil
+	case header == "TLS":
+		return s.tlsKeys(), nil
 	case kind == "Handler":
 		return s.handler(name)
 	case strings.EqualFold(header, "Toolchains"):
 		return nil, fmt.Errorf("unknown section %.60q; write [Toolchains]", header)
+	case strings.EqualFold(header, "TLS"):
+		return nil, fmt.Errorf("unknown section %.60q; write [TLS]", header)
 	case strings.EqualFold(kind, "Handler"):
 		return nil, fmt.Errorf("unknown section %.60q; write [Handler NAME]", header)
 	}
-	return nil, fmt.Errorf("unknown section %.60q; possible are [Handler NAME] and [Toolchains]", header)
+	return nil, fmt.Errorf("unknown section %.60q; possible are [Handler NAME], [TLS] and [Toolchains]", header)
 }
 
 func (s *Settings) handler(name string) (keys, error) {

@@ -22,6 +22,7 @@ type Settings struct {
 	handlers map[string]*Handler
 	named    map[string]string // by handler: where it is first named
 	goroots  []string
+	tls      TLS
 }
 
 // Handler is what [Handler NAME] says; the zero value says nothing. Two of them
@@ -51,6 +52,9 @@ func Load(path string) (*Settings, error) {
 		text, err := read(file)
 		errs = append(errs, err)
 		errs = append(errs, s.apply(file, text)...)
+	}
+	if errors.Join(errs...) == nil {
+		errs = append(errs, s.tls.finish())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
