@@ -27,7 +27,8 @@ type Kind string
 // What the supervisor tells its children.
 const (
 	Open   Kind = "open"   // serve under Limits; gate: with Key; cell: as Cell, load Plugins, prove them, report Ready or Refused
-	Listen Kind = "listen" // gate: accept from the listening sockets in FDs, report Ready
+	Listen Kind = "listen" // gate: accept from the listening sockets in FDs, those at Secure over TLS, report Ready
+	Secure Kind = "secure" // gate: handshakes go by TLS from now on
 	Join   Kind = "join"   // FDs lead to the gate (cell) or to cell Cell (gate): a socket, and handover's page
 	Table  Kind = "table"  // Routes at Version are in force; answered by Ack
 	Retire Kind = "retire" // cell: give every connection back, end what began within Grace, Stop, report Done
@@ -117,6 +118,24 @@ type Plugin struct {
 	Patterns []string `json:"patterns,omitempty"`
 }
 
+// TLS is what the gate needs for handshakes. It has private keys in it: no other child
+// is told, and it is never logged.
+type TLS struct {
+	Pairs      []Pair `json:"pairs,omitempty"`
+	ClientCAs  []byte `json:"client_cas,omitempty"`  // PEM
+	ClientAuth int    `json:"client_auth,omitempty"` // a crypto/tls.ClientAuthType
+	MinVersion uint16 `json:"min_version,omitempty"` // 0 is crypto/tls's default
+	// Tickets are the keys of session tickets, 32 bytes each: the first makes new
+	// ones, all are accepted.
+	Tickets [][]byte `json:"tickets,omitempty"`
+}
+
+// Pair is a certificate, with its chain, and its key, both PEM.
+type Pair struct {
+	Certificate []byte `json:"certificate"`
+	Key         []byte `json:"key"`
+}
+
 // Message is one message of any kind.
 type Message struct {
 	Kind    Kind              `json:"kind"`
@@ -134,6 +153,8 @@ type Message struct {
 	Fields  map[string]string `json:"fields,omitempty"`
 	Seq     uint64            `json:"seq,omitempty"`
 	Stats   *Stats            `json:"stats,omitempty"`
+	Secure  []int             `json:"secure,omitempty"` // places in FDs
+	TLS     *TLS              `json:"tls,omitempty"`
 
 	// FDs travel beside the message. The receiver owns them.
 	FDs []*os.File `json:"-"`

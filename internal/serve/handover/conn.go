@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -26,6 +27,10 @@ type Conn struct {
 	remote, local net.Addr
 	remoteText    string
 	localAddr     string // local's text, once asked for
+	// tls is the state of its TLS, encoded, "" for a clear one, and state the same
+	// decoded, once asked for.
+	tls   string
+	state *tls.ConnectionState
 
 	// Owned by the goroutine that reads.
 	buf     []byte

@@ -18,5 +18,6 @@
 //	receive.go  what it sends
 //	end.go      the end of a server
 //	full.go     descriptors run out
+//	tls.go      connections whose TLS another process has
 //	context.go, watch.go  a request's context, and the client's end
 package handover

@@ -146,8 +146,12 @@ func (c *Conn) forwarded(d Dest, alone bool) (*forwarded, message) {
 	c.mu.Lock()
 	c.phase, c.deadline = busy, time.Time{}
 	c.mu.Unlock()
-	return &forwarded{conn: c, peer: d.Peer, given: d.Given, alone: alone},
-		message{history: c.history, remote: c.remoteText, local: c.localText()}
+	return &forwarded{conn: c, peer: d.Peer, given: d.Given, alone: alone}, c.requestMessage()
+}
+
+// requestMessage is what goes with each request of c that is forwarded.
+func (c *Conn) requestMessage() message {
+	return message{history: c.history, remote: c.remoteText, local: c.localText(), tls: c.tls}
 }
 
 // forwardAtOnce forwards the only request of a connection without waiting for

@@ -35,7 +35,10 @@ func (s *Server) measure() { s.most.Store(descriptors()) }
 // numbered notes the descriptor of a connection that was accepted, and counted: the
 // lowest that was free (open(2)). So as many are in use, and those that are no
 // connections are known the better the fewer are left.
-func (s *Server) numbered(fd int) { s.others.Store(max(0, int64(fd)+1-s.count.Load())) }
+func (s *Server) numbered(fd int) { s.others.Store(max(0, int64(fd)+1-s.used())) }
+
+// used is how many descriptors are connections, or serve some.
+func (s *Server) used() int64 { return s.count.Load() + s.beside.Load() }
 
 // room is how many descriptors there are for connections.
 func (s *Server) room() int64 { return max(0, s.most.Load()-s.others.Load()) }
@@ -72,11 +75,11 @@ func (c *Conn) evictIdle() bool {
 // crowded reports whether so many connections are here that new ones had better
 // go where their requests do at once.
 func (s *Server) crowded() bool {
-	return s.count.Load() > s.room()/2
+	return s.used() > s.room()/2
 }
 
 // tooMany reports whether accepting has to wait for connections to go.
 func (s *Server) tooMany() bool {
 	room := s.room()
-	return s.count.Load() > room-min(reserve, room/4)
+	return s.used() > room-min(reserve, room/4)
 }

@@ -2,6 +2,7 @@ package handover
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log"
 	"net"
@@ -158,6 +159,16 @@ func TestHostile(t *testing.T) {
 		"an address that goes on in the other": {errStamp, func(f *foe) {
 			m, fd := f.connection()
 			m.remote, m.local = m.remote+m.local[:3], m.local[3:]
+			f.give(m, fd)
+		}},
+		"a handshake that was none": {errStamp, func(f *foe) {
+			m, fd := f.connection()
+			m.tls = encodeState(&tls.ConnectionState{HandshakeComplete: true, ServerName: "example.com"})
+			f.give(m, fd)
+		}},
+		"an address that goes on in the handshake": {errStamp, func(f *foe) {
+			m, fd := f.connection()
+			m.local, m.tls = m.local[:3], m.local[3:]
 			f.give(m, fd)
 		}},
 		"no stamp": {errStamp, func(f *foe) {

@@ -23,6 +23,9 @@ type Listener struct {
 	any    bool   // each connection has a local address of its own
 	closed atomic.Bool
 	owed   owed // Accept's
+	// Secure, if set, is given each connection's descriptor, in non-blocking mode, in
+	// the place of the Server. It does not wait. It is set before Accept.
+	Secure func(fd int, remote, local net.Addr)
 }
 
 // Listen returns a Listener on f's socket, and closes f. It sets for the socket,
@@ -165,6 +168,11 @@ func (s *Server) accepted(l *Listener, fd int, sa syscall.Sockaddr) {
 			k.local = addrFrom(sa)
 			text = k.local.String()
 		}
+	}
+	if l.Secure != nil {
+		l.Secure(fd, k.remote, k.local)
+		s.numbered(fd)
+		return
 	}
 	c := s.newConn(k, k.remote, k.local)
 	c.localAddr, c.unasked = text, true

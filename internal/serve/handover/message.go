@@ -33,6 +33,8 @@ type message struct {
 	wait time.Duration
 	// remote and local are the addresses of the client's connection.
 	remote, local string
+	// tls is the state of the connection's TLS, encoded; "" for a clear one.
+	tls string
 	// bytes were read of the client and not consumed.
 	bytes []byte
 }
@@ -43,7 +45,8 @@ const (
 	flagPost
 	flagCanceled
 	flagStamp
-	flagAll = flagIdle | flagBegun | flagPost | flagCanceled | flagStamp
+	flagTLS
+	flagAll = flagIdle | flagBegun | flagPost | flagCanceled | flagStamp | flagTLS
 )
 
 // maxAddr bounds an address, in bytes.
@@ -67,6 +70,9 @@ func (m *message) head(b []byte) []byte {
 	if m.stamp != (stamp{}) {
 		flags |= flagStamp
 	}
+	if m.tls != "" {
+		flags |= flagTLS
+	}
 	b = append(b, flags, m.moves)
 	if flags&flagStamp != 0 {
 		b = append(b, m.stamp[:]...)
@@ -76,6 +82,9 @@ func (m *message) head(b []byte) []byte {
 	for _, s := range [2]string{m.remote, m.local} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
+	}
+	if m.tls != "" {
+		b = appendText(b, m.tls)
 	}
 	return b
 }
@@ -90,7 +99,7 @@ func decode(b []byte) (message, error) {
 	}
 	m.idle, m.begun, m.post, m.canceled = b[0]&flagIdle != 0, b[0]&flagBegun != 0, b[0]&flagPost != 0, b[0]&flagCanceled != 0
 	m.moves = b[1]
-	stamped := b[0]&flagStamp != 0
+	stamped, secured := b[0]&flagStamp != 0, b[0]&flagTLS != 0
 	b = b[2:]
 	if stamped {
 		if len(b) < len(m.stamp) {
@@ -117,6 +126,13 @@ func decode(b []byte) (message, error) {
 		}
 		*s = string(b[n : n+int(l)])
 		b = b[n+int(l):]
+	}
+	if secured {
+		l, n := binary.Uvarint(b)
+		if n <= 0 || l == 0 || uint64(len(b)-n) < l {
+			return m, errMessage
+		}
+		m.tls, b = string(b[n:n+int(l)]), b[n+int(l):]
 	}
 	m.bytes = b
 	return m, nil

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -40,6 +41,8 @@ type Peer struct {
 	asked     map[uint64]chan struct{} // by alone; closed when the peer confirms
 	local     net.Addr                 // the last that was told
 	localText string
+	state     *tls.ConnectionState // as local
+	stateText string
 	came      uint64    // connections, of the peer
 	full      time.Time // until then the peer is given no connection that can stay
 }
@@ -295,19 +298,26 @@ func (c *Conn) message() message {
 		wait:    c.remaining(),
 		remote:  textOf(c.remote),
 		local:   textOf(c.local),
+		tls:     c.tls,
 		bytes:   c.pending(),
 	}
 }
 
-// conn makes a connection of what a peer has sent.
-func (s *Server) conn(f wire.Frame, m message, cookie uint64) (*Conn, error) {
+// conn makes a connection of what p has sent.
+func (s *Server) conn(p *Peer, f wire.Frame, m message, cookie uint64) (*Conn, error) {
 	remote, local := addrOf(m.remote), addrOf(m.local)
-	nc, err := s.open(f.FDs[0], remote, local)
+	state, err := p.stateOf(m.tls)
+	if err != nil {
+		closeAll(f.FDs)
+		return nil, err
+	}
+	nc, err := s.open(f.FDs[0], remote, local, state)
 	if err != nil {
 		return nil, err
 	}
 	c := s.newConn(nc, remote, local)
 	c.history, c.cookie = m.history, cookie
+	c.tls, c.state = m.tls, state
 	c.deadline = time.Time{}
 	if m.wait > 0 {
 		c.deadline = time.Now().Add(m.wait)
@@ -324,7 +334,7 @@ func (s *Server) conn(f wire.Frame, m message, cookie uint64) (*Conn, error) {
 }
 
 // open makes a connection of a descriptor, which is its from then on.
-func (s *Server) open(fd int, remote, local net.Addr) (net.Conn, error) {
+func (s *Server) open(fd int, remote, local net.Addr, state *tls.ConnectionState) (net.Conn, error) {
 	if s.Route != nil {
 		err := syscall.SetNonblock(fd, true)
 		if err != nil {
@@ -336,7 +346,15 @@ func (s *Server) open(fd int, remote, local net.Addr) (net.Conn, error) {
 	// A handler may hijack it: it has to be package net's.
 	file := os.NewFile(uintptr(fd), "connection")
 	defer file.Close()
-	return net.FileConn(file)
+	nc, err := net.FileConn(file)
+	if err != nil || state == nil {
+		return nc, err
+	}
+	if _, ok := nc.(*net.UnixConn); !ok {
+		nc.Close()
+		return nil, errMessage
+	}
+	return &secured{nc, remote, local, state}, nil
 }
 
 // localOf returns the address of a text; most often it is the same.

@@ -45,7 +45,7 @@ func (c *Conn) goOn(f *forwarded, r *receiver) bool {
 // writing for later.
 func (r *receiver) forward(f *forwarded) {
 	c, p := f.conn, f.peer
-	m := message{history: c.history, remote: c.remoteText, local: c.localText()}
+	m := c.requestMessage()
 	request := c.pending()[:c.scan.Len()]
 	deliver, ok := p.tryForward(f, &m, request)
 	switch {

@@ -76,7 +76,7 @@ func (p *played) client() net.Conn {
 	s, client := newSocket(p.t)
 	client.SetDeadline(time.Now().Add(20 * time.Second))
 	c := p.gate.newConn(s, s.remote, s.local)
-	c.history.moves = 7
+	c.history.moves, c.tls = 7, "state"
 	p.gate.own(c)
 	go p.gate.serve(c)
 	return client
@@ -92,8 +92,8 @@ func (p *played) take(cell int) (id uint64, uri string) {
 	}
 	p.cells[cell].took()
 	m, err := decode(f.Body)
-	if err != nil {
-		p.t.Error(err)
+	if err != nil || m.remote == "" || m.local == "" || m.tls != "state" {
+		p.t.Errorf("a request came of %q at %q with TLS %q, %v", m.remote, m.local, m.tls, err)
 	}
 	uri, _, _ = strings.Cut(strings.TrimPrefix(string(m.bytes), "GET "), " ")
 	return m.stream, uri

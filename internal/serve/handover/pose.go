@@ -70,8 +70,10 @@ func (s *wholeConn) pose(w http.ResponseWriter) (restore func()) {
 		return func() {}
 	}
 	s.bufr = bufrOf(c)
-	tcp, ok := s.raw.(*net.TCPConn)
-	if !ok {
+	raw := s.raw
+	switch raw.(type) {
+	case *net.TCPConn, *secured:
+	default:
 		return func() {}
 	}
 	rwc := rwcOf(c)
@@ -79,11 +81,11 @@ func (s *wholeConn) pose(w http.ResponseWriter) (restore func()) {
 		return func() {}
 	}
 	own := *rwc
-	s.server.posing.Store(tcp, s)
+	s.server.posing.Store(raw, s)
 	s.setPosed(true)
-	*rwc = tcp
+	*rwc = raw
 	return func() {
-		s.server.posing.Delete(tcp)
+		s.server.posing.Delete(raw)
 		if s.stage.Load() != hijacked {
 			*rwc = own // a limit that the handler has set holds for the rest of the body
 		}

@@ -260,7 +260,7 @@ func (s *Server) receivedConn(p *Peer, f wire.Frame) error {
 		p.tookConn(false)
 		return err
 	}
-	c, err := s.conn(f, m, cookie)
+	c, err := s.conn(p, f, m, cookie)
 	if err != nil {
 		if exhausted(err) {
 			return wire.ErrFDsLost

@@ -68,13 +68,14 @@ type Server struct {
 	http    *http.Server
 	parted  atomic.Bool // every answer ends its connection
 	feed    feed
-	posing  sync.Map // *net.TCPConn to *wholeConn; see pose.go
+	posing  sync.Map // net.Conn to *wholeConn; see pose.go
 	retired atomic.Bool
 	streams atomic.Int64 // requests that were forwarded here and are being served
 
 	most   atomic.Int64 // descriptors that the process may have open, when last looked at
 	others atomic.Int64 // of its descriptors are no connections, of a process that accepts
 	count  atomic.Int64 // of conns
+	beside atomic.Int64 // descriptors that connections of others need here
 
 	mu      sync.Mutex
 	conns   map[*Conn]bool   // all that this process owns; true: a handler has hijacked it
@@ -117,6 +118,7 @@ func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logge
 		}
 		whole := wholeOf(r.Context().Value(connKey{}).(net.Conn))
 		defer whole.pose(w)()
+		r.TLS = whole.tlsState()
 		whole.handler.ServeHTTP(w, r)
 	})
 	return s
@@ -230,6 +232,7 @@ func (s *Server) kept(k kept) {
 func (s *Server) again(c *Conn) *Conn {
 	n := s.newConn(c.raw, c.remote, c.local)
 	n.buf, n.r, n.w, n.history, n.deadline, n.from, n.cookie = c.buf, c.r, c.w, c.history, c.deadline, c.from, c.cookie
+	n.tls, n.state = c.tls, c.state
 	if n.r < n.w {
 		n.phase = head
 	}

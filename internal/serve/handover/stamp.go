@@ -5,14 +5,15 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"syscall"
 )
 
 // A process that runs handlers could give any descriptor back as a client's
 // connection, and with it any address. So a process that accepts stamps what it
-// gives: a keyed hash over what the kernel alone says of the socket, and over the
-// addresses that accept(2) told. What comes back has to bear the stamp, and nobody
+// gives: a keyed hash over what the kernel alone says of the socket, over the
+// addresses that accept(2) told, and over the state of its TLS. What comes back has to bear the stamp, and nobody
 // else can make one.
 
 // stamp is a keyed hash; that of zeros is none.
@@ -46,8 +47,12 @@ func (s *Server) stampOf(cookie uint64, m *message) (st stamp) {
 	var b [2*maxAddr + 32]byte
 	binary.BigEndian.PutUint64(b[:], cookie)
 	binary.BigEndian.PutUint16(b[8:], uint16(len(m.remote)))
-	told := append(b[:10], m.remote...)
+	binary.BigEndian.PutUint16(b[10:], uint16(len(m.local)))
+	told := append(b[:12], m.remote...)
 	h.Write(append(told, m.local...))
+	if m.tls != "" {
+		io.WriteString(h, m.tls)
+	}
 	copy(st[:], h.Sum(b[:0]))
 	return st
 }

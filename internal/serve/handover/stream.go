@@ -67,7 +67,7 @@ func (s *Server) serveStream(p *Peer, m message, head string, plain bool, aside 
 			st.end(false) // the handler has ended the goroutine
 		}
 	}()
-	c := st.serve(head, plain, m.remote)
+	c := st.serve(head, plain, m)
 	ok = true
 	if c != nil && aside == nil {
 		s.serve(c)
@@ -77,10 +77,15 @@ func (s *Server) serveStream(p *Peer, m message, head string, plain bool, aside 
 }
 
 // serve answers the request.
-func (st *stream) serve(head string, plain bool, remote string) *Conn {
+func (st *stream) serve(head string, plain bool, m message) *Conn {
 	s := st.server
+	state, err := st.peer.stateOf(m.tls)
+	if err != nil {
+		s.http.ErrorLog.Print(err)
+		st.finish(answer{done: true})
+		return nil
+	}
 	var r *http.Request
-	var err error
 	if plain {
 		r, err = http1.Request(&st.requestContext, head, true)
 	}
@@ -88,7 +93,7 @@ func (st *stream) serve(head string, plain bool, remote string) *Conn {
 		st.finish(answer{move: true}) // net/http's own words are wanted
 		return nil
 	}
-	w, ok := s.answer(s.Mux(), r, st, &st.requestContext, remote)
+	w, ok := s.answer(s.Mux(), r, st, &st.requestContext, m.remote, state)
 	if st.elsewhere {
 		st.finish(answer{elsewhere: true})
 		return nil
