@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/daemon/certs"
 	"github.com/andrestc/go-plugserver/internal/daemon/config"
 	"github.com/andrestc/go-plugserver/internal/daemon/events"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
@@ -22,6 +23,7 @@ type backend struct {
 	cfg        *config.Config
 	metrics    *metrics.Metrics
 	events     *events.Book
+	certs      *certs.Watch
 }
 
 func (b *backend) Status(ctx context.Context) (api.Status, error) { return b.supervisor.Status(ctx) }
@@ -89,6 +91,7 @@ func (b *backend) configure() error {
 		return err
 	}
 	b.intake.SetBuilder(builder)
+	b.certs.Load(file.TLS())
 	b.supervisor.Configure(b.cfg.Settings(file), file.Named())
 	return nil
 }

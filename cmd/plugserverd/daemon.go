@@ -13,6 +13,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/event"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/build/cellsource"
+	"github.com/andrestc/go-plugserver/internal/daemon/certs"
 	"github.com/andrestc/go-plugserver/internal/daemon/config"
 	"github.com/andrestc/go-plugserver/internal/daemon/events"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
@@ -39,6 +40,7 @@ type daemon struct {
 	events     *events.Book
 	metrics    *metrics.Metrics
 	admin      []net.Listener
+	certs      *certs.Watch
 	listener   net.Listener
 	addresses  []string
 }
@@ -76,7 +78,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	d.supervisor = supervisor.New(supervisor.Config{
 		Handlers: d.intake.Dir(), Intake: d.intake, BuildsCells: cfg.BuildCells.On(),
 		Fleet: fleet.Config{
-			Gate: []string{self, "gate"}, Listeners: files, Limits: cfg.Limits, DrainTimeout: cfg.DrainTimeout, Log: log, Sums: d.sums,
+			Gate: []string{self, "gate"}, Listeners: files, Secure: certs.Places(addresses), Limits: cfg.Limits, DrainTimeout: cfg.DrainTimeout, Log: log, Sums: d.sums,
 		},
 		Addresses: addresses, StartTimeout: cfg.StartTimeout,
 		CrashLimit: cfg.CrashLimit.N, CrashWindow: cfg.CrashLimit.Window,
@@ -87,6 +89,11 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	if misread != nil {
 		d.supervisor.Misconfigured(misread)
 	}
+	d.certs = &certs.Watch{
+		Keeper: certs.New(os.Getenv("CREDENTIALS_DIRECTORY")), Listens: len(certs.Places(addresses)) > 0,
+		Put: d.supervisor.Secure, Log: log, ConfFile: cfg.Config,
+	}
+	d.certs.Load(file.TLS())
 	d.listener, err = control.Listen(cfg.Control, -1)
 	return d, err
 }
@@ -122,10 +129,11 @@ func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
 	// What runs beside the supervisor ends after it: the control socket
 	// answers while requests drain.
 	beside, stop := context.WithCancel(context.Background())
-	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events}
+	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events, certs: d.certs}
 	var all sync.WaitGroup
 	var served error
 	all.Go(func() { d.watcher.Run(beside) })
+	all.Go(func() { d.certs.Run(beside) })
 	all.Go(func() {
 		served = control.Serve(beside, d.listener, back, api.Version{Version: version, Go: runtime.Version()}, os.Getgid())
 	})

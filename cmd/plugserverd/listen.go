@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/andrestc/go-plugserver/internal/daemon/certs"
 )
 
 // listen opens the addresses and returns the sockets as files, with the names
@@ -31,6 +33,9 @@ func listen(addresses []string) (files []*os.File, names []string, err error) {
 			ul.SetUnlinkOnClose(false)
 			name = "unix:" + name
 		}
+		if strings.HasPrefix(a, certs.Prefix) {
+			name = certs.Prefix + name
+		}
 		l.Close()
 		if err != nil {
 			return files, nil, fmt.Errorf("listen on %q: %w", a, err)
@@ -42,6 +47,7 @@ func listen(addresses []string) (files []*os.File, names []string, err error) {
 }
 
 func listenOne(a string) (net.Listener, error) {
+	a = strings.TrimPrefix(a, certs.Prefix)
 	path, isUnix := strings.CutPrefix(a, "unix:")
 	if !isUnix {
 		l, err := net.Listen("tcp", a)

@@ -4,9 +4,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/daemon/certs"
 )
 
 func TestListen(t *testing.T) {
@@ -35,6 +38,24 @@ func TestListen(t *testing.T) {
 		for _, f := range files {
 			f.Close()
 		}
+	}
+}
+
+// An address is for TLS where it says so, and is told so.
+func TestListenForTLS(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	files, names, err := listen([]string{"127.0.0.1:0", "tls:127.0.0.1:0", "tls:unix:" + path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		defer f.Close()
+	}
+	if !strings.HasPrefix(names[1], "tls:127.0.0.1:") || strings.HasSuffix(names[1], ":0") || names[2] != "tls:unix:"+path {
+		t.Errorf("listening on %q", names)
+	}
+	if got := certs.Places(names); !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("of %q are for TLS %v", names, got)
 	}
 }
 

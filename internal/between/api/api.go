@@ -76,6 +76,8 @@ type Daemon struct {
 	Since     time.Time `json:"since"`
 	Handlers  string    `json:"handlers"` // the watched directory
 	Listeners []string  `json:"listeners"`
+	// Certificates are those that clients get over TLS.
+	Certificates []Certificate `json:"certificates,omitempty"`
 	// BuildsCells says that it builds the cell for a file that none loads,
 	// where it can.
 	BuildsCells bool `json:"builds_cells"`
@@ -91,6 +93,18 @@ type Daemon struct {
 	// handler that there is not; nothing is wrong.
 	Notes []string `json:"notes,omitempty"`
 }
+
+// Certificate is one of a TLS server.
+type Certificate struct {
+	File     string    `json:"file"`
+	Names    []string  `json:"names"`     // that it is for
+	NotAfter time.Time `json:"not_after"` // when it expires
+	// SHA256 is that of the certificate itself, without its chain, in hex.
+	SHA256 string `json:"sha256"`
+}
+
+// Equal reports whether both are the same certificate out of the same file.
+func (c Certificate) Equal(d Certificate) bool { return c.File == d.File && c.SHA256 == d.SHA256 }
 
 // Status answers GET /v1/status. Handlers are sorted by name.
 type Status struct {

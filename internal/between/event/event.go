@@ -18,6 +18,8 @@ const (
 	InotifyLost   Event = "inotify_lost"
 	GateDied      Event = "gate_died"
 	DirectoryLost Event = "directory_lost"
+
+	CertificateExpires Event = "certificate_expires"
 )
 
 // Field is the log field that holds an event.
@@ -35,6 +37,8 @@ var messageIDs = map[Event]string{
 	InotifyLost:   "0abcbf4d387a43ddaad57afa9d34602f",
 	GateDied:      "3519d0ea626a4b278f5a838fd8081555",
 	DirectoryLost: "d9bfdfd7e4584e1caa0c6c1a81f55444",
+
+	CertificateExpires: "3a16145eb41b0b9c48b4ab64c2daf14d",
 }
 
 // MessageID is the event's MESSAGE_ID (systemd.journal-fields(7)), "" for what is no

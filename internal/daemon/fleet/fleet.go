@@ -40,6 +40,7 @@ const (
 type Config struct {
 	Gate         []string      // the gate's command line
 	Listeners    []*os.File    // listening sockets; the caller keeps them open
+	Secure       []int         // places in Listeners: what comes there is TLS
 	Limits       link.Limits   // for every client
 	DrainTimeout time.Duration // for requests to end when their cell does
 	Log          *logrus.Logger
@@ -72,9 +73,10 @@ type Fleet struct {
 	cells    map[uint64]*Cell // all that were asked for and are not gone
 	queue    []*Cell          // those that wait for a slot
 	gate     *gate
-	listens  bool // the gate is to accept
-	closed   bool // nothing is started any more
-	starting int  // processes that are being started
+	listens  bool      // the gate is to accept
+	secure   *link.TLS // what it is to know for handshakes; nil while there is none
+	closed   bool      // nothing is started any more
+	starting int       // processes that are being started
 	pings    uint64
 	key      []byte // of all gates, and of no cell
 }

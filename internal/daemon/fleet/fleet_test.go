@@ -102,10 +102,11 @@ type dummy struct {
 	gone chan struct{}
 	once sync.Once
 	said []string
+	sent []link.Message // by the owner's goroutine
 }
 
 func (d *dummy) PID() int                    { return 7 }
-func (d *dummy) Send(link.Message) error     { return nil }
+func (d *dummy) Send(m link.Message) error   { d.sent = append(d.sent, m); return nil }
 func (d *dummy) Recv() (link.Message, error) { <-d.gone; return link.Message{}, io.EOF }
 func (d *dummy) SendError() error            { return nil }
 func (d *dummy) Said(line string)            { d.said = append(d.said, line) }
@@ -243,5 +244,37 @@ func TestGateComesAgain(t *testing.T) {
 				t.Errorf("%d gates, told %v", len(w.all()), w.events)
 			}
 		})
+	})
+}
+
+// What a gate is to know for handshakes each gate learns before it accepts, and no cell
+// ever does.
+func TestSecureIsTheGatesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard(t)
+		first, second := &link.TLS{MinVersion: 1}, &link.TLS{MinVersion: 2}
+		w.do(func() { w.Secure(first) })
+		w.do(func() { w.StartGate(); w.Listen() })
+		w.do(func() { w.Secure(second) })
+		w.all()[0].Kill()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		var got []uint16
+		for _, d := range w.all() {
+			listens := false
+			for _, m := range d.sent {
+				listens = listens || m.Kind == link.Listen
+				if m.Kind == link.Secure {
+					got = append(got, m.TLS.MinVersion)
+					if listens && m.TLS != second {
+						t.Error("a gate accepts before it knows its certificates")
+					}
+				}
+			}
+		}
+		if !slices.Equal(got, []uint16{1, 2, 2}) {
+			t.Errorf("gates were told %v", got)
+		}
+		w.do(w.Close)
 	})
 }

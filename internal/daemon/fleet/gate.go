@@ -53,6 +53,9 @@ func (f *Fleet) gateStarted(p Process, err error) {
 		return
 	}
 	f.SendGate(link.Message{Kind: link.Open, Limits: f.cfg.Limits, Key: f.key, FDs: f.cfg.Sums.OpenGate()})
+	if f.secure != nil {
+		f.SendGate(link.Message{Kind: link.Secure, TLS: f.secure})
+	}
 	f.tell(GateStarted{})
 	f.listen()
 }
@@ -142,7 +145,14 @@ func (f *Fleet) listen() {
 		files = append(files, os.NewFile(uintptr(fd), l.Name()))
 	}
 	f.gate.told = true
-	f.SendGate(link.Message{Kind: link.Listen, FDs: files})
+	f.SendGate(link.Message{Kind: link.Listen, FDs: files, Secure: f.cfg.Secure})
+}
+
+// Secure has the gate, and each that follows, shake hands by t, which is not changed any
+// more.
+func (f *Fleet) Secure(t *link.TLS) {
+	f.secure = t
+	f.SendGate(link.Message{Kind: link.Secure, TLS: t})
 }
 
 // SendGate tells the gate something, if there is one. One that does not read is

@@ -18,7 +18,8 @@ import (
 
 // Listeners returns the sockets that systemd passed (sd_listen_fds(3)), in the
 // unit's order, with their addresses ("[::]:8080", "unix:/run/x",
-// "unix:@abstract"). A file's name is its FileDescriptorName=. Without
+// "unix:@abstract"). A file's name is its FileDescriptorName=; one that is called
+// https is for TLS, and its address begins with "tls:". Without
 // activation all is nil. LISTEN_* are gone from the environment afterwards, so
 // call it once, before any child starts; the files are close-on-exec.
 //
@@ -39,6 +40,9 @@ func Listeners() (files []*os.File, addresses []string, err error) {
 				f.Close()
 			}
 			return nil, nil, fmt.Errorf("take socket %q from systemd: %w", f.Name(), err)
+		}
+		if f.Name() == "https" {
+			a = "tls:" + a
 		}
 		addresses = append(addresses, a)
 	}

@@ -111,7 +111,12 @@ func TestListeners(t *testing.T) {
 		}
 		want = append(want, address)
 	}
-	names := []string{"http", "six", "any", "local", "abstract"}[:len(files)]
+	names := []string{"http", "six", "any", "https", "abstract"}[:len(files)]
+	for i, name := range names {
+		if name == "https" {
+			want[i] = "tls:" + want[i]
+		}
+	}
 	a, wait := activate(t, files, "LISTEN_FDS="+string(rune('0'+len(files))),
 		"LISTEN_FDNAMES="+strings.Join(names, ":"), "LISTEN_PIDFDID=1")
 	if a.Err != "" || !slices.Equal(a.Addresses, want) || !slices.Equal(a.Names, names) {

@@ -23,11 +23,13 @@ type View struct {
 	// Lost is why the directory cannot be read, and Misconfigured why the newest
 	// settings are not in force; "" where all is well.
 	Lost, Misconfigured string
+	// Insecure is what is wrong with the certificates, "" if nothing is.
+	Insecure string
 }
 
 // Problem is what ails the daemon as a whole, "" if nothing does.
 func (v *View) Problem() string {
-	return problem(v.Daemon.Handlers, v.Lost, v.Roster.Orphans(), v.Misconfigured)
+	return problem(v.Daemon.Handlers, v.Lost, v.Roster.Orphans(), v.Misconfigured, v.Insecure)
 }
 
 // Notes are what an operator may have meant otherwise; nothing is wrong.

@@ -1,9 +1,12 @@
 package supervisor
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/daemon/cells"
+	"github.com/andrestc/go-plugserver/internal/daemon/certs"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/standing"
@@ -51,6 +54,22 @@ func (s *Supervisor) Configure(settings func(handler string) Settings, named map
 
 // Misconfigured says why the newest settings are not in force. Those before stay.
 func (s *Supervisor) Misconfigured(problem error) { s.post(misconfigured{problem}) }
+
+// Secure puts certificates in force for every handshake from now on.
+func (s *Supervisor) Secure(f certs.Force) { s.post(secured{f}) }
+
+func (s *Supervisor) secured(f certs.Force) {
+	if f.Problem != s.view.Insecure && f.Problem != "" {
+		s.log.WithField("reason", f.Problem).Error("certificates are refused: those before stay in force")
+	}
+	for _, c := range f.Certificates {
+		if !slices.ContainsFunc(s.view.Daemon.Certificates, c.Equal) {
+			s.log.WithFields(logrus.Fields{"file": c.File, "not_after": c.NotAfter}).Infof("certificate of %s is in force", strings.Join(c.Names, ", "))
+		}
+	}
+	s.view.Insecure, s.view.Daemon.Certificates = f.Problem, f.Certificates
+	s.cells.Fleet.Secure(f.TLS)
+}
 
 func (s *Supervisor) configured(settings func(handler string) Settings, named map[string]string) {
 	s.view.Misconfigured, s.view.Settings, s.view.Named, s.noted = "", settings, named, false

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/daemon/certs"
 	"github.com/andrestc/go-plugserver/internal/daemon/files"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
@@ -42,6 +43,8 @@ type (
 	}
 	// misconfigured: there are, but they cannot be put in force.
 	misconfigured struct{ problem error }
+	// secured: other certificates are in force.
+	secured struct{ certs.Force }
 )
 
 func (looked) event()        {}
@@ -53,6 +56,7 @@ func (turned) event()        {}
 func (asked) event()         {}
 func (configured) event()    {}
 func (misconfigured) event() {}
+func (secured) event()       {}
 
 // on does what comes of an event, but for what is looked at after each.
 func (s *Supervisor) on(e Event) {
@@ -74,6 +78,8 @@ func (s *Supervisor) on(e Event) {
 		e.question()
 	case configured:
 		s.configured(e.settings, e.named)
+	case secured:
+		s.secured(e.Force)
 	case misconfigured:
 		s.view.Misconfigured = strings.ReplaceAll(e.problem.Error(), "\n", "; ")
 		s.log.WithError(e.problem).Error("settings are refused: those before stay in force")

@@ -81,6 +81,16 @@ var (
 
 const gap = "  "
 
+// certificate tells of one.
+func certificate(c api.Certificate, now time.Time) string {
+	verb := "expires"
+	if c.NotAfter.Before(now) {
+		verb = "has expired"
+	}
+	return fmt.Sprintf("certificate of %s %s on %s (%d days)", strings.Join(c.Names, ", "), verb,
+		c.NotAfter.UTC().Format(time.DateOnly), int(c.NotAfter.Sub(now)/(24*time.Hour)))
+}
+
 // Status writes st as people read it.
 func Status(w *bytes.Buffer, st api.Status, table Table, now time.Time, columns int) {
 	d := st.Daemon
@@ -88,6 +98,9 @@ func Status(w *bytes.Buffer, st api.Status, table Table, now time.Time, columns 
 		d.Version, terminal.PID(d.PID), terminal.PID(d.GatePID), terminal.Age(d.Since, now), d.Handlers), columns))
 	if len(d.Listeners) > 0 {
 		w.WriteString(terminal.Wrap("", "  ", "listening on "+strings.Join(d.Listeners, ", "), columns))
+	}
+	for _, c := range d.Certificates {
+		w.WriteString(terminal.Wrap("", "  ", certificate(c, now), columns))
 	}
 	if d.Problem != "" {
 		w.WriteString(terminal.Wrap("problem: ", "  ", d.Problem, columns))

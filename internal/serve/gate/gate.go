@@ -14,14 +14,17 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
+	"github.com/andrestc/go-plugserver/internal/serve/secure"
 )
 
 const (
@@ -35,6 +38,7 @@ const (
 type Gate struct {
 	link   *link.Conn
 	server *handover.Server // set by Open, the first message, like hold
+	secure *secure.Server   // as server
 	hold   time.Duration
 	table  atomic.Pointer[table] // published whole, never changed
 
@@ -105,7 +109,9 @@ func (g *Gate) hear(lc *link.Conn) {
 			g.counts = counter.MapGate(m.FDs)
 			g.open(m.Limits, m.Key)
 		case link.Listen:
-			g.listen(m.FDs)
+			g.listen(m.FDs, m.Secure)
+		case link.Secure:
+			g.secured(m.TLS)
 		case link.Join:
 			g.join(m)
 		case link.Table:
@@ -134,21 +140,28 @@ func (g *Gate) open(lim link.Limits, key []byte) {
 		MaxHeaderBytes: lim.MaxHeaderBytes,
 	}, log.New(logWriter{g}, "", 0))
 	g.server.Route, g.server.RouteNow, g.server.Counts, g.server.Key = g.route, g.routeNow, g.counts, key
+	g.secure = secure.New(secure.Config{
+		Limit: lim.HeaderTimeout, Give: g.server.Take, Uses: g.server.Beside,
+		Log: func(text string) { g.record("debug", text) },
+	})
 	go g.server.Run()
 }
 
 // listen starts to accept. The routes in force by then are the first that a
 // client can meet.
-func (g *Gate) listen(files []*os.File) {
+func (g *Gate) listen(files []*os.File, secure []int) {
 	if len(files) == 0 {
 		g.cannotListen(errors.New("no descriptor is left"))
 		return
 	}
-	for _, f := range files {
+	for i, f := range files {
 		l, err := handover.Listen(f)
 		if err != nil {
 			g.cannotListen(err)
 			return
+		}
+		if slices.Contains(secure, i) {
+			l.Secure = g.secure.Serve
 		}
 		g.listeners = append(g.listeners, l)
 		g.accepting.Add(1)
@@ -160,6 +173,17 @@ func (g *Gate) listen(files []*os.File) {
 		}()
 	}
 	g.link.Send(link.Message{Kind: link.Ready})
+}
+
+// secured has handshakes go by t. The keys are this process's and the supervisor's: no
+// other of the same user may read its memory from now on (PR_SET_DUMPABLE, prctl(2)).
+func (g *Gate) secured(t *link.TLS) {
+	const setDumpable = 4
+	syscall.RawSyscall(syscall.SYS_PRCTL, setDumpable, 0, 0)
+	if err := g.secure.Configure(t); err != nil {
+		// The supervisor has tried the same.
+		g.record("error", "certificates refused: "+err.Error())
+	}
 }
 
 // cannotListen ends the process: clients of a socket would wait for good, and the
@@ -285,6 +309,7 @@ func (g *Gate) end(grace time.Duration) {
 		ctx, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
 		g.server.Shutdown(ctx)
+		g.secure.Drain(ctx)
 	}
 	g.link.Send(link.Message{Kind: link.Done, Stats: g.stats()})
 	g.leave(nil)

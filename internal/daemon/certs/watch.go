@@ -1,0 +1,100 @@
+package certs
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/event"
+	"github.com/andrestc/go-plugserver/internal/daemon/settings"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+)
+
+// Prefix marks the addresses of sockets that speak TLS.
+const Prefix = "tls:"
+
+// Places are those in addresses of the sockets that speak TLS.
+func Places(addresses []string) (places []int) {
+	for i, a := range addresses {
+		if strings.HasPrefix(a, Prefix) {
+			places = append(places, i)
+		}
+	}
+	return places
+}
+
+// Watch puts certificates in force, as the settings name them, and again as their
+// files change.
+type Watch struct {
+	Keeper   *Keeper
+	Listens  bool // for TLS at all
+	Put      func(Force)
+	Log      *logrus.Logger
+	ConfFile string // that has [TLS]
+
+	told      map[string]time.Time // by a certificate's file and end: when its end was told last
+	forbidden bool                 // this process's memory is nobody's to read any more
+}
+
+// Load puts in force what t names.
+func (w *Watch) Load(t settings.TLS) {
+	switch {
+	case w.Listens:
+		w.inForce(w.Keeper.Load(t))
+	case len(t.Certificates) > 0:
+		w.Log.Warnf("[TLS] in %s names certificates, and nothing listens for TLS: add --listen tls:ADDRESS, or a socket that is named https", w.ConfFile)
+	}
+}
+
+func (w *Watch) inForce(f Force) {
+	if !w.forbidden && len(f.TLS.Pairs) > 0 {
+		// The keys are in it: cells run as the same user (PR_SET_DUMPABLE, prctl(2)).
+		w.forbidden = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) == nil
+	}
+	if len(f.TLS.Pairs) == 0 && f.Problem == "" {
+		f.Problem = fmt.Sprintf("there is no certificate for TLS, and no handshake comes about; name Certificate= and Key= below [TLS] in %s", w.ConfFile)
+	}
+	w.Put(f)
+}
+
+// lookEvery is how often the files are looked at.
+const lookEvery = time.Second
+
+// Run looks at the files until ctx is done, and tells of certificates that are to
+// expire.
+func (w *Watch) Run(ctx context.Context) {
+	if !w.Listens {
+		return
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		if f, ok := w.Keeper.Look(); ok {
+			w.inForce(f)
+		}
+		w.tellExpiry(time.Now())
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tellExpiry tells once a day of each certificate that expires soon.
+func (w *Watch) tellExpiry(now time.Time) {
+	for _, c := range w.Keeper.Expiring(now) {
+		id := c.File + c.NotAfter.String()
+		if now.Sub(w.told[id]) < 24*time.Hour {
+			continue
+		}
+		if w.told == nil {
+			w.told = make(map[string]time.Time)
+		}
+		w.told[id] = now
+		w.Log.WithFields(logrus.Fields{event.Field: event.CertificateExpires, "file": c.File, "not_after": c.NotAfter.UTC().Format(time.RFC3339)}).
+			Warnf("certificate of %s %s: put a new one, and its key, in the place of %s", strings.Join(c.Names, ", "), Expiry(c, now), c.File)
+	}
+}

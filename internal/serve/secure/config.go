@@ -1,0 +1,43 @@
+package secure
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+)
+
+// protocols are what is offered by ALPN. HTTP/2's name goes to the front once it is
+// served.
+var protocols = []string{"http/1.1"}
+
+// config returns what crypto/tls is to go by. Which certificate a client gets is
+// crypto/tls's to choose: the first that it supports, by its name (SNI) and by the
+// kinds of keys that it knows, or else the first.
+func config(t *link.TLS) (*tls.Config, error) {
+	c := &tls.Config{NextProtos: protocols, MinVersion: t.MinVersion, ClientAuth: tls.ClientAuthType(t.ClientAuth)}
+	for _, p := range t.Pairs {
+		pair, err := tls.X509KeyPair(p.Certificate, p.Key)
+		if err != nil {
+			return nil, err
+		}
+		c.Certificates = append(c.Certificates, pair)
+	}
+	// Without a pool crypto/tls trusts whom the system does.
+	c.ClientCAs = x509.NewCertPool()
+	if len(t.ClientCAs) > 0 && !c.ClientCAs.AppendCertsFromPEM(t.ClientCAs) {
+		return nil, errors.New("no certificate of a client's authority can be read")
+	}
+	keys := make([][32]byte, len(t.Tickets))
+	for i, k := range t.Tickets {
+		if copy(keys[i][:], k) != len(keys[i]) {
+			return nil, fmt.Errorf("a ticket key of %d bytes", len(k))
+		}
+	}
+	if len(keys) > 0 {
+		c.SetSessionTicketKeys(keys)
+	}
+	return c, nil
+}

@@ -1,0 +1,200 @@
+// Package secure ends TLS for the gate. It shakes hands on connections that were
+// accepted, and relays the plain bytes of each through a socket pair whose other end is
+// served like any accepted connection. What waits on the way is bounded: a relay has one
+// buffer for each direction, and stops reading where the other side takes nothing.
+package secure
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+)
+
+// Config is what a Server is given.
+type Config struct {
+	// Limit bounds a handshake; 0 is no limit, as in net/http.
+	Limit time.Duration
+	// Give takes the plain end of a connection, a descriptor in non-blocking mode,
+	// over.
+	Give func(fd int, remote, local net.Addr, state *tls.ConnectionState)
+	// Uses is told how many more descriptors are in use, or fewer (below 0).
+	Uses func(n int)
+	// Log gets what goes wrong with single connections.
+	Log func(string)
+}
+
+// Server ends TLS. It has no certificates until it is told some.
+type Server struct {
+	cfg Config
+	tls atomic.Pointer[tls.Config]
+
+	mu     sync.Mutex // guards the rest
+	relays map[*relay]bool
+	closed bool
+}
+
+// New returns a Server.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg, relays: make(map[*relay]bool)}
+	s.tls.Store(&tls.Config{})
+	return s
+}
+
+// Configure has every handshake from now on go by t. After an error all stays as it
+// was.
+func (s *Server) Configure(t *link.TLS) error {
+	cfg, err := config(t)
+	if err == nil {
+		s.tls.Store(cfg)
+	}
+	return err
+}
+
+// Serve sees to an accepted connection, whose descriptor, in non-blocking mode, it takes
+// over. It does not wait.
+func (s *Server) Serve(fd int, remote, local net.Addr) {
+	s.cfg.Uses(1)
+	go func() {
+		defer s.cfg.Uses(-1)
+		file := os.NewFile(uintptr(fd), "connection")
+		nc, err := net.FileConn(file)
+		file.Close()
+		if err != nil {
+			s.cfg.Log(fmt.Sprintf("TLS connection of %v: %v", remote, err))
+			return
+		}
+		defer nc.Close()
+		r := &relay{raw: nc, secure: tls.Server(nc, s.tls.Load())}
+		if !s.own(r) {
+			return
+		}
+		defer s.disown(r)
+		if !s.handshake(r, remote) {
+			return
+		}
+		state := r.secure.ConnectionState()
+		// HTTP/2's place: what state.NegotiatedProtocol names is decided here.
+		s.relay(r, remote, local, &state)
+	}()
+}
+
+// handshake reports whether one came about. What a client gets that speaks no TLS is
+// net/http's.
+func (s *Server) handshake(r *relay, remote net.Addr) bool {
+	if s.cfg.Limit > 0 {
+		r.raw.SetDeadline(time.Now().Add(s.cfg.Limit))
+	}
+	err := r.secure.Handshake()
+	if err == nil {
+		r.raw.SetDeadline(time.Time{})
+		return true
+	}
+	reason := err.Error()
+	if re, ok := err.(tls.RecordHeaderError); ok && re.Conn != nil && looksLikeHTTP(re.RecordHeader) {
+		io.WriteString(re.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+		reason = "client sent an HTTP request to an HTTPS server"
+	}
+	s.cfg.Log(fmt.Sprintf("http: TLS handshake error from %v: %s", remote, reason))
+	return false
+}
+
+// looksLikeHTTP reports whether a TLS record header looks like it might have been a
+// misdirected plaintext HTTP request (net/http).
+func looksLikeHTTP(hdr [5]byte) bool {
+	switch string(hdr[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO":
+		return true
+	}
+	return false
+}
+
+// relay gives the plain end of r to be served, and returns once the connection is over.
+func (s *Server) relay(r *relay, remote, local net.Addr, state *tls.ConnectionState) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		s.cfg.Log(fmt.Sprintf("TLS connection of %v: %v", remote, os.NewSyscallError("socketpair", err)))
+		r.secure.Close()
+		return
+	}
+	s.cfg.Uses(1)
+	defer s.cfg.Uses(-1)
+	plain := os.NewFile(uintptr(fds[0]), "relay")
+	defer plain.Close()
+	s.mu.Lock()
+	r.plain = plain
+	r.passed()
+	s.mu.Unlock()
+	s.cfg.Give(fds[1], remote, local, state)
+	r.run()
+}
+
+func (s *Server) own(r *relay) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.relays[r] = true
+	}
+	return !s.closed
+}
+
+func (s *Server) disown(r *relay) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.relays, r)
+}
+
+const (
+	// settling is how long a connection is quiet before it counts as one that a
+	// handler has hijacked: what was answered is with the client by then.
+	settling = 250 * time.Millisecond
+	// shaking bounds the handshakes that are under way at the end.
+	shaking = time.Second
+)
+
+// Drain returns once what was answered is with the clients, or ctx is done, and closes
+// what is left: at the end of the service that are connections that handlers have
+// hijacked. No connection comes any more.
+func (s *Server) Drain(ctx context.Context) {
+	began := time.Now()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for s.busy(began) {
+		select {
+		case <-look.C:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	s.mu.Lock()
+	s.closed = true
+	var all sync.WaitGroup
+	for r := range s.relays {
+		plain := r.plain
+		all.Add(1)
+		go func() { defer all.Done(); r.cut(plain) }()
+	}
+	s.mu.Unlock()
+	all.Wait()
+}
+
+// busy reports whether anything is on its way, or was a moment ago.
+func (s *Server) busy(since time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r := range s.relays {
+		if r.plain == nil && time.Since(since) < shaking || r.plain != nil && time.Since(time.Unix(0, r.last.Load())) < settling {
+			return true
+		}
+	}
+	return false
+}
