@@ -26,15 +26,24 @@ func startCompiling(t *testing.T, options ...testbed.Option) *testbed.Daemon {
 	options = append(options, testbed.In(dir), testbed.Flags("--build", "auto", "--cache", filepath.Join(dir, "cache")))
 	if os.Geteuid() == 0 {
 		lendCache(t, filepath.Join(dir, "cache"))
-		if err := os.Chown(dir, nobody, nobody); err != nil {
-			t.Fatal(err)
-		}
-		options = append(options, testbed.Wrap(func(cmd *exec.Cmd) {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-			cmd.Dir = dir
-		}))
+		options = append(options, asNobody(t, dir))
 	}
 	return testbed.Start(t, options...)
+}
+
+// asNobody has root's tests run the daemon in dir as nobody.
+func asNobody(t *testing.T, dir string) testbed.Option {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return testbed.Flags()
+	}
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	return testbed.Wrap(func(cmd *exec.Cmd) {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		cmd.Dir = dir
+	})
 }
 
 // lendCache gives nobody what this user's builds have compiled: the standard

@@ -10,7 +10,7 @@ import (
 )
 
 type intention struct {
-	row   string
+	row   string // one of TLS alone begins with tls-
 	cases *regexp.Regexp
 	right func(want, got transcript) bool
 }
@@ -25,8 +25,7 @@ var intended = []*intention{
 	{
 		"fin-or-rst", regexp.MustCompile(`.`),
 		func(want, got transcript) bool {
-			ends := map[string]bool{"FIN": true, "RST": true}
-			return ends[want.end] && ends[got.end] && want.got == got.got && want.events == got.events
+			return want.end != got.end && closed(want, got) && want.got == got.got && want.events == got.events
 		},
 	},
 	{
@@ -55,6 +54,26 @@ var intended = []*intention{
 				want.got == strings.ReplaceAll(got.got, "type handover.wholeTCP tcp false", "type *net.TCPConn tcp true")
 		},
 	},
+	{
+		"tls-hijack-type", regexp.MustCompile(`hijack|upgrade`),
+		func(want, got transcript) bool {
+			return (want.end == got.end || closed(want, got)) && want.events == got.events &&
+				want.got == strings.ReplaceAll(got.got, "type *handover.secured tcp", "type *tls.Conn tcp")
+		},
+	},
+	{
+		"tls-reset", regexp.MustCompile(`^leave-reset/.*hijack`),
+		func(want, got transcript) bool {
+			const reset = "ends with read tcp SERVER->CLIENT: read: connection reset by peer"
+			return want.end == got.end && want.got == got.got && strings.ReplaceAll(want.events, reset, "ends with EOF") == got.events
+		},
+	},
+}
+
+// closed reports whether both connections were closed, in whichever way.
+func closed(want, got transcript) bool {
+	ends := map[string]bool{"FIN": true, "RST": true}
+	return ends[want.end] && ends[got.end]
 }
 
 // A request to CONNECT to a host, and no path, as older releases of net/http's mux
@@ -83,6 +102,9 @@ func intendedRow(o *outcome) string {
 	o.ref.mu.Lock()
 	defer o.ref.mu.Unlock()
 	for _, i := range intended {
+		if strings.HasPrefix(i.row, "tls-") && !o.secured {
+			continue
+		}
 		if i.cases.MatchString(o.script.name) && !slices.ContainsFunc(odd, func(got transcript) bool { return !i.rightOf(o, got) }) {
 			return i.row
 		}

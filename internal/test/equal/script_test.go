@@ -2,6 +2,7 @@ package equal
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -130,6 +131,7 @@ type player struct {
 	prior   *transcript // what the reference did, nil for the reference itself
 	quiet   time.Duration
 	nc      *net.TCPConn
+	stream  net.Conn      // what is spoken over it: nc itself, or TLS
 	gate    chan struct{} // closed where the client receives
 	marks   []int
 	mu      sync.Mutex
@@ -154,6 +156,16 @@ func play(s script, srv server, prior *transcript, quiet time.Duration) (transcr
 	}
 	p.nc = nc.(*net.TCPConn)
 	defer p.nc.Close()
+	p.stream = p.nc
+	if srv.tls != nil {
+		secure := tls.Client(p.nc, srv.tls)
+		p.nc.SetDeadline(time.Now().Add(patient))
+		if err := secure.Handshake(); err != nil {
+			return transcript{}, err
+		}
+		p.nc.SetDeadline(time.Time{})
+		p.stream = secure
+	}
 	if len(s.steps) == 0 || s.steps[0].do != doDeaf {
 		close(p.gate)
 	}
@@ -198,7 +210,7 @@ func (p *player) step(s step) {
 	switch s.do {
 	case doSend:
 		p.nc.SetWriteDeadline(time.Now().Add(patient))
-		io.WriteString(p.nc, strings.ReplaceAll(s.text, "$ID", p.id)) // the end says what failed
+		io.WriteString(p.stream, strings.ReplaceAll(s.text, "$ID", p.id)) // the end says what failed
 	case doPause:
 		time.Sleep(s.d)
 	case doAwait:
@@ -216,7 +228,7 @@ func (p *player) step(s step) {
 	case doSignal:
 		os.WriteFile(filepath.Join(p.events, p.id+"-"+s.text), nil, 0o644)
 	case doHalf:
-		p.nc.CloseWrite()
+		p.stream.(interface{ CloseWrite() error }).CloseWrite()
 	case doReset:
 		p.nc.SetLinger(0)
 		p.leave()
@@ -237,7 +249,7 @@ func (p *player) receive(gate chan struct{}) {
 	<-gate
 	buf := make([]byte, 64<<10)
 	for {
-		n, err := p.nc.Read(buf)
+		n, err := p.stream.Read(buf)
 		p.mu.Lock()
 		p.got = append(p.got, buf[:n]...)
 		p.err = err

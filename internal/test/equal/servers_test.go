@@ -2,6 +2,7 @@ package equal
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,7 +17,10 @@ import (
 )
 
 // server is one of the two.
-type server struct{ addr, events string }
+type server struct {
+	addr, events string
+	tls          *tls.Config // nil where it speaks in the clear
+}
 
 // pair is the daemon and the reference, with the same handlers and limits.
 type pair struct {
@@ -104,33 +108,61 @@ func startPair(t *testing.T, lim map[string]string, flags ...string) *pair {
 	t.Cleanup(func() { os.RemoveAll(events) })
 	t.Setenv("EQUAL_EVENTS", events)
 	p := &pair{}
-	p.reference = server{startReference(t, lim), events}
+	p.reference = server{addr: startReference(t, lim), events: events}
+	p.daemon = startDaemon(t, flags, func(o ...testbed.Option) *testbed.Daemon { return testbed.Start(t, o...) })
+	p.product = server{addr: p.daemon.Addr, events: events}
+	return p
+}
+
+// startSecurePair is startPair for both servers over TLS.
+func startSecurePair(t *testing.T, lim map[string]string, flags ...string) *pair {
+	t.Helper()
+	events, err := os.MkdirTemp("", "equal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(events) })
+	t.Setenv("EQUAL_EVENTS", events)
+	dir := testbed.NewDir(t)
+	p := &pair{}
+	var secure *testbed.Secure
+	p.daemon = startDaemon(t, flags, func(o ...testbed.Option) *testbed.Daemon {
+		secure = testbed.StartSecure(t, dir, nil, o...)
+		return secure.Daemon
+	})
+	p.product = server{secure.Secure, events, secure.Config}
+	reference := startReference(t, lim, "-cert", filepath.Join(dir, "server.pem"), "-key", filepath.Join(dir, "server.key"))
+	p.reference = server{reference, events, secure.Config}
+	return p
+}
+
+// startDaemon starts the daemon of a pair, and waits until it has all handlers.
+func startDaemon(t *testing.T, flags []string, start func(...testbed.Option) *testbed.Daemon) *testbed.Daemon {
+	t.Helper()
 	if *releaseFlag != "" {
 		flags = append(flags, "--build-cells", "auto")
 	}
-	p.daemon = testbed.Start(t, testbed.Flags(flags...), testbed.Allow("panic", "superfluous"))
-	mark := p.daemon.Log.Len()
+	d := start(testbed.Flags(flags...), testbed.Allow("panic", "superfluous"))
+	mark := d.Log.Len()
 	for _, name := range names {
-		p.daemon.Drop(name, plugin(t, name, 0))
+		d.Drop(name, plugin(t, name, 0))
 	}
 	for _, name := range names {
-		if _, err := p.daemon.Log.Wait(mark, 10*time.Minute, func(e testbed.Entry) bool {
+		if _, err := d.Log.Wait(mark, 10*time.Minute, func(e testbed.Entry) bool {
 			return e.Get("handler") == name && e.Get("event") == "live"
 		}); err != nil {
 			t.Fatalf("%s is not live: %v", name, err)
 		}
 	}
-	p.product = server{p.daemon.Addr, events}
-	return p
+	return d
 }
 
-func startReference(t *testing.T, lim map[string]string) (addr string) {
+func startReference(t *testing.T, lim map[string]string, args ...string) (addr string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "reference")
 	if err := os.WriteFile(path, source(t, "reference", "-buildmode=exe").Build(t).Bytes, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	var args []string
 	for name, value := range lim {
 		args = append(args, "-"+name, value)
 	}

@@ -115,6 +115,7 @@ type Plan struct {
 	Fresh   bool                              // a connection for each request
 	Pause   func(client int) time.Duration    // to think between an answer and the next request; nil for none
 	Check   func(path string, a Answer) error // nil for: 200
+	Dial    func() (*Client, error)           // nil for: TCP to Addr
 }
 
 // Run starts the clients.
@@ -129,11 +130,14 @@ func (p Plan) Run(tb TB) *Load {
 			return nil
 		}
 	}
+	if p.Dial == nil {
+		p.Dial = func() (*Client, error) { return Dial("tcp", p.Addr) }
+	}
 	for i := range p.Clients {
 		var c *Client
 		if !p.Fresh {
 			var err error
-			if c, err = Dial("tcp", p.Addr); err != nil {
+			if c, err = p.Dial(); err != nil {
 				tb.Fatalf("%v", err)
 			}
 		}
@@ -168,7 +172,7 @@ func (l *Load) client(p Plan, i int, c *Client) {
 func (l *Load) ask(p Plan, path string, c *Client) *Client {
 	if c == nil {
 		var err error
-		if c, err = Dial("tcp", p.Addr); err != nil {
+		if c, err = p.Dial(); err != nil {
 			if errors.Is(err, syscall.ECONNREFUSED) {
 				l.Refused.Add(1)
 			}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ func main() {
 	flag.DurationVar(&srv.ReadHeaderTimeout, "header-timeout", 0, "")
 	flag.DurationVar(&srv.IdleTimeout, "idle-timeout", 0, "")
 	flag.IntVar(&srv.MaxHeaderBytes, "max-header-bytes", 0, "")
+	cert, key := flag.String("cert", "", "serve over TLS"), flag.String("key", "", "")
 	flag.Parse()
 	mux := http.NewServeMux()
 	for _, name := range []string{"a", "b", "c"} {
@@ -36,5 +38,9 @@ func main() {
 		io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
+	if *cert != "" {
+		srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // HTTP/1.1 alone
+		log.Fatal(srv.ServeTLS(l, *cert, *key))
+	}
 	log.Fatal(srv.Serve(l))
 }
