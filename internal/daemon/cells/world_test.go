@@ -65,7 +65,7 @@ func newWorld(t *testing.T) *world {
 			}
 			return catalogue.Binary{Name: "cell", Path: "/cell", Info: i}, nil
 		},
-		Save: func(store.History) error { return nil },
+		Save: func(store.Changes) error { return nil }, Compact: func() error { return nil },
 	}
 	in := intake.On(intake.Config{Log: log}, disk, nil)
 	done := make(chan struct{})

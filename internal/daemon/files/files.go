@@ -45,7 +45,7 @@ type Files struct {
 	work      map[*lifecycle.Handler]work
 	admitting int           // admissions under way, but for those that
 	building  int           // take long
-	unsaved   store.History // has changed since it was saved; nil if it has not
+	unsaved   store.Changes // of the history; nil where there are none
 	garbage   bool          // the store may hold copies that nobody needs
 	cleaning  bool          // they are being deleted
 }
@@ -216,8 +216,14 @@ func (fs *Files) recalled(s search, got intake.Recalled) {
 	fs.owner.Tell(s.handler, lifecycle.Recalled{Seat: s.seat, Version: got.Version})
 }
 
-// Changed says that the history is to be saved; SaveNow and Turn do.
-func (fs *Files) Changed(h store.History) { fs.unsaved, fs.garbage = h, true }
+// Changed says that a handler's record is to be saved, or is no more where it is nil;
+// SaveNow and Turn save it.
+func (fs *Files) Changed(handler string, r *store.Record) {
+	if fs.unsaved == nil {
+		fs.unsaved = make(store.Changes)
+	}
+	fs.unsaved[handler], fs.garbage = r, true
+}
 
 // Left says that the process of a version has ended.
 func (fs *Files) Left() { fs.garbage = true }

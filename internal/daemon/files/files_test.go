@@ -103,8 +103,9 @@ func (w *world) disk() intake.Disk {
 			did(fmt.Sprint("keep ", slices.Sorted(maps.Keys(sums))))
 			return nil
 		},
-		Sweep: func(time.Duration) ([]string, error) { did("sweep"); return nil, nil },
-		Save:  func(h store.History) error { did(fmt.Sprint("save ", slices.Sorted(maps.Keys(h)))); return nil },
+		Sweep:   func(time.Duration) ([]string, error) { did("sweep"); return nil, nil },
+		Save:    func(c store.Changes) error { did(fmt.Sprint("save ", slices.Sorted(maps.Keys(c)))); return nil },
+		Compact: func() error { return nil },
 	}
 }
 
@@ -216,7 +217,7 @@ func TestRecall(t *testing.T) {
 func TestClean(t *testing.T) {
 	in(t, func(w *world) {
 		a := &lifecycle.Handler{Name: "a"}
-		w.do(func() { w.needs = []string{"1"}; w.Changed(store.History{"a": {}}) })
+		w.do(func() { w.needs = []string{"1"}; w.Changed("a", &store.Record{}) })
 		w.after(time.Second)
 		w.do(func() { w.Admit(a, handlerdir.File{Name: "a"}) })
 		w.after(4 * diskTime)

@@ -30,7 +30,8 @@ type Disk struct {
 	Cells   func() uint64 // catalogue.Catalogue's Generation
 	Keep    func(sums map[string]bool) error
 	Sweep   func(age time.Duration) (deleted []string, err error)
-	Save    func(store.History) error
+	Save    func(store.Changes) error
+	Compact func() error // what Save has saved; nothing is saved after it
 }
 
 // diskOf is the machine's.
@@ -70,7 +71,7 @@ func diskOf(cfg Config, st *store.Store) Disk {
 		},
 		Check: func(ctx context.Context, damaged func(sum string)) { st.Check(ctx, checkPause, damaged) },
 		Find:  st.Find, Inspect: elfplug.InspectFile, Read: elfplug.ReadFile, Whole: elfplug.WholeFile, Choose: cfg.Cells.Choose, Cells: cfg.Cells.Generation,
-		Keep: st.Keep, Save: st.SaveHistory,
+		Keep: st.Keep, Save: st.SaveHistory, Compact: st.CompactHistory,
 		Sweep: func(age time.Duration) ([]string, error) { return sweep(cfg.Cells, st, age) },
 	}
 }

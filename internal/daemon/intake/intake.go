@@ -99,7 +99,7 @@ func New(cfg Config) (*Intake, error) {
 func On(cfg Config, disk Disk, history store.History) *Intake {
 	in := &Intake{cfg: cfg, disk: disk, admits: make(chan struct{}, 2), builds: make(chan struct{}, 1), history: history}
 	in.builder.Store(cfg.Builder)
-	in.saver.begin(in.disk.Save, cfg.Log)
+	in.saver.begin(in.disk.Save, in.disk.Compact, cfg.Log)
 	return in
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -73,7 +75,14 @@ func newTray(t *testing.T) *tray {
 		},
 		Cells: func() uint64 { return 1 },
 		Keep:  func(map[string]bool) error { return tr.note("keep") },
-		Save:  func(h store.History) error { return tr.note("save " + h["a"].Serves) },
+		Save: func(c store.Changes) error {
+			note := "save"
+			for _, name := range slices.Sorted(maps.Keys(c)) {
+				note += " " + name + c[name].Serves
+			}
+			return tr.note(note)
+		},
+		Compact: func() error { return tr.note("compact") },
 	}, store.History{})
 	t.Cleanup(func() { tr.Close(); time.Sleep(time.Hour) })
 	return tr
@@ -190,34 +199,35 @@ func TestPrepare(t *testing.T) {
 	})
 }
 
-// Of several histories the newest is written; one that cannot be is written again, and
-// the last one before the end, too.
+// Changes that wait are written together, the newest of each handler; what cannot be
+// written is written again, and the last before the end, too.
 func TestSave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTray(t)
 		var done atomic.Int32
 		save := func(sum string) {
-			tr.Save(store.History{"a": {Serves: sum}}, func() { done.Add(1) })
+			name, serves, _ := strings.Cut(sum, ":")
+			tr.Save(store.Changes{name: {Serves: serves}}, func() { done.Add(1) })
 		}
-		if save("1"); tr.Saved() {
+		if save("a:1"); tr.Saved() {
 			t.Error("it is there at once")
 		}
 		synctest.Wait()
-		save("2")
-		save("3")
+		save("b:2")
+		save("a:3")
 		time.Sleep(3 * time.Second)
-		if synctest.Wait(); tr.order() != "save 1, save 3" || !tr.Saved() || done.Load() != 2 {
+		if synctest.Wait(); tr.order() != "save a1, save a3 b2" || !tr.Saved() || done.Load() != 2 {
 			t.Errorf("it did %s; saved %v, told %d times", tr.order(), tr.Saved(), done.Load())
 		}
-		tr.fail["save 4"] = syscall.ENOSPC
-		save("4")
+		tr.fail["save a4"] = syscall.ENOSPC
+		save("a:4")
 		time.Sleep(2 * saveAgain)
-		if synctest.Wait(); tr.Saved() || strings.Count(tr.order(), "save 4") != 2 {
+		if synctest.Wait(); tr.Saved() || strings.Count(tr.order(), "save a4") != 2 {
 			t.Errorf("it did %s", tr.order())
 		}
-		save("5")
+		save("a:5")
 		time.Sleep(2 * saveAgain)
-		if synctest.Wait(); !tr.Saved() || !strings.HasSuffix(tr.order(), "save 5") {
+		if synctest.Wait(); !tr.Saved() || !strings.HasSuffix(tr.order(), "save a5") {
 			t.Errorf("it did %s", tr.order())
 		}
 	})

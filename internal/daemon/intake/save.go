@@ -11,59 +11,71 @@ import (
 // saveAgain is the pause before a history is written again that could not be.
 const saveAgain = 5 * time.Second
 
-// saver writes the newest history to disk.
+// saver writes the changes of the history to disk.
 type saver struct {
-	newest  chan unsaved // capacity 1: only the newest counts
-	changes int64        // histories that were to be saved; the owner's
+	newest  chan unsaved // capacity 1: what comes before one is written goes with it
+	changes int64        // how often something was to be saved; the owner's
 	saved   atomic.Int64 // the number of the one on disk
 	ended   chan struct{}
 }
 
-// unsaved is a history to be written.
+// unsaved are changes to be written.
 type unsaved struct {
-	history store.History
+	changes store.Changes
 	number  int64
 	done    func()
 }
 
-func (s *saver) begin(write func(store.History) error, log *logrus.Logger) {
+func (s *saver) begin(write func(store.Changes) error, compact func() error, log *logrus.Logger) {
 	s.newest, s.ended = make(chan unsaved, 1), make(chan struct{})
-	go s.run(write, log)
+	go s.run(write, compact, log)
 }
 
 // run ends with Close. What cannot be written is tried again.
-func (s *saver) run(write func(store.History) error, log *logrus.Logger) {
+func (s *saver) run(write func(store.Changes) error, compact func() error, log *logrus.Logger) {
 	defer close(s.ended)
 	for h := range s.newest {
-		for err := write(h.history); err != nil; err = write(h.history) {
+		for err := write(h.changes); err != nil; err = write(h.changes) {
 			log.WithError(err).Error("history cannot be saved")
 			select {
 			case newer, ok := <-s.newest:
 				if !ok {
 					return
 				}
-				h = newer
+				h = newer.after(h)
 			case <-time.After(saveAgain):
 			}
 		}
 		s.saved.Store(h.number)
 		go h.done()
 	}
+	if err := compact(); err != nil {
+		log.WithError(err).Warn("history is not compacted: nothing of it is lost")
+	}
 }
 
-// Save writes the history to disk, unless a newer one comes before: then that alone
-// is. It does not keep h. done is called once it is there.
-func (s *saver) Save(h store.History, done func()) {
-	copied := make(store.History, len(h))
-	for name, r := range h {
-		copied[name] = r
+// after are changes that come after those of old, and these.
+func (u unsaved) after(old unsaved) unsaved {
+	for name, r := range old.changes {
+		if _, newer := u.changes[name]; !newer {
+			u.changes[name] = r
+		}
 	}
+	return u
+}
+
+// Save writes changes of the history to disk, together with those that come before
+// that is done. It keeps them. done is called once they are there, or for
+// the last of those written together.
+func (s *saver) Save(changes store.Changes, done func()) {
+	s.changes++
+	u := unsaved{changes, s.changes, done}
 	select {
-	case <-s.newest:
+	case old := <-s.newest:
+		u = u.after(old)
 	default:
 	}
-	s.changes++
-	s.newest <- unsaved{copied, s.changes, done}
+	s.newest <- u
 }
 
 // Saved reports whether the newest history is on disk.

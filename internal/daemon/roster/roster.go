@@ -69,10 +69,11 @@ func (r *Roster) Handler(name string, now time.Time) *lifecycle.Handler {
 // Has reports whether the handler is one of them, and not one of before.
 func (r *Roster) Has(h *lifecycle.Handler) bool { return r.Handlers[h.Name] == h }
 
-// Save puts a handler's record into the history.
-func (r *Roster) Save(h *lifecycle.Handler) {
+// Save puts a handler's record into the history, and returns it.
+func (r *Roster) Save(h *lifecycle.Handler) store.Record {
 	r.History[h.Name] = h.Record
 	r.lastSeq = max(r.lastSeq, h.Record.Seq)
+	return h.Record
 }
 
 // Forget takes a handler out, and reports whether the history has changed.

@@ -1,12 +1,15 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/file/atomicfile"
@@ -14,6 +17,7 @@ import (
 
 const (
 	historyFile   = "history.json"
+	changesFile   = "history.log"
 	historyFormat = 1
 	KeptVersions  = 3 // of one handler, to go back to
 )
@@ -28,7 +32,7 @@ type Record struct {
 	Seq      int64    `json:"seq"`
 	Patterns []string `json:"patterns"` // of the newest version
 	// Versions are the newest last; an earlier one that serves again keeps its
-	// place. SaveHistory keeps the last 3.
+	// place. What is saved keeps the last 3.
 	Versions []Served `json:"versions"`
 	// Serves is the sum of the one that is live.
 	Serves string `json:"serves,omitempty"`
@@ -37,6 +41,26 @@ type Record struct {
 	Bad []string `json:"bad,omitempty"`
 	// Held is the sum of the newest file where an operator has rolled it back.
 	Held string `json:"held,omitempty"`
+}
+
+// Changes are records that are others than before, by handler name; nil: there is none
+// any more.
+type Changes map[string]*Record
+
+func (h History) apply(c Changes) {
+	for name, r := range c {
+		if r == nil {
+			delete(h, name)
+		} else {
+			h[name] = r.kept()
+		}
+	}
+}
+
+// kept is what is saved of a record.
+func (r Record) kept() Record {
+	r.Versions = r.Versions[max(0, len(r.Versions)-KeptVersions):]
+	return r
 }
 
 // Served is one version that was live.
@@ -51,10 +75,27 @@ type historyDocument struct {
 	Handlers History `json:"handlers"`
 }
 
-// LoadHistory returns the history that SaveHistory saved last, an empty one if
+// LoadHistory returns the history that was saved last, an empty one if
 // there is none. The History is usable whatever the error. A file that makes no
 // sense is renamed to history.json.corrupt, and the error says so.
 func (s *Store) LoadHistory() (History, error) {
+	h, err := s.loadDocument()
+	log, e := os.ReadFile(s.changes())
+	if e != nil && !errors.Is(e, fs.ErrNotExist) {
+		err = errors.Join(err, fmt.Errorf("read history: %w", e))
+	}
+	s.logged = replay(h, log)
+	s.past = make(History, len(h))
+	for name, r := range h { // the caller may change its own
+		r.Patterns, r.Versions, r.Bad = slices.Clone(r.Patterns), slices.Clone(r.Versions), slices.Clone(r.Bad)
+		s.past[name] = r
+	}
+	return h, err
+}
+
+func (s *Store) changes() string { return filepath.Join(s.dir, changesFile) }
+
+func (s *Store) loadDocument() (History, error) {
 	path := filepath.Join(s.dir, historyFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -74,11 +115,91 @@ func (s *Store) LoadHistory() (History, error) {
 	return h, nil
 }
 
-// SaveHistory replaces the saved history. Once it returns nil, h survives a
-// crash of the machine; if it fails, what was saved before is still there. It
-// does not change h.
-func (s *Store) SaveHistory(h History) error {
-	data, err := encodeHistory(h)
+// replay makes the changes in a log that were written whole, and returns how long
+// those are in bytes. It may hold changes that h has already: the last of each handler
+// is the one that counts.
+func replay(h History, log []byte) (size int64) {
+	for {
+		line, rest, whole := bytes.Cut(log, []byte("\n"))
+		var c Changes
+		if !whole || json.Unmarshal(line, &c) != nil {
+			return size
+		}
+		for _, r := range c {
+			if r != nil && r.check() != nil {
+				return size
+			}
+		}
+		h.apply(c)
+		size += int64(len(line)) + 1
+		log = rest
+	}
+}
+
+// maxLog is how long the log of changes grows, in bytes, before the history is
+// written whole; or as long as that is.
+const maxLog = 256 << 10
+
+// SaveHistory changes the saved history, which LoadHistory has read. Once it returns
+// nil, the changes survive a crash of the machine; if it fails, what was saved before is
+// still there. One goroutine at a time may call it.
+func (s *Store) SaveHistory(c Changes) error {
+	kept := make(Changes, len(c))
+	for name, r := range c {
+		if r != nil {
+			k := r.kept()
+			r = &k
+		}
+		kept[name] = r
+	}
+	line, err := json.Marshal(kept)
+	if err == nil {
+		err = s.log(append(line, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("save history: %w", s.writeError(err))
+	}
+	s.past.apply(kept)
+	if s.logged > max(maxLog, s.document) {
+		return s.CompactHistory()
+	}
+	return nil
+}
+
+// log writes a line behind those that count.
+func (s *Store) log(line []byte) (err error) {
+	f, err := os.OpenFile(s.changes(), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Truncate(s.logged); err != nil { // a line that could not be written whole
+		return err
+	}
+	if _, err := f.Seek(s.logged, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := s.write(f, line); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if s.logged == 0 {
+		if err := atomicfile.SyncDir(s.dir); err != nil {
+			return err
+		}
+	}
+	s.logged += int64(len(line))
+	return nil
+}
+
+// CompactHistory writes the history whole, and ends the log of its changes.
+func (s *Store) CompactHistory() error {
+	if s.logged == 0 {
+		return nil
+	}
+	data, err := encodeHistory(s.past)
 	if err != nil {
 		return fmt.Errorf("save history: %w", err)
 	}
@@ -90,17 +211,21 @@ func (s *Store) SaveHistory(h History) error {
 	if _, err = s.write(f.File, data); err == nil {
 		err = f.Commit(filepath.Join(s.dir, historyFile))
 	}
+	if err == nil {
+		s.document = int64(len(data))
+		err = os.Remove(s.changes())
+	}
 	if err != nil {
 		return fmt.Errorf("save history: %w", s.writeError(err))
 	}
+	s.logged = 0
 	return nil
 }
 
 func encodeHistory(h History) ([]byte, error) {
 	kept := make(History, len(h))
 	for name, r := range h {
-		r.Versions = r.Versions[max(0, len(r.Versions)-KeptVersions):]
-		kept[name] = r
+		kept[name] = r.kept()
 	}
 	data, err := json.MarshalIndent(historyDocument{historyFormat, kept}, "", "\t")
 	return append(data, '\n'), err
@@ -118,11 +243,18 @@ func decodeHistory(data []byte) (History, error) {
 		return nil, errors.New("it has no handlers")
 	}
 	for name, r := range doc.Handlers {
-		for _, v := range r.Versions {
-			if !sumPattern.MatchString(v.Sum) {
-				return nil, fmt.Errorf("handler %q: %q is no SHA-256 sum", name, v.Sum)
-			}
+		if err := r.check(); err != nil {
+			return nil, fmt.Errorf("handler %q: %w", name, err)
 		}
 	}
 	return doc.Handlers, nil
+}
+
+func (r Record) check() error {
+	for _, v := range r.Versions {
+		if !sumPattern.MatchString(v.Sum) {
+			return fmt.Errorf("%q is no SHA-256 sum", v.Sum)
+		}
+	}
+	return nil
 }

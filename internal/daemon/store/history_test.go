@@ -2,6 +2,8 @@ package store
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -22,26 +24,58 @@ func TestHistoryRoundTrip(t *testing.T) {
 		versions = append(versions, Served{Sum: sumOf([]byte(c)), Live: live})
 		live = live.Add(time.Hour)
 	}
-	h["hello"] = Record{Seq: 1, Patterns: []string{"/hello", "GET /hello/{id}"}, Versions: versions}
-	h["bye"] = Record{Seq: 2, Patterns: []string{"/bye"}, Versions: versions[:1]}
-	for range 2 { // the second time over the first
-		if err := s.SaveHistory(h); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(h["hello"].Versions) != 4 {
-		t.Error("SaveHistory changed its argument")
-	}
-	got, err := s.LoadHistory()
-	if err != nil {
-		t.Fatal(err)
+	changes := Changes{
+		"hello": {Seq: 1, Patterns: []string{"/hello", "GET /hello/{id}"}, Versions: versions},
+		"bye":   {Seq: 2, Patterns: []string{"/bye"}, Versions: versions[:1]},
 	}
 	want := History{
 		"hello": {Seq: 1, Patterns: []string{"/hello", "GET /hello/{id}"}, Versions: versions[1:]},
-		"bye":   h["bye"],
+		"bye":   *changes["bye"],
 	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got  %v\nwant %v", got, want)
+	check := func(when string) {
+		t.Helper()
+		if got, err := s.LoadHistory(); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v\ngot  %v\nwant %v", when, err, got, want)
+		}
+	}
+	for _, c := range []Changes{changes, {"gone": {Seq: 3}}, {"gone": nil, "never": nil}, {"bye": changes["bye"]}} {
+		if err := s.SaveHistory(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(changes["hello"].Versions) != 4 {
+		t.Error("SaveHistory changed its argument")
+	}
+	check("logged")
+	// A line that was not written whole counts for nothing, and the next takes its place.
+	f, err := os.OpenFile(s.changes(), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(`{"hello":null}`); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	check("torn")
+	if err := s.SaveHistory(Changes{"bye": changes["bye"]}); err != nil {
+		t.Fatal(err)
+	}
+	check("logged behind it")
+	log, err := os.ReadFile(s.changes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CompactHistory(); err != nil {
+		t.Fatal(err)
+	}
+	check("compacted")
+	// The machine may crash in between.
+	if err := os.WriteFile(s.changes(), log, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check("logged and compacted")
+	if err := s.CompactHistory(); err != nil {
+		t.Fatal(err)
 	}
 	if got := names(t, s); len(got) != 1 || got[0] != "history.json" {
 		t.Errorf("store holds %q", got)
@@ -86,8 +120,7 @@ func TestCorruptHistory(t *testing.T) {
 			if got, err := os.ReadFile(path + ".corrupt"); err != nil || string(got) != data {
 				t.Errorf("set aside: %q, %v", got, err)
 			}
-			h["b"] = Record{Seq: 7}
-			if err := s.SaveHistory(h); err != nil {
+			if err := s.SaveHistory(Changes{"b": {Seq: 7}}); err != nil {
 				t.Fatal(err)
 			}
 			if h, err := s.LoadHistory(); err != nil || h["b"].Seq != 7 {
@@ -126,4 +159,36 @@ func FuzzHistory(f *testing.F) {
 			t.Errorf("%s became %s", first, second)
 		}
 	})
+}
+
+// What one change costs does not grow with the others, and neither does the log.
+func TestHistoryIsCompacted(t *testing.T) {
+	s := newStore(t)
+	all := make(Changes)
+	for n := range 1000 {
+		all[fmt.Sprint("h", n)] = &Record{Seq: int64(n), Patterns: []string{fmt.Sprint("/h", n)}}
+	}
+	if err := errors.Join(s.SaveHistory(all), s.CompactHistory()); err != nil {
+		t.Fatal(err)
+	}
+	written, compacted := 0, 0
+	s.write = func(f *os.File, p []byte) (int, error) {
+		if written += len(p); filepath.Base(f.Name()) != changesFile {
+			compacted++
+		}
+		return f.Write(p)
+	}
+	const changes = 400
+	long := strings.Repeat("x", 2000)
+	for n := range changes {
+		if err := s.SaveHistory(Changes{"h1": {Seq: int64(n), Patterns: []string{long}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if written/changes > 4000 || compacted > 5 {
+		t.Errorf("%d bytes for each change, written whole %d times", written/changes, compacted)
+	}
+	if h, err := s.LoadHistory(); err != nil || len(h) != 1000 || h["h1"].Seq != changes-1 {
+		t.Errorf("%d handlers, %+v, %v", len(h), h["h1"], err)
+	}
 }

@@ -41,7 +41,7 @@ type known struct {
 	copies  map[string]entry
 	sums    map[State]string // of files that were copied
 	untried map[string]bool  // copies that a daemon before has read
-	log     *os.File         // nil before something is written
+	begun   bool             // this daemon has written the file
 	lines   int              // in it
 }
 
@@ -110,24 +110,20 @@ func (k *known) write(sum string, e entry) {
 	if k.boot == "" {
 		return
 	}
-	text := k.line(sum, e)
-	if k.log == nil || k.lines > 2*len(k.copies)+1000 {
+	text, how := k.line(sum, e), os.O_APPEND
+	if !k.begun || k.lines > 2*len(k.copies)+1000 {
 		var all strings.Builder
 		for sum, e := range k.copies {
 			all.WriteString(k.line(sum, e))
 		}
-		text, k.lines = all.String(), len(k.copies)
-		if k.log != nil {
-			k.log.Close()
-		}
-		var err error
-		os.Remove(k.path)
-		if k.log, err = os.OpenFile(k.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|os.O_EXCL, 0o600); err != nil {
-			k.log = nil
-			return
-		}
+		text, how, k.lines, k.begun = all.String(), os.O_TRUNC, len(k.copies), true
 	}
-	k.log.WriteString(text)
+	f, err := os.OpenFile(k.path, os.O_WRONLY|os.O_CREATE|how, 0o600)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	f.WriteString(text)
 	k.lines++
 }
 

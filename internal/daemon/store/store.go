@@ -33,6 +33,11 @@ const (
 type Store struct {
 	dir   string // absolute
 	known *known
+
+	// The history: what is saved, and how long its log and its document are, in bytes.
+	past             History
+	logged, document int64
+
 	write func(f *os.File, p []byte) (int, error) // f.Write, but for tests
 }
 
@@ -80,7 +85,7 @@ func Open(dir string) (*Store, error) {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
-	s := &Store{dir: dir, known: loadKnown(dir), write: (*os.File).Write}
+	s := &Store{dir: dir, known: loadKnown(dir), past: History{}, write: (*os.File).Write}
 	return s, s.remove(func(name string) bool { return strings.HasPrefix(name, tempPrefix) })
 }
 

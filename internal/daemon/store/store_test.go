@@ -151,7 +151,7 @@ func TestFullDisk(t *testing.T) {
 	for _, room := range []int{0, 1, chunk, 3*chunk + 1} {
 		t.Run(fmt.Sprint(room), func(t *testing.T) {
 			s := newStore(t)
-			before := History{"a": {Seq: 1, Patterns: []string{"/a"}}}
+			before := Changes{"a": {Seq: 1, Patterns: []string{"/a"}}}
 			if err := s.SaveHistory(before); err != nil {
 				t.Fatal(err)
 			}
@@ -167,14 +167,21 @@ func TestFullDisk(t *testing.T) {
 			if want := refusal.Full(s.dir, syscall.ENOSPC); err.Error() != want.Error() {
 				t.Errorf("Put = %v\nwant  %v", err, want)
 			}
-			if err := s.SaveHistory(History{"b": {Seq: 2}}); !errors.Is(err, syscall.ENOSPC) {
+			if err := s.SaveHistory(Changes{"b": {Seq: 2}}); !errors.Is(err, syscall.ENOSPC) {
 				t.Errorf("SaveHistory = %v, want ENOSPC", err)
 			}
-			if got, want := fmt.Sprint(names(t, s)), fmt.Sprint([]string{old.Sum + ".so", "history.json"}); got != want {
+			if got, want := fmt.Sprint(names(t, s)), fmt.Sprint([]string{old.Sum + ".so", "history.log"}); got != want {
 				t.Errorf("store holds %v, want %v", got, want)
 			}
-			if h, err := s.LoadHistory(); err != nil || h["a"].Seq != 1 {
+			if h, err := s.LoadHistory(); err != nil || h["a"].Seq != 1 || len(h) != 1 {
 				t.Errorf("history is %v, %v", h, err)
+			}
+			s.write = (*os.File).Write // there is room again
+			if err := s.SaveHistory(Changes{"c": {Seq: 3}}); err != nil {
+				t.Error(err)
+			}
+			if h, err := s.LoadHistory(); err != nil || len(h) != 2 || h["c"].Seq != 3 {
+				t.Errorf("with room again history is %v, %v", h, err)
 			}
 		})
 	}
@@ -281,7 +288,7 @@ func TestKeep(t *testing.T) {
 		}
 		sums = append(sums, v.Sum)
 	}
-	if err := s.SaveHistory(History{}); err != nil {
+	if err := errors.Join(s.SaveHistory(Changes{}), s.CompactHistory()); err != nil {
 		t.Fatal(err)
 	}
 	inProgress, err := s.temp(0o400)

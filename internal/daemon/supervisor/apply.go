@@ -52,12 +52,12 @@ func (s *Supervisor) apply(h *lifecycle.Handler, a lifecycle.Action) {
 	case lifecycle.Reconsider:
 		s.retry = true
 	case lifecycle.Save:
-		s.roster.Save(h)
-		s.files.Changed(s.roster.History)
+		record := s.roster.Save(h)
+		s.files.Changed(h.Name, &record)
 	case lifecycle.Forget:
 		s.files.Forget(h)
 		if s.roster.Forget(h) {
-			s.files.Changed(s.roster.History)
+			s.files.Changed(h.Name, nil)
 		}
 	case lifecycle.Wake:
 		time.AfterFunc(a.After, func() { s.post(woken{h, a.Event}) })

@@ -47,7 +47,6 @@ type world struct {
 	files     map[string]handlerdir.File // of the directory, by handler
 	contents  map[uint64]string          // by inode
 	stored    map[string]string          // contents, by sum
-	saved     store.History
 	processes []*process
 	unlinked  bool          // new processes fail to start
 	gateTakes time.Duration // to put a table in force
@@ -263,11 +262,9 @@ func (w *world) disk() intake.Disk {
 			locked(func() { maps.DeleteFunc(w.stored, func(sum string, _ content) bool { return !sums[sum] }) })
 			return nil
 		},
-		Sweep: func(time.Duration) ([]string, error) { return nil, nil },
-		Save: func(h store.History) error {
-			locked(func() { w.saved = maps.Clone(h) })
-			return nil
-		},
+		Sweep:   func(time.Duration) ([]string, error) { return nil, nil },
+		Save:    func(store.Changes) error { return nil },
+		Compact: func() error { return nil },
 	}
 }
 

@@ -2,7 +2,9 @@ package torture
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -70,22 +72,33 @@ func (a *arena) census() census {
 // store counts the copies, and names those that no history has.
 func (a *arena) store(c *census) {
 	dir := filepath.Join(a.d.State, "store")
-	var doc struct {
-		Handlers map[string]struct {
-			Versions []struct {
-				Sum string `json:"sum"`
-			} `json:"versions"`
-		} `json:"handlers"`
+	type record struct {
+		Versions []struct {
+			Sum string `json:"sum"`
+		} `json:"versions"`
 	}
+	var doc struct {
+		Handlers map[string]*record `json:"handlers"`
+	}
+	doc.Handlers = make(map[string]*record)
 	b, err := os.ReadFile(filepath.Join(dir, "history.json"))
 	if err == nil {
 		err = json.Unmarshal(b, &doc)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		c.strays = append(c.strays, err.Error())
 	}
-	known := map[string]bool{"history.json": true}
+	log, _ := os.ReadFile(filepath.Join(dir, "history.log")) // there is none after each start
+	for line := range strings.Lines(string(log)) {
+		if err := json.Unmarshal([]byte(line), &doc.Handlers); err != nil {
+			c.strays = append(c.strays, err.Error())
+		}
+	}
+	known := make(map[string]bool)
 	for _, r := range doc.Handlers {
+		if r == nil {
+			continue // it is gone
+		}
 		for _, v := range r.Versions {
 			known[v.Sum+".so"] = true
 		}
@@ -98,6 +111,10 @@ func (a *arena) store(c *census) {
 		c.stored++
 		if info, err := e.Info(); err == nil {
 			c.storedBytes += info.Size()
+		}
+		switch e.Name() {
+		case "history.json", "history.log", "known": // the store's own
+			continue
 		}
 		if !known[e.Name()] {
 			c.strays = append(c.strays, "file "+e.Name()+" in the store")
