@@ -26,6 +26,9 @@ const (
 	// MaxFDs bounds the descriptors of one frame.
 	MaxFDs = 64
 
+	bufferSize = 16 << 10 // at first
+	bufferKept = 64 << 10 // a larger one is for one frame
+
 	headerLen = 8 // body length (4, big endian), kind, descriptors, magic (2)
 	magic     = 0x5053
 )
@@ -71,6 +74,7 @@ type Conn struct {
 	}
 
 	// Owned by the goroutine that calls Recv.
+	most       int    // bytes of a frame's body
 	buf        []byte // what was read and not yet consumed is buf[r:w]
 	r, w       int
 	start, end int64 // the stream's offsets of buf[r] and buf[w]
@@ -97,8 +101,8 @@ func New(uc *net.UnixConn) *Conn {
 
 func newConn(uc socket) *Conn {
 	c := &Conn{
-		uc:  uc,
-		buf: make([]byte, 16<<10),
+		uc: uc, most: MaxBody,
+		buf: make([]byte, bufferSize),
 		oob: make([]byte, syscall.CmsgSpace(4*scmMaxFD)),
 	}
 	c.posted.room.L = &c.posted
@@ -153,7 +157,7 @@ func (c *Conn) Send(kind byte, fds []int, parts ...[]byte) error {
 	if err != nil {
 		return err
 	}
-	if cap(b) <= 64<<10 {
+	if cap(b) <= bufferKept {
 		c.out.buf = b // one huge frame does not pin its buffer for good
 	}
 	var oob []byte
@@ -199,6 +203,10 @@ func appendFrame(b []byte, kind byte, fds int, parts [][]byte) ([]byte, error) {
 	return b, nil
 }
 
+// Limit bounds the bodies of the frames that Recv takes, in bytes. It is called
+// before the first Recv, or between two.
+func (c *Conn) Limit(n int) { c.most = min(n, MaxBody) }
+
 // Recv returns the next frame. At the end of the stream it returns io.EOF, in
 // the middle of a frame io.ErrUnexpectedEOF. After any error but ErrFDsLost it is
 // not to be called again.
@@ -218,7 +226,7 @@ func (c *Conn) recv() (Frame, error) {
 	}
 	h := c.buf[c.r : c.r+headerLen]
 	n, kind, nfds := int(binary.BigEndian.Uint32(h)), h[4], int(h[5])
-	if binary.BigEndian.Uint16(h[6:]) != magic || n > MaxBody || nfds > MaxFDs {
+	if binary.BigEndian.Uint16(h[6:]) != magic || n > c.most || nfds > MaxFDs {
 		return Frame{}, errHeader
 	}
 	begin := c.start
@@ -283,6 +291,9 @@ func (c *Conn) fill(need int) error {
 		copy(c.buf, c.buf[c.r:c.w])
 		c.w -= c.r
 		c.r = 0
+	}
+	if len(c.buf) > bufferKept && max(need, c.w) <= bufferSize {
+		c.buf = append(make([]byte, 0, bufferSize), c.buf[:c.w]...)[:bufferSize]
 	}
 	if need > len(c.buf) {
 		c.buf = append(make([]byte, 0, need), c.buf[:c.w]...)[:need]

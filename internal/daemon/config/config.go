@@ -72,7 +72,7 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 30*time.Second, "how long requests may take to end when their handler is replaced or the daemon stops")
 	fs.DurationVar(&c.Limits.IdleTimeout, "idle-timeout", 2*time.Minute, "how long a connection may wait between two requests")
 	fs.DurationVar(&c.Limits.HeaderTimeout, "header-timeout", 10*time.Second, "how long a request's head may take to arrive")
-	fs.IntVar(&c.Limits.MaxHeaderBytes, "max-header-bytes", 1<<20, "largest head of a request, in `bytes`")
+	fs.IntVar(&c.Limits.MaxHeaderBytes, "max-header-bytes", 64<<10, "largest head of a request, in `bytes`")
 	fs.IntVar(&c.Limits.MaxPatterns, "max-patterns", routes.MaxPatterns, "most patterns that a handler may have")
 	fs.IntVar(&c.Limits.MaxPatternBytes, "max-pattern-bytes", routes.MaxPatternBytes, "longest pattern of a handler, in `bytes`")
 	fs.DurationVar(&c.Limits.Hold, "hold", 2*time.Second, "how long a request waits for a handler that is being restarted before it is answered 503")

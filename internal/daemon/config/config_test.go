@@ -59,7 +59,7 @@ func TestBadUsageIsNamed(t *testing.T) {
 		{[]string{"--crash-limit", "3/0s"}, nil, "crash-limit"},
 		{[]string{"--max-file-bytes", "0"}, nil, "--max-file-bytes"},
 		{nil, []string{"PLUGSERVER_POLL=often"}, `PLUGSERVER_POLL, in the environment, is "often": not a time; write one such as`},
-		{nil, []string{"PLUGSERVER_MAX_HEADER_BYTES=1k"}, `PLUGSERVER_MAX_HEADER_BYTES, in the environment, is "1k": not a whole number; write one such as 1048576`},
+		{nil, []string{"PLUGSERVER_MAX_HEADER_BYTES=1k"}, `PLUGSERVER_MAX_HEADER_BYTES, in the environment, is "1k": not a whole number; write one such as 65536`},
 		{nil, []string{"PLUGSERVER_CRASH_LIMIT=3"}, "want a number of crashes and a time"},
 		{nil, []string{"PLUGSERVER_LOG_LEVEL=loud"}, `PLUGSERVER_LOG_LEVEL, in the environment, is "loud", possible are error,`},
 		{nil, []string{"PLUGSERVER_POLL=0s"}, `PLUGSERVER_POLL, in the environment, is 0s, the least is 10ms`},

@@ -118,6 +118,7 @@ func (g *Gate) hear(lc *link.Conn) {
 			g.apply(m.Routes)
 			lc.Send(link.Message{Kind: link.Ack, Version: m.Version})
 		case link.Ping:
+			g.lookAfter()
 			go g.answer(m.Seq)
 		case link.Part:
 			g.part()
@@ -230,6 +231,18 @@ func (g *Gate) join(m link.Message) {
 		<-c.idle
 		p.Close()
 	}()
+}
+
+// idleLooks is after how many looks a cell that takes nothing is given up.
+const idleLooks = 3
+
+// lookAfter looks after cells that take nothing of what they are given.
+func (g *Gate) lookAfter() {
+	for id, c := range g.cells {
+		if c.peer.Idle() > idleLooks {
+			g.link.Send(link.Message{Kind: link.Broken, Cell: id, Text: "it takes nothing of what it is given"})
+		}
+	}
 }
 
 // unjoined says that the way to a cell has to come again.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,6 +32,8 @@ type Conn struct {
 	// decoded, once asked for.
 	tls   string
 	state *tls.ConnectionState
+
+	grown atomic.Int64 // by how many bytes buf is larger than at first
 
 	// Owned by the goroutine that reads.
 	buf     []byte
@@ -153,6 +156,7 @@ func (c *Conn) consume(n int) {
 		c.r, c.w = 0, 0
 		if len(c.buf) > 4*bufferSize {
 			c.buf = nil
+			c.shrink()
 		}
 	}
 }
@@ -200,6 +204,8 @@ func (c *Conn) head() error {
 			if c.goToRest() {
 				return errMoved{}
 			}
+		case err == errTooLarge:
+			return err
 		case c.w-c.r < first:
 			return err
 		case isTimeout(err):
@@ -209,6 +215,22 @@ func (c *Conn) head() error {
 		}
 	}
 }
+
+// maxHeads bounds the bytes of all connections' buffers together, beyond what each
+// has at first.
+const maxHeads = 64 << 20
+
+// grow asks for n more bytes of buffer. They are given back by shrink.
+func (c *Conn) grow(n int) bool {
+	if c.server.heads.Add(int64(n)) > maxHeads {
+		c.server.heads.Add(-int64(n))
+		return false
+	}
+	c.grown.Add(int64(n))
+	return true
+}
+
+func (c *Conn) shrink() { c.server.heads.Add(-c.grown.Swap(0)) }
 
 // skipLineEnds drops line ends within the first four bytes.
 func (c *Conn) skipLineEnds() {
@@ -281,6 +303,8 @@ func (c *Conn) fill() error {
 		case c.r > 0:
 			c.w = copy(c.buf, c.pending())
 			c.r = 0
+		case !c.grow(len(c.buf)):
+			return errTooLarge
 		default:
 			c.buf = append(c.buf, make([]byte, len(c.buf))...)
 		}

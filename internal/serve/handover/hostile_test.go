@@ -4,12 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/wire"
 )
@@ -17,13 +21,15 @@ import (
 // foe is a process that handlers run in, as a gate sees it: the test says what it
 // sends.
 type foe struct {
-	t      testing.TB
-	gate   *Server
-	wire   *wire.Conn
-	counts *counts
-	ended  chan error // Receive's
-	client *client
-	came   int
+	t       testing.TB
+	gate    *Server
+	wire    *wire.Conn
+	counts  *counts
+	ended   chan error // Receive's
+	peer    *Peer      // the gate's
+	client  *client
+	address string
+	came    int
 }
 
 func newFoe(t testing.TB, key string) *foe {
@@ -54,7 +60,7 @@ func newFoe(t testing.TB, key string) *foe {
 		f.gate.Shutdown(ctx)
 		theirs.Close()
 	})
-	f.client = dial(t, address)
+	f.peer, f.address, f.client = theirs, address, dial(t, address)
 	return f
 }
 
@@ -217,4 +223,81 @@ func TestStampOfThePredecessor(t *testing.T) {
 	if err := <-other.ended; err != errStamp {
 		t.Errorf("it ends with %v, want %v", err, errStamp)
 	}
+}
+
+// A process that takes nothing is found out, however it looks; one that takes is not,
+// whatever waits.
+func TestIdle(t *testing.T) {
+	f := newFoe(t, "key")
+	p := f.peer
+	look := func(want int) {
+		t.Helper()
+		if got := p.Idle(); got != want {
+			t.Errorf("%d looks found nothing taken, want %d", got, want)
+		}
+		p.mu.Lock()
+		p.idleness.at = p.idleness.at.Add(-lookEvery)
+		p.mu.Unlock()
+	}
+	look(0)
+	f.client.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	await(t, "a connection waits", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.kept) > 0 })
+	look(1)
+	look(2)
+	p.mu.Lock()
+	p.idleness.at = time.Now()
+	p.mu.Unlock()
+	for range 5 {
+		if got := p.Idle(); got != 2 {
+			t.Errorf("looks at once count: %d", got)
+		}
+	}
+	p.mu.Lock()
+	p.idleness.at = time.Time{}
+	p.mu.Unlock()
+	look(3)
+	f.took(kindConn)
+	look(0)
+	other := dial(t, f.address)
+	other.write("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	await(t, "a request waits", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.forwarded) > 0 })
+	look(1)
+	look(2)
+	f.took(kindRequest)
+	look(0)
+}
+
+// All heads together are bounded; who sends small ones is served meanwhile, and what
+// has ended makes room.
+func TestHeadsTogether(t *testing.T) {
+	const limit, clients = 1 << 20, 100
+	a, _, address := newSides(t, Limits{MaxHeaderBytes: limit})
+	head := "GET /a HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", limit*3/4)
+	refused := make(chan bool, clients)
+	var open []*client
+	for range clients {
+		c := dial(t, address)
+		open = append(open, c)
+		go func() {
+			io.WriteString(c.conn, head)
+			line, err := c.br.ReadString('\n')
+			refused <- err == nil && strings.HasPrefix(line, "HTTP/1.1 431 ")
+		}()
+	}
+	const fit = maxHeads / limit
+	for range clients - fit {
+		if !<-refused {
+			t.Error("a client that has no room is not told")
+		}
+	}
+	if n := a.srv.heads.Load(); n > maxHeads {
+		t.Errorf("%d bytes", n)
+	}
+	c := dial(t, address)
+	c.write(fmt.Sprintf(get, "a"))
+	c.expect("a", "GET", "/a", "")
+	for _, c := range open {
+		c.conn.Close()
+	}
+	await(t, "there is room again", func() bool { return a.srv.heads.Load() == 0 })
 }

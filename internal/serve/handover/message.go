@@ -52,6 +52,9 @@ const (
 // maxAddr bounds an address, in bytes.
 const maxAddr = 256
 
+// maxHeadOfMessage is how long what head makes can be, and then some.
+const maxHeadOfMessage = 64 << 10
+
 // head encodes all of m but the bytes, which follow it.
 func (m *message) head(b []byte) []byte {
 	var flags byte

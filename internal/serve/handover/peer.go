@@ -45,6 +45,46 @@ type Peer struct {
 	stateText string
 	came      uint64    // connections, of the peer
 	full      time.Time // until then the peer is given no connection that can stay
+	idleness  idleness
+}
+
+// idleness is how long a peer has taken nothing, though there is something.
+type idleness struct {
+	taken uint64    // when last looked at
+	at    time.Time // then
+	looks int       // that found the same
+}
+
+// lookEvery is the least time between two looks that count.
+const lookEvery = time.Second
+
+// Idle reports how many looks in a row, this one included, have found that p takes
+// nothing of what waits for it. An honest peer does, whatever its handlers do.
+// It counts looks, not time: where this process was stopped, nobody is blamed.
+func (p *Peer) Idle() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.given {
+		return 0
+	}
+	if time.Since(p.idleness.at) < lookEvery {
+		return p.idleness.looks
+	}
+	p.release()
+	taken := p.counts.theirs.taken.Load()
+	waits := len(p.kept) > 0
+	for _, f := range p.forwarded {
+		waits = waits || f.seq > taken
+	}
+	looks := 0
+	if waits {
+		looks = 1
+		if taken == p.idleness.taken {
+			looks += p.idleness.looks
+		}
+	}
+	p.idleness = idleness{taken, time.Now(), looks}
+	return looks
 }
 
 // kept is a connection that was sent and may not have been taken.
@@ -326,7 +366,12 @@ func (s *Server) conn(p *Peer, f wire.Frame, m message, cookie uint64) (*Conn, e
 		c.phase = head
 	}
 	if len(m.bytes) > 0 {
-		c.buf = make([]byte, max(bufferSize, len(m.bytes)))
+		size := max(bufferSize, len(m.bytes))
+		if !c.grow(size - bufferSize) {
+			nc.Close()
+			return nil, errTooLarge
+		}
+		c.buf = make([]byte, size)
 		c.w = copy(c.buf, m.bytes)
 	}
 	s.own(c)

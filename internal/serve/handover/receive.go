@@ -17,6 +17,9 @@ import (
 // error p may go on giving, and not know that nothing is taken.
 func (s *Server) Receive(p *Peer) error {
 	defer p.orphan()
+	if s.Route != nil {
+		p.wire.Limit(s.maxReplay() + maxHeadOfMessage)
+	}
 	r := &receiver{server: s, peer: p, done: make(chan error, 1)}
 	go r.run()
 	return <-r.done

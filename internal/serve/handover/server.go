@@ -76,6 +76,7 @@ type Server struct {
 	others atomic.Int64 // of its descriptors are no connections, of a process that accepts
 	count  atomic.Int64 // of conns
 	beside atomic.Int64 // descriptors that connections of others need here
+	heads  atomic.Int64 // bytes; see grow
 
 	mu      sync.Mutex
 	conns   map[*Conn]bool   // all that this process owns; true: a handler has hijacked it
@@ -233,6 +234,7 @@ func (s *Server) again(c *Conn) *Conn {
 	n := s.newConn(c.raw, c.remote, c.local)
 	n.buf, n.r, n.w, n.history, n.deadline, n.from, n.cookie = c.buf, c.r, c.w, c.history, c.deadline, c.from, c.cookie
 	n.tls, n.state = c.tls, c.state
+	n.grown.Store(c.grown.Swap(0))
 	if n.r < n.w {
 		n.phase = head
 	}
@@ -341,6 +343,7 @@ func (s *Server) forget(c *Conn) {
 		s.shrunk()
 	}
 	s.mu.Unlock()
+	c.shrink()
 }
 
 // giveAway notes that c is a handler's.
