@@ -119,6 +119,8 @@ func TestCompletion(t *testing.T) {
 		{"status --re", []string{"--resources"}},
 		{"remove ", []string{"bye", "users"}}, // and none that would be expanded
 		{"history --json u", []string{"users"}},
+		{"show ", []string{"bye", "users"}},
+		{"check-config a", []string{"a.so"}},
 		{"events ", []string{"bye", "users"}},
 		{"watch u", []string{"users"}},
 		{"rollback users ", []string{"0123456789ab", "ba9876543210"}},

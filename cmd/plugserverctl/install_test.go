@@ -87,6 +87,12 @@ func (h *hall) History(_ context.Context, name string) (api.History, error) {
 	return past, nil
 }
 
+func (h *hall) Show(_ context.Context, name string) (api.Shown, error) {
+	return api.Shown{Name: name, Settings: []api.Setting{
+		{Key: "Environment", Value: "A=\x1b[2J", Where: "/etc/plugserver/plugserverd.conf:3"}, {Key: "MemoryMax", Value: "infinity", Where: "default"},
+	}}, nil
+}
+
 func (h *hall) Metrics(context.Context) (api.Metrics, error) {
 	return api.Metrics{Text: "# TYPE plugserver_up gauge\nplugserver_up 1\n"}, nil
 }

@@ -38,6 +38,8 @@ func commands() []*cli.Command {
 		&removeCommand,
 		&historyCommand,
 		&rollbackCommand,
+		&observe.Show,
+		&checkConfigCommand,
 		&observe.Events,
 		&observe.Watch,
 		&observe.Metrics,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
@@ -24,6 +25,7 @@ type backend struct {
 	metrics    *metrics.Metrics
 	events     *events.Book
 	certs      *certs.Watch
+	file       atomic.Pointer[settings.Settings] // that holds
 }
 
 func (b *backend) Status(ctx context.Context) (api.Status, error) { return b.supervisor.Status(ctx) }
@@ -53,6 +55,10 @@ func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
 		re, err = b.supervisor.Reload(ctx)
 	})
 	return re, err
+}
+
+func (b *backend) Show(_ context.Context, name string) (api.Shown, error) {
+	return api.Shown{Name: name, Settings: b.cfg.Show(b.file.Load(), name)}, nil
 }
 
 func (b *backend) Metrics(context.Context) (api.Metrics, error) {
@@ -90,6 +96,7 @@ func (b *backend) configure() error {
 	if err != nil {
 		return err
 	}
+	b.file.Store(file)
 	b.intake.SetBuilder(builder)
 	b.certs.Load(file.TLS())
 	b.supervisor.Configure(b.cfg.Settings(file), file.Named())

@@ -41,6 +41,7 @@ type daemon struct {
 	metrics    *metrics.Metrics
 	admin      []net.Listener
 	certs      *certs.Watch
+	file       *settings.Settings // that holds at the start
 	listener   net.Listener
 	addresses  []string
 }
@@ -72,6 +73,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	if misread != nil {
 		file = &settings.Settings{} // the flags alone hold: better than no service
 	}
+	d.file = file
 	if d.intake, err = d.newIntake(file); err != nil {
 		return nil, err
 	}
@@ -130,6 +132,7 @@ func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
 	// answers while requests drain.
 	beside, stop := context.WithCancel(context.Background())
 	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events, certs: d.certs}
+	back.file.Store(d.file)
 	var all sync.WaitGroup
 	var served error
 	all.Go(func() { d.watcher.Run(beside) })

@@ -150,6 +150,19 @@ type Past struct {
 	Held    bool      `json:"held,omitempty"` // an operator has rolled it back
 }
 
+// Setting is one that holds for a handler.
+type Setting struct {
+	Key   string `json:"key"` // as plugserverd.conf(5) has it
+	Value string `json:"value"`
+	Where string `json:"where"` // FILE:LINE, a flag, or "default"
+}
+
+// Shown answers GET /v1/show.
+type Shown struct {
+	Name     string    `json:"name"`
+	Settings []Setting `json:"settings"`
+}
+
 // Event is something that operators act on, as the log had it.
 type Event struct {
 	Seq     uint64            `json:"seq"` // counts from 1 at the daemon's start

@@ -87,6 +87,12 @@ func (c *Client) Rollback(ctx context.Context, name, version string) (o api.Outc
 	return o, err
 }
 
+// Show returns what is set for a handler.
+func (c *Client) Show(ctx context.Context, name string) (s api.Shown, err error) {
+	err = c.do(ctx, c.quick, http.MethodGet, "/v1/show?"+url.Values{"name": {name}}.Encode(), &s)
+	return s, err
+}
+
 // Metrics returns how the service does, in Prometheus's format.
 func (c *Client) Metrics(ctx context.Context) (m api.Metrics, err error) {
 	err = c.do(ctx, c.quick, http.MethodGet, "/v1/metrics", &m)

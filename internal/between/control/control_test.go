@@ -53,6 +53,10 @@ func (f *fake) Rollback(_ context.Context, name, version string) (api.Outcome, e
 	return f.outcome, f.err
 }
 
+func (f *fake) Show(_ context.Context, name string) (api.Shown, error) {
+	return api.Shown{Name: name, Settings: []api.Setting{{Key: "Cell", Value: "x", Where: "f:1"}}}, f.err
+}
+
 func (f *fake) Metrics(context.Context) (api.Metrics, error) {
 	return api.Metrics{Text: "up 1\n"}, f.err
 }
@@ -141,6 +145,9 @@ func TestHandlersOwn(t *testing.T) {
 	f.events = api.Events{Events: []api.Event{{Seq: 8, Event: "live", Fields: map[string]string{"a": "b"}}}}
 	if got, err := c.Events(t.Context(), 0, false); err != nil || !reflect.DeepEqual(got, f.events) || f.asked != "events 0 false" {
 		t.Errorf("%q: %+v, %v", f.asked, got, err)
+	}
+	if got, err := c.Show(t.Context(), "a b"); err != nil || got.Name != "a b" || len(got.Settings) != 1 || got.Settings[0].Where != "f:1" {
+		t.Errorf("show: %+v, %v", got, err)
 	}
 	if got, err := c.Metrics(t.Context()); err != nil || got.Text != "up 1\n" {
 		t.Errorf("metrics: %+v, %v", got, err)

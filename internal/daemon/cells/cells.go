@@ -8,6 +8,7 @@ package cells
 
 import (
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
@@ -38,6 +39,9 @@ type Settings struct {
 	Limits fleet.Limits
 	Log    fleet.LogRate
 	Group  string // handlers of one group share a cell; "" for none
+	// Env is the environment. Those who share a cell have that of all together; of what two of
+	// them set, the later handler's by name holds.
+	Env []string
 }
 
 // Owner is who decides. Its functions are called by its own goroutine.
@@ -106,7 +110,7 @@ func (cs *Cells) Outdated(h *lifecycle.Handler) bool {
 	}
 	want, st := cs.settings(h.Name), placeOf(h.Live)
 	moved := st.in.group != nil && st.in.group.name != want.Group
-	return moved || st.settings.Limits != want.Limits
+	return moved || st.settings.Limits != want.Limits || !slices.Equal(st.settings.Env, want.Env)
 }
 
 // Needs adds the sums of the versions that cells run, or are to, to keep.

@@ -2,6 +2,7 @@ package cells
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/event"
@@ -94,6 +95,27 @@ func (c *cell) logRate() fleet.LogRate {
 	return all
 }
 
+// environ is that of all seats together.
+func (c *cell) environ() []string {
+	if len(c.seats) == 1 {
+		return c.seats[0].settings.Env
+	}
+	var all []string
+	at := make(map[string]int)
+	for _, st := range c.seats {
+		for _, kv := range st.settings.Env {
+			name, _, _ := strings.Cut(kv, "=")
+			if i, ok := at[name]; ok {
+				all[i] = kv
+				continue
+			}
+			at[name] = len(all)
+			all = append(all, kv)
+		}
+	}
+	return all
+}
+
 // title is what ps(1) shows of a cell: the handler, or the group and its
 // handlers, as many as fit.
 func (c *cell) title() string {
@@ -138,7 +160,7 @@ func (cs *Cells) prepared(c *cell, p intake.Prepared) {
 		plugins = append(plugins, link.Plugin{Name: st.name, Path: st.part.Version.Path})
 	}
 	c.proc = cs.Fleet.Start(fleet.Spec{
-		ID: c.id, Name: c.name, Title: c.title(), Path: p.Path, GODEBUG: p.GODEBUG,
+		ID: c.id, Name: c.name, Title: c.title(), Path: p.Path, GODEBUG: p.GODEBUG, Env: c.environ(),
 		Limits: c.limits(), Log: c.logRate(), Plugins: plugins,
 		// The n-th plugin of a process takes longer than the first.
 		Ready:  cs.cfg.StartTimeout * time.Duration(len(c.seats)),

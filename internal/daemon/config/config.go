@@ -25,30 +25,32 @@ var ErrUsage = errors.New("bad usage")
 
 // Config is what the flags and the environment say.
 type Config struct {
-	Listen       listFlag
-	AdminListen  string
-	Handlers     string
-	State        string
-	Control      string
-	Cell         string
-	Poll         time.Duration
-	StartTimeout time.Duration
-	DrainTimeout time.Duration
-	Limits       link.Limits
-	MaxSize      int64
-	CrashLimit   crashFlag
-	MemoryMax    memoryFlag
-	LimitNOFILE  nofileFlag
-	Config       string
-	Build        choiceFlag
-	BuildCells   choiceFlag
-	Network      choiceFlag
-	BuildTimeout time.Duration
-	Cache        string
-	LogLevel     string
-	LogFormat    string
-	Version      bool
+	Listen          listFlag
+	AdminListen     string
+	Handlers        string
+	State           string
+	Control         string
+	Cell            string
+	Poll            time.Duration
+	StartTimeout    time.Duration
+	DrainTimeout    time.Duration
+	Limits          link.Limits
+	MaxSize         int64
+	CrashLimit      crashFlag
+	MemoryMax       memoryFlag
+	LimitNOFILE     nofileFlag
+	PassEnvironment listFlag
+	Config          string
+	Build           choiceFlag
+	BuildCells      choiceFlag
+	Network         choiceFlag
+	BuildTimeout    time.Duration
+	Cache           string
+	LogLevel        string
+	LogFormat       string
+	Version         bool
 
+	given   map[string]bool   // the flags that the command line has set
 	origins map[string]string // of the flags that the environment has set: their variable, and where it stands
 	Notes   []string          // about the environment: nothing is refused for them
 }
@@ -80,6 +82,7 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.Var(&c.CrashLimit, "crash-limit", "`crashes/time` after which a version is given up for an earlier one; 0 is never")
 	fs.Var(&c.MemoryMax, "memory-max", "most `memory` that a handler may use, such as 256M; infinity is no limit (default infinity)")
 	fs.Var(&c.LimitNOFILE, "limit-nofile", "most `descriptors` that a handler may have open; infinity is no limit but the daemon's own (default infinity)")
+	fs.Var(&c.PassEnvironment, "pass-environment", "`names` of the variables that every handler gets of the daemon's environment, beside PATH and its like; may be repeated")
 	fs.StringVar(&c.Config, "config", settings.DefaultPath, "`file` of what holds for single handlers; see plugserverd.conf(5)")
 	c.Build, c.BuildCells, c.Network = choice("auto", "off"), choice("auto", "off"), choice("off", "on")
 	fs.Var(&c.Build, "build", "auto or off: whether to compile Go source in the directory, never as root")
@@ -129,6 +132,11 @@ func Parse(args, env []string, help io.Writer) (*Config, error) {
 }
 
 func (c *Config) check() error {
+	for _, name := range c.PassEnvironment {
+		if err := settings.ParseVariable(name); err != nil {
+			return fmt.Errorf("%w: %s names %q: %w", ErrUsage, c.origin("pass-environment"), name, err)
+		}
+	}
 	for _, d := range []struct {
 		name  string
 		value time.Duration

@@ -33,6 +33,7 @@ func (c *Config) fromEnv(fs *flag.FlagSet, env []string) error {
 	}
 	given := make(map[string]bool)
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	c.given = given
 	c.origins = make(map[string]string)
 	var known []string
 	var errs []error

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/build/gobuild"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
@@ -18,6 +19,7 @@ func (c *Config) Builder(file *settings.Settings) (*gobuild.Builder, error) {
 // Settings are what holds for each handler: what file says, and where it says
 // nothing the flags.
 func (c *Config) Settings(file *settings.Settings) func(handler string) supervisor.Settings {
+	own := proc.Environ()
 	return func(name string) supervisor.Settings {
 		h := file.Handler(name)
 		limits := fleet.Limits{Memory: int64(c.MemoryMax), Descriptors: int(c.LimitNOFILE)}
@@ -28,6 +30,6 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 			limits.Descriptors = max(h.LimitNOFILE, 0)
 		}
 		rate := fleet.LogRate{Burst: h.LogRateLimitBurst, Interval: h.LogRateLimitInterval}
-		return supervisor.Settings{Limits: limits, Log: rate, Group: h.Cell}
+		return supervisor.Settings{Limits: limits, Log: rate, Group: h.Cell, Env: proc.Handlers(own, append(h.Environment.Pass(), c.PassEnvironment...), h.Environment.Set())}
 	}
 }

@@ -27,7 +27,8 @@ type Spec struct {
 	Name    string // of the handler, or of the group: who has logged
 	Title   string // what ps(1) shows
 	Path    string // of the binary
-	GODEBUG string // "" is as we have it
+	GODEBUG string // that it needs, before that in Env
+	Env     []string
 	Limits  Limits
 	Log     LogRate
 	Plugins []link.Plugin
@@ -101,16 +102,8 @@ func (f *Fleet) dequeue() {
 func (c *Cell) begin() {
 	f := c.fleet
 	c.phase, c.Began = starts, time.Now()
-	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: c.environ(), Limits: c.spec.Limits, Output: c.logs.Printed}
+	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: proc.WithGODEBUG(c.spec.Env, c.spec.GODEBUG), Limits: c.spec.Limits, Output: c.logs.Printed}
 	f.start(spec, c.started)
-}
-
-func (c *Cell) environ() []string {
-	env := proc.Environ()
-	if c.spec.GODEBUG != "" {
-		env = append(env, "GODEBUG="+c.spec.GODEBUG)
-	}
-	return env
 }
 
 func (c *Cell) started(p Process, err error) {

@@ -31,7 +31,9 @@ func (s *Settings) apply(file, text string) (errs []error) {
 				s.named[name] = fmt.Sprintf("%s:%d", file, e.Line)
 			}
 		case section != nil:
-			err = section.assign(e.Name, e.Value)
+			if err = section.assign(e.Name, e.Value); err == nil && handlerOf(e.Section) != "" {
+				s.note(handlerOf(e.Section), Assignment{e.Name, e.Value, fmt.Sprintf("%s:%d", file, e.Line)})
+			}
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s:%d: %w", file, e.Line, err))
@@ -91,14 +93,16 @@ func (s *Settings) handler(name string) (keys, error) {
 		h = new(Handler)
 		s.handlers[name] = h
 	}
-	return keys{
+	all := keys{
 		"MemoryMax":   set(&h.MemoryMax, ParseMemory),
 		"LimitNOFILE": set(&h.LimitNOFILE, ParseNOFILE),
 		"Cell":        set(&h.Cell, parseCell),
 
 		"LogRateLimitBurst":       set(&h.LogRateLimitBurst, parseBurst),
 		"LogRateLimitIntervalSec": set(&h.LogRateLimitInterval, parseInterval),
-	}, nil
+	}
+	maps.Copy(all, h.Environment.keys())
+	return all, nil
 }
 
 // set assigns what parse makes of a value, and unsets for an empty one.
@@ -129,13 +133,17 @@ func (s *Settings) addGOROOT(value string) error {
 
 func (k keys) assign(name, value string) error {
 	if assign := k[name]; assign != nil {
-		if trailingComment.MatchString(value) {
+		if trailingComment.MatchString(value) && name != "Environment" { // which has quotes
 			return fmt.Errorf("%s=%.60q: a comment is taken for a part of the value; put it on a line of its own", name, value)
 		}
-		if err := assign(value); err != nil {
+		switch err := assign(value); {
+		case err == nil:
+			return nil
+		case errors.As(err, new(secret)):
+			return fmt.Errorf("%s=: %w", name, err)
+		default:
 			return fmt.Errorf("%s=%.60q: %w", name, value, err)
 		}
-		return nil
 	}
 	known := slices.Sorted(maps.Keys(k))
 	for _, other := range known {

@@ -53,6 +53,12 @@ func read(path string) (text string, err error) {
 	return string(content), unreadable(path, "a+r", err)
 }
 
+// there reports whether something is at path.
+func there(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
 // missing reports whether err says that nothing is at path. A link that leads
 // nowhere is something: whoever made it means settings to be there.
 func missing(path string, err error) bool {

@@ -21,6 +21,7 @@ const Infinity = -1
 type Settings struct {
 	handlers map[string]*Handler
 	named    map[string]string // by handler: where it is first named
+	assigned map[string][]Assignment
 	goroots  []string
 	tls      TLS
 }
@@ -35,10 +36,11 @@ type Handler struct {
 	// unset, Infinity no limit.
 	LogRateLimitBurst    int
 	LogRateLimitInterval time.Duration
+	Environment          Environment
 }
 
 func blank() *Settings {
-	return &Settings{handlers: make(map[string]*Handler), named: make(map[string]string)}
+	return &Settings{handlers: make(map[string]*Handler), named: make(map[string]string), assigned: make(map[string][]Assignment)}
 }
 
 // Load reads the file at path, then the files path.d/*.conf by their names:
@@ -68,6 +70,31 @@ func (s *Settings) Handler(name string) Handler {
 		return *h
 	}
 	return Handler{}
+}
+
+// Assignment is one that holds.
+type Assignment struct {
+	Key, Value string
+	Where      string // FILE:LINE
+}
+
+// Assigned are the assignments that hold for a handler, in the order of their lines. The
+// caller owns the slice.
+func (s *Settings) Assigned(handler string) []Assignment { return slices.Clone(s.assigned[handler]) }
+
+// repeated are the keys of which every assignment holds, until an empty one.
+var repeated = []string{"Environment", "EnvironmentFile", "PassEnvironment"}
+
+// note notes an assignment.
+func (s *Settings) note(handler string, a Assignment) {
+	all := s.assigned[handler]
+	if a.Value == "" || !slices.Contains(repeated, a.Key) {
+		all = slices.DeleteFunc(all, func(o Assignment) bool { return o.Key == a.Key })
+	}
+	if a.Value != "" {
+		all = append(all, a)
+	}
+	s.assigned[handler] = all
 }
 
 // Named are the handlers that have a section, and where the first of each is:

@@ -167,7 +167,7 @@ func TestFaultsAreNamedByLine(t *testing.T) {
 		`F:8: LimitNOFILE="many": not a number of descriptors; write one such as 1024, or infinity`,
 		`F:11: Cell="-a": cannot name a cell; ` + rule,
 		`F:12: Cell="shop # all of them": a comment is taken for a part of the value; put it on a line of its own`,
-		`F:13: unknown key "GOROOT"; possible here: Cell=, LimitNOFILE=, LogRateLimitBurst=, LogRateLimitIntervalSec=, MemoryMax=`,
+		`F:13: unknown key "GOROOT"; possible here: Cell=, Environment=, EnvironmentFile=, LimitNOFILE=, LogRateLimitBurst=, LogRateLimitIntervalSec=, MemoryMax=, PassEnvironment=`,
 		`F:14: "rubbish" is no assignment; write NAME=VALUE`,
 		`F:15: section [Handler] names no handler; write [Handler NAME]`,
 		`F:17: "a b" cannot name a handler; ` + rule,
@@ -342,5 +342,12 @@ func TestNamed(t *testing.T) {
 	want := map[string]string{"users": path + ":1", "userss": path + ":4", "late": path + ".d/a.conf:2"}
 	if got := s.Named(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

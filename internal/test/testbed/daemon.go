@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -53,6 +54,7 @@ type start struct {
 	flags   []string
 	wraps   []func(*exec.Cmd)
 	allowed []string
+	bare    bool
 }
 
 // Flags adds flags.
@@ -60,6 +62,15 @@ func Flags(flags ...string) Option { return func(s *start) { s.flags = append(s.
 
 // In starts the daemon on the folders of one that was stopped.
 func In(dir string) Option { return func(s *start) { s.dir = dir } }
+
+// Bare has handlers get no more of the daemon's environment than they do elsewhere, but for
+// the mark by which they are found.
+func Bare() Option {
+	return func(s *start) {
+		s.bare = true
+		s.flags = append(s.flags, "--pass-environment", "E2E_DAEMON")
+	}
+}
 
 // Wrap changes the command before it is started.
 func Wrap(f func(*exec.Cmd)) Option { return func(s *start) { s.wraps = append(s.wraps, f) } }
@@ -122,6 +133,9 @@ func Start(tb TB, options ...Option) *Daemon {
 	for _, wrap := range s.wraps {
 		wrap(d.cmd)
 	}
+	if !s.bare {
+		passAll(d.cmd)
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		tb.Fatalf("%v", err)
@@ -152,6 +166,17 @@ func Start(tb TB, options ...Option) *Daemon {
 	d.Addr = fmt.Sprint(addrs[0])
 	return d
 }
+
+// passAll has the daemon pass on all that it has: handlers of tests have what tests have.
+func passAll(cmd *exec.Cmd) {
+	for _, kv := range cmd.Env {
+		if name, _, _ := strings.Cut(kv, "="); plainName.MatchString(name) {
+			cmd.Args = append(cmd.Args, "--pass-environment", name)
+		}
+	}
+}
+
+var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // environ is the environment of all that is run. The race detector is not to
 // sleep for a second at every exit.

@@ -1,0 +1,41 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/daemon/settings"
+)
+
+// Show is what is set for a handler, and where: what file says, and for the rest what the
+// flags say that stand in its place.
+func (c *Config) Show(file *settings.Settings, handler string) (all []api.Setting) {
+	set := make(map[string]bool)
+	for _, a := range file.Assigned(handler) {
+		set[a.Key] = true
+		all = append(all, api.Setting{Key: a.Key, Value: a.Value, Where: a.Where})
+	}
+	for _, f := range []struct{ key, flag, value string }{
+		{"MemoryMax", "memory-max", c.MemoryMax.String()},
+		{"LimitNOFILE", "limit-nofile", c.LimitNOFILE.String()},
+	} {
+		if !set[f.key] {
+			all = append(all, api.Setting{Key: f.key, Value: f.value, Where: c.flagged(f.flag)})
+		}
+	}
+	if len(c.PassEnvironment) > 0 {
+		all = append(all, api.Setting{Key: "PassEnvironment", Value: strings.Join(c.PassEnvironment, " "), Where: c.flagged("pass-environment")})
+	}
+	return all
+}
+
+// flagged says where a flag's value is from.
+func (c *Config) flagged(flag string) string {
+	if where, ok := c.origins[flag]; ok {
+		return strings.TrimSuffix(where, ",")
+	}
+	if c.given[flag] {
+		return "--" + flag
+	}
+	return "default"
+}
