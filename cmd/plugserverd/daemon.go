@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
@@ -167,6 +168,7 @@ func (d *daemon) tellReady(ctx context.Context) {
 	case <-d.supervisor.Ready():
 		d.log.WithField("listen", d.addresses).Info("ready")
 		d.tell.ready()
+		debug.FreeOSMemory() // a thousand starts leave more garbage than is ever live again
 	case <-ctx.Done():
 	}
 }

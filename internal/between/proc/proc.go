@@ -4,6 +4,7 @@ package proc
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -176,7 +177,11 @@ func closeAll(files []*os.File) {
 }
 
 func (c *Child) read(r io.Reader, stream string, output func(stream, line string)) {
-	br := bufio.NewReaderSize(r, maxLine)
+	var first [1]byte // most children print nothing: they need no more
+	if _, err := io.ReadFull(r, first[:]); err != nil {
+		return
+	}
+	br := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(first[:]), r), maxLine)
 	for {
 		b, err := br.ReadSlice('\n')
 		if line := strings.TrimRight(string(b), "\r\n"); line != "" || len(b) > 0 {

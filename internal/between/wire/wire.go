@@ -26,8 +26,9 @@ const (
 	// MaxFDs bounds the descriptors of one frame.
 	MaxFDs = 64
 
-	bufferSize = 16 << 10 // at first
-	bufferKept = 64 << 10 // a larger one is for one frame
+	bufferSeldom = 2 << 10  // at first: there are as many as handlers, and most get little
+	bufferSize   = 16 << 10 // once a read has filled one
+	bufferKept   = 64 << 10 // a larger one is for one frame
 
 	headerLen = 8 // body length (4, big endian), kind, descriptors, magic (2)
 	magic     = 0x5053
@@ -77,6 +78,7 @@ type Conn struct {
 	most       int    // bytes of a frame's body
 	buf        []byte // what was read and not yet consumed is buf[r:w]
 	r, w       int
+	filled     bool  // by the last read: there may be more
 	start, end int64 // the stream's offsets of buf[r] and buf[w]
 	oob        []byte
 	arrived    []arrival
@@ -102,7 +104,7 @@ func New(uc *net.UnixConn) *Conn {
 func newConn(uc socket) *Conn {
 	c := &Conn{
 		uc: uc, most: MaxBody,
-		buf: make([]byte, bufferSize),
+		buf: make([]byte, bufferSeldom),
 		oob: make([]byte, syscall.CmsgSpace(4*scmMaxFD)),
 	}
 	c.posted.room.L = &c.posted
@@ -295,6 +297,9 @@ func (c *Conn) fill(need int) error {
 	if len(c.buf) > bufferKept && max(need, c.w) <= bufferSize {
 		c.buf = append(make([]byte, 0, bufferSize), c.buf[:c.w]...)[:bufferSize]
 	}
+	if c.filled {
+		need = max(need, bufferSize)
+	}
 	if need > len(c.buf) {
 		c.buf = append(make([]byte, 0, need), c.buf[:c.w]...)[:need]
 	}
@@ -305,6 +310,7 @@ func (c *Conn) fill(need int) error {
 	}
 	c.w += n
 	c.end += int64(n)
+	c.filled = c.w == len(c.buf)
 	switch {
 	case len(c.arrived) > mostArrived:
 		return errForeign

@@ -333,3 +333,28 @@ func TestFrameGoesOn(t *testing.T) {
 		t.Errorf("of a broken pipe: %v", err)
 	}
 }
+
+// Who gets little at a time holds a small buffer, and who gets much reads much at once.
+func TestBufferGrowsWithUse(t *testing.T) {
+	a, b := pair(t)
+	get := func(frames, size, want int) {
+		t.Helper()
+		for range frames {
+			if err := a.Send('x', nil, make([]byte, size)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range frames {
+			if f, err := b.Recv(); err != nil || len(f.Body) != size {
+				t.Fatalf("%d bytes, %v", len(f.Body), err)
+			}
+		}
+		if len(b.buf) != want {
+			t.Errorf("after %d frames of %d bytes the buffer has %d, want %d", frames, size, len(b.buf), want)
+		}
+	}
+	get(1, 100, bufferSeldom)
+	get(10, 100, bufferSeldom)
+	get(100, 300, bufferSize)
+	get(1, 100, bufferSize)
+}

@@ -252,7 +252,7 @@ func decodeHistory(data []byte) (History, error) {
 
 func (r Record) check() error {
 	for _, v := range r.Versions {
-		if !sumPattern.MatchString(v.Sum) {
+		if !isSum(v.Sum) {
 			return fmt.Errorf("%q is no SHA-256 sum", v.Sum)
 		}
 	}

@@ -83,7 +83,7 @@ func (k *known) parse(line string) (sum string, e entry, ok bool) {
 	var boot, end string
 	_, err := fmt.Sscan(line, &boot, &sum, &e.copy.Dev, &e.copy.Ino, &e.copy.Size, &e.copy.Mtime, &e.copy.Ctime,
 		&e.from.Dev, &e.from.Ino, &e.from.Size, &e.from.Mtime, &e.from.Ctime, &end)
-	return sum, e, err == nil && end == "." && k.boot != "" && boot == k.boot && sumPattern.MatchString(sum)
+	return sum, e, err == nil && end == "." && k.boot != "" && boot == k.boot && isSum(sum)
 }
 
 func (k *known) set(sum string, e entry) {

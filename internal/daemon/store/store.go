@@ -16,7 +16,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 
@@ -91,16 +90,21 @@ func Open(dir string) (*Store, error) {
 
 // remove deletes the files that unwanted picks.
 func (s *Store) remove(unwanted func(name string) bool) error {
-	entries, err := os.ReadDir(s.dir)
+	d, err := os.Open(s.dir)
+	if err != nil {
+		return fmt.Errorf("read store: %w", err)
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
 	if err != nil {
 		return fmt.Errorf("read store: %w", err)
 	}
 	var errs []error
-	for _, e := range entries {
-		if !unwanted(e.Name()) {
+	for _, name := range names {
+		if !unwanted(name) {
 			continue
 		}
-		if err := os.Remove(filepath.Join(s.dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("clean store: %w", err))
 		}
 	}
@@ -174,7 +178,7 @@ var errDamaged = fmt.Errorf("its copy was damaged: %w", fs.ErrNotExist)
 
 // read is Find that reads in any case.
 func (s *Store) read(sum string) (Version, error) {
-	if !sumPattern.MatchString(sum) {
+	if !isSum(sum) {
 		return Version{}, fmt.Errorf("find version %q: %w", sum, fs.ErrNotExist)
 	}
 	f, err := os.Open(s.path(sum))
@@ -204,7 +208,7 @@ func (s *Store) List() (versions []Version, err error) {
 	}
 	for _, e := range entries {
 		sum, ok := strings.CutSuffix(e.Name(), copySuffix)
-		if info, err := e.Info(); ok && err == nil && sumPattern.MatchString(sum) {
+		if info, err := e.Info(); ok && err == nil && isSum(sum) {
 			versions = append(versions, Version{Sum: sum, Path: s.path(sum), Size: info.Size()})
 		}
 	}
@@ -224,11 +228,19 @@ func (s *Store) Keep(sums map[string]bool) error {
 	s.known.mu.Unlock()
 	return s.remove(func(name string) bool {
 		sum, ok := strings.CutSuffix(name, copySuffix)
-		return ok && sumPattern.MatchString(sum) && !sums[sum]
+		return ok && isSum(sum) && !sums[sum]
 	})
 }
 
-var sumPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+// isSum reports whether s is a sum as Version has it.
+func isSum(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(s) == 2*sha256.Size
+}
 
 func (s *Store) path(sum string) string { return filepath.Join(s.dir, sum+copySuffix) }
 

@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 	"unicode"
+	"unsafe"
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 )
@@ -58,6 +60,23 @@ func TestInspectSynthetic(t *testing.T) {
 	}
 	if r := info.Contract(); r != nil {
 		t.Errorf("contract: %v", r)
+	}
+}
+
+// A thousand plugins that are kept have what they have in common once.
+func TestHashesAreShared(t *testing.T) {
+	of := func() (strings []*byte) {
+		info, err := inspectBytes(goodPlugin().bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pkg := range slices.Sorted(maps.Keys(info.PkgHashes)) {
+			strings = append(strings, unsafe.StringData(pkg), unsafe.StringData(info.PkgHashes[pkg]))
+		}
+		return strings
+	}
+	if a, b := of(), of(); !slices.Equal(a, b) {
+		t.Error("two of the same have strings of their own")
 	}
 }
 

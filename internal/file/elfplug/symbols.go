@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unique"
 
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
 )
@@ -138,9 +139,11 @@ func (t *symbols) hashes() (map[string]string, error) {
 	if err := t.im.readAt(span, int64(first)); err != nil {
 		return nil, err
 	}
+	// A thousand plugins have most of them in common, and they are kept.
+	shared := func(s string) string { return unique.Make(s).Value() }
 	hashes := make(map[string]string, len(places))
 	for _, p := range places {
-		hashes[p.pkg] = hex.EncodeToString(span[p.off-first : p.end-first])
+		hashes[shared(p.pkg)] = shared(hex.EncodeToString(span[p.off-first : p.end-first]))
 	}
 	return hashes, nil
 }
