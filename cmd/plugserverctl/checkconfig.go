@@ -29,10 +29,6 @@ func checkConfig(_ context.Context, s *cli.Session) error {
 		}
 		return cli.ErrRefused
 	}
-	handlers := "handlers"
-	if len(file.Named()) == 1 {
-		handlers = "handler"
-	}
-	fmt.Fprintf(s.Out, "%s: nothing is wrong; settings for %d %s\n", terminal.Escape(path), len(file.Named()), handlers)
+	fmt.Fprintf(s.Out, "%s: nothing is wrong; handlers with settings: %d\n", terminal.Escape(path), len(file.Named()))
 	return nil
 }

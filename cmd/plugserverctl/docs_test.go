@@ -119,6 +119,7 @@ func TestCompletion(t *testing.T) {
 		{"status --re", []string{"--resources"}},
 		{"remove ", []string{"bye", "users"}}, // and none that would be expanded
 		{"history --json u", []string{"users"}},
+		{"restart ", []string{"bye", "users"}},
 		{"show ", []string{"bye", "users"}},
 		{"check-config a", []string{"a.so"}},
 		{"events ", []string{"bye", "users"}},

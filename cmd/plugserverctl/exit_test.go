@@ -17,7 +17,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{[]string{"help"}, cli.ExitOK}, {[]string{"version"}, cli.ExitOK}, {[]string{"--help"}, cli.ExitOK},
 		{[]string{"status"}, cli.ExitError}, {[]string{"reload"}, cli.ExitError},
-		{nil, cli.ExitUsage}, {[]string{"restart"}, cli.ExitUsage}, {[]string{"--bogus"}, cli.ExitUsage}, {[]string{"help", "me"}, cli.ExitUsage},
+		{nil, cli.ExitUsage}, {[]string{"bounce"}, cli.ExitUsage}, {[]string{"--bogus"}, cli.ExitUsage}, {[]string{"help", "me"}, cli.ExitUsage},
 	} {
 		var out, errs bytes.Buffer
 		if got := run(t.Context(), tt.args, &out, &errs); got != tt.want {

@@ -87,6 +87,13 @@ func (h *hall) History(_ context.Context, name string) (api.History, error) {
 	return past, nil
 }
 
+func (h *hall) Restart(_ context.Context, name string) (api.Outcome, error) {
+	if name != "users" {
+		return api.Outcome{}, fmt.Errorf("restart: %q does not serve; see plugserverctl status %s", name, name)
+	}
+	return api.Outcome{Handler: &api.Handler{Name: name, State: api.StateLive, Version: "ba9876543210", PID: 7, Patterns: []string{"/users"}}}, nil
+}
+
 func (h *hall) Show(_ context.Context, name string) (api.Shown, error) {
 	return api.Shown{Name: name, Settings: []api.Setting{
 		{Key: "Environment", Value: "A=\x1b[2J", Where: "/etc/plugserver/plugserverd.conf:3"}, {Key: "MemoryMax", Value: "infinity", Where: "default"},

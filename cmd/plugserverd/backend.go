@@ -57,6 +57,10 @@ func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
 	return re, err
 }
 
+func (b *backend) Restart(ctx context.Context, name string) (api.Outcome, error) {
+	return b.supervisor.Restart(ctx, name)
+}
+
 func (b *backend) Show(_ context.Context, name string) (api.Shown, error) {
 	return api.Shown{Name: name, Settings: b.cfg.Show(b.file.Load(), name)}, nil
 }

@@ -87,6 +87,12 @@ func (c *Client) Rollback(ctx context.Context, name, version string) (o api.Outc
 	return o, err
 }
 
+// Restart has the daemon give a handler a new process, and waits until it serves.
+func (c *Client) Restart(ctx context.Context, name string) (o api.Outcome, err error) {
+	err = c.do(ctx, 0, http.MethodPost, "/v1/restart?"+url.Values{"name": {name}}.Encode(), &o)
+	return o, err
+}
+
 // Show returns what is set for a handler.
 func (c *Client) Show(ctx context.Context, name string) (s api.Shown, err error) {
 	err = c.do(ctx, c.quick, http.MethodGet, "/v1/show?"+url.Values{"name": {name}}.Encode(), &s)

@@ -53,6 +53,11 @@ func (f *fake) Rollback(_ context.Context, name, version string) (api.Outcome, e
 	return f.outcome, f.err
 }
 
+func (f *fake) Restart(_ context.Context, name string) (api.Outcome, error) {
+	f.asked = "restart " + name
+	return f.outcome, f.err
+}
+
 func (f *fake) Show(_ context.Context, name string) (api.Shown, error) {
 	return api.Shown{Name: name, Settings: []api.Setting{{Key: "Cell", Value: "x", Where: "f:1"}}}, f.err
 }
@@ -144,6 +149,9 @@ func TestHandlersOwn(t *testing.T) {
 	}
 	f.events = api.Events{Events: []api.Event{{Seq: 8, Event: "live", Fields: map[string]string{"a": "b"}}}}
 	if got, err := c.Events(t.Context(), 0, false); err != nil || !reflect.DeepEqual(got, f.events) || f.asked != "events 0 false" {
+		t.Errorf("%q: %+v, %v", f.asked, got, err)
+	}
+	if got, err := c.Restart(t.Context(), "a"); err != nil || !reflect.DeepEqual(got, f.outcome) || f.asked != "restart a" {
 		t.Errorf("%q: %+v, %v", f.asked, got, err)
 	}
 	if got, err := c.Show(t.Context(), "a b"); err != nil || got.Name != "a b" || len(got.Settings) != 1 || got.Settings[0].Where != "f:1" {

@@ -7,6 +7,7 @@
 //	GET  /v1/status   api.Status
 //	POST /v1/reload   api.Reload, once everything is reconciled
 //	GET  /v1/version  api.Version
+//	POST /v1/restart  api.Outcome, name=NAME
 //	GET  /v1/show     api.Shown, name=NAME
 //	GET  /v1/metrics  api.Metrics
 //	GET  /v1/events   api.Events, since=N, with wait once there are some

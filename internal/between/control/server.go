@@ -35,6 +35,8 @@ type Backend interface {
 	// is live or was refused. The version is one of History's, or "" for the
 	// one before the current.
 	Rollback(ctx context.Context, name, version string) (api.Outcome, error)
+	// Restart gives the handler a new process, and returns once it serves.
+	Restart(ctx context.Context, name string) (api.Outcome, error)
 	// Show returns what is set for a handler, whether there is one or not.
 	Show(ctx context.Context, name string) (api.Shown, error)
 	// Metrics returns how the service does.
@@ -93,6 +95,9 @@ func routes(b Backend, version api.Version) map[string]route {
 		}},
 		"/v1/rollback": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
 			return outcome(b.Rollback(ctx, q.Get("name"), q.Get("version")))
+		}},
+		"/v1/restart": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
+			return outcome(b.Restart(ctx, q.Get("name")))
 		}},
 		"/v1/show":    {http.MethodGet, func(ctx context.Context, q url.Values) (any, error) { return b.Show(ctx, q.Get("name")) }},
 		"/v1/metrics": {http.MethodGet, func(ctx context.Context, _ url.Values) (any, error) { return b.Metrics(ctx) }},

@@ -116,6 +116,14 @@ type Plugin struct {
 	Name     string   `json:"name"`           // the handler's
 	Path     string   `json:"path,omitempty"` // of its copy in the store
 	Patterns []string `json:"patterns,omitempty"`
+	Bounds   Bounds   `json:"bounds,omitzero"`
+}
+
+// Bounds are on a handler's requests; 0 is none.
+type Bounds struct {
+	MaxInFlight    int           `json:"max_in_flight,omitempty"`
+	MaxBodyBytes   int64         `json:"max_body_bytes,omitempty"` // of a request
+	RequestTimeout time.Duration `json:"request_timeout,omitempty"`
 }
 
 // TLS is what the gate needs for handshakes. It has private keys in it: no other child

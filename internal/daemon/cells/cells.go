@@ -8,7 +8,6 @@ package cells
 
 import (
 	"iter"
-	"slices"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
@@ -18,6 +17,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
 	"github.com/andrestc/go-plugserver/internal/daemon/table"
+	"github.com/andrestc/go-plugserver/internal/daemon/terms"
 	"github.com/sirupsen/logrus"
 )
 
@@ -35,14 +35,7 @@ type Config struct {
 }
 
 // Settings are what an operator has set for one handler.
-type Settings struct {
-	Limits fleet.Limits
-	Log    fleet.LogRate
-	Group  string // handlers of one group share a cell; "" for none
-	// Env is the environment. Those who share a cell have that of all together; of what two of
-	// them set, the later handler's by name holds.
-	Env []string
-}
+type Settings = terms.Terms
 
 // Owner is who decides. Its functions are called by its own goroutine.
 type Owner struct {
@@ -94,10 +87,11 @@ func (cs *Cells) Configure(settings func(handler string) Settings) {
 	cs.settings, cs.regroup = settings, true
 	for _, c := range cs.cells {
 		for _, st := range c.seats {
-			st.settings.Log = settings(st.name).Log
+			now := settings(st.name)
+			st.settings.Log, st.settings.DrainTimeout = now.Log, now.DrainTimeout
 		}
 		if c.proc != nil {
-			c.proc.Bound(c.logRate())
+			c.proc.Bound(cs.terms(c).Log)
 		}
 	}
 }
@@ -110,7 +104,7 @@ func (cs *Cells) Outdated(h *lifecycle.Handler) bool {
 	}
 	want, st := cs.settings(h.Name), placeOf(h.Live)
 	moved := st.in.group != nil && st.in.group.name != want.Group
-	return moved || st.settings.Limits != want.Limits || !slices.Equal(st.settings.Env, want.Env)
+	return moved || st.settings.Outdate(want)
 }
 
 // Needs adds the sums of the versions that cells run, or are to, to keep.

@@ -2,7 +2,6 @@ package cells
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/event"
@@ -12,6 +11,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
+	"github.com/andrestc/go-plugserver/internal/daemon/terms"
 	"github.com/sirupsen/logrus"
 )
 
@@ -77,43 +77,13 @@ func (c *cell) seat(handler string, of *states.Seat, part intake.Part, settings 
 	c.seats = append(c.seats, st)
 }
 
-// limits are those of all seats together; where one has none, there is none.
-func (c *cell) limits() fleet.Limits {
-	all := c.seats[0].settings.Limits
-	for _, st := range c.seats[1:] {
-		all = all.And(st.settings.Limits)
+// terms are those of all seats together.
+func (cs *Cells) terms(c *cell) terms.Terms {
+	all := make([]terms.Terms, len(c.seats))
+	for i, st := range c.seats {
+		all[i] = st.settings
 	}
-	return all
-}
-
-// logRate is what all seats may log together.
-func (c *cell) logRate() fleet.LogRate {
-	all := c.seats[0].settings.Log
-	for _, st := range c.seats[1:] {
-		all = all.And(st.settings.Log)
-	}
-	return all
-}
-
-// environ is that of all seats together.
-func (c *cell) environ() []string {
-	if len(c.seats) == 1 {
-		return c.seats[0].settings.Env
-	}
-	var all []string
-	at := make(map[string]int)
-	for _, st := range c.seats {
-		for _, kv := range st.settings.Env {
-			name, _, _ := strings.Cut(kv, "=")
-			if i, ok := at[name]; ok {
-				all[i] = kv
-				continue
-			}
-			at[name] = len(all)
-			all = append(all, kv)
-		}
-	}
-	return all
+	return terms.Together(all, cs.cfg.Fleet.DrainTimeout)
 }
 
 // title is what ps(1) shows of a cell: the handler, or the group and its
@@ -157,11 +127,12 @@ func (cs *Cells) prepared(c *cell, p intake.Prepared) {
 	var plugins []link.Plugin
 	for i, st := range c.seats {
 		st.part = p.Parts[i]
-		plugins = append(plugins, link.Plugin{Name: st.name, Path: st.part.Version.Path})
+		plugins = append(plugins, link.Plugin{Name: st.name, Path: st.part.Version.Path, Bounds: st.settings.Bounds})
 	}
+	on := cs.terms(c)
 	c.proc = cs.Fleet.Start(fleet.Spec{
-		ID: c.id, Name: c.name, Title: c.title(), Path: p.Path, GODEBUG: p.GODEBUG, Env: c.environ(),
-		Limits: c.limits(), Log: c.logRate(), Plugins: plugins,
+		ID: c.id, Name: c.name, Title: c.title(), Path: p.Path, GODEBUG: p.GODEBUG, Env: on.Env,
+		Limits: on.Limits, Log: on.Log, Plugins: plugins,
 		// The n-th plugin of a process takes longer than the first.
 		Ready:  cs.cfg.StartTimeout * time.Duration(len(c.seats)),
 		Fields: c.fields,
@@ -227,7 +198,7 @@ func (cs *Cells) proved(c *cell, offers map[string]fleet.Offer) {
 func (cs *Cells) retire(c *cell) {
 	if c.state == serving && !c.proc.Gone() {
 		c.state = retiring
-		c.proc.Retire(cs.cfg.Fleet.DrainTimeout)
+		c.proc.Retire(cs.terms(c).DrainTimeout)
 	}
 }
 

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/build/gobuild"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
@@ -29,7 +32,19 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 		if h.LimitNOFILE != 0 {
 			limits.Descriptors = max(h.LimitNOFILE, 0)
 		}
-		rate := fleet.LogRate{Burst: h.LogRateLimitBurst, Interval: h.LogRateLimitInterval}
-		return supervisor.Settings{Limits: limits, Log: rate, Group: h.Cell, Env: proc.Handlers(own, append(h.Environment.Pass(), c.PassEnvironment...), h.Environment.Set())}
+		drain := h.DrainTimeout
+		if drain == settings.Infinity {
+			drain = endless
+		}
+		return supervisor.Settings{
+			Limits: limits, Log: fleet.LogRate{Burst: h.LogRateLimitBurst, Interval: h.LogRateLimitInterval}, Group: h.Cell,
+			Env: proc.Handlers(own, append(h.Environment.Pass(), c.PassEnvironment...), h.Environment.Set()),
+			// settings.Infinity is none
+			Bounds:       link.Bounds{MaxInFlight: max(h.MaxInFlight, 0), MaxBodyBytes: max(h.MaxBodyBytes, 0), RequestTimeout: max(h.RequestTimeout, 0)},
+			DrainTimeout: drain,
+		}
 	}
 }
+
+// endless is longer than any request.
+const endless = 100 * 365 * 24 * time.Hour

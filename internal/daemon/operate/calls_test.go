@@ -176,6 +176,42 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+// A restart is answered once a new process serves, or has failed.
+func TestRestart(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		handler string
+		serves  bool // the new one does
+		failed  string
+	}{
+		{"well", "a", true, ""},
+		{"it does not become ready", "a", false, "did not become ready, and the one before goes on: why"},
+		{"no such handler", "b", false, "there is no handler"},
+		{"it does not serve", "dead", false, "does not serve"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			o := newOwner()
+			o.roster.Handlers["dead"] = &lifecycle.Handler{Name: "dead", Standing: states.Quarantined}
+			h := o.roster.Handlers["a"]
+			got := answer(func() (api.Outcome, error) { return o.Restart(t.Context(), tt.handler) })
+			if len(o.told) > 0 {
+				h.Next = &states.Seat{Version: store.Version{Sum: newer}}
+				if o.Turn(); len(o.waiters) != 1 {
+					t.Error("answered too early")
+				}
+				if h.Failure = "why"; tt.serves {
+					h.Live = h.Next
+				}
+				h.Next = nil
+				o.Turn()
+			}
+			if out, err := got(); out == nil || (err == nil) != (tt.failed == "") || err != nil && !strings.Contains(err.Error(), tt.failed) {
+				t.Errorf("%s: %+v, %v, told %v", tt.name, out, err, o.told)
+			}
+		})
+	}
+}
+
 // Settle waits for one handler, whatever becomes of others.
 func TestSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -159,6 +159,34 @@ func (d *Desk) concluded(name string) bool {
 	return d.owner.InForce() && d.roster.Concluded(name)
 }
 
+// Restart gives a handler a new process, and returns once that serves, or has failed.
+func (d *Desk) Restart(ctx context.Context, name string) (api.Outcome, error) {
+	return measured(ask(ctx, d, func(answer func(api.Outcome, error)) {
+		h := d.roster.Handlers[name]
+		switch {
+		case h == nil:
+			answer(api.Outcome{}, noSuch(name))
+			return
+		case !h.Serves():
+			answer(api.Outcome{}, fmt.Errorf("restart: %q does not serve; see plugserverctl status %s", name, name))
+			return
+		}
+		before := h.Live
+		d.owner.Tell(h, lifecycle.Renew{})
+		d.await(ctx, func() bool {
+			if !d.concluded(name) {
+				return false
+			}
+			var failed error
+			if d.roster.Has(h) && h.Live == before {
+				failed = fmt.Errorf("restart: a new process of %q did not become ready, and the one before goes on: %s", name, h.Failure)
+			}
+			answer(d.view.Outcome(name), failed)
+			return true
+		})
+	}))
+}
+
 // History returns the versions of a handler that can be served, the newest
 // first.
 func (d *Desk) History(ctx context.Context, name string) (api.History, error) {

@@ -101,6 +101,12 @@ func (s *Settings) handler(name string) (keys, error) {
 		"LogRateLimitBurst":       set(&h.LogRateLimitBurst, parseBurst),
 		"LogRateLimitIntervalSec": set(&h.LogRateLimitInterval, parseInterval),
 	}
+	maps.Copy(all, keys{
+		"MaxInFlight":    set(&h.MaxInFlight, parseInFlight),
+		"MaxBodyBytes":   set(&h.MaxBodyBytes, parseBody),
+		"RequestTimeout": set(&h.RequestTimeout, parseTimeout),
+		"DrainTimeout":   set(&h.DrainTimeout, parseTimeout),
+	})
 	maps.Copy(all, h.Environment.keys())
 	return all, nil
 }

@@ -37,6 +37,10 @@ type Handler struct {
 	LogRateLimitBurst    int
 	LogRateLimitInterval time.Duration
 	Environment          Environment
+	MaxInFlight          int           // requests at a time; 0 is unset, Infinity no limit
+	MaxBodyBytes         int64         // of a request's body; likewise
+	RequestTimeout       time.Duration // likewise
+	DrainTimeout         time.Duration // 0 is unset, Infinity without end
 }
 
 func blank() *Settings {

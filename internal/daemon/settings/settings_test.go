@@ -58,6 +58,8 @@ func TestLoad(t *testing.T) {
 		{"an empty drop-in directory", map[string]string{"plugserverd.conf": users, dropIn: ""}, Handler{MemoryMax: 64 << 20, LimitNOFILE: 512, Cell: "shop"}, []string{"/go/1", "/go/2"}},
 		{"no limits", map[string]string{"plugserverd.conf": "[Handler users]\nMemoryMax=infinity\nLimitNOFILE=infinity"}, Handler{MemoryMax: Infinity, LimitNOFILE: Infinity, Cell: ""}, nil},
 		{"log rate limits", map[string]string{"plugserverd.conf": "[Handler users]\nLogRateLimitIntervalSec=30s\nLogRateLimitBurst=10000"}, Handler{LogRateLimitBurst: 10000, LogRateLimitInterval: 30 * time.Second}, nil},
+		{"bounds", map[string]string{"plugserverd.conf": "[Handler users]\nMaxInFlight=10\nMaxBodyBytes=1K\nRequestTimeout=1min 500ms\nDrainTimeout=infinity"},
+			Handler{MaxInFlight: 10, MaxBodyBytes: 1024, RequestTimeout: time.Minute + 500*time.Millisecond, DrainTimeout: Infinity}, nil},
 		{"a section twice", map[string]string{"plugserverd.conf": "[Handler users]\nMemoryMax=64M\nCell=a\n[Handler x]\nCell=x\n[Handler \tusers ]\nMemoryMax=128M"}, Handler{MemoryMax: 128 << 20, LimitNOFILE: 0, Cell: "a"}, nil},
 		{"empty values unset", map[string]string{
 			"plugserverd.conf": users + "[Handler users]\nMemoryMax=\nCell=\n[Toolchains]\nGOROOT=\nGOROOT=/go/3",
@@ -167,7 +169,7 @@ func TestFaultsAreNamedByLine(t *testing.T) {
 		`F:8: LimitNOFILE="many": not a number of descriptors; write one such as 1024, or infinity`,
 		`F:11: Cell="-a": cannot name a cell; ` + rule,
 		`F:12: Cell="shop # all of them": a comment is taken for a part of the value; put it on a line of its own`,
-		`F:13: unknown key "GOROOT"; possible here: Cell=, Environment=, EnvironmentFile=, LimitNOFILE=, LogRateLimitBurst=, LogRateLimitIntervalSec=, MemoryMax=, PassEnvironment=`,
+		`F:13: unknown key "GOROOT"; possible here: Cell=, DrainTimeout=, Environment=, EnvironmentFile=, LimitNOFILE=, LogRateLimitBurst=, LogRateLimitIntervalSec=, MaxBodyBytes=, MaxInFlight=, MemoryMax=, PassEnvironment=, RequestTimeout=`,
 		`F:14: "rubbish" is no assignment; write NAME=VALUE`,
 		`F:15: section [Handler] names no handler; write [Handler NAME]`,
 		`F:17: "a b" cannot name a handler; ` + rule,

@@ -23,6 +23,15 @@ const (
 // behind the number are powers of 1024, as in systemd.resource-control(5). The
 // error carries its fix, and does not quote s: package flag does.
 func ParseMemory(s string) (int64, error) {
+	n, err := parseBytes(s)
+	if err == nil && n != Infinity && n < minMemory {
+		return 0, fmt.Errorf("too little for a handler to run; the least is %dM", minMemory>>20)
+	}
+	return n, err
+}
+
+// parseBytes is ParseMemory from 0 on.
+func parseBytes(s string) (int64, error) {
 	if s == "infinity" {
 		return Infinity, nil
 	}
@@ -36,10 +45,32 @@ func ParseMemory(s string) (int64, error) {
 		return 0, errors.New("more than there can be; write infinity for no limit")
 	case err != nil:
 		return 0, errors.New("not a size; write bytes, or a number with K, M, G or T such as 256M, or infinity")
-	case n<<shift < minMemory:
-		return 0, fmt.Errorf("too little for a handler to run; the least is %dM", minMemory>>20)
 	}
 	return int64(n << shift), nil
+}
+
+// parseBody is parseBytes from 1 on.
+func parseBody(s string) (int64, error) {
+	n, err := parseBytes(s)
+	if err == nil && n == 0 {
+		return 0, errors.New("no body at all could be sent; the least is 1")
+	}
+	return n, err
+}
+
+// parseInFlight reads a number of requests from 1 on, or "infinity".
+func parseInFlight(s string) (int, error) {
+	if s == "infinity" {
+		return Infinity, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, errors.New("more than there can be; write infinity for no limit")
+	case err != nil, n == 0:
+		return 0, errors.New("not a number of requests; write one such as 100, or infinity for no limit")
+	}
+	return int(n), nil
 }
 
 // ParseNOFILE reads a number of descriptors from 64 on, or "infinity". The error
@@ -86,6 +117,19 @@ var spans = map[string]time.Duration{
 var span = regexp.MustCompile(`^([0-9]{1,9})\s*([a-z]*)\s*`)
 
 const maxInterval = 24 * time.Hour
+
+// parseTimeout reads a time above 0 in the words of systemd.time(7), to a day, or
+// "infinity"; without a unit it is seconds.
+func parseTimeout(s string) (time.Duration, error) {
+	if s == "infinity" {
+		return Infinity, nil
+	}
+	t, err := parseInterval(s)
+	if err != nil || t == Infinity {
+		return 0, errors.New("not a time above 0, of a day at the most; write seconds, or a time such as 500ms, 30s or 1min, or infinity")
+	}
+	return t, nil
+}
 
 // parseInterval reads a time in the words of systemd.time(7), to a day; without a
 // unit it is seconds, and 0 is no limit.

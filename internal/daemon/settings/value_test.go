@@ -120,3 +120,31 @@ func TestParseLogRate(t *testing.T) {
 		}
 	}
 }
+
+func TestParseBounds(t *testing.T) {
+	for _, tt := range []struct {
+		key, value string
+		fault      string
+	}{
+		{"MaxInFlight", "infinity", ""},
+		{"MaxInFlight", "1", ""},
+		{"MaxInFlight", "0", "not a number of requests"},
+		{"MaxInFlight", "many", "not a number of requests"},
+		{"MaxInFlight", "99999999999", "more than there can be"},
+		{"MaxBodyBytes", "1", ""},
+		{"MaxBodyBytes", "infinity", ""},
+		{"MaxBodyBytes", "0", "the least is 1"},
+		{"MaxBodyBytes", "1MB", "not a size"},
+		{"RequestTimeout", "30", ""},
+		{"RequestTimeout", "infinity", ""},
+		{"RequestTimeout", "0", "not a time above 0"},
+		{"RequestTimeout", "soon", "not a time above 0"},
+		{"DrainTimeout", "5min", ""},
+		{"DrainTimeout", "2days", "not a time above 0"},
+	} {
+		errs := blank().apply("F", "[Handler a]\n"+tt.key+"="+tt.value)
+		if (len(errs) > 0) != (tt.fault != "") || len(errs) > 0 && !strings.Contains(errs[0].Error(), tt.fault) {
+			t.Errorf("%s=%s: %v, want %q", tt.key, tt.value, errs, tt.fault)
+		}
+	}
+}

@@ -149,6 +149,8 @@ type loaded struct {
 	name     string
 	contract *contract
 	counts   *counter.Handler
+	bounds   link.Bounds
+	running  atomic.Int64 // requests, where their number is bounded
 }
 
 // open loads the plugins and reports. A plugin may end or hang the process
@@ -172,7 +174,7 @@ func (c *Cell) open(plugins []link.Plugin, counts []*counter.Handler) {
 			c.link.Send(link.Message{Kind: link.Refused, Name: p.Name, Refusal: refused.Bounded()})
 			return
 		}
-		l := &loaded{name: p.Name, contract: k, counts: counts[i]}
+		l := &loaded{name: p.Name, contract: k, counts: counts[i], bounds: p.Bounds}
 		c.plugins = append(c.plugins, l)
 		patterns := slices.Sorted(maps.Keys(k.handlers))
 		for _, pattern := range patterns {

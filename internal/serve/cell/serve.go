@@ -27,7 +27,7 @@ func (o *own) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			answers = true
 		}
 	}()
-	o.h.ServeHTTP(w, r)
+	o.serve(w, r)
 	answers = true
 }
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/andrestc/go-plugserver/internal/test/testbed"
@@ -32,6 +33,9 @@ func Handlers() map[string]http.Handler {
 // are a new process, and nobody notices.
 func TestEnvironment(t *testing.T) {
 	dir := testbed.NewDir(t)
+	if err := os.Mkdir(filepath.Join(dir, "plugserverd.conf.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	conf, file := filepath.Join(dir, "plugserverd.conf"), filepath.Join(dir, "env.env")
 	put := func(path, text string) {
 		t.Helper()
@@ -70,5 +74,24 @@ func TestEnvironment(t *testing.T) {
 	}
 	if again, _ := d.Handler("env"); again.PID != after.PID {
 		t.Error("a reload that changes nothing is a new process")
+	}
+	put(filepath.Join(dir, "plugserverd.conf.d", "bounds.conf"), "[Handler env]\nMaxBodyBytes=3\n")
+	if stderr, code := d.Reload(); code != 0 {
+		t.Fatal(stderr)
+	}
+	for body, want := range map[string]int{"abc": 200, "abcd": 413} {
+		if a, err := d.Dial().Post("/env/TZ", body); err != nil || a.Status != want {
+			t.Errorf("a body of %d bytes: %d, %v", len(body), a.Status, err)
+		}
+	}
+	if stdout, stderr, code := d.Ctl("show", "env"); code != 0 || !strings.Contains(stdout, "MaxBodyBytes=3  # "+conf+".d/bounds.conf:2\n") || !strings.Contains(stdout, "DrainTimeout=30s  # default\n") {
+		t.Errorf("show: exit %d, %s%s", code, stdout, stderr)
+	}
+	bounded, _ := d.Handler("env")
+	if stdout, stderr, code := d.Ctl("restart", "env"); code != 0 || !strings.HasPrefix(stdout, "restarted: env, ") {
+		t.Errorf("restart: exit %d, %s%s", code, stdout, stderr)
+	}
+	if again, _ := d.Handler("env"); again.PID == bounded.PID || again.Restarts != 0 {
+		t.Errorf("after a restart: process %d, which was %d, %d restarts", again.PID, bounded.PID, again.Restarts)
 	}
 }

@@ -1,0 +1,58 @@
+// Package terms is on what terms a handler runs: what an operator has set for it, and
+// what that comes to for those who share a process. It is pure.
+package terms
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
+)
+
+// Terms are one handler's.
+type Terms struct {
+	Limits fleet.Limits
+	Log    fleet.LogRate
+	Group  string      // handlers of one group share a cell; "" for none
+	Env    []string    // the environment
+	Bounds link.Bounds // on its requests
+	// DrainTimeout is for requests to end when their cell does, but for the service's end;
+	// 0 is as usual.
+	DrainTimeout time.Duration
+}
+
+// Outdate reports whether what was started on the terms t has to be started anew on now.
+func (t Terms) Outdate(now Terms) bool {
+	return t.Limits != now.Limits || t.Bounds != now.Bounds || !slices.Equal(t.Env, now.Env)
+}
+
+// Together are those of a process that several share; the bounds on requests stay each one's
+// own. They may use what each may, where one has no limit they have none, and the longest time
+// to drain is theirs. They have the environment of all: of what two of them set, the later's
+// holds. usual is how long draining takes where nothing is set.
+func Together(all []Terms, usual time.Duration) (t Terms) {
+	at := make(map[string]int)
+	for i, one := range all {
+		if one.DrainTimeout == 0 {
+			one.DrainTimeout = usual
+		}
+		if i == 0 {
+			t.Limits, t.Log = one.Limits, one.Log
+		} else {
+			t.Limits, t.Log = t.Limits.And(one.Limits), t.Log.And(one.Log)
+		}
+		t.DrainTimeout = max(t.DrainTimeout, one.DrainTimeout)
+		for _, kv := range one.Env {
+			name, _, _ := strings.Cut(kv, "=")
+			if i, ok := at[name]; ok {
+				t.Env[i] = kv
+				continue
+			}
+			at[name] = len(t.Env)
+			t.Env = append(t.Env, kv)
+		}
+	}
+	return t
+}

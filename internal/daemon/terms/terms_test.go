@@ -1,0 +1,45 @@
+package terms
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
+)
+
+func TestTogether(t *testing.T) {
+	a := Terms{Limits: fleet.Limits{Memory: 1, Descriptors: 2}, Env: []string{"A=1", "B=1"}, Bounds: link.Bounds{MaxInFlight: 1}}
+	b := Terms{Limits: fleet.Limits{Memory: 3}, Env: []string{"B=2", "C=2"}, DrainTimeout: time.Minute}
+	if got, want := Together([]Terms{a}, time.Second), (Terms{Limits: a.Limits, Env: a.Env, DrainTimeout: time.Second}); !reflect.DeepEqual(got, want) {
+		t.Errorf("one alone: %+v, want %+v", got, want)
+	}
+	want := Terms{Limits: fleet.Limits{Memory: 4}, Log: a.Log.And(b.Log), Env: []string{"A=1", "B=2", "C=2"}, DrainTimeout: time.Minute}
+	if got := Together([]Terms{a, b}, time.Second); !reflect.DeepEqual(got, want) {
+		t.Errorf("both: %+v, want %+v", got, want)
+	}
+	if a.Env[1] != "B=1" {
+		t.Error("one's own terms have changed")
+	}
+}
+
+// What a process has from its start takes a new one; what is looked at later does not.
+func TestOutdate(t *testing.T) {
+	old := Terms{Limits: fleet.Limits{Memory: 1}, Env: []string{"A=1"}, Bounds: link.Bounds{MaxInFlight: 1}}
+	for what, change := range map[string]func(*Terms){
+		"limits":      func(t *Terms) { t.Limits.Memory = 2 },
+		"environment": func(t *Terms) { t.Env = []string{"A=2"} },
+		"bounds":      func(t *Terms) { t.Bounds.RequestTimeout = 1 },
+	} {
+		now := old
+		if change(&now); !old.Outdate(now) {
+			t.Errorf("another of %s: the process stays", what)
+		}
+	}
+	now := old
+	now.DrainTimeout, now.Log.Burst, now.Env = 1, 1, []string{"A=1"}
+	if old.Outdate(now) {
+		t.Error("it takes a new process")
+	}
+}
