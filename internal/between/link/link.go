@@ -30,6 +30,7 @@ const (
 	Listen Kind = "listen" // gate: accept from the listening sockets in FDs, those at Secure over TLS, report Ready
 	Secure Kind = "secure" // gate: handshakes go by TLS from now on
 	Join   Kind = "join"   // FDs lead to the gate (cell) or to cell Cell (gate): a socket, and handover's page
+	Gone   Kind = "gone"   // gate: the process of cell Cell has ended
 	Table  Kind = "table"  // Routes at Version are in force; answered by Ack
 	Retire Kind = "retire" // cell: give every connection back, end what began within Grace, Stop, report Done
 	Part   Kind = "part"   // Quit is to come: every answer from now on ends its connection; gate: accept no more; cell: report Parted
@@ -409,7 +410,8 @@ func (c *Conn) writeOne(m Message) error {
 }
 
 // Recv returns the next message, or io.EOF once the other side is gone. One whose
-// descriptors this process has no room for comes without them.
+// descriptors this process has no room for comes without them. After an error it is
+// not to be called again.
 func (c *Conn) Recv() (Message, error) {
 	f, err := c.wire.Recv()
 	if err != nil && !errors.Is(err, wire.ErrFDsLost) {
@@ -424,6 +426,7 @@ func (c *Conn) Recv() (Message, error) {
 	}
 	if err != nil {
 		closeFiles(m.FDs)
+		c.wire.Drop()
 		return Message{}, err
 	}
 	return m, nil
@@ -435,6 +438,10 @@ func decode(body []byte) (m Message, err error) {
 	}
 	return m, nil
 }
+
+// CloseRead ends Recv once it has returned what was sent so far: the other side is
+// dead.
+func (c *Conn) CloseRead() { c.wire.CloseRead() }
 
 // Finish waits, at most for wait, until what is queued was written, and tells
 // the other side that nothing follows. Recv goes on.

@@ -295,3 +295,43 @@ func TestRouteSize(t *testing.T) {
 		}
 	}
 }
+
+// A message that makes no sense is the last, and what came behind it is closed.
+func TestNonsenseIsTheLast(t *testing.T) {
+	fa, fb, err := wire.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(fb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	// Descriptors may come in one piece with the bytes before their frame.
+	for _, m := range []struct {
+		bytes string
+		oob   []byte
+	}{
+		{"\x00\x00\x00\x01m\x00\x50\x53{", nil},
+		{"\x00\x00\x00\x02m\x01\x50\x53{}", syscall.UnixRights(int(w.Fd()))},
+	} {
+		if err := syscall.Sendmsg(int(fa.Fd()), []byte(m.bytes), m.oob, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Close()
+	if m, err := c.Recv(); err == nil {
+		t.Fatalf("received %+v", m)
+	}
+	c.Close()
+	fa.Close()
+	r.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if n, err := r.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a descriptor is open: %d, %v", n, err)
+	}
+}

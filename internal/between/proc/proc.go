@@ -63,6 +63,17 @@ type Child struct {
 	reaped   bool
 }
 
+// Recv returns what the child says next, or an error once it says no more. No child
+// sends descriptors: what comes is closed.
+func (c *Child) Recv() (link.Message, error) {
+	m, err := c.Link.Recv()
+	for _, f := range m.FDs {
+		f.Close()
+	}
+	m.FDs = nil
+	return m, err
+}
+
 // Start runs a child in a session of its own: it has no terminal, so that an
 // interrupt reaches the supervisor alone, and no handler types into the shell
 // of whoever runs us (TIOCSTI, ioctl_tty(2)). What we inherited open it has not.
@@ -133,6 +144,9 @@ func (c *Child) reap(readers *sync.WaitGroup, pipes []*os.File) {
 	c.reaped = true
 	c.mu.Unlock()
 	c.err = c.cmd.Wait()
+	if c.Link != nil {
+		c.Link.CloseRead() // its end may be open elsewhere, were it on its way to us
+	}
 	late := time.AfterFunc(lingering, func() { closeAll(pipes) })
 	readers.Wait()
 	late.Stop()

@@ -64,6 +64,9 @@ func TestMain(m *testing.M) {
 				select {}
 			}
 		}
+	case "own end": // sends its end of the link over the link, with half a frame
+		syscall.Sendmsg(link.ChildFD, []byte{0, 0, 0, 9}, syscall.UnixRights(link.ChildFD), nil, 0)
+		os.Exit(0)
 	case "deaf": // reads nothing, ends by force alone
 		select {}
 	case "heir", "heir apart": // leaves its output to a process that goes on
@@ -221,5 +224,14 @@ func TestChildrenOfTheChild(t *testing.T) {
 	}
 	if syscall.Kill(pid, 0) == nil {
 		t.Errorf("process %d is still there", pid)
+	}
+}
+
+// A child that has sent its own end of the link is heard no more once it is dead.
+func TestOwnEnd(t *testing.T) {
+	c, _ := start(t, "own end")
+	c.End(time.Minute)
+	if m, err := c.Recv(); err != io.ErrUnexpectedEOF {
+		t.Errorf("received %+v, %v", m, err)
 	}
 }

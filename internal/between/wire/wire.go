@@ -215,7 +215,7 @@ func (c *Conn) Limit(n int) { c.most = min(n, MaxBody) }
 func (c *Conn) Recv() (Frame, error) {
 	f, err := c.recv()
 	if err != nil && err != ErrFDsLost {
-		c.dropArrived()
+		c.Drop()
 	}
 	return f, err
 }
@@ -279,8 +279,9 @@ func (c *Conn) claim(f *Frame, begin int64, nfds int) error {
 // frame whose rest is awaited, and the next, with which one recvmsg ends.
 const mostArrived = 2
 
-// dropArrived closes what no frame has claimed.
-func (c *Conn) dropArrived() {
+// Drop closes the descriptors that have arrived with frames which Recv has not
+// returned: where it is not to be called again. After an error of its own it has.
+func (c *Conn) Drop() {
 	for _, a := range c.arrived {
 		closeAll(a.fds)
 	}
@@ -329,7 +330,7 @@ func (c *Conn) fill(need int) error {
 // an error of Recv.
 func (c *Conn) Discard() {
 	for err := error(nil); err == nil; {
-		c.dropArrived()
+		c.Drop()
 		c.r, c.w = 0, 0
 		err = c.fill(headerLen)
 	}

@@ -199,6 +199,7 @@ func (c *Cell) heard(m link.Message, offers map[string]Offer) {
 // exited is called once the process is gone and its output was read.
 func (c *Cell) exited() {
 	c.process.Close()
+	c.fleet.SendGate(link.Message{Kind: link.Gone, Cell: c.ID})
 	c.logs.TellDropped()
 	c.end()
 	c.fleet.tell(Ended{c})

@@ -106,11 +106,10 @@ func run(spec proc.Spec) (Process, error) {
 // child is a proc.Child as a Process.
 type child struct{ *proc.Child }
 
-func (c child) PID() int                    { return c.Child.PID }
-func (c child) Send(m link.Message) error   { return c.Link.Send(m) }
-func (c child) Recv() (link.Message, error) { return c.Link.Recv() }
-func (c child) SendError() error            { return c.Link.Err() }
-func (c child) Close()                      { c.Link.Close() }
+func (c child) PID() int                  { return c.Child.PID }
+func (c child) Send(m link.Message) error { return c.Link.Send(m) }
+func (c child) SendError() error          { return c.Link.Err() }
+func (c child) Close()                    { c.Link.Close() }
 
 // Event is what a child has done. Of a cell that was dropped there is Ended alone.
 type Event interface{ event() }

@@ -165,7 +165,7 @@ type hearing struct {
 func (h *hearing) listen(child *proc.Child) {
 	defer close(h.over)
 	for {
-		m, err := child.Link.Recv()
+		m, err := child.Recv()
 		switch {
 		case err != nil:
 			return

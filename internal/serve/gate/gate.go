@@ -54,6 +54,7 @@ type Gate struct {
 
 	// Owned by the goroutine of hear.
 	cells     map[uint64]*cell
+	peers     map[uint64][]*handover.Peer // of cells whose processes live
 	listeners []*handover.Listener
 	accepting sync.WaitGroup
 	ending    bool
@@ -86,7 +87,7 @@ func tune() {
 // error has been told over the link.
 func Run(lc *link.Conn) error {
 	tune()
-	g := &Gate{link: lc, cells: make(map[uint64]*cell), tabled: make(chan struct{}), ended: make(chan error, 1)}
+	g := &Gate{link: lc, cells: make(map[uint64]*cell), peers: make(map[uint64][]*handover.Peer), tabled: make(chan struct{}), ended: make(chan error, 1)}
 	g.table.Store(&table{http.NewServeMux(), make(chan struct{})})
 	go g.hear(lc)
 	return <-g.ended
@@ -114,6 +115,11 @@ func (g *Gate) hear(lc *link.Conn) {
 			g.secured(m.TLS)
 		case link.Join:
 			g.join(m)
+		case link.Gone:
+			for _, p := range g.peers[m.Cell] {
+				p.CloseRead()
+			}
+			delete(g.peers, m.Cell)
 		case link.Table:
 			g.apply(m.Routes)
 			lc.Send(link.Message{Kind: link.Ack, Version: m.Version})
@@ -216,6 +222,7 @@ func (g *Gate) join(m link.Message) {
 	}
 	c := cellOf(p)
 	g.cells[m.Cell] = c
+	g.peers[m.Cell] = append(g.peers[m.Cell], p)
 	go func() {
 		<-g.tabled
 		// Connections that the cell gives back; its end is its death.

@@ -53,7 +53,7 @@ const (
 const maxAddr = 256
 
 // maxHeadOfMessage is how long what head makes can be, and then some.
-const maxHeadOfMessage = 64 << 10
+const maxHeadOfMessage = 320 << 10 // crypto/tls takes 256 KiB of certificates
 
 // head encodes all of m but the bytes, which follow it.
 func (m *message) head(b []byte) []byte {

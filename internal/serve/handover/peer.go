@@ -131,6 +131,10 @@ func NewPeer(sock, page *os.File, only bool) (*Peer, error) {
 // CloseWrite tells the peer that no more connections come.
 func (p *Peer) CloseWrite() error { return p.wire.CloseWrite() }
 
+// CloseRead ends Receive once all that came is received: p's process is dead, though
+// its end of the socket may be open elsewhere.
+func (p *Peer) CloseRead() { p.wire.CloseRead() }
+
 // Close ends the peer's socket.
 func (p *Peer) Close() error { return p.wire.Close() }
 

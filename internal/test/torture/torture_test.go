@@ -40,6 +40,7 @@ func TestTorture(t *testing.T) {
 		"wild":        wild,
 		"mute":        mute,
 		"descriptors": descriptors,
+		"hostile":     hostile,
 	}
 	flags := map[string][]string{"wild": {"--max-patterns", "5000"}}
 	if slices.ContainsFunc(mute, func(f fault) bool { return only.MatchString(f.name) }) {
