@@ -102,7 +102,7 @@ func (b *backend) configure() error {
 	}
 	b.file.Store(file)
 	b.intake.SetBuilder(builder)
-	b.certs.Load(file.TLS())
+	b.certs.Load(file.TLS(), file.Redirect())
 	b.supervisor.Configure(b.cfg.Settings(file), file.Named())
 	return nil
 }

@@ -93,10 +93,10 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 		d.supervisor.Misconfigured(misread)
 	}
 	d.certs = &certs.Watch{
-		Keeper: certs.New(os.Getenv("CREDENTIALS_DIRECTORY")), Listens: len(certs.Places(addresses)) > 0,
+		Keeper: certs.New(os.Getenv("CREDENTIALS_DIRECTORY")), Addresses: addresses,
 		Put: d.supervisor.Secure, Log: log, ConfFile: cfg.Config,
 	}
-	d.certs.Load(file.TLS())
+	d.certs.Load(file.TLS(), file.Redirect())
 	d.listener, err = control.Listen(cfg.Control, -1)
 	return d, err
 }

@@ -137,6 +137,11 @@ type TLS struct {
 	// Tickets are the keys of session tickets, 32 bytes each: the first makes new
 	// ones, all are accepted.
 	Tickets [][]byte `json:"tickets,omitempty"`
+	// HSTS is the value of Strict-Transport-Security on answers over TLS; "" is none.
+	HSTS string `json:"hsts,omitempty"`
+	// Redirect is the port of HTTPS that requests in the clear are sent on to; 0 means
+	// that they are served.
+	Redirect int `json:"redirect,omitempty"`
 }
 
 // Pair is a certificate, with its chain, and its key, both PEM.

@@ -2,7 +2,9 @@ package certs
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -28,24 +30,48 @@ func Places(addresses []string) (places []int) {
 // Watch puts certificates in force, as the settings name them, and again as their
 // files change.
 type Watch struct {
-	Keeper   *Keeper
-	Listens  bool // for TLS at all
-	Put      func(Force)
-	Log      *logrus.Logger
-	ConfFile string // that has [TLS]
+	Keeper    *Keeper
+	Addresses []string // of all sockets
+	Put       func(Force)
+	Log       *logrus.Logger
+	ConfFile  string // that has [TLS]
 
+	redirect  settings.Redirect
 	told      map[string]time.Time // by a certificate's file and end: when its end was told last
 	forbidden bool                 // this process's memory is nobody's to read any more
 }
 
-// Load puts in force what t names.
-func (w *Watch) Load(t settings.TLS) {
+// Load puts in force what t names, and r says.
+func (w *Watch) Load(t settings.TLS, r settings.Redirect) {
+	const fix = "and nothing listens for TLS: add --listen tls:ADDRESS, or a socket that is named https"
+	w.redirect = r
 	switch {
-	case w.Listens:
+	case w.listens():
 		w.inForce(w.Keeper.Load(t))
 	case len(t.Certificates) > 0:
-		w.Log.Warnf("[TLS] in %s names certificates, and nothing listens for TLS: add --listen tls:ADDRESS, or a socket that is named https", w.ConfFile)
+		w.Log.Warnf("[TLS] in %s names certificates, %s", w.ConfFile, fix)
+	case r.HTTPS:
+		w.Log.Warnf("[Redirect] in %s sends clients on to HTTPS, %s", w.ConfFile, fix)
 	}
+}
+
+// listens reports whether any socket is for TLS.
+func (w *Watch) listens() bool { return len(Places(w.Addresses)) > 0 }
+
+// redirectPort is where clients in the clear are sent on to, 0 for nowhere.
+func (w *Watch) redirectPort() (int, error) {
+	if !w.redirect.HTTPS {
+		return 0, nil
+	}
+	if w.redirect.Port != 0 {
+		return w.redirect.Port, nil
+	}
+	for _, i := range Places(w.Addresses) {
+		if a, err := netip.ParseAddrPort(strings.TrimPrefix(w.Addresses[i], Prefix)); err == nil {
+			return int(a.Port()), nil
+		}
+	}
+	return 0, errors.New("[Redirect] has HTTPS=yes, and no socket for TLS has a port; write Port=443, or which it is")
 }
 
 func (w *Watch) inForce(f Force) {
@@ -56,6 +82,11 @@ func (w *Watch) inForce(f Force) {
 	if len(f.TLS.Pairs) == 0 && f.Problem == "" {
 		f.Problem = fmt.Sprintf("there is no certificate for TLS, and no handshake comes about; name Certificate= and Key= below [TLS] in %s", w.ConfFile)
 	}
+	var err error
+	f.TLS.HSTS = w.redirect.HSTS
+	if f.TLS.Redirect, err = w.redirectPort(); err != nil {
+		f.Problem = strings.TrimPrefix(f.Problem+"; "+err.Error(), "; ")
+	}
 	w.Put(f)
 }
 
@@ -65,7 +96,7 @@ const lookEvery = time.Second
 // Run looks at the files until ctx is done, and tells of certificates that are to
 // expire.
 func (w *Watch) Run(ctx context.Context) {
-	if !w.Listens {
+	if !w.listens() {
 		return
 	}
 	tick := time.NewTicker(lookEvery)

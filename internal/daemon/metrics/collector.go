@@ -53,10 +53,11 @@ var (
 	answered   = desc("plugserver_gate_responses_total", "Answers of the gate's own, by status: 404 and 405 where no handler has the route, 503 where it does not run.", "code")
 	up         = desc("plugserver_up", "1 where the supervisor says how all stand; 0 where it does not answer.")
 	problem    = desc("plugserver_problem", "1 where something ails the daemon as a whole, such as a directory that cannot be read: see plugserverctl status.")
+	expires    = desc("plugserver_certificate_expiry_timestamp_seconds", "When a certificate of TLS expires, in Unix time, by its file.", "file")
 	allOfThese = []*prometheus.Desc{
 		duration, requests, inFlight, lost, bytesIn, bytesOut, restarts, stands, occurred,
 		cellMemory, cellPrivate, cellCPU, cellDescriptors, cellThreads, cellGoroutines, cellConns, cellLogDropped,
-		accepted, moved, gateConns, routed, held, answered, up, problem,
+		accepted, moved, gateConns, routed, held, answered, up, problem, expires,
 	}
 )
 
@@ -153,6 +154,13 @@ func (c *collector) status(tell teller, st api.Status) {
 		ails = 1
 	}
 	tell(problem, prometheus.GaugeValue, ails)
+	files := make(map[string]bool)
+	for _, crt := range st.Daemon.Certificates {
+		if !files[crt.File] {
+			files[crt.File] = true
+			tell(expires, prometheus.GaugeValue, float64(crt.NotAfter.Unix()), crt.File)
+		}
+	}
 	in, told, again := make(map[string]int), make(map[string]bool), make(map[string]bool)
 	for _, h := range st.Handlers {
 		in[h.State]++

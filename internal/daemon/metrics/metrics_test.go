@@ -50,7 +50,9 @@ func told(t *testing.T, status func(context.Context) (api.Status, error)) (*Metr
 }
 
 func stand(context.Context) (api.Status, error) {
-	return api.Status{Daemon: api.Daemon{GateConns: 5, Problem: "ill"}, Handlers: []api.Handler{
+	return api.Status{Daemon: api.Daemon{GateConns: 5, Problem: "ill", Certificates: []api.Certificate{
+		{File: "/a.pem", NotAfter: time.Unix(2e9, 0)}, {File: "/a.pem", NotAfter: time.Unix(1e9, 0)}, {File: "/b.pem", NotAfter: time.Unix(3e9, 0)},
+	}}, Handlers: []api.Handler{
 		{Name: "users", State: api.StateLive, PID: 7, Restarts: 2, MemoryBytes: 4096, CPUSeconds: 0.5, Descriptors: 9},
 		{Name: "users", State: api.StateRetiring, PID: 6},
 		{Name: "a", State: api.StateLive, PID: 8, Group: "small"}, {Name: "b", State: api.StateLive, PID: 8, Group: "small"},
@@ -89,6 +91,7 @@ func TestText(t *testing.T) {
 		`plugserver_live_seconds_count 1`, // and not what was there before
 		`plugserver_build_seconds_count{result="failed",what="cell"} 1`,
 		`plugserver_up 1`, `plugserver_problem 1`,
+		`plugserver_certificate_expiry_timestamp_seconds{file="/a.pem"} 2e+09`, `plugserver_certificate_expiry_timestamp_seconds{file="/b.pem"} 3e+09`,
 	} {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("there is no %s", want)

@@ -62,20 +62,23 @@ func handlerOf(header string) string {
 func (s *Settings) section(header string) (keys, error) {
 	kind, name := split(header)
 	switch {
-	case header == "Toolchains":
-		return keys{"GOROOT": s.addGOROOT}, nil
+	case header == "Redirect":
+		return s.redirectKeys(), nil
 	case header == "TLS":
 		return s.tlsKeys(), nil
+	case header == "Toolchains":
+		return keys{"GOROOT": s.addGOROOT}, nil
 	case kind == "Handler":
 		return s.handler(name)
-	case strings.EqualFold(header, "Toolchains"):
-		return nil, fmt.Errorf("unknown section %.60q; write [Toolchains]", header)
-	case strings.EqualFold(header, "TLS"):
-		return nil, fmt.Errorf("unknown section %.60q; write [TLS]", header)
 	case strings.EqualFold(kind, "Handler"):
 		return nil, fmt.Errorf("unknown section %.60q; write [Handler NAME]", header)
 	}
-	return nil, fmt.Errorf("unknown section %.60q; possible are [Handler NAME], [TLS] and [Toolchains]", header)
+	for _, known := range []string{"Redirect", "TLS", "Toolchains"} {
+		if strings.EqualFold(header, known) {
+			return nil, fmt.Errorf("unknown section %.60q; write [%s]", header, known)
+		}
+	}
+	return nil, fmt.Errorf("unknown section %.60q; possible are [Handler NAME], [Redirect], [TLS] and [Toolchains]", header)
 }
 
 func (s *Settings) handler(name string) (keys, error) {

@@ -24,6 +24,7 @@ type Settings struct {
 	assigned map[string][]Assignment
 	goroots  []string
 	tls      TLS
+	redirect Redirect
 }
 
 // Handler is what [Handler NAME] says; the zero value says nothing. Two of them

@@ -39,6 +39,7 @@ type Gate struct {
 	link   *link.Conn
 	server *handover.Server // set by Open, the first message, like hold
 	secure *secure.Server   // as server
+	https  atomic.Int32     // the port that clients in the clear are sent on to; 0 is none
 	hold   time.Duration
 	table  atomic.Pointer[table] // published whole, never changed
 
@@ -191,6 +192,7 @@ func (g *Gate) secured(t *link.TLS) {
 		// The supervisor has tried the same.
 		g.record("error", "certificates refused: "+err.Error())
 	}
+	g.https.Store(int32(t.Redirect))
 }
 
 // cannotListen ends the process: clients of a socket would wait for good, and the

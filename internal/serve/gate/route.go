@@ -13,6 +13,9 @@ import (
 // started.
 func (g *Gate) route(r *http.Request) handover.Dest {
 	g.counts.Requests.Add(1)
+	if port := g.https.Load(); port != 0 && toHTTPS(r) {
+		return g.answers(redirect(port))
+	}
 	t := g.table.Load()
 	var deadline time.Time
 	for {
@@ -41,6 +44,9 @@ func (g *Gate) route(r *http.Request) handover.Dest {
 // routeNow is route for a request that a cell can have at once; it reports false
 // for any other.
 func (g *Gate) routeNow(r *http.Request) (handover.Dest, bool) {
+	if g.https.Load() != 0 && toHTTPS(r) {
+		return handover.Dest{}, false
+	}
 	h, _ := g.table.Load().mux.Handler(r)
 	rt, ok := h.(*route)
 	if !ok {

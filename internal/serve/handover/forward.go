@@ -58,6 +58,7 @@ const (
 
 // route sends the request at the front where it belongs.
 func (c *Conn) route(whole *wholeConn, r *http.Request) (done bool, err error) {
+	c.tell(r)
 	for {
 		d := c.server.Route(r)
 		if d.Peer == nil {
@@ -88,6 +89,9 @@ func (c *Conn) route(whole *wholeConn, r *http.Request) (done bool, err error) {
 		}
 	}
 }
+
+// tell has r say to Route whose it is.
+func (c *Conn) tell(r *http.Request) { r.RemoteAddr, r.TLS = c.remoteText, c.tlsState() }
 
 // maxForward bounds a request that is forwarded, in bytes.
 const maxForward = 16 << 10
@@ -161,6 +165,7 @@ func (c *Conn) forwardAtOnce(o *owed) bool {
 	if err != nil || !r.Close {
 		return false
 	}
+	c.tell(r)
 	d, ok := c.server.RouteNow(r)
 	if !ok {
 		return false

@@ -169,7 +169,7 @@ func TestHostile(t *testing.T) {
 		}},
 		"a handshake that was none": {errStamp, func(f *foe) {
 			m, fd := f.connection()
-			m.tls = encodeState(&tls.ConnectionState{HandshakeComplete: true, ServerName: "example.com"})
+			m.tls = encodeState(&tls.ConnectionState{HandshakeComplete: true, ServerName: "example.com"}, "")
 			f.give(m, fd)
 		}},
 		"an address that goes on in the handshake": {errStamp, func(f *foe) {

@@ -24,6 +24,7 @@ func (c *Conn) goOn(f *forwarded, r *receiver) bool {
 	if err != nil || req.Close || req.RequestURI == "*" {
 		return false
 	}
+	c.tell(req)
 	d, ok := s.RouteNow(req)
 	if !ok {
 		return false

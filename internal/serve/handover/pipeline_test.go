@@ -3,6 +3,7 @@ package handover
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -71,12 +72,15 @@ func newPlayed(t *testing.T) *played {
 	return p
 }
 
+// playedTLS is of the connections of clients.
+var playedTLS = encodeState(&tls.ConnectionState{ServerName: "example.com"}, "")
+
 // client returns the client of a connection that alternates.
 func (p *played) client() net.Conn {
 	s, client := newSocket(p.t)
 	client.SetDeadline(time.Now().Add(20 * time.Second))
 	c := p.gate.newConn(s, s.remote, s.local)
-	c.history.moves, c.tls = 7, "state"
+	c.history.moves, c.tls = 7, playedTLS
 	p.gate.own(c)
 	go p.gate.serve(c)
 	return client
@@ -92,7 +96,7 @@ func (p *played) take(cell int) (id uint64, uri string) {
 	}
 	p.cells[cell].took()
 	m, err := decode(f.Body)
-	if err != nil || m.remote == "" || m.local == "" || m.tls != "state" {
+	if err != nil || m.remote == "" || m.local == "" || m.tls != playedTLS {
 		p.t.Errorf("a request came of %q at %q with TLS %q, %v", m.remote, m.local, m.tls, err)
 	}
 	uri, _, _ = strings.Cut(strings.TrimPrefix(string(m.bytes), "GET "), " ")

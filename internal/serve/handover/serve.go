@@ -136,7 +136,7 @@ func (c *Conn) plain(whole *wholeConn, h http.Handler) (done bool, err error) {
 	if c.history.canceled {
 		x.Gone()
 	}
-	w, ok := c.server.answer(h, r, x, &x.requestContext, c.remoteText, c.tlsState())
+	w, ok := c.server.answer(h, r, x, &x.requestContext, c.remoteText, c.tlsState(), c.tls)
 	if x.elsewhere {
 		return c.handOver(whole)
 	}
@@ -157,9 +157,10 @@ func (c *Conn) plain(whole *wholeConn, h http.Handler) (done bool, err error) {
 
 // answer has h answer r over t. It reports false where h has panicked, or the
 // request is another process's: then nothing more may be written.
-func (s *Server) answer(h http.Handler, r *http.Request, t http1.Transport, x *requestContext, remote string, state *tls.ConnectionState) (w *http1.Response, ok bool) {
+func (s *Server) answer(h http.Handler, r *http.Request, t http1.Transport, x *requestContext, remote string, state *tls.ConnectionState, encoded string) (w *http1.Response, ok bool) {
 	r.RemoteAddr, r.TLS = remote, state
 	w = http1.NewResponse(t, r, &s.options)
+	demand(w, encoded)
 	defer func() {
 		x.end()
 		if ok && !x.elsewhere {

@@ -49,7 +49,8 @@ type Server struct {
 	Mux func() *http.ServeMux
 
 	// Route, if set, says where each request goes; it may wait. This is a
-	// process that accepts, then, and hands no connection to a handler.
+	// process that accepts, then, and hands no connection to a handler. Of who asks,
+	// the request has RemoteAddr and TLS.
 	// RouteNow does not wait, and reports false where it would have to.
 	Route    func(r *http.Request) Dest
 	RouteNow func(r *http.Request) (d Dest, ok bool)
@@ -120,6 +121,7 @@ func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logge
 		whole := wholeOf(r.Context().Value(connKey{}).(net.Conn))
 		defer whole.pose(w)()
 		r.TLS = whole.tlsState()
+		demand(w, whole.tls)
 		whole.handler.ServeHTTP(w, r)
 	})
 	return s

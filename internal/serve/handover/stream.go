@@ -93,7 +93,7 @@ func (st *stream) serve(head string, plain bool, m message) *Conn {
 		st.finish(answer{move: true}) // net/http's own words are wanted
 		return nil
 	}
-	w, ok := s.answer(s.Mux(), r, st, &st.requestContext, m.remote, state)
+	w, ok := s.answer(s.Mux(), r, st, &st.requestContext, m.remote, state, m.tls)
 	if st.elsewhere {
 		st.finish(answer{elsewhere: true})
 		return nil

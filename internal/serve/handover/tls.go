@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"reflect"
 	"syscall"
 	"unsafe"
@@ -19,10 +20,11 @@ import (
 
 // Take makes a connection s's own that others have accepted: fd, which is s's from then
 // on, is the end of a stream of plain bytes in non-blocking mode, and state tells of the
-// TLS below it.
-func (s *Server) Take(fd int, remote, local net.Addr, state *tls.ConnectionState) {
+// TLS below it. Where hsts is not "", answers begin with it as their
+// Strict-Transport-Security.
+func (s *Server) Take(fd int, remote, local net.Addr, state *tls.ConnectionState, hsts string) {
 	c := s.newConn(&socket{fd: fd, remote: remote, local: local}, remote, local)
-	c.tls, c.unasked = encodeState(state), true
+	c.tls, c.unasked = encodeState(state, hsts), true
 	s.own(c)
 	go s.serve(c)
 }
@@ -106,9 +108,23 @@ const (
 	fieldRetried = "HelloRetryRequest"
 )
 
-// encodeState encodes s. Each certificate is in it once; the chains name them by their
-// place.
-func encodeState(s *tls.ConnectionState) string {
+// hstsOf is the Strict-Transport-Security of an encoded state, "" for none.
+func hstsOf(text string) string { return (&stateReader{rest: text}).text() }
+
+// demand has an answer of a connection with that encoded state demand HTTPS from now on.
+// The handler can change it.
+func demand(w http.ResponseWriter, text string) {
+	if text == "" {
+		return // w.Header may make one
+	}
+	if hsts := hstsOf(text); hsts != "" {
+		w.Header()["Strict-Transport-Security"] = []string{hsts}
+	}
+}
+
+// encodeState encodes s behind its Strict-Transport-Security. Each certificate is in it
+// once; the chains name them by their place.
+func encodeState(s *tls.ConnectionState, hsts string) string {
 	v := reflect.ValueOf(s).Elem()
 	curve, retried, mutual := v.FieldByName(fieldCurve), v.FieldByName(fieldRetried), v.FieldByName(fieldMutual)
 	var flags byte
@@ -117,7 +133,7 @@ func encodeState(s *tls.ConnectionState) string {
 			flags |= 1 << i
 		}
 	}
-	b := []byte{flags}
+	b := append(appendText(nil, hsts), flags)
 	b = binary.AppendUvarint(b, uint64(s.Version))
 	b = binary.AppendUvarint(b, uint64(s.CipherSuite))
 	id := uint64(0)
@@ -170,6 +186,7 @@ func appendText(b []byte, s string) []byte {
 // release of Go cannot read: a handler is not to take its client for one without.
 func decodeState(text string) (*tls.ConnectionState, error) {
 	r := &stateReader{rest: text}
+	r.text() // hstsOf's
 	flags := r.byte()
 	s := &tls.ConnectionState{
 		HandshakeComplete: flags&stateComplete != 0,

@@ -57,7 +57,7 @@ func TestTLSState(t *testing.T) {
 		}
 	}
 	for _, s := range []*tls.ConnectionState{{}, {Version: tls.VersionTLS13, HandshakeComplete: true}, full} {
-		text := encodeState(s)
+		text := encodeState(s, "max-age=5")
 		got, err := decodeState(text)
 		if err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func TestTLSState(t *testing.T) {
 func TestTLSInMessage(t *testing.T) {
 	m := message{history: history{begun: true, moves: 3}, stream: 300, wait: time.Second, remote: "1.2.3.4:5", local: "[::1]:443", bytes: []byte("rest")}
 	clear := append(m.head(nil), m.bytes...)
-	m.tls = encodeState(&tls.ConnectionState{Version: tls.VersionTLS13})
+	m.tls = encodeState(&tls.ConnectionState{Version: tls.VersionTLS13}, "")
 	secured := append(m.head(nil), m.bytes...)
 	if len(secured) != len(clear)+1+len(m.tls) || clear[0]&flagTLS != 0 || secured[0]&flagTLS == 0 {
 		t.Errorf("clear %q, secured %q", clear, secured)
@@ -136,11 +136,11 @@ func TestTake(t *testing.T) {
 		}
 		client := &socket{fd: fds[1], remote: addr{"unix", "x"}, local: addr{"unix", "y"}}
 		remote, local := &net.TCPAddr{IP: net.IPv4(1, 2, 3, 4), Port: 5}, &net.TCPAddr{IP: net.IPv4(9, 9, 9, 9), Port: 443}
-		a.srv.Take(fds[0], remote, local, &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true, ServerName: "example.com"})
+		a.srv.Take(fds[0], remote, local, &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true, ServerName: "example.com"}, "max-age=5")
 		io.WriteString(client, raw)
 		got, err := io.ReadAll(client)
 		client.Close()
-		if err != nil || !strings.HasSuffix(string(got), "1.2.3.4:5 9.9.9.9:443") {
+		if err != nil || !strings.HasSuffix(string(got), "1.2.3.4:5 9.9.9.9:443") || strings.Count(string(got), "\r\nStrict-Transport-Security: max-age=5\r\n") != strings.Count(raw, "HTTP/1.1") {
 			t.Errorf("%q: %q, %v", raw, got, err)
 		}
 		for range strings.Count(raw, "/b ") {

@@ -25,7 +25,7 @@ type Config struct {
 	Limit time.Duration
 	// Give takes the plain end of a connection, a descriptor in non-blocking mode,
 	// over.
-	Give func(fd int, remote, local net.Addr, state *tls.ConnectionState)
+	Give func(fd int, remote, local net.Addr, state *tls.ConnectionState, hsts string)
 	// Uses is told how many more descriptors are in use, or fewer (below 0).
 	Uses func(n int)
 	// Log gets what goes wrong with single connections.
@@ -35,17 +35,23 @@ type Config struct {
 // Server ends TLS. It has no certificates until it is told some.
 type Server struct {
 	cfg Config
-	tls atomic.Pointer[tls.Config]
+	tls atomic.Pointer[inForce]
 
 	mu     sync.Mutex // guards the rest
 	relays map[*relay]bool
 	closed bool
 }
 
+// inForce is what a connection goes by from its handshake on.
+type inForce struct {
+	*tls.Config
+	hsts string
+}
+
 // New returns a Server.
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, relays: make(map[*relay]bool)}
-	s.tls.Store(&tls.Config{})
+	s.tls.Store(&inForce{&tls.Config{}, ""})
 	return s
 }
 
@@ -54,7 +60,7 @@ func New(cfg Config) *Server {
 func (s *Server) Configure(t *link.TLS) error {
 	cfg, err := config(t)
 	if err == nil {
-		s.tls.Store(cfg)
+		s.tls.Store(&inForce{cfg, t.HSTS})
 	}
 	return err
 }
@@ -73,7 +79,8 @@ func (s *Server) Serve(fd int, remote, local net.Addr) {
 			return
 		}
 		defer nc.Close()
-		r := &relay{raw: nc, secure: tls.Server(nc, s.tls.Load())}
+		by := s.tls.Load()
+		r := &relay{raw: nc, secure: tls.Server(nc, by.Config)}
 		if !s.own(r) {
 			return
 		}
@@ -83,7 +90,7 @@ func (s *Server) Serve(fd int, remote, local net.Addr) {
 		}
 		state := r.secure.ConnectionState()
 		// HTTP/2's place: what state.NegotiatedProtocol names is decided here.
-		s.relay(r, remote, local, &state)
+		s.relay(r, remote, local, &state, by.hsts)
 	}()
 }
 
@@ -118,7 +125,7 @@ func looksLikeHTTP(hdr [5]byte) bool {
 }
 
 // relay gives the plain end of r to be served, and returns once the connection is over.
-func (s *Server) relay(r *relay, remote, local net.Addr, state *tls.ConnectionState) {
+func (s *Server) relay(r *relay, remote, local net.Addr, state *tls.ConnectionState, hsts string) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {
 		s.cfg.Log(fmt.Sprintf("TLS connection of %v: %v", remote, os.NewSyscallError("socketpair", err)))
@@ -133,7 +140,7 @@ func (s *Server) relay(r *relay, remote, local net.Addr, state *tls.ConnectionSt
 	r.plain = plain
 	r.passed()
 	s.mu.Unlock()
-	s.cfg.Give(fds[1], remote, local, state)
+	s.cfg.Give(fds[1], remote, local, state, hsts)
 	r.run()
 }
 

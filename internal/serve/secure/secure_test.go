@@ -70,7 +70,7 @@ func newWorld(t *testing.T, limit time.Duration, cfg *link.TLS) *world {
 	w := &world{given: make(chan plain, 9), logs: make(chan string, 99)}
 	w.Server = New(Config{
 		Limit: limit, Uses: func(n int) { w.uses.Add(int64(n)) }, Log: func(s string) { w.logs <- s },
-		Give: func(fd int, _, _ net.Addr, state *tls.ConnectionState) {
+		Give: func(fd int, _, _ net.Addr, state *tls.ConnectionState, hsts string) {
 			f := os.NewFile(uintptr(fd), "plain")
 			nc, err := net.FileConn(f)
 			f.Close()
