@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ type played struct {
 	peers  [2]*Peer     // the gate's
 	cells  [2]*Peer     // at the other ends
 	routed atomic.Int64 // requests
+	begun  sync.Once
 	now    atomic.Int64 // of which by RouteNow
 	given  atomic.Int64
 	only   atomic.Int64 // the cell that has all routes, plus one; 0 means none
@@ -40,7 +42,6 @@ func newPlayed(t *testing.T) *played {
 			t.Fatal(err)
 		}
 		p.cells[i], p.peers[i] = newPeers(t, fa, fb)
-		go p.gate.Receive(p.peers[i])
 		t.Cleanup(func() { p.cells[i].Close(); p.peers[i].Close() })
 	}
 	p.gate.Route = func(r *http.Request) Dest {
@@ -77,6 +78,11 @@ var playedTLS = encodeState(&tls.ConnectionState{ServerName: "example.com"}, "")
 
 // client returns the client of a connection that alternates.
 func (p *played) client() net.Conn {
+	p.begun.Do(func() { // the test has set Route by now
+		for _, peer := range p.peers {
+			go p.gate.Receive(peer)
+		}
+	})
 	s, client := newSocket(p.t)
 	client.SetDeadline(time.Now().Add(20 * time.Second))
 	c := p.gate.newConn(s, s.remote, s.local)

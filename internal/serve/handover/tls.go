@@ -23,11 +23,21 @@ import (
 // TLS below it. Where hsts is not "", answers begin with it as their
 // Strict-Transport-Security.
 func (s *Server) Take(fd int, remote, local net.Addr, state *tls.ConnectionState, hsts string) {
+	text := encodeState(state, hsts)
+	if len(text) > maxState {
+		s.http.ErrorLog.Printf("TLS connection of %v: its certificates have %d bytes, and at most %d are taken", remote, len(text), maxState)
+		syscall.Close(fd)
+		return
+	}
 	c := s.newConn(&socket{fd: fd, remote: remote, local: local}, remote, local)
-	c.tls, c.unasked = encodeState(state, hsts), true
+	c.tls, c.state, c.unasked = text, state, true
 	s.own(c)
 	go s.serve(c)
 }
+
+// maxState bounds an encoded state, in bytes: it has to fit into maxHeadOfMessage, and
+// goes with each forwarded request. crypto/tls takes certificates of 256 KiB.
+const maxState = 48 << 10
 
 // Beside notes that n more of this process's descriptors, fewer where n is below 0,
 // serve connections without being one: those that a handshake or a relay needs.

@@ -150,3 +150,22 @@ func TestTake(t *testing.T) {
 		}
 	}
 }
+
+// A client whose certificates no message has room for is refused at once.
+func TestTakeTooLarge(t *testing.T) {
+	a, _, _ := newSides(t, Limits{})
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &socket{fd: fds[1], remote: addr{"unix", "x"}, local: addr{"unix", "y"}}
+	defer client.Close()
+	large := &x509.Certificate{Raw: make([]byte, maxState)}
+	a.srv.Take(fds[0], client.remote, client.local, &tls.ConnectionState{PeerCertificates: []*x509.Certificate{large}}, "")
+	if got, err := io.ReadAll(client); len(got) > 0 || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if n := a.srv.Conns(); n != 0 {
+		t.Errorf("%d connections are taken", n)
+	}
+}
