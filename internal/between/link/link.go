@@ -61,12 +61,22 @@ type Route struct {
 	Down bool `json:"down,omitempty"`
 }
 
+// HTTP2 says on which connections HTTP/2 is spoken.
+type HTTP2 string
+
+const (
+	HTTP2OverTLS HTTP2 = "tls" // only where it is agreed on by ALPN, as with net/http
+	HTTP2All     HTTP2 = "all" // also in the clear, with prior knowledge
+	HTTP2Off     HTTP2 = "off"
+)
+
 // Limits bound what a client may do.
 type Limits struct {
 	IdleTimeout    time.Duration `json:"idle_timeout,omitempty"`
 	HeaderTimeout  time.Duration `json:"header_timeout,omitempty"`
 	MaxHeaderBytes int           `json:"max_header_bytes,omitempty"`
-	Hold           time.Duration `json:"hold,omitempty"` // gate: how long a request waits for a cell to come back
+	Hold           time.Duration `json:"hold,omitempty"`  // gate: how long a request waits for a cell to come back
+	HTTP2          HTTP2         `json:"http2,omitempty"` // gate: who may speak it
 	// MaxPatterns and MaxPatternBytes bound what a handler gives; 0 is no bound
 	// but MaxRoutes.
 	MaxPatterns     int `json:"max_patterns,omitempty"`

@@ -41,6 +41,7 @@ type Config struct {
 	LimitNOFILE     nofileFlag
 	PassEnvironment listFlag
 	Config          string
+	HTTP2           choiceFlag
 	Build           choiceFlag
 	BuildCells      choiceFlag
 	Network         choiceFlag
@@ -78,6 +79,8 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.IntVar(&c.Limits.MaxPatterns, "max-patterns", routes.MaxPatterns, "most patterns that a handler may have")
 	fs.IntVar(&c.Limits.MaxPatternBytes, "max-pattern-bytes", routes.MaxPatternBytes, "longest pattern of a handler, in `bytes`")
 	fs.DurationVar(&c.Limits.Hold, "hold", 2*time.Second, "how long a request waits for a handler that is being restarted before it is answered 503")
+	c.HTTP2 = choice(string(link.HTTP2OverTLS), string(link.HTTP2All), string(link.HTTP2Off))
+	fs.Var(&c.HTTP2, "http2", "tls, all or off: whether to speak HTTP/2 over TLS alone, also in the clear with prior knowledge (h2c), or not at all")
 	c.CrashLimit = crashFlag{3, time.Minute}
 	fs.Var(&c.CrashLimit, "crash-limit", "`crashes/time` after which a version is given up for an earlier one; 0 is never")
 	fs.Var(&c.MemoryMax, "memory-max", "most `memory` that a handler may use, such as 256M; infinity is no limit (default infinity)")
@@ -117,6 +120,7 @@ func Parse(args, env []string, help io.Writer) (*Config, error) {
 	if err := c.fromEnv(fs, env); err != nil {
 		return nil, err
 	}
+	c.Limits.HTTP2 = link.HTTP2(c.HTTP2.word)
 	if c.Cache == "" {
 		c.Cache = filepath.Join(c.State, "cache")
 		for _, kv := range env {

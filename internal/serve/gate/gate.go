@@ -6,6 +6,7 @@ package gate
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
@@ -23,6 +24,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
+	"github.com/andrestc/go-plugserver/internal/serve/h2"
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
 	"github.com/andrestc/go-plugserver/internal/serve/secure"
 )
@@ -37,9 +39,10 @@ const (
 // Gate is the one gate of this process.
 type Gate struct {
 	link   *link.Conn
-	server *handover.Server // set by Open, the first message, like hold
-	secure *secure.Server   // as server
-	https  atomic.Int32     // the port that clients in the clear are sent on to; 0 is none
+	server *handover.Server // set by Open, the first message, like h2, secure and hold
+	h2     *h2.Server
+	secure *secure.Server
+	https  atomic.Int32 // the port that clients in the clear are sent on to; 0 is none
 	hold   time.Duration
 	table  atomic.Pointer[table] // published whole, never changed
 
@@ -148,10 +151,22 @@ func (g *Gate) open(lim link.Limits, key []byte) {
 		MaxHeaderBytes: lim.MaxHeaderBytes,
 	}, log.New(logWriter{g}, "", 0))
 	g.server.Route, g.server.RouteNow, g.server.Counts, g.server.Key = g.route, g.routeNow, g.counts, key
-	g.secure = secure.New(secure.Config{
+	g.h2 = h2.New(h2.Config{
+		Handler: g.server.Forward, ConnContext: handover.ConnContext,
+		IdleTimeout: lim.IdleTimeout, MaxHeaderBytes: lim.MaxHeaderBytes,
+		Log: log.New(logWriter{g}, "", 0),
+	})
+	sc := secure.Config{
 		Limit: lim.HeaderTimeout, Give: g.server.Take, Uses: g.server.Beside,
 		Log: func(text string) { g.record("debug", text) },
-	})
+	}
+	if lim.HTTP2 == link.HTTP2All {
+		g.server.HTTP2 = g.h2.Serve
+	}
+	if lim.HTTP2 != link.HTTP2Off {
+		sc.HTTP2 = func(c *tls.Conn) { g.h2.Serve(c) }
+	}
+	g.secure = secure.New(sc)
 	go g.server.Run()
 }
 
@@ -321,6 +336,7 @@ func (g *Gate) part() {
 	}
 	if g.server != nil {
 		g.server.Part()
+		g.h2.Part()
 	}
 }
 
@@ -330,6 +346,7 @@ func (g *Gate) end(grace time.Duration) {
 	if g.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
+		g.h2.Shutdown(ctx) // their connections count with those of server
 		g.server.Shutdown(ctx)
 		g.secure.Drain(ctx)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/serve/http1"
+	"github.com/andrestc/go-plugserver/internal/serve/record"
 )
 
 // Began is when a request that a Server has given to a handler began to be served.
@@ -30,6 +31,9 @@ func Answered(w http.ResponseWriter, r *http.Request) (status int, out int64) {
 		}
 		return w.Answered()
 	}
+	if w, ok := w.(*record.Writer); ok {
+		return w.Answered()
+	}
 	if whole := wholeFrom(r); whole != nil && whole.stage.Load() == hijacked {
 		return counter.Hijacked, 0
 	}
@@ -41,6 +45,9 @@ func Answered(w http.ResponseWriter, r *http.Request) (status int, out int64) {
 func Received(r *http.Request) int64 {
 	if r.ContentLength >= 0 {
 		return r.ContentLength
+	}
+	if x, ok := r.Context().(*requestContext); ok && x.received != nil {
+		return x.received()
 	}
 	if whole := wholeFrom(r); whole != nil {
 		return whole.bodyRead.Load()

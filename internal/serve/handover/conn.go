@@ -163,7 +163,8 @@ func (c *Conn) consume(n int) {
 
 // head waits until a whole request's head is at the front of the buffer. It
 // returns errBroken, errLate or errTooLarge where the client may be told, errMoved where
-// the connection has left, and any other error where it has to be closed.
+// the connection has left, errPreface where it speaks HTTP/2, and any other error where it
+// has to be closed.
 func (c *Conn) head() error {
 	c.scan = http1.Scanner{}
 	// Between two requests net/http waits for four bytes before it looks.
@@ -185,7 +186,14 @@ func (c *Conn) head() error {
 			case status == http1.Whole && c.scan.Len() <= limit:
 				return nil
 			case status == http1.Broken:
-				return errBroken
+				is, more := c.beginsHTTP2()
+				if is {
+					return errPreface
+				}
+				if !more {
+					return errBroken
+				}
+				c.scan = http1.Scanner{} // if it is none, that is seen again
 			case waits >= limit:
 				return errTooLarge
 			}

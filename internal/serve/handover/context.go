@@ -23,7 +23,8 @@ type requestContext struct {
 	// has looked once before it returns.
 	watch func(now bool, gone func()) (stop func())
 
-	elsewhere bool // the request is another process's; owned by the request's goroutine
+	received  func() int64 // bytes of the request's body by now; or nil
+	elsewhere bool         // the request is another process's; owned by the request's goroutine
 
 	mu     sync.Mutex // guards the rest; never held while calling watch
 	inner  context.Context

@@ -14,6 +14,8 @@
 //	forward.go  a request that another process answers, on the connection's side
 //	pipeline.go the next of many, without the connection's goroutine
 //	stream.go   and on the handler's side
+//	replay.go   a request whose connection stays: a stream of HTTP/2
+//	preface.go  and how its connection is known
 //	peer.go     another process: sending, what it has taken
 //	receive.go  what it sends
 //	end.go      the end of a server

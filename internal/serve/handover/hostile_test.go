@@ -131,6 +131,10 @@ func TestHostile(t *testing.T) {
 			m := message{remote: "10.0.0.1:1", stream: 1, bytes: []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")}
 			f.wire.Send(kindRequest, nil, m.head(nil), m.bytes)
 		}},
+		"a request of a connection that stays": {errForward, func(f *foe) {
+			m := message{remote: "10.0.0.1:1", stream: 1, bytes: []byte("GET")}
+			f.wire.Send(kindExchange, nil, m.head(nil), m.bytes)
+		}},
 		"an answer without end": {errAnswer, func(f *foe) {
 			f.client.write("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 			m, _ := f.took(kindRequest)

@@ -18,6 +18,10 @@ const (
 	kindTaken   = 't' // what the peer has taken is to be let go, and that to be confirmed: answer without bytes
 	kindLetGo   = 'o' // it is: answer without bytes
 	kindLost    = 'l' // the request's connection cannot be fetched: answer without bytes
+
+	kindExchange = 'x' // a request of a connection that stays: message, its bytes are package parts'
+	kindParts    = 'p' // parts of that request's body, or of its answer: answer
+	kindWord     = 'w' // a word about it: answer
 )
 
 // message is what travels with a connection or a request.

@@ -35,9 +35,13 @@ type Peer struct {
 	given     bool       // the peer is given up, and with it what it has taken
 	kept      []kept     // in the order sent
 	sweep     *time.Timer
-	number    uint64                   // of the last request that was forwarded to the peer
-	forwarded map[uint64]*forwarded    // to the peer
-	serving   map[uint64]*stream       // for the peer
+	number    uint64                // of the last request that was forwarded to the peer
+	forwarded map[uint64]*forwarded // to the peer
+	serving   map[uint64]*stream    // for the peer
+	// exchanged are answered by the peer, exchanging here.
+	exchanged  map[uint64]exchanged
+	exchanging map[uint64]*exchanging
+
 	asked     map[uint64]chan struct{} // by alone; closed when the peer confirms
 	local     net.Addr                 // the last that was told
 	localText string
@@ -75,6 +79,9 @@ func (p *Peer) Idle() int {
 	waits := len(p.kept) > 0
 	for _, f := range p.forwarded {
 		waits = waits || f.seq > taken
+	}
+	for _, x := range p.exchanged {
+		waits = waits || x.seq > taken
 	}
 	looks := 0
 	if waits {
@@ -125,6 +132,9 @@ func NewPeer(sock, page *os.File, only bool) (*Peer, error) {
 		forwarded: make(map[uint64]*forwarded),
 		serving:   make(map[uint64]*stream),
 		asked:     make(map[uint64]chan struct{}),
+
+		exchanged:  make(map[uint64]exchanged),
+		exchanging: make(map[uint64]*exchanging),
 	}, nil
 }
 
@@ -304,8 +314,9 @@ func (k *kept) arrived() {
 }
 
 // lost gives a dead peer up and returns the connections and requests that it has
-// not taken, which are the caller's again, and the requests that it has.
-func (p *Peer) lost() (conns []kept, again, ended []*forwarded) {
+// not taken, which are the caller's again, the requests that it has, and those of
+// connections that stayed, whose waiters are to be told.
+func (p *Peer) lost() (conns []kept, again, ended []*forwarded, xs []exchanged) {
 	// Who is sending notes first what went out: the peer may have taken it, and
 	// died of it, meanwhile.
 	p.order.Lock()
@@ -314,7 +325,7 @@ func (p *Peer) lost() (conns []kept, again, ended []*forwarded) {
 	defer p.mu.Unlock()
 	p.release()
 	if p.given {
-		return nil, nil, nil
+		return nil, nil, nil, nil
 	}
 	taken := p.counts.theirs.taken.Load()
 	p.given = true
@@ -327,8 +338,12 @@ func (p *Peer) lost() (conns []kept, again, ended []*forwarded) {
 		}
 		delete(p.forwarded, id)
 	}
+	for _, x := range p.exchanged { // each forgets itself
+		x.taken = x.seq <= taken
+		xs = append(xs, x)
+	}
 	conns, p.kept = p.kept, nil
-	return conns, again, ended
+	return conns, again, ended, xs
 }
 
 // message describes c as it is between two requests, or with a whole one at its
@@ -422,6 +437,9 @@ func (p *Peer) orphan() {
 	defer p.mu.Unlock()
 	for _, st := range p.serving {
 		st.orphan()
+	}
+	for _, e := range p.exchanging {
+		e.cancel(true)
 	}
 }
 

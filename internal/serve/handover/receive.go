@@ -70,13 +70,24 @@ func (r *receiver) run() {
 		case len(f.FDs) > 0 && f.Kind != kindConn:
 			closeAll(f.FDs)
 			err = errMessage
-		case f.Kind == kindRequest && s.Route != nil:
+		case s.Route != nil && (f.Kind == kindRequest || f.Kind == kindExchange):
 			err = errForward
 		case f.Kind == kindRequest:
 			p.took() // before anything of it is served
 			var m message
 			if m, err = decode(f.Body); err == nil && !r.serve(m) {
 				return
+			}
+		case f.Kind == kindExchange:
+			p.took()
+			var m message
+			if m, err = decode(f.Body); err == nil && !r.exchange(m) {
+				return
+			}
+		case f.Kind == kindParts, f.Kind == kindWord:
+			var a answer
+			if a, err = decodeAnswer(f.Body); err == nil {
+				err = p.exchangeParts(f.Kind, a)
 			}
 		case f.Kind == kindAnswer, f.Kind == kindFetch:
 			var a answer
@@ -156,6 +167,30 @@ func (r *receiver) serve(m message) (reads bool) {
 		go r.server.serveStream(r.peer, m, head, plain, nil)
 		return true
 	}
+	return r.here(func(aside func()) *Conn {
+		return r.server.serveStream(r.peer, m, head, plain, aside)
+	})
+}
+
+// exchange is serve for a request of a connection that stays with the peer.
+func (r *receiver) exchange(m message) (reads bool) {
+	e := r.server.take(r.peer, m)
+	switch {
+	case e == nil:
+		return true
+	case e.HasBody() || !r.pace.short():
+		go r.server.answerExchange(e, nil)
+		return true
+	}
+	return r.here(func(aside func()) *Conn {
+		r.server.answerExchange(e, aside)
+		return nil
+	})
+}
+
+// here serves a request on the goroutine that reads, by f, which returns the request's
+// connection where it was fetched and carries another.
+func (r *receiver) here(f func(aside func()) *Conn) (reads bool) {
 	began, step := time.Now(), r.step.Add(1)
 	r.beWatched()
 	defer func() {
@@ -165,7 +200,7 @@ func (r *receiver) serve(m message) (reads bool) {
 			r.peer.wire.Flush()
 		}
 	}()
-	c := r.server.serveStream(r.peer, m, head, plain, func() { r.pass(step) })
+	c := f(func() { r.pass(step) })
 	r.pace.took(time.Since(began))
 	if c != nil {
 		r.pass(step)

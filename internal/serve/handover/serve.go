@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/serve/http1"
+	"github.com/andrestc/go-plugserver/internal/serve/record"
 )
 
 // Elsewhere is the handler of every request that is another process's. A
@@ -46,6 +47,8 @@ func (s *Server) serve(c *Conn) {
 		whole.fed = true
 		s.feed.put(whole)
 	case errors.Is(err, errLeftAlone):
+	case errors.Is(err, errPreface):
+		c.giveHTTP2()
 	case !c.hasLeft():
 		c.close()
 	}
@@ -182,6 +185,9 @@ func (s *Server) answer(h http.Handler, r *http.Request, t http1.Transport, x *r
 func Begun(w http.ResponseWriter) bool {
 	if w, ok := w.(*http1.Response); ok {
 		return w.Begun() || w.Hijacked()
+	}
+	if w, ok := w.(*record.Writer); ok {
+		return w.Begun()
 	}
 	// A wrapper would hide what net/http looks for in its own writer (the
 	// unexported method that MaxBytesReader calls). TestBegun holds this.

@@ -62,6 +62,10 @@ type Server struct {
 	// common with its predecessors: none comes back that they had not accepted.
 	Key []byte
 
+	// HTTP2, if set, takes over the connections that begin with HTTP/2's preface, in a
+	// process that accepts. Their requests come back by Forward.
+	HTTP2 func(net.Conn)
+
 	base    context.Context
 	handler http.Handler
 	limits  Limits
@@ -192,7 +196,7 @@ func (s *Server) own(c *Conn) {
 // any more.
 func (s *Server) Recover(p *Peer) {
 	p.dead.Store(true)
-	conns, requests, ended := p.lost()
+	conns, requests, ended, xs := p.lost()
 	for _, k := range conns {
 		go s.kept(k)
 	}
@@ -203,6 +207,9 @@ func (s *Server) Recover(p *Peer) {
 	for _, f := range ended {
 		f.change(broken)
 		f.given()
+	}
+	for _, x := range xs {
+		x.Lost(x.taken)
 	}
 }
 

@@ -152,7 +152,11 @@ func (st *stream) forget() {
 	st.peer.mu.Lock()
 	delete(st.peer.serving, st.id)
 	st.peer.mu.Unlock()
-	s := st.server
+	st.server.streamOver()
+}
+
+// streamOver ends the count of a request that was forwarded here.
+func (s *Server) streamOver() {
 	if s.streams.Add(-1) == 0 && s.waiting.Load() {
 		s.mu.Lock()
 		s.shrunk()

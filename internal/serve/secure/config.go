@@ -9,14 +9,21 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/link"
 )
 
-// protocols are what is offered by ALPN. HTTP/2's name goes to the front once it is
-// served.
-var protocols = []string{"http/1.1"}
+// http2 is HTTP/2's name in ALPN.
+const http2 = "h2"
+
+// protocols are what is offered by ALPN, as net/http does.
+func (s *Server) protocols() []string {
+	if s.cfg.HTTP2 == nil {
+		return []string{"http/1.1"}
+	}
+	return []string{http2, "http/1.1"}
+}
 
 // config returns what crypto/tls is to go by. Which certificate a client gets is
 // crypto/tls's to choose: the first that it supports, by its name (SNI) and by the
 // kinds of keys that it knows, or else the first.
-func config(t *link.TLS) (*tls.Config, error) {
+func config(t *link.TLS, protocols []string) (*tls.Config, error) {
 	c := &tls.Config{NextProtos: protocols, MinVersion: t.MinVersion, ClientAuth: tls.ClientAuthType(t.ClientAuth)}
 	for _, p := range t.Pairs {
 		pair, err := tls.X509KeyPair(p.Certificate, p.Key)

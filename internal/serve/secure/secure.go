@@ -26,6 +26,9 @@ type Config struct {
 	// Give takes the plain end of a connection, a descriptor in non-blocking mode,
 	// over.
 	Give func(fd int, remote, local net.Addr, state *tls.ConnectionState, hsts string)
+	// HTTP2, if set, takes over a connection that speaks HTTP/2, and closes it. What is
+	// below it has HSTS.
+	HTTP2 func(*tls.Conn)
 	// Uses is told how many more descriptors are in use, or fewer (below 0).
 	Uses func(n int)
 	// Log gets what goes wrong with single connections.
@@ -58,7 +61,7 @@ func New(cfg Config) *Server {
 // Configure has every handshake from now on go by t. After an error all stays as it
 // was.
 func (s *Server) Configure(t *link.TLS) error {
-	cfg, err := config(t)
+	cfg, err := config(t, s.protocols())
 	if err == nil {
 		s.tls.Store(&inForce{cfg, t.HSTS})
 	}
@@ -80,7 +83,8 @@ func (s *Server) Serve(fd int, remote, local net.Addr) {
 		}
 		defer nc.Close()
 		by := s.tls.Load()
-		r := &relay{raw: nc, secure: tls.Server(nc, by.Config)}
+		raw := &closing{Conn: nc, hsts: by.hsts, closed: make(chan struct{})}
+		r := &relay{raw: raw, secure: tls.Server(raw, by.Config)}
 		if !s.own(r) {
 			return
 		}
@@ -89,9 +93,30 @@ func (s *Server) Serve(fd int, remote, local net.Addr) {
 			return
 		}
 		state := r.secure.ConnectionState()
-		// HTTP/2's place: what state.NegotiatedProtocol names is decided here.
+		if state.NegotiatedProtocol == http2 && s.cfg.HTTP2 != nil {
+			s.disown(r)
+			s.cfg.HTTP2(r.secure)
+			<-raw.closed // it has its descriptor until then
+			return
+		}
 		s.relay(r, remote, local, &state, by.hsts)
 	}()
+}
+
+// closing is a connection that tells when it is closed.
+type closing struct {
+	net.Conn
+	hsts   string
+	once   sync.Once
+	closed chan struct{}
+}
+
+// HSTS is the Strict-Transport-Security of answers over it; "" for none.
+func (c *closing) HSTS() string { return c.hsts }
+
+func (c *closing) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
 }
 
 // handshake reports whether one came about. What a client gets that speaks no TLS is

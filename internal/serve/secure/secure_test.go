@@ -191,11 +191,11 @@ func TestCertificateByName(t *testing.T) {
 
 // Without a pool of authorities crypto/tls would trust whom the system does.
 func TestNobodySignsForClients(t *testing.T) {
-	cfg, err := config(&link.TLS{ClientAuth: int(tls.RequireAndVerifyClientCert)})
+	cfg, err := config(&link.TLS{ClientAuth: int(tls.RequireAndVerifyClientCert)}, nil)
 	if err != nil || cfg.ClientCAs == nil {
 		t.Errorf("%+v, %v", cfg, err)
 	}
-	if _, err := config(&link.TLS{ClientCAs: []byte("rubbish")}); err == nil {
+	if _, err := config(&link.TLS{ClientCAs: []byte("rubbish")}, nil); err == nil {
 		t.Error("rubbish is an authority")
 	}
 }
@@ -347,7 +347,7 @@ func TestTickets(t *testing.T) {
 		}
 		s.Close()
 	}
-	if _, err := config(&link.TLS{Tickets: [][]byte{{1}}}); err == nil {
+	if _, err := config(&link.TLS{Tickets: [][]byte{{1}}}, nil); err == nil {
 		t.Error("a short key is taken")
 	}
 }

@@ -110,7 +110,7 @@ func TestTLSStateIsNetHTTPs(t *testing.T) {
 	}{
 		{"default", func(c *tls.Config) {}},
 		{"1.2", func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }},
-		{"ALPN", func(c *tls.Config) { c.NextProtos = []string{"h2", "http/1.1"} }},
+		{"ALPN", func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
 		{"certificate", func(c *tls.Config) {
 			c.Certificates = []tls.Certificate{clients.Issue(t, time.Hour, "client.example").TLS(t)}
 		}},
