@@ -45,6 +45,7 @@ func TestTLSRedirect(t *testing.T) {
 			t.Errorf("over TLS, %q: %+v, %v", raw, a, err)
 		}
 	}
+	overH2(t, s)
 	conf := filepath.Join(dir, "plugserverd.conf")
 	text, err := os.ReadFile(conf)
 	if err != nil {

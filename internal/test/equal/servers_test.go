@@ -164,7 +164,7 @@ func startReference(t *testing.T, lim map[string]string, args ...string) (addr s
 		t.Fatal(err)
 	}
 	for name, value := range lim {
-		args = append(args, "-"+name, value)
+		args = append(args, "-"+name+"="+value)
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Stderr = os.Stderr

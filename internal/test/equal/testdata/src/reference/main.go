@@ -15,6 +15,11 @@ import (
 	"equal.example/handlers"
 )
 
+// allow has a server speak HTTP/2 where it is to, and can.
+var allow = func(srv *http.Server) {
+	srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
+}
+
 func main() {
 	srv := &http.Server{ErrorLog: log.New(io.Discard, "", 0)}
 	flag.DurationVar(&srv.ReadHeaderTimeout, "header-timeout", 0, "")
@@ -22,6 +27,7 @@ func main() {
 	flag.IntVar(&srv.MaxHeaderBytes, "max-header-bytes", 0, "")
 	cert, key := flag.String("cert", "", "serve over TLS"), flag.String("key", "", "")
 	flag.Parse()
+	allow(srv)
 	mux := http.NewServeMux()
 	for _, name := range []string{"a", "b", "c"} {
 		for pattern, h := range handlers.Set(name) {
@@ -39,7 +45,6 @@ func main() {
 		os.Exit(0)
 	}()
 	if *cert != "" {
-		srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // HTTP/1.1 alone
 		log.Fatal(srv.ServeTLS(l, *cert, *key))
 	}
 	log.Fatal(srv.Serve(l))
