@@ -2,10 +2,7 @@ package handover
 
 import (
 	"bufio"
-	"errors"
 	"io"
-	"net"
-	"os"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -96,7 +93,7 @@ func (s *wholeConn) readAhead(a *ahead, p []byte, left int64) (int, error) {
 		err = a.err
 	}
 	if err != nil {
-		return 0, s.readError(err)
+		return 0, netError(s.raw, "read", err)
 	}
 	if a.n <= len(p) {
 		return a.n, nil
@@ -106,27 +103,13 @@ func (s *wholeConn) readAhead(a *ahead, p []byte, left int64) (int, error) {
 	return len(p), nil
 }
 
-// readError is what the read of a socket fails with, in net's words.
-func (s *wholeConn) readError(err error) error {
-	var op *net.OpError
-	switch {
-	case err == io.EOF:
-	case errors.As(err, &op):
-		op.Op = "read"
-	default:
-		local, remote := s.raw.LocalAddr(), s.raw.RemoteAddr()
-		err = &net.OpError{Op: "read", Net: local.Network(), Source: local, Addr: remote, Err: os.NewSyscallError("read", err)}
-	}
-	return err
-}
-
 // mayTake says whether what was read ahead may be taken still: not where the
 // handler's deadline for it has passed, or the connection is closed.
 func (s *wholeConn) mayTake() error {
 	if a := s.ahead; a == nil || !a.lent || !s.isPosed() {
 		return nil
 	} else if err := a.raw.Read(a.look); err != nil {
-		return s.readError(err)
+		return netError(s.raw, "read", err)
 	}
 	return nil
 }

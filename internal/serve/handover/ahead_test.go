@@ -3,7 +3,6 @@ package handover
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -145,38 +144,6 @@ func TestReadAheadSameAsNetHTTP(t *testing.T) {
 }
 
 var anyPort = regexp.MustCompile(`127\.0\.0\.1:\d+`)
-
-// What ends a read of the socket is told in net's words.
-func TestReadAheadErrors(t *testing.T) {
-	for _, end := range []string{"reset", "closed", "ended", "late"} {
-		nc, client := tcpPair(t)
-		s := NewServer(context.Background(), hello, Limits{}, nil)
-		w := &wholeConn{Conn: s.newConn(nc, nc.RemoteAddr(), nc.LocalAddr())}
-		var want error
-		switch end {
-		case "reset":
-			client.SetLinger(0)
-			client.Close()
-		case "closed":
-			nc.Close()
-		case "ended":
-			client.Close()
-		case "late":
-			nc.SetReadDeadline(time.Now().Add(-time.Second))
-		}
-		_, err := w.readAhead(w.reader(), make([]byte, 1), 10)
-		switch end {
-		case "reset": // its error is told once
-			want = errors.New("read tcp 127.0.0.1:1->127.0.0.1:1: read: connection reset by peer")
-		default:
-			_, want = nc.Read(make([]byte, 1))
-		}
-		got := anyPort.ReplaceAllString(fmt.Sprint(err), "127.0.0.1:1")
-		if wanted := anyPort.ReplaceAllString(want.Error(), "127.0.0.1:1"); got != wanted {
-			t.Errorf("%s: %s, want %s", end, got, wanted)
-		}
-	}
-}
 
 // Bodies of all sizes, read in pieces of all sizes, one behind the other.
 func TestReadAheadBytes(t *testing.T) {

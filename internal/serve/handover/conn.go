@@ -45,11 +45,13 @@ type Conn struct {
 	served  int    // requests, here
 	burst   bool   // the next request had come before the last was answered
 	rc      syscall.RawConn
+	in      *direct // nil until it is needed, and where raw is not package net's
 	// Of the gate: where the last request went, and how many in a row.
 	last   Dest
 	streak int
 
-	writeLimit bool // a handler has set a write deadline
+	out        atomic.Pointer[direct] // as in
+	writeLimit bool                   // a handler has set a write deadline
 
 	mu    sync.Mutex // guards all below; never held while reading
 	phase phase
@@ -341,7 +343,7 @@ func (c *Conn) readRaw(p []byte) (int, error) {
 		c.reading = true
 		c.mu.Unlock()
 
-		n, err := c.raw.Read(p)
+		n, err := c.readSocket(p)
 
 		c.mu.Lock()
 		c.reading = false

@@ -208,7 +208,7 @@ type exchange struct {
 }
 
 // Write implements http1.Transport.
-func (x *exchange) Write(p []byte) (int, error) { return x.checked(x.conn.raw.Write(p)) }
+func (x *exchange) Write(p []byte) (int, error) { return x.checked(x.conn.writeSocket(p)) }
 
 // ReadFrom implements http1.Transport; the socket can send a file by itself
 // (sendfile(2), splice(2)).

@@ -172,13 +172,13 @@ func (st *stream) Write(b []byte) (int, error) {
 	case st.err != nil:
 		return 0, st.err
 	case st.conn != nil:
-		return st.checked(st.conn.raw.Write(b))
+		return st.checked(st.conn.writeSocket(b))
 	case st.sent+len(b) > window:
 		c, err := st.fetch()
 		if err != nil {
 			return 0, err
 		}
-		return st.checked(c.raw.Write(b))
+		return st.checked(c.writeSocket(b))
 	case st.last:
 		st.sent += len(b)
 		st.out = append(st.out, b...)
