@@ -19,8 +19,13 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// gap is the least time between two nudges.
-const gap = 5 * time.Millisecond
+const (
+	// gap is the least time between two nudges.
+	gap = 5 * time.Millisecond
+	// writeGap is that of nudges for writes to a file whose close is going to nudge:
+	// each look takes longer, the more handlers there are.
+	writeGap = 50 * time.Millisecond
+)
 
 // Watcher nudges whoever receives from C when a directory may have changed.
 type Watcher struct {
@@ -45,6 +50,7 @@ type Watcher struct {
 	lost    bool             // and that has been reported
 	pending bool             // a nudge is due once rest fires
 	rest    <-chan time.Time // fires once gap has passed; nil if it has
+	later   <-chan time.Time // fires when a nudge for writes is due; nil if none is
 }
 
 // New returns a Watcher of dir, which may be missing for now. It nudges every
@@ -72,7 +78,8 @@ func (w *Watcher) C() <-chan struct{} { return w.nudges }
 
 // Run watches until ctx is done. The first nudge comes when the watch is set
 // up, or is known to fail; the first of a burst comes at once, the others at
-// most every 5 ms, and one follows the last event. Run is called once.
+// most every 5 ms, and one follows the last event. Writes to a file that stays open
+// nudge every 50 ms, its close at once. Run is called once.
 func (w *Watcher) Run(ctx context.Context) {
 	ticker := time.NewTicker(w.poll)
 	defer ticker.Stop()
@@ -95,7 +102,12 @@ func (w *Watcher) Run(ctx context.Context) {
 			return
 		case e, ok := <-events:
 			w.event(e, ok)
-			w.nudge()
+			switch {
+			case !w.beingWritten(e):
+				w.nudge()
+			case w.later == nil:
+				w.later = time.After(writeGap)
+			}
 		case err, ok := <-errs:
 			if !ok {
 				err = errEnded
@@ -106,6 +118,8 @@ func (w *Watcher) Run(ctx context.Context) {
 			w.nudge()
 		case <-ticker.C:
 			w.check()
+			w.nudge()
+		case <-w.later:
 			w.nudge()
 		case <-w.rest:
 			w.rest = nil
@@ -155,6 +169,7 @@ func (w *Watcher) count(e fsnotify.Event) {
 
 // nudge sends a nudge, now or when the last one is gap ago.
 func (w *Watcher) nudge() {
+	w.later = nil
 	if w.rest != nil {
 		w.pending = true
 		return
@@ -165,6 +180,12 @@ func (w *Watcher) nudge() {
 	case w.nudges <- struct{}{}:
 	default: // the one in there has not been followed yet
 	}
+}
+
+// beingWritten reports whether an event is a write to a file in the directory that its
+// writer has not closed yet.
+func (w *Watcher) beingWritten(e fsnotify.Event) bool {
+	return e.Op == fsnotify.Write && filepath.Dir(e.Name) == w.dir && w.Writing(filepath.Base(e.Name)) == Open
 }
 
 // event sees to the end of the watch, and to folders that come and go. Of other

@@ -83,3 +83,35 @@ func TestWriting(t *testing.T) {
 	must(os.Remove(path("b.so")))
 	want("b.so", Unknown)
 }
+
+// A file that is being written has few looks taken at it, and one at its close.
+func TestFewNudgesForWrites(t *testing.T) {
+	dir := t.TempDir()
+	w := real(t, dir, time.Minute)
+	f, err := os.Create(filepath.Join(dir, "a.so"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, w)
+	began, nudges := time.Now(), 0
+	for i := range 100 {
+		if _, err := f.WriteAt([]byte("x"), int64(i)); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-w.C():
+			nudges++
+		case <-time.After(gap):
+		}
+	}
+	if most := int(time.Since(began)/writeGap) + 2; nudges > most || nudges == 0 {
+		t.Errorf("%d nudges in %v, want 1 to %d", nudges, time.Since(began), most)
+	}
+	rest(w)
+	closed := time.Now()
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, w)
+	t.Logf("nudged %v after the close", time.Since(closed))
+}
