@@ -36,7 +36,7 @@ const (
 	unsureTime  = time.Second            // where nobody knows whether it is closed
 	openTime    = 30 * time.Second       // though it is open: whoever opened it may have forgotten it
 	stalledTime = 2 * time.Second        // a part of a file at rest for so long is refused
-	checkPause  = 100 * time.Millisecond // between copies that are read to see whether they are what they were
+	checkPause  = time.Second            // between copies that are read to see whether they are what they were
 	goneTime    = 200 * time.Millisecond // a file missed for so long is gone
 )
 

@@ -21,6 +21,38 @@ type Table struct {
 	unsent  bool   // it has begun, and was not told to anybody
 	gate    uint64 // the version that the gate has
 	parts   map[uint64]*part
+
+	all      []link.Route          // that were told last, by pattern
+	routes   map[string]link.Route // the same
+	patterns book[string]          // theirs, and some of before
+	cells    book[uint64]          // by their own patterns; some of before, too
+}
+
+// book is an index that only grows, and is begun anew where most of it is of before.
+type book[T comparable] struct {
+	index *routes.Index[T]
+	known map[T]bool
+}
+
+// add adds an item that is new; live are how many items there are.
+func (b *book[T]) add(item T, patterns []string, live int, all func(yield func(T, []string))) {
+	if b.known[item] {
+		return
+	}
+	if b.index == nil || len(b.known) > 2*live+100 {
+		b.index, b.known = routes.NewIndex[T](nil, nil), make(map[T]bool)
+		all(b.put)
+	}
+	b.put(item, patterns)
+}
+
+func (b *book[T]) put(item T, patterns []string) {
+	if !b.known[item] {
+		b.known[item] = true
+		for _, p := range patterns {
+			b.index.Add(item, p)
+		}
+	}
 }
 
 // part is what one cell has of the table.
@@ -47,7 +79,7 @@ func (t *Table) Unsent() bool { return t.unsent }
 // Serves is a process that has routes.
 type Serves struct {
 	Cell     uint64
-	Patterns []string // of all its handlers
+	Patterns []string // of all its handlers; they never change
 }
 
 // Told is what one cell is to be told.
@@ -57,20 +89,87 @@ type Told struct {
 	Routes  []link.Route
 }
 
-// Tell returns what is to be told of the table all: to the gate all of it, at the
-// version; to a cell the part that can overlap with its own patterns, where it has
-// another or none. All else it hands back in any case.
+// Tell returns what is to be told of the table all, which is sorted by pattern: to the gate
+// all of it, at the version; to a cell the part that can overlap with its own patterns,
+// where it has another or none. All else it hands back in any case. It looks at
+// those whom a change may concern.
 func (t *Table) Tell(all []link.Route, serves []Serves) (version uint64, told []Told) {
 	t.unsent = false
-	index := routes.NewIndex(all, func(r link.Route) string { return r.Pattern })
+	changed := t.take(all)
+	for _, s := range serves {
+		t.cells.add(s.Cell, s.Patterns, len(serves), func(yield func(uint64, []string)) {
+			for _, s := range serves {
+				yield(s.Cell, s.Patterns)
+			}
+		})
+	}
+	concerned := make(map[uint64]bool)
+	if len(changed) > 0 && len(serves) > 0 {
+		for _, cell := range t.cells.index.Overlapping(changed) {
+			concerned[cell] = true
+		}
+	}
 	for _, s := range serves {
 		part := t.part(s.Cell)
-		if overlaps := index.Overlapping(s.Patterns); part.wants == 0 || !slices.Equal(overlaps, part.routes) {
+		if part.wants > 0 && !concerned[s.Cell] {
+			continue
+		}
+		if overlaps := t.overlapping(s.Patterns); part.wants == 0 || !slices.Equal(overlaps, part.routes) {
 			part.routes, part.wants = overlaps, t.version
 			told = append(told, Told{s.Cell, t.version, overlaps})
 		}
 	}
 	return t.version, told
+}
+
+// take takes the table over, and returns the patterns whose routes are others than
+// before, or are none any more.
+func (t *Table) take(all []link.Route) (changed []string) {
+	if t.routes == nil {
+		t.routes = make(map[string]link.Route)
+	}
+	old, now := t.all, all
+	for len(old)+len(now) > 0 {
+		switch {
+		case len(now) == 0 || len(old) > 0 && old[0].Pattern < now[0].Pattern:
+			delete(t.routes, old[0].Pattern)
+			changed, old = append(changed, old[0].Pattern), old[1:]
+			continue
+		case len(old) > 0 && old[0].Pattern == now[0].Pattern:
+			if old[0] != now[0] {
+				changed = append(changed, now[0].Pattern)
+			}
+			t.routes[now[0].Pattern] = now[0]
+			old = old[1:]
+		default:
+			changed = append(changed, now[0].Pattern)
+			t.routes[now[0].Pattern] = now[0]
+		}
+		now = now[1:]
+	}
+	for _, p := range changed {
+		t.patterns.add(p, []string{p}, len(all), func(yield func(string, []string)) {
+			for _, r := range all {
+				yield(r.Pattern, []string{r.Pattern})
+			}
+		})
+	}
+	t.all = slices.Clone(all)
+	return changed
+}
+
+// overlapping are the routes that can overlap with the patterns, by pattern.
+func (t *Table) overlapping(patterns []string) (found []link.Route) {
+	if t.patterns.index == nil {
+		return nil // there is no route
+	}
+	for _, p := range t.patterns.index.Overlapping(patterns) {
+		if r, ok := t.routes[p]; ok {
+			found = append(found, r)
+		}
+	}
+	slices.SortFunc(found, func(a, b link.Route) int { return strings.Compare(a.Pattern, b.Pattern) })
+	return found
 }
 
 func (t *Table) part(cell uint64) *part {

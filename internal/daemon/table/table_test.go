@@ -2,12 +2,14 @@ package table
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/routes"
 )
 
 func leads(patterns ...string) (all []link.Route) {
@@ -42,13 +44,79 @@ func TestTell(t *testing.T) {
 		t.Errorf("told %+v, want %+v", told, want)
 	}
 	tab.Change()
-	all = append(all, link.Route{Pattern: "/a/b", Cell: 4})
+	all = Route(append(all, link.Route{Pattern: "/a/b", Cell: 4}), nil)
 	if _, told := tab.Tell(all, serves); len(told) != 1 || told[0].Cell != 1 || told[0].Version != 2 || len(told[0].Routes) != 2 {
 		t.Errorf("the second time: %+v", told)
 	}
 	// A new gate makes no difference to the cells.
 	if version, told := tab.Tell(all, serves); version != 2 || told != nil {
 		t.Errorf("told again: %+v", told)
+	}
+}
+
+// Whatever changes, each cell is told of what can overlap with its patterns, and of
+// nothing twice: as if all were compared with all.
+func TestTellIsOfAllThatOverlaps(t *testing.T) {
+	for seed := range uint64(40) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		one := func(of ...string) string { return of[rnd.IntN(len(of))] }
+		pattern := func() string {
+			return one("", "", "GET ", "POST ") + one("", "", "", "h.example", "i.example") + "/" +
+				one("a", "b", "{x}", "") + one("", "", "/", "/a", "/{y}", "/{y...}")
+		}
+		var tab Table
+		cells, next := make(map[uint64][]string), uint64(1)
+		has := make(map[uint64][]link.Route)
+		for range 60 {
+			for range rnd.IntN(4) {
+				if len(cells) > 0 && rnd.IntN(3) == 0 {
+					gone := slices.Sorted(maps.Keys(cells))[rnd.IntN(len(cells))]
+					tab.Forget(gone)
+					delete(cells, gone)
+					delete(has, gone)
+					continue
+				}
+				for range 1 + rnd.IntN(3) {
+					if p := pattern(); routes.Check([]string{p}, 0, 0) == nil {
+						cells[next] = append(cells[next], p)
+					}
+				}
+				next++
+			}
+			// Some have their routes, and one that is about to end may not.
+			leads := make(map[string]link.Route)
+			var serves []Serves
+			for _, cell := range slices.Sorted(maps.Keys(cells)) {
+				serves = append(serves, Serves{cell, cells[cell]})
+				for _, p := range cells[cell] {
+					if rnd.IntN(8) > 0 {
+						leads[p] = link.Route{Pattern: p, Cell: cell, Down: rnd.IntN(8) == 0}
+					}
+				}
+			}
+			all := Route(slices.Collect(maps.Values(leads)), nil)
+			want := make(map[uint64][]link.Route)
+			index := routes.NewIndex(all, func(r link.Route) string { return r.Pattern })
+			for _, s := range serves {
+				overlaps := index.Overlapping(s.Patterns)
+				if before, told := has[s.Cell]; !told || !slices.Equal(before, overlaps) {
+					want[s.Cell] = overlaps
+				}
+				has[s.Cell] = overlaps
+			}
+			tab.Change()
+			_, told := tab.Tell(all, serves)
+			got := make(map[uint64][]link.Route)
+			for _, to := range told {
+				got[to.Cell] = to.Routes
+			}
+			if !maps.EqualFunc(got, want, slices.Equal) || len(told) != len(got) {
+				t.Fatalf("seed %d: told %v\nwant %v", seed, got, want)
+			}
+		}
+		if len(tab.cells.known) > 2*len(cells)+110 || len(tab.patterns.known) > 2*len(tab.all)+110 {
+			t.Errorf("seed %d: %d cells are remembered of %d, %d patterns of %d", seed, len(tab.cells.known), len(cells), len(tab.patterns.known), len(tab.all))
+		}
 	}
 }
 
@@ -123,7 +191,7 @@ func TestRoute(t *testing.T) {
 // However acknowledgements come, what is in force never runs ahead of anybody
 // that was told of it.
 func TestInForceNeverRunsAhead(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var tab Table
 		gate, told, has := uint64(0), map[uint64]uint64{}, map[uint64]uint64{}
@@ -163,5 +231,34 @@ func TestInForceNeverRunsAhead(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// One change among a thousand costs as much as among ten.
+func TestOneChangeAmongMany(t *testing.T) {
+	allocs := func(n int) float64 {
+		var tab Table
+		var all []link.Route
+		var serves []Serves
+		for i := range n {
+			p := fmt.Sprintf("/h%04d", i)
+			all = append(all, link.Route{Pattern: p, Cell: uint64(i + 1)})
+			serves = append(serves, Serves{uint64(i + 1), []string{p}})
+		}
+		cell := uint64(n)
+		tab.Change()
+		tab.Tell(all, serves)
+		return testing.AllocsPerRun(10, func() {
+			tab.Forget(cell)
+			cell++
+			all[n-1].Cell, serves[n-1].Cell = cell, cell
+			tab.Change()
+			if _, told := tab.Tell(all, serves); len(told) != 1 {
+				t.Errorf("%d cells are told", len(told))
+			}
+		})
+	}
+	if few, many := allocs(10), allocs(1000); many > 2*few {
+		t.Errorf("%v allocations among 1000, %v among 10", many, few)
 	}
 }
