@@ -189,6 +189,8 @@ func TestBuildPluginRefuses(t *testing.T) {
 		{name: "text", path: "hi.txt", files: map[string]string{"hi.txt": small}, reason: "hi.txt is no source of a handler: its name"},
 		{name: "cgo", path: "hi.go", files: map[string]string{"hi.go": "package main\n\n// int f(void) { return nonsense; }\nimport \"C\"\n\nfunc main() { C.f() }\n"},
 			reason: "hi.go:3", mend: "mend the source"},
+		{name: "memory without end", path: "hi.go", files: map[string]string{"hi.go": "package main\n\n// #include \"/dev/zero\"\nimport \"C\"\n\nfunc main() {}\n"},
+			reason: "cc1: out of memory", mend: "mend the source"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := tree(t, tt.files)

@@ -13,12 +13,16 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/build/badbuild"
+	"golang.org/x/sys/unix"
 )
 
 const (
 	Niceness  = 10
 	askLimit  = 5 * time.Minute
 	afterKill = 5 * time.Second // for the pipes of a killed build to close
+	// MostMemory bounds what each process of a run may allocate, in bytes
+	// (RLIMIT_DATA, getrlimit(2)): source can make a compiler take all there is.
+	MostMemory = 2 << 30
 )
 
 // A Job is one run of the go command.
@@ -69,7 +73,16 @@ func group(cmd *exec.Cmd) error {
 	// The children to come inherit it. A sandbox may forbid it, which matters
 	// to nobody but the neighbours.
 	syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, Niceness)
+	bound(cmd.Process.Pid)
 	return nil
+}
+
+// bound sets the limit on memory, unless there is a tighter one.
+func bound(pid int) {
+	var has unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_DATA, nil, &has); err == nil && has.Max > MostMemory {
+		unix.Prlimit(pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: MostMemory, Max: MostMemory}, nil)
+	}
 }
 
 // A Failure is a run that failed: the lines that it printed.
