@@ -119,6 +119,8 @@ func TestCompletion(t *testing.T) {
 		{"status --re", []string{"--resources"}},
 		{"remove ", []string{"bye", "users"}}, // and none that would be expanded
 		{"history --json u", []string{"users"}},
+		{"disable ", []string{"bye", "users"}},
+		{"enable b", []string{"bye"}},
 		{"restart ", []string{"bye", "users"}},
 		{"show ", []string{"bye", "users"}},
 		{"check-config a", []string{"a.so"}},

@@ -59,23 +59,3 @@ func rollback(ctx context.Context, s *cli.Session) error {
 	fmt.Fprintf(s.Out, "rolled back: %s\n", terminal.Escape(deploy.Serves(out.Handler)))
 	return nil
 }
-
-var restartCommand = cli.Command{
-	Name:  "restart",
-	Args:  "NAME",
-	Short: "give a handler a new process, and wait until it serves; no request fails",
-	Bind:  cli.NoFlags(restart),
-}
-
-func restart(ctx context.Context, s *cli.Session) error {
-	name := s.Arg(0)
-	out, err := deploy.WaitFor(ctx, s, name, func(ctx context.Context) (api.Outcome, error) { return s.Client.Restart(ctx, name) })
-	if err != nil {
-		return err
-	}
-	if out.Handler == nil {
-		return fmt.Errorf("restart %q: somebody has removed the file", name)
-	}
-	fmt.Fprintf(s.Out, "restarted: %s\n", terminal.Escape(deploy.Serves(out.Handler)))
-	return nil
-}

@@ -94,6 +94,20 @@ func (h *hall) Restart(_ context.Context, name string) (api.Outcome, error) {
 	return api.Outcome{Handler: &api.Handler{Name: name, State: api.StateLive, Version: "ba9876543210", PID: 7, Patterns: []string{"/users"}}}, nil
 }
 
+func (h *hall) Enable(_ context.Context, name string) (api.Outcome, error) {
+	if name == "set" {
+		return api.Outcome{}, errors.New(`enable: "set" is disabled by the settings, in f:3: take that line away, and reload`)
+	}
+	return api.Outcome{Handler: &api.Handler{Name: name, State: api.StateLive, Version: "ba9876543210", Patterns: []string{"/users"}}}, nil
+}
+
+func (h *hall) Disable(_ context.Context, name string) (api.Outcome, error) {
+	if name == "nobody" {
+		return api.Outcome{}, nil
+	}
+	return api.Outcome{Handler: &api.Handler{Name: name, State: api.StateDisabled}}, nil
+}
+
 func (h *hall) Show(_ context.Context, name string) (api.Shown, error) {
 	return api.Shown{Name: name, Settings: []api.Setting{
 		{Key: "Environment", Value: "A=\x1b[2J", Where: "/etc/plugserver/plugserverd.conf:3"}, {Key: "MemoryMax", Value: "infinity", Where: "default"},

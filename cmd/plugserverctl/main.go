@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/deploy"
 	"github.com/andrestc/go-plugserver/internal/operator/observe"
 	"golang.org/x/sys/unix"
 )
@@ -38,7 +39,9 @@ func commands() []*cli.Command {
 		&removeCommand,
 		&historyCommand,
 		&rollbackCommand,
-		&restartCommand,
+		&deploy.Restart,
+		&deploy.Disable,
+		&deploy.Enable,
 		&observe.Show,
 		&checkConfigCommand,
 		&observe.Events,

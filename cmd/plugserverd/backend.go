@@ -8,6 +8,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/daemon/certs"
 	"github.com/andrestc/go-plugserver/internal/daemon/config"
+	"github.com/andrestc/go-plugserver/internal/daemon/disabled"
 	"github.com/andrestc/go-plugserver/internal/daemon/events"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/metrics"
@@ -24,6 +25,7 @@ type backend struct {
 	cfg        *config.Config
 	metrics    *metrics.Metrics
 	events     *events.Book
+	disabled   *disabled.Set
 	certs      *certs.Watch
 	file       atomic.Pointer[settings.Settings] // that holds
 }
@@ -59,6 +61,21 @@ func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
 
 func (b *backend) Restart(ctx context.Context, name string) (api.Outcome, error) {
 	return b.supervisor.Restart(ctx, name)
+}
+
+func (b *backend) Enable(ctx context.Context, name string) (api.Outcome, error) {
+	return b.able(ctx, name, false)
+}
+
+func (b *backend) Disable(ctx context.Context, name string) (api.Outcome, error) {
+	return b.able(ctx, name, true)
+}
+
+func (b *backend) able(ctx context.Context, name string, disable bool) (api.Outcome, error) {
+	if err := b.disabled.Put(name, disable); err != nil {
+		return api.Outcome{}, err
+	}
+	return b.supervisor.Settle(ctx, name)
 }
 
 func (b *backend) Show(_ context.Context, name string) (api.Shown, error) {
@@ -101,6 +118,7 @@ func (b *backend) configure() error {
 		return err
 	}
 	b.file.Store(file)
+	b.disabled.Configure(file.Disabled)
 	b.intake.SetBuilder(builder)
 	b.certs.Load(file.TLS(), file.Redirect())
 	b.supervisor.Configure(b.cfg.Settings(file), file.Named())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/build/cellsource"
 	"github.com/andrestc/go-plugserver/internal/daemon/certs"
 	"github.com/andrestc/go-plugserver/internal/daemon/config"
+	"github.com/andrestc/go-plugserver/internal/daemon/disabled"
 	"github.com/andrestc/go-plugserver/internal/daemon/events"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
@@ -39,6 +41,7 @@ type daemon struct {
 	supervisor *supervisor.Supervisor
 	sums       *sums.Book
 	events     *events.Book
+	disabled   *disabled.Set
 	metrics    *metrics.Metrics
 	admin      []net.Listener
 	certs      *certs.Watch
@@ -75,6 +78,9 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 		file = &settings.Settings{} // the flags alone hold: better than no service
 	}
 	d.file = file
+	if d.disabled, err = disabled.Open(filepath.Join(cfg.Store(), "disabled"), file.Disabled); err != nil {
+		return nil, err
+	}
 	if d.intake, err = d.newIntake(file); err != nil {
 		return nil, err
 	}
@@ -123,7 +129,7 @@ func (d *daemon) newIntake(file *settings.Settings) (*intake.Intake, error) {
 		Handlers: cfg.Handlers, Store: cfg.Store(), Cells: binaries, MaxSize: cfg.MaxSize,
 		Builder: builder, Scratch: cfg.Cache, BuildCells: cfg.BuildCells.On(), BuildSource: cfg.Build.On(),
 		Log: log, Writing: func(file string) handlerdir.Writer { return writers[d.watcher.Writing(file)] },
-		Built: d.metrics.Built,
+		Built: d.metrics.Built, Disabled: func(handler string) bool { return d.disabled.Has(handler) },
 	})
 }
 
@@ -132,7 +138,7 @@ func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
 	// What runs beside the supervisor ends after it: the control socket
 	// answers while requests drain.
 	beside, stop := context.WithCancel(context.Background())
-	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events, certs: d.certs}
+	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events, disabled: d.disabled, certs: d.certs}
 	back.file.Store(d.file)
 	var all sync.WaitGroup
 	var served error

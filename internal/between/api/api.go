@@ -16,6 +16,7 @@ const (
 	StateRolledBack = "rolled back"
 	// It crashed too often and there is no earlier version to serve.
 	StateQuarantined = "quarantined"
+	StateDisabled    = "disabled" // an operator does not want its file to be served
 	StateRetiring    = "retiring" // its file is gone; its cell finishes what it began
 )
 

@@ -93,6 +93,19 @@ func (c *Client) Restart(ctx context.Context, name string) (o api.Outcome, err e
 	return o, err
 }
 
+// Enable has the daemon serve a handler's file that was disabled, and waits as Settle does.
+func (c *Client) Enable(ctx context.Context, name string) (o api.Outcome, err error) {
+	err = c.do(ctx, 0, http.MethodPost, "/v1/enable?"+url.Values{"name": {name}}.Encode(), &o)
+	return o, err
+}
+
+// Disable has the daemon not serve a handler's file, from one start to the next, and waits as
+// Settle does.
+func (c *Client) Disable(ctx context.Context, name string) (o api.Outcome, err error) {
+	err = c.do(ctx, 0, http.MethodPost, "/v1/disable?"+url.Values{"name": {name}}.Encode(), &o)
+	return o, err
+}
+
 // Show returns what is set for a handler.
 func (c *Client) Show(ctx context.Context, name string) (s api.Shown, err error) {
 	err = c.do(ctx, c.quick, http.MethodGet, "/v1/show?"+url.Values{"name": {name}}.Encode(), &s)

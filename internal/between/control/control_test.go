@@ -58,6 +58,16 @@ func (f *fake) Restart(_ context.Context, name string) (api.Outcome, error) {
 	return f.outcome, f.err
 }
 
+func (f *fake) Enable(_ context.Context, name string) (api.Outcome, error) {
+	f.asked = "enable " + name
+	return f.outcome, f.err
+}
+
+func (f *fake) Disable(_ context.Context, name string) (api.Outcome, error) {
+	f.asked = "disable " + name
+	return f.outcome, f.err
+}
+
 func (f *fake) Show(_ context.Context, name string) (api.Shown, error) {
 	return api.Shown{Name: name, Settings: []api.Setting{{Key: "Cell", Value: "x", Where: "f:1"}}}, f.err
 }
@@ -152,6 +162,12 @@ func TestHandlersOwn(t *testing.T) {
 		t.Errorf("%q: %+v, %v", f.asked, got, err)
 	}
 	if got, err := c.Restart(t.Context(), "a"); err != nil || !reflect.DeepEqual(got, f.outcome) || f.asked != "restart a" {
+		t.Errorf("%q: %+v, %v", f.asked, got, err)
+	}
+	if got, err := c.Enable(t.Context(), "a"); err != nil || !reflect.DeepEqual(got, f.outcome) || f.asked != "enable a" {
+		t.Errorf("%q: %+v, %v", f.asked, got, err)
+	}
+	if got, err := c.Disable(t.Context(), "a"); err != nil || !reflect.DeepEqual(got, f.outcome) || f.asked != "disable a" {
 		t.Errorf("%q: %+v, %v", f.asked, got, err)
 	}
 	if got, err := c.Show(t.Context(), "a b"); err != nil || got.Name != "a b" || len(got.Settings) != 1 || got.Settings[0].Where != "f:1" {

@@ -8,6 +8,8 @@
 //	POST /v1/reload   api.Reload, once everything is reconciled
 //	GET  /v1/version  api.Version
 //	POST /v1/restart  api.Outcome, name=NAME
+//	POST /v1/enable   api.Outcome, name=NAME
+//	POST /v1/disable  api.Outcome, name=NAME
 //	GET  /v1/show     api.Shown, name=NAME
 //	GET  /v1/metrics  api.Metrics
 //	GET  /v1/events   api.Events, since=N, with wait once there are some

@@ -37,6 +37,10 @@ type Backend interface {
 	Rollback(ctx context.Context, name, version string) (api.Outcome, error)
 	// Restart gives the handler a new process, and returns once it serves.
 	Restart(ctx context.Context, name string) (api.Outcome, error)
+	// Enable and Disable say whether the handler's file is to be served, from one start to the
+	// next, and return as Settle does.
+	Enable(ctx context.Context, name string) (api.Outcome, error)
+	Disable(ctx context.Context, name string) (api.Outcome, error)
 	// Show returns what is set for a handler, whether there is one or not.
 	Show(ctx context.Context, name string) (api.Shown, error)
 	// Metrics returns how the service does.
@@ -98,6 +102,12 @@ func routes(b Backend, version api.Version) map[string]route {
 		}},
 		"/v1/restart": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
 			return outcome(b.Restart(ctx, q.Get("name")))
+		}},
+		"/v1/enable": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
+			return outcome(b.Enable(ctx, q.Get("name")))
+		}},
+		"/v1/disable": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
+			return outcome(b.Disable(ctx, q.Get("name")))
 		}},
 		"/v1/show":    {http.MethodGet, func(ctx context.Context, q url.Values) (any, error) { return b.Show(ctx, q.Get("name")) }},
 		"/v1/metrics": {http.MethodGet, func(ctx context.Context, _ url.Values) (any, error) { return b.Metrics(ctx) }},

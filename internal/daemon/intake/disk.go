@@ -81,7 +81,7 @@ func (cfg Config) rules() handlerdir.Rules {
 		MaxSize: cfg.MaxSize, Quiet: quietTime, SourceQuiet: sourceTime, Stalled: stalledTime, Gone: goneTime,
 		Closed: closedTime, Rewrite: rewriteTime, Unsure: unsureTime, Open: openTime,
 		Trust:    trust.Rules{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())},
-		Complete: elfplug.Complete, Foreign: elfplug.Foreign, Blank: elfplug.Blank, Writing: cfg.Writing,
+		Complete: elfplug.Complete, Foreign: elfplug.Foreign, Blank: elfplug.Blank, Writing: cfg.Writing, Skip: cfg.Disabled,
 	}
 }
 

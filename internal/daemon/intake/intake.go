@@ -54,6 +54,9 @@ type Config struct {
 	// Writing says what is known of who writes to the file of that name in the
 	// directory (watch); nil where nothing is. Any goroutine may call it.
 	Writing func(file string) handlerdir.Writer
+	// Disabled says that a handler's file is not looked at; nil where all are. Any goroutine
+	// may call it.
+	Disabled func(handler string) bool
 	// Built is told how long a build of a "cell" or a "plugin" took, and how it ended; nil
 	// where nobody wants to know. Any goroutine may call it.
 	Built func(what string, took time.Duration, err error)

@@ -144,7 +144,7 @@ func (c *collector) gate(tell teller) {
 
 // states are those that a handler may be in: each is told, with 0 too.
 var states = []string{
-	api.StateSeen, api.StateStarting, api.StateLive, api.StateCrashed, api.StateRefused, api.StateRolledBack, api.StateQuarantined, api.StateRetiring,
+	api.StateSeen, api.StateStarting, api.StateLive, api.StateCrashed, api.StateRefused, api.StateRolledBack, api.StateQuarantined, api.StateDisabled, api.StateRetiring,
 }
 
 func (c *collector) status(tell teller, st api.Status) {
@@ -164,7 +164,7 @@ func (c *collector) status(tell teller, st api.Status) {
 	in, told, again := make(map[string]int), make(map[string]bool), make(map[string]bool)
 	for _, h := range st.Handlers {
 		in[h.State]++
-		if h.State != api.StateRetiring && h.State != api.StateSeen && !again[h.Name] {
+		if h.State != api.StateRetiring && h.State != api.StateSeen && h.State != api.StateDisabled && !again[h.Name] {
 			again[h.Name] = true
 			tell(restarts, prometheus.CounterValue, float64(h.Restarts), h.Name)
 		}

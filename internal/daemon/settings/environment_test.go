@@ -79,6 +79,13 @@ func TestAssigned(t *testing.T) {
 	if got := s.Assigned("a"); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
+	if got := s.Disabled("a"); got != "" {
+		t.Errorf("disabled in %s", got)
+	}
+	write(t, path, "[Handler a]\nDisabled=no\n[Handler a]\nDisabled=yes\n")
+	if s, err := Load(path); err != nil || s.Disabled("a") != path+":4" || s.Disabled("b") != "" {
+		t.Errorf("%v, disabled in %s", err, s.Disabled("a"))
+	}
 	if got := s.Assigned("none"); len(got) != 0 {
 		t.Error(got)
 	}

@@ -42,6 +42,7 @@ type Handler struct {
 	MaxBodyBytes         int64         // of a request's body; likewise
 	RequestTimeout       time.Duration // likewise
 	DrainTimeout         time.Duration // 0 is unset, Infinity without end
+	Disabled             bool          // its file is not served
 }
 
 func blank() *Settings {
@@ -100,6 +101,19 @@ func (s *Settings) note(handler string, a Assignment) {
 		all = append(all, a)
 	}
 	s.assigned[handler] = all
+}
+
+// Disabled says in which line of which file a handler is disabled, "" where it is not.
+func (s *Settings) Disabled(handler string) (where string) {
+	if !s.Handler(handler).Disabled {
+		return ""
+	}
+	for _, a := range s.assigned[handler] {
+		if a.Key == "Disabled" {
+			where = a.Where
+		}
+	}
+	return where
 }
 
 // Named are the handlers that have a section, and where the first of each is:

@@ -140,6 +140,8 @@ func TestParseBounds(t *testing.T) {
 		{"RequestTimeout", "0", "not a time above 0"},
 		{"RequestTimeout", "soon", "not a time above 0"},
 		{"DrainTimeout", "5min", ""},
+		{"Disabled", "Off", ""},
+		{"Disabled", "maybe", "not a boolean"},
 		{"DrainTimeout", "2days", "not a time above 0"},
 	} {
 		errs := blank().apply("F", "[Handler a]\n"+tt.key+"="+tt.value)

@@ -52,9 +52,18 @@ func (v *View) Status() api.Status {
 	for _, name := range v.Roster.Seen() {
 		st.Handlers = append(st.Handlers, api.Handler{Name: name, State: api.StateSeen, Since: v.Daemon.Since})
 	}
+	if s := v.Roster.Snapshot; s != nil {
+		for _, name := range s.Skipped {
+			st.Handlers = append(st.Handlers, v.disabled(name))
+		}
+	}
 	st.Handlers = append(st.Handlers, v.Cells.Retiring()...)
 	slices.SortFunc(st.Handlers, func(a, b api.Handler) int { return strings.Compare(a.Name, b.Name) })
 	return st
+}
+
+func (v *View) disabled(name string) api.Handler {
+	return api.Handler{Name: name, State: api.StateDisabled, Since: v.Daemon.Since}
 }
 
 // Handler is how a handler stands, with what its process has counted.
@@ -73,6 +82,9 @@ func (v *View) Outcome(name string) api.Outcome {
 	out := api.Outcome{Problem: v.Problem()}
 	if h := v.Roster.Handlers[name]; h != nil {
 		a := v.Handler(h)
+		out.Handler = &a
+	} else if s := v.Roster.Snapshot; s != nil && slices.Contains(s.Skipped, name) {
+		a := v.disabled(name)
 		out.Handler = &a
 	}
 	return out

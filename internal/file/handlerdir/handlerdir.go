@@ -80,6 +80,8 @@ type Snapshot struct {
 	// LookAgain, if above 0, says that a file is not settled yet, and after
 	// how long a scan may find that it is.
 	LookAgain time.Duration
+	// Skipped are the names of the candidates that the rules skip, sorted.
+	Skipped []string
 }
 
 // Rules say which files may be handlers, and when.
@@ -104,6 +106,9 @@ type Rules struct {
 	// missed file is absent at once.
 	Gone  time.Duration
 	Trust trust.Rules // who may write besides root
+	// Skip says that a handler's files are not looked at, as if they were not there; nil where all
+	// are.
+	Skip func(name string) bool
 	// Complete says whether the file of size bytes is whole, and if not, how
 	// many bytes it needs (0 if unknown). A *refusal.Error says that it can be
 	// no handler, any other error that it cannot be read.

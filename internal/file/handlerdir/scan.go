@@ -63,9 +63,14 @@ func Scan(dir string, rules Rules, prev *Snapshot, now time.Time) (*Snapshot, er
 	slices.Sort(names)
 
 	files := make([]File, 0, len(names))
+	var skipped []string
 	for _, name := range slices.Compact(names) {
 		kind, candidate := rules.kind(name)
 		if !candidate {
+			continue
+		}
+		if handler := handlerName(name, kind); rules.Skip != nil && rules.Skip(handler) {
+			skipped = append(skipped, handler)
 			continue
 		}
 		f, present, err := s.look(name, kind)
@@ -79,7 +84,7 @@ func Scan(dir string, rules Rules, prev *Snapshot, now time.Time) (*Snapshot, er
 	slices.SortFunc(files, func(a, b File) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
 	})
-	return &Snapshot{Dir: idOf(&st), Files: unique(files), LookAgain: s.again}, nil
+	return &Snapshot{Dir: idOf(&st), Files: unique(files), LookAgain: s.again, Skipped: slices.Compact(slices.Sorted(slices.Values(skipped)))}, nil
 }
 
 // A scan is one look in progress.
