@@ -6,6 +6,9 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/andrestc/go-plugserver/internal/between/event"
+	"github.com/andrestc/go-plugserver/internal/daemon/config"
+	"github.com/andrestc/go-plugserver/internal/daemon/events"
 	"github.com/sirupsen/logrus"
 )
 
@@ -49,3 +52,27 @@ func TestText(t *testing.T) {
 type errText string
 
 func (e errText) Error() string { return string(e) }
+
+// Events are counted whatever the log's level is; what is told, is of that level.
+func TestEventsBelowTheLevel(t *testing.T) {
+	var out bytes.Buffer
+	for _, format := range []string{"text", "json"} {
+		log, flush := newLogger(&config.Config{LogLevel: "error", LogFormat: format}, &out)
+		book := events.New(nil)
+		log.AddHook(book)
+		log.WithField(event.Field, event.Live).Info("live: a")
+		log.WithField(event.Field, event.Refused).Warn("refused: b")
+		flush()
+		if out.Len() > 0 {
+			t.Errorf("%s: %s", format, out.String())
+		}
+		if all, _ := book.Since(0); len(all) != 2 {
+			t.Errorf("%s: %d events", format, len(all))
+		}
+		log.Error("told")
+		if !strings.Contains(out.String(), "told") {
+			t.Errorf("%s: an error is not told", format)
+		}
+		out.Reset()
+	}
+}
