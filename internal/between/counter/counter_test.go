@@ -140,7 +140,7 @@ func BenchmarkRequest(b *testing.B) {
 	var h Handler
 	began := time.Now()
 	b.ReportAllocs()
-	for b.Loop() {
+	for range b.N {
 		h.Begin()
 		h.End("GET", 200, time.Since(began), 0, 12)
 	}

@@ -32,7 +32,7 @@ func figuresOf(t *testing.T, d *testbed.Daemon) figures {
 			f.gateFDs, f.gateRSS = p.FDs, p.RSS
 		}
 	}
-	stored, err := filepath.Glob(filepath.Join(d.State, "store", "*"))
+	stored, err := filepath.Glob(filepath.Join(d.State, "store", "*.so"))
 	if err != nil {
 		t.Fatal(err)
 	}
