@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/event"
@@ -36,6 +37,7 @@ type Watch struct {
 	Log       *logrus.Logger
 	ConfFile  string // that has [TLS]
 
+	mu        sync.Mutex // guards the rest, and the order of Put
 	redirect  settings.Redirect
 	told      map[string]time.Time // by a certificate's file and end: when its end was told last
 	forbidden bool                 // this process's memory is nobody's to read any more
@@ -44,6 +46,8 @@ type Watch struct {
 // Load puts in force what t names, and r says.
 func (w *Watch) Load(t settings.TLS, r settings.Redirect) {
 	const fix = "and nothing listens for TLS: add --listen tls:ADDRESS, or a socket that is named https"
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.redirect = r
 	switch {
 	case w.listens():
@@ -74,6 +78,7 @@ func (w *Watch) redirectPort() (int, error) {
 	return 0, errors.New("[Redirect] has HTTPS=yes, and no socket for TLS has a port; write Port=443, or which it is")
 }
 
+// inForce puts f in force. The lock is held.
 func (w *Watch) inForce(f Force) {
 	if !w.forbidden && len(f.TLS.Pairs) > 0 {
 		// The keys are in it: cells run as the same user (PR_SET_DUMPABLE, prctl(2)).
@@ -102,15 +107,21 @@ func (w *Watch) Run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		if f, ok := w.Keeper.Look(); ok {
-			w.inForce(f)
-		}
+		w.look()
 		w.tellExpiry(time.Now())
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+func (w *Watch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if f, ok := w.Keeper.Look(); ok {
+		w.inForce(f)
 	}
 }
 
