@@ -48,6 +48,8 @@ type Response struct {
 	r *http.Request // read anew each time, for handlers may change its method
 	o *Options
 
+	secure bool // the client's connection is over TLS
+
 	// mu guards what follows. It is held while bytes go to the client, and
 	// never while a handler's code runs.
 	mu            sync.Mutex
@@ -87,7 +89,7 @@ func NewResponse(t Transport, r *http.Request, o *Options) *Response {
 	if o == nil {
 		o = &noOptions
 	}
-	w := &Response{t: t, r: r, o: o, contentLength: -1}
+	w := &Response{t: t, r: r, o: o, secure: r.TLS != nil, contentLength: -1}
 	if connection := r.Header["Connection"]; len(connection) > 0 {
 		w.keep10 = r.ProtoMajor == 1 && r.ProtoMinor == 0 && hasToken(connection[0], "keep-alive")
 		w.wantsClose = hasToken(connection[0], "close")

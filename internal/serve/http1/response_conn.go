@@ -18,10 +18,14 @@ import (
 const sniffed = 512
 
 // ReadFrom implements io.ReaderFrom. The socket itself copies from src, once
-// the head has left and where the body is sent as it is.
+// the head has left and where the body is sent as it is; over TLS there is no socket
+// that could, and net/http does not begin with what decides the type either.
 func (w *Response) ReadFrom(src io.Reader) (n int64, err error) {
 	buf := copyPool.Get().(*[copySize]byte)
 	defer copyPool.Put(buf)
+	if w.secure {
+		return io.CopyBuffer((*plainWriter)(w), src, buf[:])
+	}
 	if !w.headLeft() {
 		n, err = io.CopyBuffer((*plainWriter)(w), io.LimitReader(src, sniffed), buf[:])
 		if err != nil || n < sniffed {
