@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"reflect"
@@ -64,9 +63,6 @@ func (s *secured) CloseWrite() error { return s.Conn.(*net.UnixConn).CloseWrite(
 func (s *secured) SyscallConn() (syscall.RawConn, error) {
 	return s.Conn.(*net.UnixConn).SyscallConn()
 }
-
-// ReadFrom implements io.ReaderFrom: the kernel copies from files (sendfile(2)).
-func (s *secured) ReadFrom(r io.Reader) (int64, error) { return io.Copy(s.Conn, r) }
 
 // ConnectionState is tls.Conn's.
 func (s *secured) ConnectionState() tls.ConnectionState { return *s.state }

@@ -19,6 +19,7 @@ type relay struct {
 	secure *tls.Conn
 	plain  *os.File // our end of the pair; nil during the handshake, set under Server.mu
 
+	owes  atomic.Bool  // it has bytes that the client has not taken
 	last  atomic.Int64 // when bytes have passed last, in Unix nanoseconds
 	stall *time.Timer  // runs while the client has not taken what it was sent
 }
@@ -101,7 +102,9 @@ func (r *relay) down() {
 		if n > 0 {
 			r.passed()
 			r.stall.Reset(patience)
+			r.owes.Store(true)
 			_, werr := r.secure.Write(p[:n])
+			r.owes.Store(false)
 			r.stall.Stop()
 			r.passed()
 			buffers.Put(p)

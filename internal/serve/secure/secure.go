@@ -224,7 +224,10 @@ func (s *Server) busy(since time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for r := range s.relays {
-		if r.plain == nil && time.Since(since) < shaking || r.plain != nil && time.Since(time.Unix(0, r.last.Load())) < settling {
+		if r.plain == nil && time.Since(since) < shaking {
+			return true
+		}
+		if r.plain != nil && (r.owes.Load() || time.Since(time.Unix(0, r.last.Load())) < settling) {
 			return true
 		}
 	}

@@ -364,11 +364,16 @@ func TestDrain(t *testing.T) {
 		server.Write(answer)
 		server.Close()
 	}()
-	got := make(chan []byte)
+	got, begun := make(chan []byte), make(chan struct{})
 	go func() {
+		first := make([]byte, 1)
+		io.ReadFull(client, first)
+		close(begun)
+		<-time.After(2 * settling) // it is a slow client
 		all, _ := io.ReadAll(client)
-		got <- all
+		got <- append(first, all...)
 	}()
+	<-begun
 	w.Drain(context.Background())
 	if b := <-got; !bytes.Equal(b, answer) {
 		t.Errorf("%d of %d bytes came", len(b), len(answer))
