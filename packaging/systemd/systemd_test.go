@@ -277,6 +277,7 @@ func day(t *testing.T, b *box, a artefacts) {
 		b.run(t, "systemctl", "start", service)
 		b.active(t, socket, "active")
 	})
+	step("https", func(t *testing.T) { https(t, b) })
 	step("drop", func(t *testing.T) {
 		b.run(t, "cp", greet[0], handlers+"/greet.so")
 		took := eventually(t, "GET /greet is answered", func() bool { s, body := b.get("/greet"); return s == 200 && body == "one" })
