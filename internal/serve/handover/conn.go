@@ -58,6 +58,11 @@ type Conn struct {
 	// evicting says that the connection is to leave before its next request;
 	// closing that it is to end then.
 	evicting, closing bool
+	// held are answers that the client has not got, of the requests before the
+	// holder; timed says that release will be called. See hold.
+	held   []byte
+	holder *forwarded
+	timed  bool
 	// attention says that a request which was forwarded needs the goroutine.
 	attention bool
 	reading   bool // from the socket, without the lock

@@ -354,9 +354,17 @@ func (f *forwarded) took(a answer, r *receiver) error {
 	}
 	b := a.bytes
 	if f.came += len(b); f.came > window {
+		f.unhold()
 		f.state = broken
 		f.notify()
 		return errAnswer
+	}
+	if f.hold(a, r) {
+		return nil
+	}
+	if len(c.held) > 0 {
+		b = append(c.held, b...)
+		c.held = b[:0] // what is left of it is copied below
 	}
 	if len(b) > 0 && len(f.out) == 0 && !f.busy {
 		n, err := c.raw.(*socket).tryWrite(b)
@@ -404,6 +412,7 @@ func (f *forwarded) change(state forwardState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f.state == waiting {
+		f.unhold()
 		f.state = state
 		f.notify()
 	}

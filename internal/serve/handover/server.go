@@ -73,6 +73,7 @@ type Server struct {
 	http    *http.Server
 	parted  atomic.Bool // every answer ends its connection
 	feed    feed
+	holds   holds
 	posing  sync.Map // net.Conn to *wholeConn; see pose.go
 	retired atomic.Bool
 	streams atomic.Int64 // requests that were forwarded here and are being served
