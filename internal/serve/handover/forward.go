@@ -374,6 +374,7 @@ func (f *forwarded) took(a answer, r *receiver) error {
 		b = b[n:]
 	}
 	f.out = append(f.out, b...)
+	c.trimHeld()
 	switch {
 	case a.done:
 		f.state, f.keep = answered, a.keep && !c.closing

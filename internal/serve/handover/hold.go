@@ -95,4 +95,12 @@ func (c *Conn) release() {
 		return
 	}
 	c.held = c.held[:0]
+	c.trimHeld()
+}
+
+// trimHeld gives a large buffer up that nothing waits in.
+func (c *Conn) trimHeld() {
+	if len(c.held) == 0 && cap(c.held) > bufferSize {
+		c.held = nil
+	}
 }

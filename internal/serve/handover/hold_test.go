@@ -104,3 +104,21 @@ func expectEnd(t *testing.T, c io.Reader) {
 		t.Errorf("%q, %v; want the end", got, err)
 	}
 }
+
+// A connection does not keep the room that a long row of answers took.
+func TestHeldIsTrimmed(t *testing.T) {
+	p := newPlayed(t)
+	_, _, _, id := p.held()
+	p.peers[1].mu.Lock()
+	conn := p.peers[1].forwarded[id].conn
+	p.peers[1].mu.Unlock()
+	conn.mu.Lock()
+	conn.held = append(make([]byte, 0, mostHeld), conn.held...)
+	conn.mu.Unlock()
+	p.answer(1, id, true, answerTo("/1/b", 0))
+	await(t, "the buffer is gone", func() bool {
+		conn.mu.Lock()
+		defer conn.mu.Unlock()
+		return cap(conn.held) <= bufferSize
+	})
+}
