@@ -362,10 +362,7 @@ func (f *forwarded) took(a answer, r *receiver) error {
 	if f.hold(a, r) {
 		return nil
 	}
-	if len(c.held) > 0 {
-		b = append(c.held, b...)
-		c.held = b[:0] // what is left of it is copied below
-	}
+	b = c.behindHeld(b)
 	if len(b) > 0 && len(f.out) == 0 && !f.busy {
 		n, err := c.raw.(*socket).tryWrite(b)
 		if err != nil {
@@ -374,7 +371,6 @@ func (f *forwarded) took(a answer, r *receiver) error {
 		b = b[n:]
 	}
 	f.out = append(f.out, b...)
-	c.trimHeld()
 	switch {
 	case a.done:
 		f.state, f.keep = answered, a.keep && !c.closing

@@ -45,6 +45,17 @@ func (f *forwarded) hold(a answer, r *receiver) bool {
 	return true
 }
 
+// behindHeld returns b behind what was held, valid until more is. The lock of the
+// connection is held.
+func (c *Conn) behindHeld(b []byte) []byte {
+	if len(c.held) > 0 {
+		b = append(c.held, b...)
+		c.held = b[:0]
+		c.trimHeld()
+	}
+	return b
+}
+
 // unhold makes what was held the goroutine's, which writes it before all else. The lock
 // of the connection is held.
 func (f *forwarded) unhold() {
