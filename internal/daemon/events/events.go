@@ -6,6 +6,7 @@ package events
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -109,9 +110,5 @@ func (b *Book) Since(seq uint64) ([]api.Event, <-chan struct{}) {
 func (b *Book) Counts() map[Of]uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := make(map[Of]uint64, len(b.counts))
-	for of, n := range b.counts {
-		all[of] = n
-	}
-	return all
+	return maps.Clone(b.counts)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/andrestc/go-plugserver/internal/between/wire"
+	"github.com/andrestc/go-plugserver/internal/daemon/sealed"
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
 	"golang.org/x/sys/unix"
 )
@@ -18,12 +19,8 @@ func New() (one, other []*os.File, err error) {
 		return nil, nil, err
 	}
 	var pages [2]*os.File
-	fd, err := unix.MemfdCreate("hand-over", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err == nil {
-		pages[0] = os.NewFile(uintptr(fd), "page")
-		err = seal(pages[0])
-	}
-	if err == nil {
+	if pages[0], err = sealed.New("hand-over", handover.PageSize); err == nil {
+		var fd int
 		fd, err = unix.FcntlInt(pages[0].Fd(), unix.F_DUPFD_CLOEXEC, 0)
 		pages[1] = os.NewFile(uintptr(fd), "page")
 	}
@@ -34,14 +31,4 @@ func New() (one, other []*os.File, err error) {
 		return nil, nil, err
 	}
 	return []*os.File{a, pages[0]}, []*os.File{b, pages[1]}, nil
-}
-
-// seal gives the page its size for good: who has mapped what another truncates
-// dies of its next look at it (SIGBUS, mmap(2)).
-func seal(page *os.File) error {
-	if err := page.Truncate(handover.PageSize); err != nil {
-		return err
-	}
-	_, err := unix.FcntlInt(page.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
-	return os.NewSyscallError("fcntl", err)
 }

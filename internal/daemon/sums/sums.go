@@ -13,7 +13,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/between/link"
-	"golang.org/x/sys/unix"
+	"github.com/andrestc/go-plugserver/internal/daemon/sealed"
 )
 
 // Book is the sums of one daemon.
@@ -65,7 +65,7 @@ func (b *Book) Open(cell uint64, plugins []link.Plugin) []*os.File {
 		handlers = append(handlers, p.Name)
 	}
 	n := max(1, len(handlers))
-	f, err := file(n)
+	f, err := sealed.New("counts", counter.Size(n))
 	if err != nil {
 		return nil
 	}
@@ -78,23 +78,6 @@ func (b *Book) Open(cell uint64, plugins []link.Plugin) []*os.File {
 	defer b.mu.Unlock()
 	b.open[cell] = &page{m, handlers, make([]*counter.Counts, len(handlers))}
 	return []*os.File{f}
-}
-
-// file makes one for n handlers, whose length nobody can change.
-func file(n int) (*os.File, error) {
-	fd, err := unix.MemfdCreate("counts", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), "counts")
-	if err = f.Truncate(counter.Size(n)); err == nil {
-		_, err = unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
 }
 
 // Close adds up what a cell has counted whose process is gone.

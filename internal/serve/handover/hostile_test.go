@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"syscall"
@@ -268,6 +269,15 @@ func TestIdle(t *testing.T) {
 	look(1)
 	look(2)
 	f.took(kindRequest)
+	look(0)
+	go func() {
+		defer func() { recover() }() // its cell ends
+		f.gate.Forward(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	}()
+	await(t, "a stream waits", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.exchanged) > 0 })
+	look(1)
+	look(2)
+	f.took(kindExchange)
 	look(0)
 }
 

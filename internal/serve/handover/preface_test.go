@@ -16,15 +16,7 @@ func prefaceServer(t *testing.T, taker func(net.Conn)) (address string) {
 	s := NewServer(context.Background(), http.NotFoundHandler(), Limits{}, log.New(testLog{t}, "", 0))
 	s.Route = func(r *http.Request) Dest { return Dest{Handler: http.NotFoundHandler()} }
 	s.HTTP2 = taker
-	go s.Run()
-	address, stop := accept(t, s)
-	t.Cleanup(func() {
-		stop()
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		s.Shutdown(ctx)
-	})
-	return address
+	return listening(t, s)
 }
 
 // A connection that begins with HTTP/2's preface, in whatever segments, goes with every

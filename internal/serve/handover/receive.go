@@ -325,7 +325,6 @@ func (s *Server) receivedConn(p *Peer, f wire.Frame) error {
 	return nil
 }
 
-// exhausted reports whether err is for want of something that comes back.
 // ended reports whether a Recv has failed because the other process has ended, or
 // this one has closed its end. What was on its way then may be cut, or lost
 // (ECONNRESET, unix(7)): the counts tell what was taken.
@@ -334,6 +333,7 @@ func ended(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed)
 }
 
+// exhausted reports whether err is for want of something that comes back.
 func exhausted(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
 		errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.ENOBUFS)

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
-	"runtime"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/serve/parts"
@@ -234,9 +233,7 @@ func (s *Server) answerExchange(e *exchanging, aside func()) {
 			e.Finish()
 		default:
 			if p != nil && p != http.ErrAbortHandler {
-				buf := make([]byte, 64<<10)
-				buf = buf[:runtime.Stack(buf, false)]
-				s.http.ErrorLog.Printf("http2: panic serving %v: %v\n%s", e.remote, p, buf)
+				s.logPanic("http2", e.remote, p)
 			}
 			e.Abort() // also where the handler has ended the goroutine (runtime.Goexit)
 		}

@@ -170,14 +170,19 @@ func (s *Server) answer(h http.Handler, r *http.Request, t http1.Transport, x *r
 			return
 		}
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
-			buf := make([]byte, 64<<10)
-			buf = buf[:runtime.Stack(buf, false)]
-			s.http.ErrorLog.Printf("http: panic serving %v: %v\n%s", remote, p, buf)
+			s.logPanic("http", remote, p)
 		}
 		w.Abort()
 	}()
 	h.ServeHTTP(w, r)
 	return w, true
+}
+
+// logPanic says what net/http says of a handler that has panicked.
+func (s *Server) logPanic(proto, remote string, p any) {
+	buf := make([]byte, 64<<10)
+	buf = buf[:runtime.Stack(buf, false)]
+	s.http.ErrorLog.Printf("%s: panic serving %v: %v\n%s", proto, remote, p, buf)
 }
 
 // Begun reports whether a final status was given to w, which a Server has given
