@@ -116,6 +116,11 @@ torture: deps ## faults times load for TIME (10m) from SEED, those that match FA
 		-for '$(or $(TIME),10m)' -seed '$(SEED)' -fault '$(FAULT)' \
 		$(if $(KILLS),-kills '$(KILLS)') $(if $(MUTANTS),-mutants '$(MUTANTS)') $(if $(SOAK),-soak '$(SOAK)')
 
+CHANGES ?= 6000
+.PHONY: clients
+clients: deps ## CHANGES (6000, ten a second) of handlers and certificates under clients of every kind and protocol
+	go test -v -count=1 -timeout 24h ./internal/test/e2e -run '^TestReloadUnderEveryClient$$' -args -changes '$(CHANGES)'
+
 .PHONY: clean
 clean: ## remove what was built and the folder of make run
 	rm -rf bin run

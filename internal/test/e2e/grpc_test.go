@@ -13,6 +13,21 @@ import (
 	"github.com/andrestc/go-plugserver/internal/test/testbed"
 )
 
+// greeters are the sample of gRPC, which says Hello, and another version of it, which
+// says Howdy.
+func greeters(t *testing.T) (hello, howdy testbed.Plugin) {
+	t.Helper()
+	source := testbed.Source{Files: make(map[string]string)}
+	for _, name := range []string{"go.mod", "go.sum", "grpc.go"} {
+		text, err := os.ReadFile(filepath.Join(testbed.SourceRoot(), "handlers", "grpc", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Files[name] = strings.ReplaceAll(string(text), `"Hello`, `"Howdy`)
+	}
+	return testbed.Sample(t, "grpc"), source.Build(t)
+}
+
 // The sample of gRPC is served to a client of grpc's own, which is the sample's test:
 // all kinds of calls, before and after the handler is replaced, and one meanwhile.
 func TestGRPC(t *testing.T) {
@@ -27,17 +42,9 @@ func TestGRPC(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	source := testbed.Source{Files: make(map[string]string)}
-	for _, name := range []string{"go.mod", "go.sum", "grpc.go"} {
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		source.Files[name] = strings.ReplaceAll(string(text), `"Hello`, `"Howdy`)
-	}
-	next := source.Build(t) // before the client begins, whose time is bounded
+	first, next := greeters(t) // before the client begins, whose time is bounded
 	d := testbed.Start(t, testbed.Flags("--http2=all"))
-	d.Put("grpc", testbed.Sample(t, "grpc"))
+	d.Put("grpc", first)
 
 	cmd := exec.CommandContext(t.Context(), client, "-test.run", "^TestCalls$")
 	cmd.Env = append(os.Environ(), "GRPC_ADDRESS="+d.Addr)

@@ -21,17 +21,14 @@ import (
 // wireClient is a client written from RFC 9112 and 6455: what it sends and how
 // it reads shares no code with the server. It never retries.
 type wireClient struct {
-	nc  net.Conn
-	br  *bufio.Reader
-	rnd *rand.Rand
+	nc       net.Conn
+	br       *bufio.Reader
+	rnd      *rand.Rand
+	upgraded bool
 }
 
-func dialWire(addr string, rnd *rand.Rand) (*wireClient, error) {
-	nc, err := net.DialTimeout("tcp", addr, 10*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	return &wireClient{nc, bufio.NewReader(nc), rnd}, nil
+func newWireClient(nc net.Conn, rnd *rand.Rand) *wireClient {
+	return &wireClient{nc: nc, br: bufio.NewReader(nc), rnd: rnd}
 }
 
 // text is n random characters.
@@ -44,46 +41,66 @@ func text(rnd *rand.Rand, n int) string {
 	return string(b)
 }
 
-// reloadRequest is a request of random content, and the answer that is right.
-type reloadRequest struct{ bytes, want string }
+// reloadRequest is a request of random content.
+type reloadRequest struct {
+	method, target string
+	pads           []string // values of X-Pad, which the handler joins
+	content        string
+	chunked        bool   // the content's length is not told
+	trailer        string // of X-Trailer, behind chunks; "" for none
+}
 
 // randomRequest asks the path with a head of about so many bytes, and a body,
 // in chunks or not, where body is not negative.
 func randomRequest(rnd *rand.Rand, path string, head, body int, chunks bool) reloadRequest {
-	method, target, pad, trailer := "GET", path+"?q="+text(rnd, 12), text(rnd, max(1, head-150)), ""
-	var fields, content, sent string
+	r := reloadRequest{method: "GET", target: path + "?q=" + text(rnd, 12)}
+	pad := text(rnd, max(1, head-150))
 	if body >= 0 {
-		method, content = "POST", text(rnd, body)
-		if sent = content; chunks {
-			fields, sent = "Transfer-Encoding: chunked\r\n", ""
-			for rest := content; len(rest) > 0; {
-				n := 1 + rnd.IntN(len(rest))
-				sent += fmt.Sprintf("%x\r\n%s\r\n", n, rest[:n])
-				rest = rest[n:]
-			}
-			if trailer = text(rnd, 8); rnd.IntN(2) == 0 {
-				trailer = ""
-				sent += "0\r\n\r\n"
-			} else {
-				sent += "0\r\nX-Trailer: " + trailer + "\r\n\r\n"
-				fields += "Trailer: X-Trailer\r\n"
-			}
-		} else {
-			fields = fmt.Sprintf("Content-Length: %d\r\n", len(content))
+		r.method, r.content, r.chunked = "POST", text(rnd, body), chunks
+		if trailer := text(rnd, 8); chunks && rnd.IntN(2) == 0 {
+			r.trailer = trailer
 		}
 	}
-	// Several fields of random sizes hold the padding, which the handler joins.
-	var pads string
 	for rest := pad; len(rest) > 0; {
 		n := min(len(rest), 1+rnd.IntN(20000))
-		pads += "X-Pad: " + rest[:n] + "\r\n"
+		r.pads = append(r.pads, rest[:n])
 		rest = rest[n:]
 	}
-	return reloadRequest{
-		bytes: fmt.Sprintf("%s %s HTTP/1.1\r\nHost: e2e.example\r\n%s%s\r\n%s", method, target, pads, fields, sent),
-		want: fmt.Sprintf("%s %s pad %d %x body %d %x trailer %q\n",
-			method, target, len(pad), sha256.Sum256([]byte(pad)), len(content), sha256.Sum256([]byte(content)), trailer),
+	return r
+}
+
+// want is the answer that is right.
+func (r reloadRequest) want() string {
+	pad := strings.Join(r.pads, "")
+	return fmt.Sprintf("%s %s pad %d %x body %d %x trailer %q\n",
+		r.method, r.target, len(pad), sha256.Sum256([]byte(pad)), len(r.content), sha256.Sum256([]byte(r.content)), r.trailer)
+}
+
+// bytes are r in HTTP/1.1, with chunks of random sizes.
+func (r reloadRequest) bytes(rnd *rand.Rand) string {
+	var fields, sent strings.Builder
+	for _, pad := range r.pads {
+		fields.WriteString("X-Pad: " + pad + "\r\n")
 	}
+	switch {
+	case r.chunked:
+		fields.WriteString("Transfer-Encoding: chunked\r\n")
+		for rest := r.content; len(rest) > 0; {
+			n := 1 + rnd.IntN(len(rest))
+			fmt.Fprintf(&sent, "%x\r\n%s\r\n", n, rest[:n])
+			rest = rest[n:]
+		}
+		sent.WriteString("0\r\n")
+		if r.trailer != "" {
+			fields.WriteString("Trailer: X-Trailer\r\n")
+			sent.WriteString("X-Trailer: " + r.trailer + "\r\n")
+		}
+		sent.WriteString("\r\n")
+	case r.method == "POST":
+		fmt.Fprintf(&fields, "Content-Length: %d\r\n", len(r.content))
+		sent.WriteString(r.content)
+	}
+	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: e2e.example\r\n%s\r\n%s", r.method, r.target, fields.String(), sent.String())
 }
 
 // send sends text in segments of at most largest bytes, with pauses of at most

@@ -44,225 +44,151 @@ func (ta *tally) note(err error) {
 	}
 }
 
-// A turn is what a client does once with its connection. It counts requests.
-type turn func(c *wireClient, ta *tally) error
-
-// one sends a request as the segments go, and reads its answer.
-func one(c *wireClient, ta *tally, r reloadRequest, largest int, pause time.Duration) error {
-	ta.requests.Add(1)
-	if err := c.send(r.bytes, largest, pause); err != nil {
-		return err
+// play has n clients of a kind take turns until stop.
+func (k kind) play(n int, ta *tally, stop *atomic.Bool, done *sync.WaitGroup) {
+	for i := range n {
+		done.Go(func() {
+			rnd := rand.New(rand.NewPCG(uint64(len(k.name)), uint64(i)))
+			var s *session
+			for !stop.Load() {
+				var err error
+				if s == nil {
+					if s, err = k.begin(rnd); err != nil {
+						ta.note(err)
+						time.Sleep(10 * time.Millisecond)
+						continue
+					}
+				}
+				if err = s.turn(ta); err != nil {
+					ta.note(fmt.Errorf("%s %v: %w", time.Now().Format("15:04:05.000"), s.nc.LocalAddr(), err))
+				}
+				if err != nil || k.fresh {
+					s.nc.Close()
+					s = nil
+				}
+			}
+			if s != nil {
+				s.nc.Close()
+			}
+		})
 	}
-	return c.receive(200, r.want, nil)
 }
 
-// side is the path of one of the two handlers that are replaced.
-func side(rnd *rand.Rand) string { return []string{"/left", "/right"}[rnd.IntN(2)] }
-
-// turns are the kinds of clients; those that are fresh connect for each turn.
-var turns = []struct {
-	name  string
-	fresh bool
-	do    turn
-}{
-	{"keeps alive", false, func(c *wireClient, ta *tally) error {
-		return one(c, ta, randomRequest(c.rnd, "/left/echo", 300, -1, false), 0, 0)
-	}},
-	{"thinks", false, func(c *wireClient, ta *tally) error {
-		time.Sleep(time.Duration(c.rnd.IntN(30)) * time.Millisecond)
-		return one(c, ta, randomRequest(c.rnd, "/left/echo", 300, -1, false), 0, 0)
-	}},
-	{"reconnects", true, func(c *wireClient, ta *tally) error {
-		return one(c, ta, randomRequest(c.rnd, side(c.rnd)+"/echo", 300, c.rnd.IntN(200)-100, false), 0, 0)
-	}},
-	{"alternates", false, func(c *wireClient, ta *tally) error {
-		for _, path := range []string{"/left/echo", "/right/echo"} {
-			if err := one(c, ta, randomRequest(c.rnd, path, 300, c.rnd.IntN(200)-100, c.rnd.IntN(2) == 0), 0, 0); err != nil {
-				return err
-			}
-		}
-		ta.requests.Add(1)
-		if err := c.send("GET /none HTTP/1.1\r\nHost: e\r\n\r\n", 0, 0); err != nil {
-			return err
-		}
-		return c.receive(404, "404 page not found\n", nil)
-	}},
-	{"pipelines", false, func(c *wireClient, ta *tally) error {
-		var all strings.Builder
-		var list []reloadRequest
-		path := side(c.rnd)
-		for range 2 + c.rnd.IntN(8) {
-			if c.rnd.IntN(2) == 0 {
-				path = side(c.rnd)
-			}
-			r := randomRequest(c.rnd, path+"/echo", 200+c.rnd.IntN(2000), c.rnd.IntN(2000)-1000, c.rnd.IntN(2) == 0)
-			list = append(list, r)
-			all.WriteString(r.bytes)
-		}
-		ta.requests.Add(int64(len(list)))
-		sent := make(chan error, 1)
-		go func() { sent <- c.send(all.String(), []int{0, 0, 500, 5000}[len(list)%4], time.Millisecond) }()
-		for _, r := range list {
-			if err := c.receive(200, r.want, nil); err != nil {
-				c.nc.Close()
-				<-sent
-				return err
-			}
-		}
-		return <-sent
-	}},
-	{"posts", false, func(c *wireClient, ta *tally) error {
-		return one(c, ta, randomRequest(c.rnd, "/left/echo", 300, c.rnd.IntN(200000), false), 30000, 0)
-	}},
-	{"posts chunks", false, func(c *wireClient, ta *tally) error {
-		return one(c, ta, randomRequest(c.rnd, side(c.rnd)+"/echo", 300, c.rnd.IntN(50000), true), 3000, 100*time.Microsecond)
-	}},
-	{"dribbles", false, func(c *wireClient, ta *tally) error {
-		return one(c, ta, randomRequest(c.rnd, side(c.rnd)+"/echo", 180, c.rnd.IntN(60)-30, false), 1, time.Millisecond)
-	}},
-	{"sends large heads", false, func(c *wireClient, ta *tally) error {
-		return one(c, ta, randomRequest(c.rnd, side(c.rnd)+"/echo", 1<<10+c.rnd.IntN(59<<10), c.rnd.IntN(200)-100, false), 4000, 3*time.Millisecond)
-	}},
-	{"connects and dribbles", true, func(c *wireClient, ta *tally) error {
-		return one(c, ta, randomRequest(c.rnd, side(c.rnd)+"/echo", 1000, c.rnd.IntN(200)-100, false), 100, 5*time.Millisecond)
-	}},
-	{"streams", false, func(c *wireClient, ta *tally) error {
-		ta.requests.Add(1)
-		q, want := text(c.rnd, 10), ""
-		for i := range 20 {
-			want += fmt.Sprintf("%s %d\n", q, i)
-		}
-		if err := c.send("GET "+side(c.rnd)+"/stream?q="+q+" HTTP/1.1\r\nHost: e\r\n\r\n", 20, time.Millisecond); err != nil {
-			return err
-		}
-		return c.receive(200, want, nil)
-	}},
-	{"upgrades", true, func(c *wireClient, ta *tally) error {
-		// On a connection that was used before, or a new one; with data behind the
-		// head, or not.
-		if c.rnd.IntN(2) == 0 {
-			if err := one(c, ta, randomRequest(c.rnd, side(c.rnd)+"/echo", 300, -1, false), 0, 0); err != nil {
-				return err
-			}
-		}
-		ta.requests.Add(1)
-		first, early := text(c.rnd, 5), ""
-		if c.rnd.IntN(2) == 0 {
-			early = c.frame(1, first)
-		}
-		if err := c.upgrade(side(c.rnd)+"/socket", early, 1+c.rnd.IntN(200)); err != nil {
-			return err
-		}
-		if early != "" {
-			if err := c.echoed(1, first); err != nil {
-				return err
-			}
-		}
-		for range 20 {
-			ta.requests.Add(1)
-			message := text(c.rnd, c.rnd.IntN(3000))
-			if err := c.send(c.frame(2, message), 1000, time.Millisecond); err != nil {
-				return err
-			}
-			if err := c.echoed(2, message); err != nil {
-				return err
-			}
-		}
-		if err := c.send(c.frame(8, "\x03\xe8"), 0, 0); err != nil {
-			return err
-		}
-		return c.echoed(8, "\x03\xe8")
-	}},
-}
-
-// Handlers are replaced, removed and added, ten times a second at the most, under
-// clients that do all that the RFCs let them do. None may notice, and every byte
-// has to be right.
+// Handlers are replaced, removed and added, ten times a second at the most, and the
+// certificate is renewed, under clients that do all that the RFCs let them do, in the
+// clear and over TLS. None may notice, and every byte has to be right.
 func TestReloadUnderEveryClient(t *testing.T) {
 	changes := *changesFlag
 	if testing.Short() {
 		changes = min(changes, 20)
 	}
-	d := testbed.Start(t)
-	base := testbed.Go(reloadSource).Build(t)
-	versions := 0
-	put := func(name string) {
-		versions++
-		p := base.Patched(t, patternSlot, "PATTERN:/"+name, versionSlot, "VERSION:"+number(versions))
-		mark := d.Log.Len()
-		if d.Drop(name, p); !*hurryFlag || versions <= 2 {
-			d.WaitLive(mark, name, p)
-		}
-	}
-	take := d.Take
-	if *hurryFlag {
-		take = d.Remove
-	}
-	put("left")
-	put("right")
-
+	r := newReloads(t)
+	kinds := everyKind(r.d)
 	var stop atomic.Bool
 	var done sync.WaitGroup
-	tallies := make([]tally, len(turns))
-	for i, kind := range turns {
-		for n := range 3 {
-			done.Add(1)
-			go func() {
-				defer done.Done()
-				ta := &tallies[i]
-				rnd := rand.New(rand.NewPCG(uint64(i), uint64(n)))
-				var c *wireClient
-				for !stop.Load() {
-					var err error
-					if c == nil {
-						if c, err = dialWire(d.Addr, rnd); err != nil {
-							ta.note(err)
-							time.Sleep(10 * time.Millisecond)
-							continue
-						}
-					}
-					if err = kind.do(c, ta); err != nil {
-						ta.note(fmt.Errorf("%s %v: %w", time.Now().Format("15:04:05.000"), c.nc.LocalAddr(), err))
-					}
-					if err != nil || kind.fresh {
-						c.nc.Close()
-						c = nil
-					}
-				}
-				if c != nil {
-					c.nc.Close()
-				}
-			}()
-		}
+	tallies := make([]tally, len(kinds))
+	clients := 0
+	for i, k := range kinds {
+		k.play(k.clients, &tallies[i], &stop, &done)
+		clients += k.clients
 	}
 	began := time.Now()
 	for n := range changes {
 		next := time.Now().Add(100 * time.Millisecond)
-		switch n % 10 {
-		case 3:
-			put("other")
-		case 7:
-			take("other")
-		default:
-			put([]string{"left", "right"}[n%2])
-		}
+		r.change(n)
 		time.Sleep(time.Until(next)) // the pace is the test's, nothing is awaited
 	}
 	took := time.Since(began)
 	stop.Store(true)
 	done.Wait()
+	r.renewed()
 	var requests, failed, closed int64
-	for i, kind := range turns {
+	for i, k := range kinds {
 		ta := &tallies[i]
-		t.Logf("%-22s %7d requests, %d failed, %d of these closed", kind.name, ta.requests.Load(), ta.failed.Load(), ta.closed.Load())
+		t.Logf("%-34s %8d requests, %d failed, %d of these closed", k.name, ta.requests.Load(), ta.failed.Load(), ta.closed.Load())
 		requests, failed, closed = requests+ta.requests.Load(), failed+ta.failed.Load(), closed+ta.closed.Load()
 		if ta.requests.Load() == 0 {
-			t.Errorf("a client that %s has asked for nothing", kind.name)
+			t.Errorf("a client that %s has asked for nothing", k.name)
 		}
 		for _, err := range ta.errs {
-			t.Errorf("a client that %s: %v", kind.name, err)
+			t.Errorf("a client that %s: %v", k.name, err)
 		}
 	}
-	t.Logf("%d changes in %v (%.1f a second), %d clients, %d requests: %d failed, %d of these closed",
-		changes, took.Round(time.Millisecond), float64(changes)/took.Seconds(), 3*len(turns), requests, failed, closed)
+	t.Logf("%d changes in %v (%.1f a second), of these %d certificates, %d clients, %d requests: %d failed, %d of these closed",
+		changes, took.Round(time.Millisecond), float64(changes)/took.Seconds(), r.certificates, clients, requests, failed, closed)
+}
+
+// reloads are the changes that the clients are not to notice.
+type reloads struct {
+	t            *testing.T
+	d            *testbed.Secure
+	base         testbed.Plugin
+	greeters     [2]testbed.Plugin
+	versions     int
+	certificates int
+	names        []string // of the certificates that take turns
+}
+
+func newReloads(t *testing.T) *reloads {
+	dir := testbed.NewDir(t)
+	r := &reloads{t: t, base: testbed.Go(reloadSource).Build(t), names: []string{"one", "two"}}
+	if !testbed.Race {
+		r.greeters[0], r.greeters[1] = greeters(t)
+	}
+	r.d = testbed.StartSecure(t, dir, nil, testbed.Flags("--http2=all"))
+	for _, name := range r.names {
+		r.d.CA.Issue(t, 200*24*time.Hour, "e2e.example", name+".example").Write(t, dir, name)
+	}
+	for _, name := range []string{"left", "right", "calm"} {
+		r.put(name, r.version(name), true)
+	}
+	if !testbed.Race {
+		r.put("greet", r.greeters[0], true)
+	}
+	return r
+}
+
+// version is the next of a handler.
+func (r *reloads) version(name string) testbed.Plugin {
+	r.versions++
+	return r.base.Patched(r.t, patternSlot, "PATTERN:/"+name, versionSlot, "VERSION:"+number(r.versions))
+}
+
+func (r *reloads) put(name string, p testbed.Plugin, await bool) {
+	mark := r.d.Log.Len()
+	if r.d.Drop(name, p); await {
+		r.d.WaitLive(mark, name, p)
+	}
+}
+
+// change makes the nth change.
+func (r *reloads) change(n int) {
+	r.t.Helper()
+	switch n % 10 {
+	case 3:
+		r.put("other", r.version("other"), !*hurryFlag)
+	case 5:
+		if !testbed.Race {
+			r.put("greet", r.greeters[(n/10+1)%2], !*hurryFlag)
+		}
+	case 7:
+		if *hurryFlag {
+			r.d.Remove("other")
+		} else {
+			r.d.Take("other")
+		}
+	case 8:
+		renew(r.t, r.d.Dir, r.names[r.certificates%2])
+		r.certificates++
+	default:
+		r.put([]string{"left", "right"}[n%2], r.version([]string{"left", "right"}[n%2]), !*hurryFlag)
+	}
+}
+
+// renewed checks that the last certificate is in force.
+func (r *reloads) renewed() {
+	r.t.Helper()
+	if r.certificates > 0 {
+		awaitCertificate(r.t, r.d, r.names[(r.certificates-1)%2])
+	}
 }

@@ -190,28 +190,41 @@ func TestTLSReloadUnderLoad(t *testing.T) {
 		s.Drop("busy", plain(t, "/busy", number(n+1)))
 		if n%15 == 5 {
 			version := []string{"one", "two"}[n/15%2]
-			for _, ext := range []string{".pem", ".key"} {
-				link := filepath.Join(dir, "flip")
-				if err := os.Symlink(filepath.Join(dir, version+ext), link); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.Rename(link, filepath.Join(dir, "server"+ext)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			awaitTLS(t, "the renewed certificate", func() bool {
-				c, err := s.DialTLS(nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer c.Close()
-				return slices.Contains(c.Conn.(*tls.Conn).ConnectionState().PeerCertificates[0].DNSNames, version+".example")
-			})
+			renew(t, dir, version)
+			awaitCertificate(t, s, version)
 		}
 	}
 	for _, l := range loads {
 		l.Unharmed(t)
 	}
+}
+
+// renew has the daemon's certificate be the one of the name, in its folder, by flips of
+// symbolic links.
+func renew(t *testing.T, dir, name string) {
+	t.Helper()
+	for _, ext := range []string{".pem", ".key"} {
+		link := filepath.Join(dir, "flip")
+		if err := os.Symlink(filepath.Join(dir, name+ext), link); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(link, filepath.Join(dir, "server"+ext)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// awaitCertificate waits until clients get the certificate that is for name.example.
+func awaitCertificate(t *testing.T, s *testbed.Secure, name string) {
+	t.Helper()
+	awaitTLS(t, "the renewed certificate", func() bool {
+		c, err := s.DialTLS(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		return slices.Contains(c.Conn.(*tls.Conn).ConnectionState().PeerCertificates[0].DNSNames, name+".example")
+	})
 }
 
 // A gate that dies takes its TLS connections with it; clients resume their sessions
