@@ -32,6 +32,21 @@ func Upload(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, strconv.FormatInt(n, 10))
 }
 
+// Unary answers a gRPC call by its own message. It is as little as a handler can do for
+// that: without a library, which would be what is measured.
+func Unary(w http.ResponseWriter, r *http.Request) {
+	message, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/grpc")
+	h.Set("Trailer", "Grpc-Status")
+	w.Write(message)
+	h.Set("Grpc-Status", "0")
+}
+
 // Stream sends Chunks times Chunk, each at once.
 func Stream(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)

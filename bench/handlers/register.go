@@ -23,6 +23,7 @@ func Register(mux *http.ServeMux) {
 	mux.HandleFunc("/upload", Upload)
 	mux.HandleFunc("/stream", Stream)
 	mux.HandleFunc("/websocket", WebSocket)
+	mux.HandleFunc("/unary", Unary)
 	for n := range Mixed {
 		mux.HandleFunc(MixedPath(n), MixedHandler(n))
 	}
@@ -44,4 +45,18 @@ func WebSocket(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// Serve serves: over TLS where how is a certificate's file and its key's, and with
+// HTTP/2 in the clear, too, where it is "h2c".
+func Serve(srv *http.Server, how []string) error {
+	switch len(how) {
+	case 2:
+		return srv.ListenAndServeTLS(how[0], how[1])
+	case 1:
+		srv.Protocols = new(http.Protocols)
+		srv.Protocols.SetHTTP1(true)
+		srv.Protocols.SetUnencryptedHTTP2(true)
+	}
+	return srv.ListenAndServe()
 }

@@ -31,6 +31,9 @@ type loop struct {
 // Run makes the load, and measures. Any answer that is wrong or fails is an
 // error.
 func Run(s Spec) (Result, error) {
+	if s.TLS || s.Streams > 0 {
+		return drive(s)
+	}
 	s.Batch = max(s.Batch, 1)
 	addr, err := netip.ParseAddrPort(s.Addr)
 	if err != nil {
@@ -59,7 +62,14 @@ func Run(s Spec) (Result, error) {
 		}
 	}
 	l.last = time.Now()
-	return l.measure()
+	return measure(s, l)
+}
+
+// engine makes the load.
+type engine interface {
+	until(time.Time) error // makes it until then
+	count() int64          // of answers
+	finish() error         // asks nothing more, and waits for what is to come
 }
 
 type snapshot struct {
@@ -68,42 +78,47 @@ type snapshot struct {
 	cpu, own time.Duration
 }
 
-func (l *loop) snapshot() (s snapshot, err error) {
-	s.answers = l.answers
-	if s.cpu, err = tree.CPU(l.spec.PIDs); err != nil {
-		return s, err
+func look(s Spec, e engine) (sn snapshot, err error) {
+	sn.answers = e.count()
+	if sn.cpu, err = tree.CPU(s.PIDs); err != nil {
+		return sn, err
 	}
-	s.own, err = tree.Own()
-	s.at = time.Now()
-	return s, err
+	sn.own, err = tree.Own()
+	sn.at = time.Now()
+	return sn, err
 }
 
-func (l *loop) measure() (Result, error) {
-	if err := l.until(time.Now().Add(l.spec.Warm)); err != nil {
+func measure(s Spec, e engine) (Result, error) {
+	if err := e.until(time.Now().Add(s.Warm)); err != nil {
 		return Result{}, err
 	}
-	from, err := l.snapshot()
+	from, err := look(s, e)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := l.until(from.at.Add(l.spec.Time)); err != nil {
+	if err := e.until(from.at.Add(s.Time)); err != nil {
 		return Result{}, err
 	}
-	for l.answers == from.answers { // a slow machine measures for longer
-		if err := l.until(time.Now().Add(l.spec.Time)); err != nil {
+	for e.count() == from.answers { // a slow machine measures for longer
+		if err := e.until(time.Now().Add(s.Time)); err != nil {
 			return Result{}, err
 		}
 	}
-	to, err := l.snapshot()
+	to, err := look(s, e)
 	if err != nil {
 		return Result{}, err
 	}
-	// What was asked is answered, too.
-	l.ending = true
-	if err := l.until(time.Time{}); err != nil {
+	if err := e.finish(); err != nil {
 		return Result{}, err
 	}
 	return Result{to.answers - from.answers, to.at.Sub(from.at), to.cpu - from.cpu, to.own - from.own}, nil
+}
+
+func (l *loop) count() int64 { return l.answers }
+
+func (l *loop) finish() error {
+	l.ending = true
+	return l.until(time.Time{})
 }
 
 // until serves the connections until then, or where that is zero until none

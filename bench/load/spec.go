@@ -1,6 +1,6 @@
 // Package load is the load generator: one thread, one epoll, requests built
 // beforehand, answers parsed no further than needed to know that they are
-// right. On a machine of few cores what it costs is taken from the server.
+// right; over TLS and HTTP/2 a goroutine for each connection. On a machine of few cores what it costs is taken from the server.
 package load
 
 import (
@@ -17,6 +17,9 @@ type Spec struct {
 	Batch    int  // requests sent before their answers are read; 0 is 1
 	Fresh    bool // one request per connection
 	Random   bool // each connection asks in an order of its own, not in turn
+	TLS      bool
+	Resume   bool // with Fresh: each connection but the first resumes a session
+	Streams  int  // so many at a time on each connection, of HTTP/2; 0 is HTTP/1
 	Requests []Request
 	// Hello is sent first on each connection, and is answered by 101; what
 	// follows are frames (RFC 6455).
@@ -28,7 +31,8 @@ type Spec struct {
 
 // Request is what is sent, and the body of the only right answer.
 type Request struct {
-	Bytes []byte
+	Bytes []byte // of HTTP/2 the head, of literals
+	Body  []byte // of a gRPC call
 	Want  []byte
 }
 
@@ -39,13 +43,13 @@ func Get(path, want string, fresh bool) Request {
 	if fresh {
 		end = "Connection: close\r\n"
 	}
-	return Request{fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: bench.example\r\n%s\r\n", path, end), []byte(want)}
+	return Request{Bytes: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: bench.example\r\n%s\r\n", path, end), Want: []byte(want)}
 }
 
 // Post is a POST request with a body.
 func Post(path string, body []byte, want string) Request {
 	head := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: bench.example\r\nContent-Length: %d\r\n\r\n", path, len(body))
-	return Request{append(head, body...), []byte(want)}
+	return Request{Bytes: append(head, body...), Want: []byte(want)}
 }
 
 // Path is what the request asks for.
@@ -64,7 +68,7 @@ func Frame(text string) Request {
 	for i := range text {
 		frame = append(frame, text[i]^mask[i%4])
 	}
-	return Request{frame, []byte(text)}
+	return Request{Bytes: frame, Want: []byte(text)}
 }
 
 // Result is what a run has measured, between its warming and its end.

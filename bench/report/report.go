@@ -93,14 +93,15 @@ table has the median of the rounds' ratios. Before each measurement the load run
 
 CPU time is utime and stime of all processes of the server, a proxy and what is behind it too, by the clocks of the
 processes (clock_getcpuclockid(3), nanoseconds). The load generator is a process of its own on the same machine, with one thread and
-one epoll; its CPU time is not counted, but takes from the cores that the server has: so requests per second depend on it, and the ratio of
+one epoll, or of TLS and HTTP/2 a goroutine for each connection, on one core; its CPU time is not counted, but takes from the cores that the server has: so requests per second depend on it, and the ratio of
 CPU times is the steadier one. "load" is how much of its one core it needed: near 100 % it is what limits the peer, and the peer could do more.
 It checks status and body of every answer; one that is wrong, missing or closes a connection that was to be
 kept fails the whole run.
 
 The handlers are plugserver's samples hello and bye, and the plugins in bench/plugins; compiled in are the same functions. All Go servers have
 the time limits of plugserverd. nginx and Caddy are Debian's, with their defaults but for: no access log, no limit on the
-requests of a connection, 64 pooled connections to what is behind them. The handlers of go-plugin and wazero get method, path and body alone,
+requests of a connection, 64 pooled connections to what is behind them; they take TLS and HTTP/2 off, and speak HTTP/1.1 to that. The
+certificate is an ECDSA one of P-256; each peer has its own defaults of protocols and ciphers beyond that. The handlers of go-plugin and wazero get method, path and body alone,
 and can neither stream nor upgrade; wazero has two instances per core.
 `
 

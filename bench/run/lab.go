@@ -4,6 +4,7 @@ package run
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ type Server struct {
 	exited   chan struct{} // closed once it is reaped
 	log      *os.File
 	upstream *Server // behind it, where it is a proxy
+	behind   bool    // it is one's upstream
 }
 
 // PIDs are its processes, those behind it too.
@@ -129,10 +131,19 @@ func (l *Lab) start(addr, program string, args ...string) (*Server, error) {
 
 // ready returns once every handler of the work answers.
 func (s *Server) ready(w Work) error {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
+	to := &http.Transport{DisableKeepAlives: true}
+	scheme := "http"
+	if !s.behind && w.Spec.TLS {
+		scheme, to.TLSClientConfig = "https", &tls.Config{InsecureSkipVerify: true, ServerName: certName}
+	}
+	if !s.behind && w.clear2() {
+		to.Protocols = new(http.Protocols)
+		to.Protocols.SetUnencryptedHTTP2(true)
+	}
+	client := &http.Client{Transport: to, Timeout: time.Second}
 	for _, h := range w.Handlers {
 		for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-			answer, err := client.Get("http://" + s.Addr + "/" + h)
+			answer, err := client.Get(scheme + "://" + s.Addr + "/" + h)
 			if err == nil {
 				answer.Body.Close()
 				err = errors.New(answer.Status)

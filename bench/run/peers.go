@@ -2,8 +2,11 @@ package run
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // Peer is a server to be measured.
@@ -15,6 +18,7 @@ type Peer struct {
 	Needs   []string
 	Plugins bool   // it loads the handlers' plugins
 	Command string // of the machine, where it needs one
+	Plain   bool   // it speaks neither TLS nor HTTP/2
 }
 
 // Compiled is the peer that all others are compared with.
@@ -25,10 +29,10 @@ const Compiled = "compiled"
 func (l *Lab) Peers() []Peer {
 	peers := []Peer{
 		{Name: Compiled, About: "net/http with the handlers compiled in", Needs: []string{"compiled"},
-			Start: func(l *Lab, w Work) (*Server, error) { return l.program("compiled") }},
+			Start: func(l *Lab, w Work) (*Server, error) { return l.program("compiled", l.how(w)...) }},
 		{Name: "plugserver", About: "plugserver, each handler in a cell of its own", Plugins: true,
 			Start: func(l *Lab, w Work) (*Server, error) { return l.plugserver(filepath.Join(l.Root, "bin"), w) }},
-		{Name: "base", About: "another build of plugserver", Plugins: true,
+		{Name: "base", About: "another build of plugserver", Plugins: true, Plain: !l.baseSpeaks(),
 			Start: func(l *Lab, w Work) (*Server, error) { return l.plugserver(l.Base, w) }},
 		{Name: "inprocess", About: "`plugin.Open` in the server's own process (a plugin cannot be unloaded)", Plugins: true, Needs: []string{"inprocess"},
 			Start: func(l *Lab, w Work) (*Server, error) { return l.program("inprocess", l.plugins(w)...) }},
@@ -40,7 +44,9 @@ func (l *Lab) Peers() []Peer {
 			Start: func(l *Lab, w Work) (*Server, error) { return l.behind(w, l.caddy) }},
 		{Name: "reverseproxy", About: "`httputil.ReverseProxy` to compiled in; both count", Needs: []string{"compiled", "reverseproxy"},
 			Start: func(l *Lab, w Work) (*Server, error) {
-				return l.behind(w, func(w Work, to string) (*Server, error) { return l.program("reverseproxy", to) })
+				return l.behind(w, func(w Work, to string) (*Server, error) {
+					return l.program("reverseproxy", append([]string{to}, l.how(w)...)...)
+				})
 			}},
 		{Name: "goplugin-netrpc", About: "hashicorp/go-plugin over net/rpc, each handler in a process of its own", Needs: []string{"goplugin"},
 			Start: func(l *Lab, w Work) (*Server, error) {
@@ -59,6 +65,12 @@ func (l *Lab) Peers() []Peer {
 		peers = append(peers[:2], peers[3:]...)
 	}
 	return peers
+}
+
+// baseSpeaks reports whether the other build knows TLS: the first release does not.
+func (l *Lab) baseSpeaks() bool {
+	out, _ := exec.Command(filepath.Join(l.Base, "plugserverd"), "--help").CombinedOutput()
+	return strings.Contains(string(out), "--http2")
 }
 
 // program starts one of this module's.
@@ -89,10 +101,33 @@ func (l *Lab) plugserver(bin string, w Work) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.start(addr, filepath.Join(bin, "plugserverd"), "--listen", addr, "--handlers", handlers,
+	listen, conf := addr, filepath.Join(dir, "plugserverd.conf")
+	var more []string
+	if w.Spec.TLS {
+		listen = "tls:" + addr
+		text := fmt.Sprintf("[TLS]\nCertificate=%s\nKey=%s\n", l.cert(), l.key())
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	if w.clear2() {
+		more = []string{"--http2", "all"}
+	}
+	return l.start(addr, filepath.Join(bin, "plugserverd"), append([]string{"--listen", listen, "--handlers", handlers,
 		"--state", filepath.Join(dir, "state"), "--control", filepath.Join(dir, "c.sock"),
-		"--config", filepath.Join(dir, "plugserverd.conf"), "--cell", filepath.Join(bin, "plugserver-cell"),
-		"--build", "off", "--build-cells", "off")
+		"--config", conf, "--cell", filepath.Join(bin, "plugserver-cell"),
+		"--build", "off", "--build-cells", "off"}, more...)...)
+}
+
+// how has a program of this module speak what the work does (handlers.Serve).
+func (l *Lab) how(w Work) []string {
+	switch {
+	case w.Spec.TLS:
+		return []string{l.cert(), l.key()}
+	case w.clear2():
+		return []string{"h2c"}
+	}
+	return nil
 }
 
 // plugins are the files of the work's handlers.

@@ -20,6 +20,7 @@ func (l *Lab) behind(w Work, proxy func(w Work, to string) (*Server, error)) (*S
 
 // before starts a proxy to upstream; both are one server then.
 func (l *Lab) before(upstream *Server, w Work, proxy func(w Work, to string) (*Server, error)) (*Server, error) {
+	upstream.behind = true
 	if err := upstream.ready(w); err != nil {
 		upstream.Stop()
 		return nil, err
@@ -35,9 +36,13 @@ func (l *Lab) before(upstream *Server, w Work, proxy func(w Work, to string) (*S
 
 // front is the nginx of Work.Front. It has one worker, so that there is one
 // pool of connections.
-func (l *Lab) front(w Work, to string) (*Server, error) { return l.nginx(proxying(to, w.Front), 1) }
+func (l *Lab) front(w Work, to string) (*Server, error) {
+	return l.nginx(l.proxying(w, to, w.Front), 1)
+}
 
-func (l *Lab) nginxProxy(w Work, to string) (*Server, error) { return l.nginx(proxying(to, 64), 2) }
+func (l *Lab) nginxProxy(w Work, to string) (*Server, error) {
+	return l.nginx(l.proxying(w, to, 64), 2)
+}
 
 // nginxConf has no limit on the requests of a connection, as no other peer has
 // one, and no access log. All else is nginx's default.
@@ -82,11 +87,19 @@ func answering(w Work) func(addr string) string {
 }
 
 // proxying lets nginx proxy, with so many pooled connections a worker.
-func proxying(to string, pooled int) func(addr string) string {
+func (l *Lab) proxying(w Work, to string, pooled int) func(addr string) string {
+	speaks := ""
+	if w.Spec.TLS {
+		speaks = " ssl"
+	}
+	if w.Spec.Streams > 0 {
+		speaks += " http2"
+	}
 	return func(addr string) string {
 		return fmt.Sprintf(`upstream up { server %s; keepalive %d; keepalive_requests 1000000000; keepalive_timeout 100s; }
 server {
-	listen %s backlog=4096;
+	listen %s%s backlog=4096;
+%s
 	location / {
 		proxy_pass http://up;
 		proxy_http_version 1.1;
@@ -94,8 +107,15 @@ server {
 		proxy_set_header Upgrade $http_upgrade;
 		proxy_set_header Connection $connection_upgrade;
 	}
-}`, to, pooled, addr)
+}`, to, pooled, addr, speaks, l.nginxKey(w))
 	}
+}
+
+func (l *Lab) nginxKey(w Work) string {
+	if !w.Spec.TLS {
+		return ""
+	}
+	return fmt.Sprintf("\tssl_certificate %s;\n\tssl_certificate_key %s;\n\tssl_protocols TLSv1.2 TLSv1.3;", l.cert(), l.key())
 }
 
 func (l *Lab) nginx(server func(addr string) string, workers int) (*Server, error) {
@@ -128,8 +148,16 @@ func (l *Lab) caddy(w Work, to string) (*Server, error) {
 		return nil, err
 	}
 	host, port, _ := strings.Cut(addr, ":")
-	text := fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n}\nhttp://:%s {\n\tbind %s\n\treverse_proxy %s {\n"+
-		"\t\ttransport http {\n\t\t\tkeepalive_idle_conns_per_host 64\n\t\t}\n\t}\n}\n", port, host, to)
+	global, scheme, key := "", "http", ""
+	if w.Spec.TLS {
+		// Any certificate for any name, also where the client names none.
+		global, scheme, key = "\tdefault_sni bench.example\n", "https", fmt.Sprintf("\ttls %s %s\n", l.cert(), l.key())
+	}
+	if w.clear2() {
+		global = "\tservers {\n\t\tprotocols h1 h2 h2c\n\t}\n"
+	}
+	text := fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n%s}\n%s://:%s {\n\tbind %s\n%s\treverse_proxy %s {\n"+
+		"\t\ttransport http {\n\t\t\tkeepalive_idle_conns_per_host 64\n\t\t}\n\t}\n}\n", global, scheme, port, host, key, to)
 	conf := filepath.Join(dir, "Caddyfile")
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		return nil, err

@@ -39,6 +39,10 @@ func Works() []Work {
 	answer := []string{"nginx"} // answers by itself: a text, and no more
 	proxies := []string{"nginx", "nginx-proxy", "caddy", "reverseproxy"}
 	stream := strings.Repeat(handlers.Chunk, handlers.Chunks)
+	// Over TLS and HTTP/2: beside proxies, which take both off and talk HTTP/1.1 to what is behind them.
+	plain := slices.Concat(answer, values, []string{"inprocess", "yaegi"})
+	hello2 := []load.Request{load.Get2("/hello", "Hello World!", true)}
+	fresh := []load.Request{load.Get("/hello", "Hello World!", true)}
 	return []Work{
 		{Name: "keepalive", About: "hello world, 32 connections, one handler", Handlers: one,
 			Spec: load.Spec{Conns: 32, Requests: both[:1]}},
@@ -68,14 +72,36 @@ func Works() []Work {
 		{Name: "connections-1", About: "hello world, 1 connection", Handlers: one, Spec: load.Spec{Conns: 1, Requests: both[:1]}},
 		{Name: "connections-512", About: "hello world, 512 connections", Handlers: one, Spec: load.Spec{Conns: 512, Requests: both[:1]}},
 		{Name: "connections-2000", About: "hello world, 2,000 connections", Handlers: one, Spec: load.Spec{Conns: 2000, Requests: both[:1]}},
+		{Name: "tls", About: "hello world over TLS, 32 connections", Handlers: one, Not: plain,
+			Spec: load.Spec{TLS: true, Conns: 32, Requests: both[:1]}},
+		{Name: "tls-handshakes", About: "over TLS, one request per connection, 32 at a time: each a handshake", Handlers: one, Not: plain,
+			Spec: load.Spec{TLS: true, Conns: 32, Fresh: true, Requests: fresh}},
+		{Name: "tls-resumed", About: "the same, each resuming the session of the one before", Handlers: one, Not: plain,
+			Spec: load.Spec{TLS: true, Conns: 32, Fresh: true, Resume: true, Requests: fresh}},
+		{Name: "h2-1", About: "HTTP/2 over TLS, 32 connections of one stream at a time", Handlers: one, Not: plain,
+			Spec: load.Spec{TLS: true, Conns: 32, Streams: 1, Requests: hello2}},
+		{Name: "h2-single", About: "HTTP/2 over TLS, 1 connection of one stream at a time", Handlers: one, Not: plain,
+			Spec: load.Spec{TLS: true, Conns: 1, Streams: 1, Requests: hello2}},
+		{Name: "h2-100", About: "HTTP/2 over TLS, 4 connections of 100 streams each", Handlers: one, Not: plain,
+			Spec: load.Spec{TLS: true, Conns: 4, Streams: 100, Requests: hello2}},
+		{Name: "h2c-100", About: "the same in the clear", Handlers: one, Not: plain,
+			Spec: load.Spec{Conns: 4, Streams: 100, Requests: []load.Request{load.Get2("/hello", "Hello World!", false)}}},
+		{Name: "h2-unary", About: "unary gRPC calls of 64 bytes over TLS, 4 connections of 16 streams each", Handlers: []string{"unary"},
+			Not:  append(plain, "nginx-proxy"), // it talks gRPC to none but gRPC's own kind of server
+			Spec: load.Spec{TLS: true, Conns: 4, Streams: 16, Requests: []load.Request{load.Call("/unary", strings.Repeat("plugserv", 8))}}},
 	}
 }
 
 // Short names one work of each kind.
-const Short = "keepalive,close,alternating,mixed,proxied,pipelined-alternating,json,upload,stream,websocket,connections-2000"
+const Short = "keepalive,close,alternating,mixed,proxied,pipelined-alternating,json,upload,stream,websocket,connections-2000,tls,tls-resumed,h2-100,h2c-100,h2-unary"
 
 // Can says whether the peer can do the work.
-func (w Work) Can(p Peer) bool { return !slices.Contains(w.Not, p.Name) }
+func (w Work) Can(p Peer) bool {
+	return !slices.Contains(w.Not, p.Name) && !(p.Plain && (w.Spec.TLS || w.Spec.Streams > 0))
+}
+
+// clear2 says that it is HTTP/2 in the clear.
+func (w Work) clear2() bool { return w.Spec.Streams > 0 && !w.Spec.TLS }
 
 // warm is how long a load lasts before it is measured.
 const warm = 200 * time.Millisecond

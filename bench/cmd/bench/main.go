@@ -64,6 +64,9 @@ func bench() error {
 		return err
 	}
 	defer os.RemoveAll(l.Dir)
+	if err := l.Certify(); err != nil {
+		return err
+	}
 	r := &report.Report{Short: *short, Note: *note, When: time.Now(), Commit: report.Commit(l.Root), Rounds: *rounds, Each: *each, Peers: peers}
 	if err := measure(l, r, works); err != nil {
 		return err

@@ -14,9 +14,13 @@ import (
 
 func main() {
 	runtime.LockOSThread()
-	debug.SetGCPercent(-1) // a run allocates next to nothing
 	var s load.Spec
 	err := json.NewDecoder(os.Stdin).Decode(&s)
+	if debug.SetGCPercent(-1); s.TLS || s.Streams > 0 { // else a run allocates next to nothing
+		debug.SetGCPercent(800)
+		runtime.GOMAXPROCS(1) // of goroutines, too, no more than one core
+		runtime.UnlockOSThread()
+	}
 	if err == nil {
 		var r load.Result
 		if r, err = load.Run(s); err == nil {

@@ -1,5 +1,5 @@
 // Reverseproxy is httputil.ReverseProxy. It listens at its first argument, and
-// proxies to its second.
+// proxies to its second; the others are handlers.Serve's.
 package main
 
 import (
@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"os"
 	"time"
+
+	"github.com/andrestc/go-plugserver/bench/handlers"
 )
 
 func main() {
@@ -18,5 +20,5 @@ func main() {
 		r.SetURL(&url.URL{Scheme: "http", Host: os.Args[2]})
 	}}
 	srv := &http.Server{Addr: os.Args[1], Handler: proxy, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	log.Fatal(srv.ListenAndServe())
+	log.Fatal(handlers.Serve(srv, os.Args[3:]))
 }
