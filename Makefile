@@ -116,6 +116,11 @@ torture: deps ## faults times load for TIME (10m) from SEED, those that match FA
 		-for '$(or $(TIME),10m)' -seed '$(SEED)' -fault '$(FAULT)' \
 		$(if $(KILLS),-kills '$(KILLS)') $(if $(MUTANTS),-mutants '$(MUTANTS)') $(if $(SOAK),-soak '$(SOAK)')
 
+RELOADS ?= 30
+.PHONY: conformance
+conformance: deps ## h2spec, and the cases of the RFCs of HTTP/1.1, beside net/http, at rest and during RELOADS (30), one a second
+	go test -v -count=1 -timeout 1h ./internal/test/conformance -args -reloads '$(RELOADS)'
+
 CHANGES ?= 6000
 .PHONY: clients
 clients: deps ## CHANGES (6000, ten a second) of handlers and certificates under clients of every kind and protocol
