@@ -162,9 +162,15 @@ func (s *Server) relay(r *relay, remote, local net.Addr, state *tls.ConnectionSt
 	plain := os.NewFile(uintptr(fds[0]), "relay")
 	defer plain.Close()
 	s.mu.Lock()
+	over := s.closed // Drain has closed all that there were: it would not see this one
 	r.plain = plain
 	r.passed()
 	s.mu.Unlock()
+	if over {
+		syscall.Close(fds[1])
+		r.secure.Close()
+		return
+	}
 	s.cfg.Give(fds[1], remote, local, state, hsts)
 	r.run()
 }

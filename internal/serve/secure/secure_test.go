@@ -63,13 +63,20 @@ type world struct {
 	given chan plain
 	uses  atomic.Int64
 	logs  chan string
+	then  atomic.Pointer[func()] // called once descriptors are more than before
 }
 
 func newWorld(t *testing.T, limit time.Duration, cfg *link.TLS) *world {
 	t.Helper()
 	w := &world{given: make(chan plain, 9), logs: make(chan string, 99)}
 	w.Server = New(Config{
-		Limit: limit, Uses: func(n int) { w.uses.Add(int64(n)) }, Log: func(s string) { w.logs <- s },
+		Limit: limit, Log: func(s string) { w.logs <- s },
+		Uses: func(n int) {
+			w.uses.Add(int64(n))
+			if f := w.then.Load(); f != nil && n > 0 {
+				(*f)()
+			}
+		},
 		Give: func(fd int, _, _ net.Addr, state *tls.ConnectionState, hsts string) {
 			f := os.NewFile(uintptr(fd), "plain")
 			nc, err := net.FileConn(f)
@@ -186,6 +193,34 @@ func TestCertificateByName(t *testing.T) {
 	// HTTP/2 is not offered.
 	if got := w.dial(t, &tls.Config{NextProtos: []string{"h2", "http/1.1"}}).ConnectionState().NegotiatedProtocol; got != "http/1.1" {
 		t.Errorf("the protocol is %q", got)
+	}
+}
+
+// A connection that comes out of its handshake while the others are closed at the end is
+// closed like them, and given to nobody.
+func TestDrainBehindAHandshake(t *testing.T) {
+	w := newWorld(t, wait, &link.TLS{Pairs: []link.Pair{pairOf(t, "a.example")}})
+	drained := make(chan struct{})
+	calls := 0
+	drain := func() {
+		if calls++; calls == 2 { // the socket pair's, between handshake and relay
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			w.Drain(ctx)
+			close(drained)
+		}
+	}
+	w.then.Store(&drain)
+	c := w.dial(t, nil)
+	<-drained
+	io.Copy(io.Discard, c) // until its end
+	for end := time.Now().Add(wait); w.uses.Load() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the connection stays")
+		}
+	}
+	if len(w.given) > 0 {
+		t.Error("the connection is given to be served")
 	}
 }
 
