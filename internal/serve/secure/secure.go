@@ -205,7 +205,12 @@ func (s *Server) Drain(ctx context.Context) {
 	began := time.Now()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
-	for s.busy(began) {
+	watched := watch{last: began}
+	for {
+		now := time.Now()
+		if watched.awake(now) && !s.busy(began, now) {
+			break
+		}
 		select {
 		case <-look.C:
 			continue
@@ -225,15 +230,31 @@ func (s *Server) Drain(ctx context.Context) {
 	all.Wait()
 }
 
-// busy reports whether anything is on its way, or was a moment ago.
-func (s *Server) busy(since time.Time) bool {
+// watch tells whether this process has run, so that nothing of what came meanwhile waits
+// to be relayed: a clock runs on while it does not.
+type watch struct {
+	last time.Time // of the last look
+	woke time.Time // when it had not run for a while
+}
+
+// awake reports whether the process has run for as long as what is quiet is watched.
+func (w *watch) awake(now time.Time) bool {
+	if now.Sub(w.last) > settling/2 {
+		w.woke = now
+	}
+	w.last = now
+	return now.Sub(w.woke) >= settling
+}
+
+// busy reports whether anything is on its way, or was a moment before now.
+func (s *Server) busy(began, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for r := range s.relays {
-		if r.plain == nil && time.Since(since) < shaking {
+		if r.plain == nil && now.Sub(began) < shaking {
 			return true
 		}
-		if r.plain != nil && (r.owes.Load() || time.Since(time.Unix(0, r.last.Load())) < settling) {
+		if r.plain != nil && (r.owes.Load() || now.Sub(time.Unix(0, r.last.Load())) < settling) {
 			return true
 		}
 	}

@@ -387,6 +387,25 @@ func TestTickets(t *testing.T) {
 	}
 }
 
+// A process that has not run for a while does not take that for quiet.
+func TestWatch(t *testing.T) {
+	began := time.Now()
+	w := watch{last: began}
+	for _, tt := range []struct {
+		at   time.Duration
+		want bool
+	}{
+		{0, true}, {10 * time.Millisecond, true}, {110 * time.Millisecond, true},
+		{400 * time.Millisecond, false}, // it did not run
+		{410 * time.Millisecond, false}, {500 * time.Millisecond, false}, {600 * time.Millisecond, false}, {650 * time.Millisecond, true},
+		{time.Second, false},
+	} {
+		if got := w.awake(began.Add(tt.at)); got != tt.want {
+			t.Errorf("at %v: %v, want %v", tt.at, got, tt.want)
+		}
+	}
+}
+
 // At the end what was answered reaches the client, and what is quiet is closed with
 // close_notify.
 func TestDrain(t *testing.T) {
