@@ -278,6 +278,7 @@ func day(t *testing.T, b *box, a artefacts) {
 		b.active(t, socket, "active")
 	})
 	step("https", func(t *testing.T) { https(t, b) })
+	step("instances", func(t *testing.T) { instances(t, b, greet) })
 	step("drop", func(t *testing.T) {
 		b.run(t, "cp", greet[0], handlers+"/greet.so")
 		took := eventually(t, "GET /greet is answered", func() bool { s, body := b.get("/greet"); return s == 200 && body == "one" })
@@ -461,7 +462,9 @@ func day(t *testing.T, b *box, a artefacts) {
 		}
 	})
 	step("upgrade under load", func(t *testing.T) {
+		const shop = "plugserverd@shop"
 		since, pid := b.property(t, socket, "ActiveEnterTimestampMonotonic"), main(t)
+		shopSince, shopPID := b.property(t, shop+".socket", "ActiveEnterTimestampMonotonic"), b.property(t, shop, "MainPID")
 		c := b.load(t, "/greet", func() { b.run(t, "apt-get", "install", "-y", next) })
 		never(t, c, 0)
 		if got := b.run(t, "dpkg-query", "-W", "-f", "${Version}", "plugserver"); !strings.HasSuffix(got, "+next1") {
@@ -473,6 +476,7 @@ func day(t *testing.T, b *box, a artefacts) {
 		if main(t) == pid {
 			t.Error("the upgrade did not restart the service")
 		}
+		instanceUpgraded(t, b, shopPID, shopSince)
 		b.want(t, "/greet", 200, "two")
 	})
 	step("between unpack and configure", func(t *testing.T) {
@@ -533,18 +537,23 @@ func day(t *testing.T, b *box, a artefacts) {
 		if s, _ := b.get("/greet"); s != 0 {
 			t.Errorf("answered %d after the removal", s)
 		}
+		for _, unit := range []string{"plugserverd@shop.service", "plugserverd@shop.socket"} {
+			b.active(t, unit, "inactive")
+		}
 		b.run(t, "test", "-e", handlers+"/greet.so", "-a", "-e", "/etc/default/plugserverd", "-a", "-e", settings)
 		b.run(t, "apt-get", "install", "-y", deb)
 		b.want(t, "/greet", 200, "two")
 	})
 	step("purge", func(t *testing.T) {
 		b.run(t, "touch", settings+".d/mine.conf")
+		b.run(t, "rm", "-r", "/var/lib/plugserver@shop/handlers", "/etc/plugserver/plugserverd@shop.conf", "/etc/default/plugserverd@shop")
 		b.run(t, "apt-get", "purge", "-y", "plugserver")
 		b.run(t, "test", "-e", handlers+"/greet.so", "-a", "-e", settings+".d/mine.conf")
-		for _, path := range []string{"/var/lib/plugserver/store", "/var/lib/plugserver/cells", "/var/cache/plugserver", "/etc/default/plugserverd", settings, "/run/plugserver", "/usr/lib/systemd/system/" + service} {
+		for _, path := range []string{"/var/lib/plugserver/store", "/var/lib/plugserver/cells", "/var/cache/plugserver", "/etc/default/plugserverd", settings, "/run/plugserver", "/usr/lib/systemd/system/" + service,
+			"/var/lib/plugserver@shop", "/var/lib/private/plugserver@shop", "/var/cache/private/plugserver@shop"} {
 			b.fail(t, "test", "-e", path)
 		}
-		if units := b.run(t, "systemctl", "list-units", "--all", "--no-legend", "plugserverd.*"); units != "" {
+		if units := b.run(t, "systemctl", "list-units", "--all", "--no-legend", "plugserverd*"); units != "" {
 			t.Errorf("units are left: %s", units)
 		}
 		// Without files of the user's, nothing is left.
