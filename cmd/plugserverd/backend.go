@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
 	"github.com/andrestc/go-plugserver/internal/daemon/certs"
 	"github.com/andrestc/go-plugserver/internal/daemon/config"
 	"github.com/andrestc/go-plugserver/internal/daemon/disabled"
@@ -14,6 +15,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/metrics"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 	"github.com/andrestc/go-plugserver/internal/daemon/supervisor"
+	"github.com/sirupsen/logrus"
 )
 
 // backend is the supervisor as the control socket sees it (control.Backend): systemd is
@@ -27,6 +29,8 @@ type backend struct {
 	events     *events.Book
 	disabled   *disabled.Set
 	certs      *certs.Watch
+	access     *accesslog.Log
+	log        *logrus.Logger
 	file       atomic.Pointer[settings.Settings] // that holds
 }
 
@@ -51,6 +55,9 @@ func (b *backend) Release(ctx context.Context, name string) (re api.Reload, err 
 
 func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
 	b.tell.reload(func() {
+		if err := b.access.Reopen(); err != nil {
+			b.log.WithError(err).Warn("the access log goes on in the file that was open")
+		}
 		if problem := b.configure(); problem != nil {
 			b.supervisor.Misconfigured(problem)
 		}

@@ -9,12 +9,14 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/control"
 	"github.com/andrestc/go-plugserver/internal/between/event"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/build/cellsource"
+	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
 	"github.com/andrestc/go-plugserver/internal/daemon/certs"
 	"github.com/andrestc/go-plugserver/internal/daemon/config"
 	"github.com/andrestc/go-plugserver/internal/daemon/disabled"
@@ -45,6 +47,7 @@ type daemon struct {
 	metrics    *metrics.Metrics
 	admin      []net.Listener
 	certs      *certs.Watch
+	access     *accesslog.Log     // nil where there is none
 	file       *settings.Settings // that holds at the start
 	listener   net.Listener
 	addresses  []string
@@ -65,6 +68,9 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 		return nil, err
 	}
 	d.addresses = addresses
+	if d.access, err = cfg.Access(log); err != nil {
+		return nil, err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -87,14 +93,14 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	d.supervisor = supervisor.New(supervisor.Config{
 		Handlers: d.intake.Dir(), Intake: d.intake, BuildsCells: cfg.BuildCells.On(),
 		Fleet: fleet.Config{
-			Gate: []string{self, "gate"}, Listeners: files, Secure: certs.Places(addresses), Limits: cfg.Limits, DrainTimeout: cfg.DrainTimeout, Log: log, Sums: d.sums,
+			Gate: []string{self, "gate"}, Listeners: files, Secure: certs.Places(addresses), Limits: cfg.Limits, DrainTimeout: cfg.DrainTimeout, Log: log, Sums: d.sums, Access: d.access,
 		},
 		Addresses: addresses, StartTimeout: cfg.StartTimeout,
 		CrashLimit: cfg.CrashLimit.N, CrashWindow: cfg.CrashLimit.Window,
 		Settings: cfg.Settings(file), Named: file.Named(),
 		Version: version, PID: os.Getpid(), Log: log, Report: tell.report, Now: now, Writes: d.watcher.Writes,
 	}, d.watcher.C())
-	d.metrics.Collect(metrics.Config{Sums: d.sums, Events: d.events, Status: d.supervisor.Status})
+	d.metrics.Collect(metrics.Config{Sums: d.sums, Access: d.access, Events: d.events, Status: d.supervisor.Status})
 	if misread != nil {
 		d.supervisor.Misconfigured(misread)
 	}
@@ -138,7 +144,7 @@ func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
 	// What runs beside the supervisor ends after it: the control socket
 	// answers while requests drain.
 	beside, stop := context.WithCancel(context.Background())
-	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events, disabled: d.disabled, certs: d.certs}
+	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events, disabled: d.disabled, certs: d.certs, access: d.access, log: d.log}
 	back.file.Store(d.file)
 	var all sync.WaitGroup
 	var served error
@@ -165,6 +171,7 @@ func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
 	err := d.supervisor.Run(serving)
 	stop()
 	all.Wait()
+	d.access.Close(time.Second)
 	return errors.Join(err, served)
 }
 

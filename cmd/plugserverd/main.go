@@ -16,6 +16,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/daemon/config"
+	"github.com/andrestc/go-plugserver/internal/daemon/logger"
 	"github.com/andrestc/go-plugserver/internal/daemon/sd"
 	"github.com/andrestc/go-plugserver/internal/serve/gate"
 )
@@ -99,7 +100,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 		fmt.Fprintf(stdout, "plugserverd %s (%s)\n", version, runtime.Version())
 		return nil
 	}
-	log, flush := newLogger(cfg, stderr)
+	log, flush := logger.New(cfg.LogFormat, cfg.LogLevel, stderr)
 	defer flush()
 	for _, note := range cfg.Notes {
 		log.Warn(note)

@@ -36,6 +36,9 @@ const (
 	Part   Kind = "part"   // Quit is to come: every answer from now on ends its connection; gate: accept no more; cell: report Parted
 	Quit   Kind = "quit"   // end what began within Grace, close the rest, report Done
 	Ping   Kind = "ping"   // answered by Pong with Stats
+	// Access: lines of the access log go in Format to the first of FDs from now on, in the
+	// place of the one before; the second, where there is one, is memory to gather them in.
+	Access Kind = "access"
 )
 
 // What children tell the supervisor.
@@ -51,6 +54,8 @@ const (
 	// Unjoined: this process had no descriptor for what came with Join; gate:
 	// of cell Cell. It is to come again.
 	Unjoined Kind = "unjoined"
+	// Unlogged: this process had no descriptor for what came with Access, which is to come again.
+	Unlogged Kind = "unlogged"
 )
 
 // Route is one pattern and the cell that serves it.
@@ -126,6 +131,7 @@ type Share struct {
 type Plugin struct {
 	Name     string   `json:"name"`           // the handler's
 	Path     string   `json:"path,omitempty"` // of its copy in the store
+	Version  string   `json:"version,omitempty"`
 	Patterns []string `json:"patterns,omitempty"`
 	Bounds   Bounds   `json:"bounds,omitzero"`
 }
@@ -135,6 +141,8 @@ type Bounds struct {
 	MaxInFlight    int           `json:"max_in_flight,omitempty"`
 	MaxBodyBytes   int64         `json:"max_body_bytes,omitempty"` // of a request
 	RequestTimeout time.Duration `json:"request_timeout,omitempty"`
+	// Unlogged says that they are not in the access log.
+	Unlogged bool `json:"unlogged,omitempty"`
 }
 
 // TLS is what the gate needs for handshakes. It has private keys in it: no other child
@@ -178,6 +186,7 @@ type Message struct {
 	Seq     uint64            `json:"seq,omitempty"`
 	Stats   *Stats            `json:"stats,omitempty"`
 	Secure  []int             `json:"secure,omitempty"` // places in FDs
+	Format  string            `json:"format,omitempty"` // package access's
 	TLS     *TLS              `json:"tls,omitempty"`
 
 	// FDs travel beside the message. The receiver owns them.

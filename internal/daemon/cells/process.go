@@ -10,6 +10,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/daemon/offer"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
 	"github.com/andrestc/go-plugserver/internal/daemon/terms"
 	"github.com/sirupsen/logrus"
@@ -127,7 +128,7 @@ func (cs *Cells) prepared(c *cell, p intake.Prepared) {
 	var plugins []link.Plugin
 	for i, st := range c.seats {
 		st.part = p.Parts[i]
-		plugins = append(plugins, link.Plugin{Name: st.name, Path: st.part.Version.Path, Bounds: st.settings.Bounds})
+		plugins = append(plugins, link.Plugin{Name: st.name, Path: st.part.Version.Path, Version: st.part.Version.Short(), Bounds: st.settings.Bounds})
 	}
 	on := cs.terms(c)
 	c.proc = cs.Fleet.Start(fleet.Spec{
@@ -174,7 +175,7 @@ func (cs *Cells) heard(e fleet.Event) {
 }
 
 // proved is called when a cell reports its plugins' patterns.
-func (cs *Cells) proved(c *cell, offers map[string]fleet.Offer) {
+func (cs *Cells) proved(c *cell, offers map[string]offer.Offer) {
 	for _, st := range c.seats {
 		o, ok := offers[st.name]
 		if !ok {

@@ -11,11 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/access"
 	"github.com/andrestc/go-plugserver/internal/between/control"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/build/gobuild"
+	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 	"github.com/sirupsen/logrus"
 )
@@ -49,6 +51,8 @@ type Config struct {
 	Cache           string
 	LogLevel        string
 	LogFormat       string
+	AccessLog       string // a path, or a word of package accesslog; "" is none
+	AccessLogFormat choiceFlag
 	Version         bool
 
 	given   map[string]bool   // the flags that the command line has set
@@ -96,6 +100,9 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.Int64Var(&c.MaxSize, "max-file-bytes", 512<<20, "largest handler file, in `bytes`")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "error, warning, info or debug")
 	fs.StringVar(&c.LogFormat, "log-format", "auto", "auto, text or json")
+	fs.StringVar(&c.AccessLog, "access-log", "", "`file` to which a line is appended for each request, or journal, or stdout; a reload opens it again (default none)")
+	c.AccessLogFormat = choice(string(access.Combined), string(access.JSON))
+	fs.Var(&c.AccessLogFormat, "access-log-format", "combined or json: what such a line looks like")
 	fs.BoolVar(&c.Version, "version", false, "print the version and exit")
 }
 
@@ -177,6 +184,9 @@ func (c *Config) check() error {
 	}
 	if _, err := logrus.ParseLevel(c.LogLevel); err != nil {
 		return fmt.Errorf("%w: %s is %q, possible are error, warning, info, debug", ErrUsage, c.origin("log-level"), c.LogLevel)
+	}
+	if c.AccessLog != "" && c.AccessLog != accesslog.Journal && c.AccessLog != accesslog.Stdout && !filepath.IsAbs(c.AccessLog) {
+		return fmt.Errorf("%w: %s is %q, possible are journal, stdout and an absolute path", ErrUsage, c.origin("access-log"), c.AccessLog)
 	}
 	switch c.LogFormat {
 	case "auto", "text", "json":

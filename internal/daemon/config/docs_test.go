@@ -119,6 +119,7 @@ func TestCompletion(t *testing.T) {
 		{"--build-cells o", []string{"off"}},
 		{"--build-network ", []string{"off", "on"}},
 		{"--log-format j", []string{"json"}},
+		{"--access-log-format j", []string{"json"}},
 		{"--config he", []string{"help"}},
 		{"--cache ", nil}, // no folder is there
 	} {

@@ -3,12 +3,16 @@ package config
 import (
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/access"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/build/gobuild"
+	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
+	"github.com/andrestc/go-plugserver/internal/daemon/sd"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 	"github.com/andrestc/go-plugserver/internal/daemon/supervisor"
+	"github.com/sirupsen/logrus"
 )
 
 // Builder is what builds with the toolchains that file names.
@@ -17,6 +21,14 @@ func (c *Config) Builder(file *settings.Settings) (*gobuild.Builder, error) {
 		GOROOTs: file.GOROOTs(), Cache: c.Cache, Network: c.Network.On(), Timeout: c.BuildTimeout,
 		Root: true, // for cells, whose source is the daemon's own; other source is never compiled as root
 	})
+}
+
+// Access opens the access log, nil where there is none.
+func (c *Config) Access(log *logrus.Logger) (*accesslog.Log, error) {
+	if c.AccessLog == "" {
+		return nil, nil
+	}
+	return accesslog.Open(accesslog.Config{To: c.AccessLog, Format: access.Format(c.AccessLogFormat.word), Journal: sd.AccessStream, Log: log})
 }
 
 // Settings are what holds for each handler: what file says, and where it says
@@ -40,7 +52,7 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 			Limits: limits, Log: fleet.LogRate{Burst: h.LogRateLimitBurst, Interval: h.LogRateLimitInterval}, Group: h.Cell,
 			Env: proc.Handlers(own, append(h.Environment.Pass(), c.PassEnvironment...), h.Environment.Set()),
 			// settings.Infinity is none
-			Bounds:       link.Bounds{MaxInFlight: max(h.MaxInFlight, 0), MaxBodyBytes: max(h.MaxBodyBytes, 0), RequestTimeout: max(h.RequestTimeout, 0)},
+			Bounds:       link.Bounds{MaxInFlight: max(h.MaxInFlight, 0), MaxBodyBytes: max(h.MaxBodyBytes, 0), RequestTimeout: max(h.RequestTimeout, 0), Unlogged: h.AccessLog == settings.No},
 			DrainTimeout: drain,
 		}
 	}

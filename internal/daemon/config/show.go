@@ -24,10 +24,20 @@ func (c *Config) Show(file *settings.Settings, handler string) (all []api.Settin
 			all = append(all, api.Setting{Key: f.key, Value: f.value, Where: c.flagged(f.flag)})
 		}
 	}
+	if !set["AccessLog"] {
+		all = append(all, api.Setting{Key: "AccessLog", Value: yesNo(c.AccessLog != ""), Where: c.flagged("access-log")})
+	}
 	if len(c.PassEnvironment) > 0 {
 		all = append(all, api.Setting{Key: "PassEnvironment", Value: strings.Join(c.PassEnvironment, " "), Where: c.flagged("pass-environment")})
 	}
 	return all
+}
+
+func yesNo(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "no"
 }
 
 // flagged says where a flag's value is from.

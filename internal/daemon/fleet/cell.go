@@ -9,9 +9,9 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
-	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/between/words"
 	"github.com/andrestc/go-plugserver/internal/daemon/handlerlog"
+	"github.com/andrestc/go-plugserver/internal/daemon/offer"
 	"github.com/sirupsen/logrus"
 )
 
@@ -125,6 +125,7 @@ func (c *Cell) started(p Process, err error) {
 		return
 	}
 	c.Send(link.Message{Kind: link.Open, Cell: c.ID, Limits: f.cfg.Limits, Plugins: c.spec.Plugins, FDs: f.cfg.Sums.Open(c.ID, c.spec.Plugins)})
+	f.cfg.Access.Begin(c.ID, p.Send)
 	c.overdue = time.AfterFunc(c.spec.Ready, func() {
 		f.post(func() {
 			if c.phase == starts && !c.dropped {
@@ -145,9 +146,9 @@ func (c *Cell) hear(p Process) {
 			}
 			break
 		}
-		var offers map[string]Offer
+		var offers map[string]offer.Offer
 		if m.Kind == link.Ready {
-			offers = examine(m.Plugins, f.cfg.Limits)
+			offers = offer.Examine(m.Plugins, f.cfg.Limits)
 		}
 		f.post(func() { c.heard(m, offers) })
 	}
@@ -156,7 +157,7 @@ func (c *Cell) hear(p Process) {
 }
 
 // heard takes what a cell says; offers are what a Ready holds.
-func (c *Cell) heard(m link.Message, offers map[string]Offer) {
+func (c *Cell) heard(m link.Message, offers map[string]offer.Offer) {
 	f := c.fleet
 	switch m.Kind {
 	case link.Ready:
@@ -174,6 +175,8 @@ func (c *Cell) heard(m link.Message, offers map[string]Offer) {
 		f.tell(Acks{c, m.Version})
 	case link.Unjoined:
 		c.unjoined()
+	case link.Unlogged:
+		f.cfg.Access.Again(c.ID)
 	case link.Pong:
 		c.owed = 0
 		c.answered = max(c.answered, m.Seq)
@@ -219,6 +222,7 @@ func (c *Cell) end() {
 	}
 	delete(c.fleet.cells, c.ID)
 	c.fleet.cfg.Sums.Close(c.ID)
+	c.fleet.cfg.Access.End(c.ID)
 }
 
 // Drop ends a cell that nobody wants any more: at once, and whatever it says now.
@@ -355,26 +359,4 @@ func (c *Cell) Frames() string {
 		names = append(names, f.String())
 	}
 	return strings.Join(names, " < ")
-}
-
-// Offer is what a cell says of one plugin.
-type Offer struct {
-	Patterns []string // sorted, each once
-	Size     int      // of their routes in a message, in bytes
-	Refused  *refusal.Error
-}
-
-// examine checks what a cell offers, by the names of its plugins. It is foreign
-// input, and may be much: this is done beside the owner's goroutine.
-func examine(plugins []link.Plugin, lim link.Limits) map[string]Offer {
-	offers := make(map[string]Offer, len(plugins))
-	for _, p := range plugins {
-		var o Offer
-		o.Patterns, o.Refused = routes.Offered(p.Name, p.Patterns, lim.MaxPatterns, lim.MaxPatternBytes)
-		for _, pattern := range o.Patterns {
-			o.Size += link.RouteSize(pattern)
-		}
-		offers[p.Name] = o
-	}
-	return offers
 }

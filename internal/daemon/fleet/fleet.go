@@ -16,6 +16,8 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
+	"github.com/andrestc/go-plugserver/internal/daemon/offer"
 	"github.com/andrestc/go-plugserver/internal/daemon/sums"
 	"github.com/sirupsen/logrus"
 )
@@ -44,7 +46,8 @@ type Config struct {
 	Limits       link.Limits   // for every client
 	DrainTimeout time.Duration // for requests to end when their cell does
 	Log          *logrus.Logger
-	Sums         *sums.Book // of what children count; nil where nobody wants to know
+	Sums         *sums.Book     // of what children count; nil where nobody wants to know
+	Access       *accesslog.Log // nil where there is none
 	// Start starts a process: proc.Start, unless a test has its own.
 	Start func(proc.Spec) (Process, error)
 }
@@ -124,7 +127,7 @@ type (
 	// Offers: its plugins are ready, and want these patterns, by their names.
 	Offers struct {
 		Cell   *Cell
-		Offers map[string]Offer
+		Offers map[string]offer.Offer
 	}
 	// Refuses: it cannot load a plugin.
 	Refuses struct {

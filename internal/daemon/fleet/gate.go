@@ -9,6 +9,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/event"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
+	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
 	"github.com/andrestc/go-plugserver/internal/daemon/joint"
 	"github.com/sirupsen/logrus"
 )
@@ -53,6 +54,7 @@ func (f *Fleet) gateStarted(p Process, err error) {
 		return
 	}
 	f.SendGate(link.Message{Kind: link.Open, Limits: f.cfg.Limits, Key: f.key, FDs: f.cfg.Sums.OpenGate()})
+	f.cfg.Access.Begin(accesslog.Gate, g.Send)
 	if f.secure != nil {
 		f.SendGate(link.Message{Kind: link.Secure, TLS: f.secure})
 	}
@@ -83,6 +85,8 @@ func (f *Fleet) heardGate(g *gate, m link.Message) {
 		if c := f.cells[m.Cell]; c != nil && g == f.gate {
 			c.unjoined()
 		}
+	case link.Unlogged:
+		f.cfg.Access.Again(accesslog.Gate)
 	case link.Broken:
 		if c := f.cells[m.Cell]; c != nil && c.process != nil {
 			c.Kill("its way to the gate has failed: " + m.Bounded().Text)
@@ -108,6 +112,7 @@ func (f *Fleet) heardGate(g *gate, m link.Message) {
 func (f *Fleet) gateExited(g *gate) {
 	g.Close()
 	f.cfg.Sums.CloseGate()
+	f.cfg.Access.End(accesslog.Gate)
 	f.gate = nil
 	if !f.closed {
 		f.cfg.Log.WithFields(logrus.Fields{event.Field: event.GateDied, "status": g.Status()}).Error("gate died: a new one takes over")

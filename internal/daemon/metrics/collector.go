@@ -53,11 +53,12 @@ var (
 	answered   = desc("plugserver_gate_responses_total", "Answers of the gate's own, by status: 404 and 405 where no handler has the route, 503 where it does not run.", "code")
 	up         = desc("plugserver_up", "1 where the supervisor says how all stand; 0 where it does not answer.")
 	problem    = desc("plugserver_problem", "1 where something ails the daemon as a whole, such as a directory that cannot be read: see plugserverctl status.")
+	logLost    = desc("plugserver_access_log_lines_lost_total", "Lines of the access log that could not be written, for a full disk or a reader that stands still.")
 	expires    = desc("plugserver_certificate_expiry_timestamp_seconds", "When a certificate of TLS expires, in Unix time, by its file.", "file")
 	allOfThese = []*prometheus.Desc{
 		duration, requests, inFlight, lost, bytesIn, bytesOut, restarts, stands, occurred,
 		cellMemory, cellPrivate, cellCPU, cellDescriptors, cellThreads, cellGoroutines, cellConns, cellLogDropped,
-		accepted, moved, gateConns, routed, held, answered, up, problem, expires,
+		accepted, moved, gateConns, routed, held, answered, up, problem, expires, logLost,
 	}
 )
 
@@ -80,6 +81,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		c.handler(ch, tell, name, s)
 	}
 	c.gate(tell)
+	tell(logLost, prometheus.CounterValue, float64(c.cfg.Access.Lost()))
 	for of, n := range c.cfg.Events.Counts() {
 		tell(occurred, prometheus.CounterValue, float64(n), string(of.Event), of.Handler)
 	}

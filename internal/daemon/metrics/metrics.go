@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
 	"github.com/andrestc/go-plugserver/internal/daemon/events"
 	"github.com/andrestc/go-plugserver/internal/daemon/sums"
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +25,7 @@ type Config struct {
 	Version string
 	Sums    *sums.Book
 	Events  *events.Book
+	Access  *accesslog.Log // or nil
 	// Status is how all stand, with what their processes use. It may take a moment, and
 	// gives up when the context is done.
 	Status func(ctx context.Context) (api.Status, error)

@@ -105,6 +105,7 @@ func (s *Settings) handler(name string) (keys, error) {
 		"LogRateLimitIntervalSec": set(&h.LogRateLimitInterval, parseInterval),
 	}
 	maps.Copy(all, keys{
+		"AccessLog":      set(&h.AccessLog, parseSwitch),
 		"Disabled":       set(&h.Disabled, parseBool),
 		"MaxInFlight":    set(&h.MaxInFlight, parseInFlight),
 		"MaxBodyBytes":   set(&h.MaxBodyBytes, parseBody),

@@ -34,6 +34,14 @@ func parseBool(s string) (bool, error) {
 	return false, errors.New("not a boolean; write yes or no")
 }
 
+func parseSwitch(s string) (Switch, error) {
+	yes, err := parseBool(s)
+	if yes {
+		return Yes, err
+	}
+	return No, err
+}
+
 func parsePort(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > 65535 {

@@ -43,7 +43,16 @@ type Handler struct {
 	RequestTimeout       time.Duration // likewise
 	DrainTimeout         time.Duration // 0 is unset, Infinity without end
 	Disabled             bool          // its file is not served
+	AccessLog            Switch        // whether its requests are in the access log
 }
+
+// Switch is a yes or no that may be unset.
+type Switch int8
+
+const (
+	Yes Switch = 1
+	No  Switch = -1
+)
 
 func blank() *Settings {
 	return &Settings{handlers: make(map[string]*Handler), named: make(map[string]string), assigned: make(map[string][]Assignment)}

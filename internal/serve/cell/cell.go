@@ -28,6 +28,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
+	"github.com/andrestc/go-plugserver/internal/serve/records"
 	"github.com/andrestc/go-plugserver/internal/serve/slim"
 )
 
@@ -44,6 +45,8 @@ const (
 	// cutWait is how long requests may take to notice that their context
 	// was cancelled when the time to end them is up.
 	cutWait = 2 * time.Second
+	// flushWait bounds the writing of the access log's last lines.
+	flushWait = time.Second
 )
 
 // Cell is the one cell of this process.
@@ -78,7 +81,7 @@ type Cell struct {
 // error has been told over the link.
 func Run(lc *link.Conn) error {
 	c := &Cell{link: lc, joined: make(chan struct{}), opened: make(chan struct{}), ended: make(chan error, 1)}
-	slog.SetDefault(slog.New(&logHandler{cell: c}))
+	slog.SetDefault(slog.New(records.Handler(c.record)))
 	giveRoom()
 	go c.hear(lc)
 	return <-c.ended
@@ -99,6 +102,10 @@ func (c *Cell) hear(lc *link.Conn) {
 		case link.Open:
 			c.listen(m)
 			go c.open(m.Plugins, counter.MapHandlers(m.FDs, len(m.Plugins)))
+		case link.Access:
+			if !c.server.LogTo(m.Format, m.FDs, c.logFails) {
+				lc.Send(link.Message{Kind: link.Unlogged})
+			}
 		case link.Join:
 			c.join(m.FDs)
 		case link.Table:
@@ -147,6 +154,7 @@ func (c *Cell) listen(m link.Message) {
 // loaded is one plugin of this cell.
 type loaded struct {
 	name     string
+	version  string
 	contract *contract
 	counts   *counter.Handler
 	bounds   link.Bounds
@@ -174,11 +182,11 @@ func (c *Cell) open(plugins []link.Plugin, counts []*counter.Handler) {
 			c.link.Send(link.Message{Kind: link.Refused, Name: p.Name, Refusal: refused.Bounded()})
 			return
 		}
-		l := &loaded{name: p.Name, contract: k, counts: counts[i], bounds: p.Bounds}
+		l := &loaded{name: p.Name, version: p.Version, contract: k, counts: counts[i], bounds: p.Bounds}
 		c.plugins = append(c.plugins, l)
 		patterns := slices.Sorted(maps.Keys(k.handlers))
 		for _, pattern := range patterns {
-			c.owners[pattern] = &own{c, l, k.handlers[pattern]}
+			c.owners[pattern] = &own{c, l, pattern, k.handlers[pattern]}
 			routes = append(routes, link.Route{Pattern: pattern, Cell: c.id})
 		}
 		ready.Plugins = append(ready.Plugins, link.Plugin{Name: p.Name, Patterns: patterns})
@@ -278,6 +286,11 @@ func (c *Cell) broken(err error) {
 	c.leave(fmt.Errorf("the way from the gate has failed: %w", err))
 }
 
+// logFails is told where lines of the access log begin to be lost.
+func (c *Cell) logFails(err error) {
+	c.record("warning", "access log: lines are lost: "+err.Error(), nil)
+}
+
 // leave has Run return, once what was told is with the supervisor.
 func (c *Cell) leave(why error) {
 	c.link.Finish(time.Second)
@@ -349,6 +362,9 @@ func (c *Cell) end(kind link.Kind, grace time.Duration) {
 	case <-c.opened:
 		c.drain(ctx, kind)
 	default:
+	}
+	if c.server != nil {
+		c.server.Access.Flush(flushWait)
 	}
 	c.link.Send(link.Message{Kind: link.Done, Stats: c.stats()})
 	c.leave(nil)

@@ -57,7 +57,7 @@ func TestApply(t *testing.T) {
 	c, _ := newCell(t)
 	for _, pattern := range []string{"/mine", "/mine/", "/given-up"} {
 		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) })
-		c.owners[pattern] = &own{c, &loaded{name: "mine"}, h}
+		c.owners[pattern] = &own{c, &loaded{name: "mine"}, pattern, h}
 	}
 	check := func() {
 		t.Helper()

@@ -4,23 +4,30 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/access"
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
 )
 
 // own serves the requests of one of this cell's patterns.
 type own struct {
-	cell   *Cell
-	plugin *loaded
-	h      http.Handler
+	cell    *Cell
+	plugin  *loaded
+	pattern string
+	h       http.Handler
 }
 
 func (o *own) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	began, method := handover.Began(r), r.Method // which a handler may change
+	// What a handler may change is read before.
+	e := access.Entry{Began: handover.Began(r)}
+	if o.logged() {
+		e.Client, e.Asked = r.RemoteAddr, access.AskedBy(r)
+	} else {
+		e.Asked.Method = r.Method
+	}
 	o.plugin.counts.Begin()
 	answers := false
-	defer func() { o.count(w, r, method, began, answers) }()
+	defer func() { o.count(&e, w, r, answers) }()
 	defer func() {
 		if p := recover(); p != nil {
 			o.panicked(w, r, p)
@@ -31,16 +38,20 @@ func (o *own) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answers = true
 }
 
-// count counts a request that has ended. Where it answers, nothing said is 200.
-func (o *own) count(w http.ResponseWriter, r *http.Request, method string, began time.Time, answers bool) {
-	status, out := handover.Answered(w, r)
-	if status == 0 && answers {
-		status = http.StatusOK
+// logged reports whether the pattern's requests are in the access log.
+func (o *own) logged() bool {
+	s := o.cell.server
+	return s != nil && s.Access != nil && !o.plugin.bounds.Unlogged
+}
+
+// count counts and logs a request that has ended. Where it answers, nothing said is 200.
+func (o *own) count(e *access.Entry, w http.ResponseWriter, r *http.Request, answers bool) {
+	handover.Finished(e, w, r, answers)
+	o.plugin.counts.End(e.Asked.Method, e.Status, e.Took, handover.Received(r), e.Bytes)
+	if o.logged() {
+		e.Handler, e.Version, e.Pattern = o.plugin.name, o.plugin.version, o.pattern
+		o.cell.server.Access.Add(e)
 	}
-	if method == http.MethodHead {
-		out = 0
-	}
-	o.plugin.counts.End(method, status, time.Since(began), handover.Received(r), out)
 }
 
 // panicked answers 500 where nothing was answered yet; else the client has to

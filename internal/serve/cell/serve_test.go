@@ -27,7 +27,7 @@ func TestCounted(t *testing.T) {
 		l := &loaded{name: "mine", counts: new(counter.Handler)}
 		func() {
 			defer func() { recover() }()
-			(&own{c, l, tt.h}).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("DELETE", "/", nil))
+			(&own{c, l, "/", tt.h}).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("DELETE", "/", nil))
 		}()
 		got := l.counts.Read()
 		for m := range got.Requests {
@@ -50,7 +50,7 @@ func TestBounds(t *testing.T) {
 		t.Helper()
 		l := &loaded{name: "mine", counts: new(counter.Handler), bounds: b}
 		w := httptest.NewRecorder()
-		(&own{c, l, h}).ServeHTTP(w, httptest.NewRequest("POST", "/", strings.NewReader(body)))
+		(&own{c, l, "/", h}).ServeHTTP(w, httptest.NewRequest("POST", "/", strings.NewReader(body)))
 		if n := l.running.Load(); n != 0 {
 			t.Errorf("%d are still running", n)
 		}
@@ -69,9 +69,9 @@ func TestBounds(t *testing.T) {
 	r := httptest.NewRequest("POST", "/", strings.NewReader("abcd"))
 	r.ContentLength = -1 // chunked
 	inner := httptest.NewRecorder()
-	outer := &own{c, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	outer := &own{c, l, "/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, read = io.ReadAll(r.Body)
-		(&own{c, l, http.HandlerFunc(ok)}).ServeHTTP(inner, httptest.NewRequest("GET", "/", nil))
+		(&own{c, l, "/", http.HandlerFunc(ok)}).ServeHTTP(inner, httptest.NewRequest("GET", "/", nil))
 	})}
 	outer.ServeHTTP(httptest.NewRecorder(), r)
 	if tooLarge := (*http.MaxBytesError)(nil); !errors.As(read, &tooLarge) {

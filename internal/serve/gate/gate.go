@@ -34,6 +34,8 @@ const (
 	probeWait = 10 * time.Second
 	// orphanWait bounds the end of what was begun when the supervisor is gone.
 	orphanWait = 5 * time.Second
+	// flushWait bounds the writing of the access log's last lines.
+	flushWait = time.Second
 )
 
 // Gate is the one gate of this process.
@@ -113,6 +115,10 @@ func (g *Gate) hear(lc *link.Conn) {
 		case link.Open:
 			g.counts = counter.MapGate(m.FDs)
 			g.open(m.Limits, m.Key)
+		case link.Access:
+			if !g.server.LogTo(m.Format, m.FDs, g.logFails) {
+				lc.Send(link.Message{Kind: link.Unlogged})
+			}
 		case link.Listen:
 			g.listen(m.FDs, m.Secure)
 		case link.Secure:
@@ -349,9 +355,15 @@ func (g *Gate) end(grace time.Duration) {
 		g.h2.Shutdown(ctx) // their connections count with those of server
 		g.server.Shutdown(ctx)
 		g.secure.Drain(ctx)
+		g.server.Access.Flush(flushWait)
 	}
 	g.link.Send(link.Message{Kind: link.Done, Stats: g.stats()})
 	g.leave(nil)
+}
+
+// logFails is told where lines of the access log begin to be lost.
+func (g *Gate) logFails(err error) {
+	g.record("warning", "access log: lines are lost: "+err.Error())
 }
 
 func (g *Gate) record(level, text string) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/access"
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
 )
 
@@ -62,9 +63,11 @@ func (g *Gate) routeNow(r *http.Request) (handover.Dest, bool) {
 // answers is where a request goes that no cell answers.
 func (g *Gate) answers(h http.Handler) handover.Dest {
 	return handover.Dest{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e := access.Entry{Began: handover.Began(r), Client: r.RemoteAddr, Asked: access.AskedBy(r)}
 		h.ServeHTTP(w, r)
-		status, _ := handover.Answered(w, r)
-		g.counts.Answer(status)
+		handover.Finished(&e, w, r, true)
+		g.counts.Answer(e.Status)
+		g.server.Access.Add(&e)
 	})}
 }
 

@@ -18,7 +18,7 @@ import (
 // newGate returns a gate without a supervisor, that has the cells.
 func newGate(t *testing.T, cells ...uint64) *Gate {
 	t.Helper()
-	g := &Gate{cells: make(map[uint64]*cell), tabled: make(chan struct{}), counts: new(counter.Gate), hold: 10 * time.Second}
+	g := &Gate{cells: make(map[uint64]*cell), tabled: make(chan struct{}), counts: new(counter.Gate), hold: 10 * time.Second, server: new(handover.Server)}
 	g.table.Store(&table{http.NewServeMux(), make(chan struct{})})
 	for _, id := range cells {
 		g.cells[id] = newCell(t)

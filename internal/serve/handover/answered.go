@@ -34,6 +34,9 @@ func Answered(w http.ResponseWriter, r *http.Request) (status int, out int64) {
 	if w, ok := w.(*record.Writer); ok {
 		return w.Answered()
 	}
+	if w, ok := w.(*ownAnswer); ok {
+		return w.status, w.written
+	}
 	if whole := wholeFrom(r); whole != nil && whole.stage.Load() == hijacked {
 		return counter.Hijacked, 0
 	}

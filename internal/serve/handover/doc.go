@@ -18,6 +18,7 @@
 //	preface.go  and how its connection is known
 //	peer.go     another process: sending, what it has taken
 //	receive.go  what it sends
+//	logged.go   lines of the access log for what no handler answers
 //	end.go      the end of a server
 //	full.go     descriptors run out
 //	tls.go      connections whose TLS another process has

@@ -48,7 +48,7 @@ func ConnContext(ctx context.Context, nc net.Conn) context.Context {
 // Forward answers a request of HTTP/2, by the process that Route names.
 func (s *Server) Forward(w http.ResponseWriter, r *http.Request) {
 	if r.RequestURI == "*" {
-		star.ServeHTTP(w, r)
+		s.logged(star).ServeHTTP(&ownAnswer{ResponseWriter: w}, r)
 		return
 	}
 	x := replay.New(w, r, s.parted.Load)
@@ -61,7 +61,7 @@ func (s *Server) Forward(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(m.tls) > maxState {
 		w.Header().Set("Connection", "close")
-		http.Error(w, "the client's certificates are too large", http.StatusRequestHeaderFieldsTooLarge)
+		s.logged(tooLargeState).ServeHTTP(&ownAnswer{ResponseWriter: w}, r)
 		return
 	}
 	for {
@@ -72,7 +72,7 @@ func (s *Server) Forward(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Connection", "close")
 			}
 			demand(w, m.tls)
-			d.Handler.ServeHTTP(w, r)
+			d.Handler.ServeHTTP(&ownAnswer{ResponseWriter: w}, r)
 			return
 		}
 		end := d.Peer.exchange(x, m)
@@ -85,6 +85,10 @@ func (s *Server) Forward(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 }
+
+var tooLargeState = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	http.Error(w, "the client's certificates are too large", http.StatusRequestHeaderFieldsTooLarge)
+})
 
 // exchange has p's process answer x.
 func (p *Peer) exchange(x *replay.Request, m message) replay.End {

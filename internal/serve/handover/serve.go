@@ -81,6 +81,7 @@ func (c *Conn) next(whole *wholeConn) error {
 func (c *Conn) tooLarge() {
 	const text = "431 Request Header Fields Too Large"
 	c.begin()
+	c.logRefused(firstLine(c.pending()), http.StatusRequestHeaderFieldsTooLarge, len(text))
 	io.WriteString(c.raw, "HTTP/1.1 "+text+"\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+text)
 	c.closeWrite()
 	time.Sleep(lastWords) // as net/http: a reset would overtake the answer
@@ -106,7 +107,7 @@ func (c *Conn) request(whole *wholeConn) (done bool, err error) {
 	}
 	if r.RequestURI == "*" {
 		c.begin()
-		whole.take(star)
+		whole.take(c.logged(star))
 		return false, nil
 	}
 	if c.server.Route != nil {
@@ -273,7 +274,7 @@ func (c *Conn) handOver(whole *wholeConn) (done bool, err error) {
 		}
 	}
 	c.begin()
-	whole.take(nobody)
+	whole.take(c.logged(nobody))
 	return false, nil
 }
 

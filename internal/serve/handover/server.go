@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/access"
 	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/serve/http1"
 )
@@ -57,6 +58,9 @@ type Server struct {
 
 	// Counts is where connections are counted that s accepts, or moves to a peer.
 	Counts *counter.Gate
+
+	// Access, if set, is where the requests are logged that s answers by itself.
+	Access *access.Log
 
 	// Key, if set, is what a process that accepts stamps connections with, in
 	// common with its predecessors: none comes back that they had not accepted.
@@ -127,6 +131,7 @@ func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logge
 		defer whole.pose(w)()
 		r.TLS = whole.tlsState()
 		demand(w, whole.tls)
+		whole.noted = ""
 		whole.handler.ServeHTTP(w, r)
 	})
 	return s

@@ -26,6 +26,7 @@ type wholeConn struct {
 	post    bool          // the last request that the server has had is a POST
 	late    bool          // unframed, and nothing more comes
 	told    bool          // the server knows that the contexts have ended
+	noted   string        // what is logged where net/http refuses the request; "" once a handler has it
 	first   string        // unframed: to be delivered before all else
 	bufr    *bufio.Reader // the server's own, of what was delivered; nil until it is asked for
 	ahead   *ahead        // nil until it is needed
@@ -52,6 +53,7 @@ func (s *wholeConn) take(handler http.Handler) {
 	s.body = http1.NewBody(s.scan.Body)
 	s.shown, s.post = 0, s.scan.Post
 	s.bodyRead.Store(0)
+	s.note()
 	s.stage.Store(framed)
 }
 
@@ -60,6 +62,7 @@ func (s *wholeConn) take(handler http.Handler) {
 func (s *wholeConn) refuse(late bool) {
 	s.handler = star // asked for HTTP/2's preface alone
 	s.late = late
+	s.note()
 	if s.fed && s.post {
 		// It would drop line ends from here on. What is to be dropped was, and may be
 		// behind a later POST than the server knows of.
@@ -253,6 +256,9 @@ func (s *wholeConn) SetDeadline(t time.Time) error {
 func (s *wholeConn) Write(p []byte) (int, error) {
 	if s.stage.Load() >= over {
 		return 0, errMoved{} // another process answers, not this server's 400
+	}
+	if s.noted != "" {
+		s.logAnswer(p)
 	}
 	return s.raw.Write(p)
 }

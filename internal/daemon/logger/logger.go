@@ -1,4 +1,6 @@
-package main
+// Package logger is the daemon's own log: the text that people read, or JSON, or the
+// journal's records.
+package logger
 
 import (
 	"io"
@@ -7,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/daemon/config"
 	"github.com/andrestc/go-plugserver/internal/daemon/sd"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
@@ -68,18 +69,18 @@ func isTerminal(w io.Writer) bool {
 	return err == nil
 }
 
-// newLogger returns the logger, and what ends it. Where stderr is the journal
-// and no format was asked for, records go there natively.
-func newLogger(c *config.Config, w io.Writer) (log *logrus.Logger, flush func()) {
+// New returns the logger, and what ends it. Format is auto, text or json: with auto, where
+// stderr is the journal, records go there natively. Level is one of logrus's.
+func New(format, levelName string, w io.Writer) (log *logrus.Logger, flush func()) {
 	log = logrus.New()
 	log.SetOutput(w)
-	level, _ := logrus.ParseLevel(c.LogLevel)  // checked
+	level, _ := logrus.ParseLevel(levelName)   // checked
 	log.SetLevel(max(level, logrus.InfoLevel)) // events are counted whatever is told
 	log.SetFormatter(upTo{newText(w), level})
 	switch {
-	case c.LogFormat == "json":
+	case format == "json":
 		log.SetFormatter(upTo{&logrus.JSONFormatter{}, level})
-	case c.LogFormat == "auto" && sd.OnJournal():
+	case format == "auto" && sd.OnJournal():
 		hook := sd.NewJournalHook()
 		log.AddHook(hookUpTo{hook, level})
 		log.SetOutput(io.Discard)

@@ -1,4 +1,4 @@
-package main
+package logger
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"unicode"
 
 	"github.com/andrestc/go-plugserver/internal/between/event"
-	"github.com/andrestc/go-plugserver/internal/daemon/config"
 	"github.com/andrestc/go-plugserver/internal/daemon/events"
 	"github.com/sirupsen/logrus"
 )
@@ -57,7 +56,7 @@ func (e errText) Error() string { return string(e) }
 func TestEventsBelowTheLevel(t *testing.T) {
 	var out bytes.Buffer
 	for _, format := range []string{"text", "json"} {
-		log, flush := newLogger(&config.Config{LogLevel: "error", LogFormat: format}, &out)
+		log, flush := New(format, "error", &out)
 		book := events.New(nil)
 		log.AddHook(book)
 		log.WithField(event.Field, event.Live).Info("live: a")
