@@ -41,6 +41,7 @@ type Config struct {
 	CrashLimit      crashFlag
 	MemoryMax       memoryFlag
 	LimitNOFILE     nofileFlag
+	MaxBody         bodyFlag
 	PassEnvironment listFlag
 	Config          string
 	HTTP2           choiceFlag
@@ -80,6 +81,7 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.DurationVar(&c.Limits.IdleTimeout, "idle-timeout", 2*time.Minute, "how long a connection may wait between two requests")
 	fs.DurationVar(&c.Limits.HeaderTimeout, "header-timeout", 10*time.Second, "how long a request's head may take to arrive")
 	fs.IntVar(&c.Limits.MaxHeaderBytes, "max-header-bytes", 64<<10, "largest head of a request, in `bytes`")
+	fs.Var(&c.MaxBody, "max-body", "longest body of a request, a `size` such as 10M; infinity is no limit (default infinity)")
 	fs.IntVar(&c.Limits.MaxPatterns, "max-patterns", routes.MaxPatterns, "most patterns that a handler may have")
 	fs.IntVar(&c.Limits.MaxPatternBytes, "max-pattern-bytes", routes.MaxPatternBytes, "longest pattern of a handler, in `bytes`")
 	fs.DurationVar(&c.Limits.Hold, "hold", 2*time.Second, "how long a request waits for a handler that is being restarted before it is answered 503")

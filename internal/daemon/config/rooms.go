@@ -44,6 +44,10 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 		if h.LimitNOFILE != 0 {
 			limits.Descriptors = max(h.LimitNOFILE, 0)
 		}
+		body := int64(c.MaxBody)
+		if h.MaxBodyBytes != 0 {
+			body = max(h.MaxBodyBytes, 0)
+		}
 		drain := h.DrainTimeout
 		if drain == settings.Infinity {
 			drain = endless
@@ -52,7 +56,7 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 			Limits: limits, Log: fleet.LogRate{Burst: h.LogRateLimitBurst, Interval: h.LogRateLimitInterval}, Group: h.Cell,
 			Env: proc.Handlers(own, append(h.Environment.Pass(), c.PassEnvironment...), h.Environment.Set()),
 			// settings.Infinity is none
-			Bounds:       link.Bounds{MaxInFlight: max(h.MaxInFlight, 0), MaxBodyBytes: max(h.MaxBodyBytes, 0), RequestTimeout: max(h.RequestTimeout, 0), Unlogged: h.AccessLog == settings.No},
+			Bounds:       link.Bounds{MaxInFlight: max(h.MaxInFlight, 0), MaxBodyBytes: body, RequestTimeout: max(h.RequestTimeout, 0), Unlogged: h.AccessLog == settings.No},
 			DrainTimeout: drain,
 		}
 	}

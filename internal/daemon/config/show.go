@@ -18,6 +18,7 @@ func (c *Config) Show(file *settings.Settings, handler string) (all []api.Settin
 	for _, f := range []struct{ key, flag, value string }{
 		{"MemoryMax", "memory-max", c.MemoryMax.String()},
 		{"LimitNOFILE", "limit-nofile", c.LimitNOFILE.String()},
+		{"MaxBodyBytes", "max-body", c.MaxBody.String()},
 		{"DrainTimeout", "drain-timeout", c.DrainTimeout.String()},
 	} {
 		if !set[f.key] {

@@ -105,3 +105,14 @@ func (f *nofileFlag) Set(s string) error {
 	*f = nofileFlag(max(n, 0))
 	return err
 }
+
+// bodyFlag is a limit on requests' bodies in bytes; 0 is none.
+type bodyFlag int64
+
+func (f *bodyFlag) String() string { return (*memoryFlag)(f).String() }
+
+func (f *bodyFlag) Set(s string) error {
+	n, err := settings.ParseBody(s)
+	*f = bodyFlag(max(n, 0))
+	return err
+}

@@ -108,7 +108,7 @@ func (s *Settings) handler(name string) (keys, error) {
 		"AccessLog":      set(&h.AccessLog, parseSwitch),
 		"Disabled":       set(&h.Disabled, parseBool),
 		"MaxInFlight":    set(&h.MaxInFlight, parseInFlight),
-		"MaxBodyBytes":   set(&h.MaxBodyBytes, parseBody),
+		"MaxBodyBytes":   set(&h.MaxBodyBytes, ParseBody),
 		"RequestTimeout": set(&h.RequestTimeout, parseTimeout),
 		"DrainTimeout":   set(&h.DrainTimeout, parseTimeout),
 	})

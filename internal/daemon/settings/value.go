@@ -49,8 +49,8 @@ func parseBytes(s string) (int64, error) {
 	return int64(n << shift), nil
 }
 
-// parseBody is parseBytes from 1 on.
-func parseBody(s string) (int64, error) {
+// ParseBody reads a number of bytes from 1 on, or "infinity", as ParseMemory does.
+func ParseBody(s string) (int64, error) {
 	n, err := parseBytes(s)
 	if err == nil && n == 0 {
 		return 0, errors.New("no body at all could be sent; the least is 1")
