@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -50,7 +51,9 @@ func listenOne(a string) (net.Listener, error) {
 	a = strings.TrimPrefix(a, certs.Prefix)
 	path, isUnix := strings.CutPrefix(a, "unix:")
 	if !isUnix {
-		l, err := net.Listen("tcp", a)
+		var lc net.ListenConfig
+		lc.SetMultipathTCP(false) // as systemd's sockets: --write-timeout could not hold
+		l, err := lc.Listen(context.Background(), "tcp", a)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			err = fmt.Errorf("%w; end what listens there, or choose another address with --listen", err)
 		}

@@ -79,6 +79,7 @@ const (
 type Limits struct {
 	IdleTimeout    time.Duration `json:"idle_timeout,omitempty"`
 	HeaderTimeout  time.Duration `json:"header_timeout,omitempty"`
+	WriteTimeout   time.Duration `json:"write_timeout,omitempty"` // gate: how long a client may take nothing
 	MaxHeaderBytes int           `json:"max_header_bytes,omitempty"`
 	Hold           time.Duration `json:"hold,omitempty"`  // gate: how long a request waits for a cell to come back
 	HTTP2          HTTP2         `json:"http2,omitempty"` // gate: who may speak it

@@ -80,6 +80,7 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 30*time.Second, "how long requests may take to end when their handler is replaced or the daemon stops")
 	fs.DurationVar(&c.Limits.IdleTimeout, "idle-timeout", 2*time.Minute, "how long a connection may wait between two requests")
 	fs.DurationVar(&c.Limits.HeaderTimeout, "header-timeout", 10*time.Second, "how long a request's head may take to arrive")
+	fs.DurationVar(&c.Limits.WriteTimeout, "write-timeout", 2*time.Minute, "how long a client may take nothing of what it is sent; 0 is without end")
 	fs.IntVar(&c.Limits.MaxHeaderBytes, "max-header-bytes", 64<<10, "largest head of a request, in `bytes`")
 	fs.Var(&c.MaxBody, "max-body", "longest body of a request, a `size` such as 10M; infinity is no limit (default infinity)")
 	fs.IntVar(&c.Limits.MaxPatterns, "max-patterns", routes.MaxPatterns, "most patterns that a handler may have")
@@ -160,6 +161,7 @@ func (c *Config) check() error {
 		{"drain-timeout", c.DrainTimeout, 0},
 		{"idle-timeout", c.Limits.IdleTimeout, 0},
 		{"header-timeout", c.Limits.HeaderTimeout, 0},
+		{"write-timeout", c.Limits.WriteTimeout, 0},
 		{"hold", c.Limits.Hold, 0},
 		{"build-timeout", c.BuildTimeout, time.Second},
 	} {

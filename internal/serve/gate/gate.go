@@ -154,6 +154,7 @@ func (g *Gate) open(lim link.Limits, key []byte) {
 	g.server = handover.NewServer(context.Background(), http.NotFoundHandler(), handover.Limits{
 		IdleTimeout:    lim.IdleTimeout,
 		HeaderTimeout:  lim.HeaderTimeout,
+		WriteTimeout:   lim.WriteTimeout,
 		MaxHeaderBytes: lim.MaxHeaderBytes,
 	}, log.New(logWriter{g}, "", 0))
 	g.server.Route, g.server.RouteNow, g.server.Counts, g.server.Key = g.route, g.routeNow, g.counts, key

@@ -76,10 +76,16 @@ func exchange(t *testing.T, x *replay.Request, h http.HandlerFunc) replay.End {
 // serve serves by f, in the clear, and returns the address.
 func serve(t *testing.T, f func(x *replay.Request)) (s *Server, addr string) {
 	t.Helper()
+	return serveWithin(t, 0, f)
+}
+
+// serveWithin serves clients that may take nothing for so long.
+func serveWithin(t *testing.T, takes time.Duration, f func(x *replay.Request)) (s *Server, addr string) {
+	t.Helper()
 	s = New(Config{
 		Log: log.New(io.Discard, "", 0),
 		Handler: func(w http.ResponseWriter, r *http.Request) {
-			x := replay.New(w, r, func() bool { return false })
+			x := replay.New(w, r, func() bool { return false }, takes)
 			defer x.Close()
 			f(x)
 		},

@@ -137,7 +137,9 @@ func newSides(t testing.TB, lim Limits, change ...func(*side)) (a, b *side, addr
 // connections were handed over.
 func accept(t testing.TB, s *Server) (address string, stop func()) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false) // as plugserverd
+	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

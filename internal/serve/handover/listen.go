@@ -23,6 +23,8 @@ type Listener struct {
 	any    bool   // each connection has a local address of its own
 	closed atomic.Bool
 	owed   owed // Accept's
+	limit  int  // see patient; in milliseconds
+	limits bool // what is accepted from now on has it by itself
 	// Secure, if set, is given each connection's descriptor, in non-blocking mode, in
 	// the place of the Server. It does not wait. It is set before Accept.
 	Secure func(fd int, remote, local net.Addr)
@@ -90,6 +92,32 @@ func (l *Listener) set(fd int) error {
 	return nil
 }
 
+// userTimeout is TCP_USER_TIMEOUT (tcp(7)), in milliseconds.
+const userTimeout = 18
+
+// patient has the kernel end each connection whose client takes nothing of what it is
+// sent for so long, wherever the connection is then and whoever writes to it; 0 is
+// without end. A Unix socket's clients are of this machine, and have no such limit; nor
+// does multipath TCP have the option.
+func (l *Listener) patient(limit time.Duration) error {
+	if l.addr.Network() != "tcp" {
+		return nil
+	}
+	l.limit = int(min((limit+time.Millisecond-1)/time.Millisecond, 1<<31-1))
+	var err error
+	if e := l.raw.Control(func(fd uintptr) { err = l.limitOf(int(fd)) }); e != nil {
+		return e
+	}
+	if err == syscall.ENOPROTOOPT || err == syscall.EOPNOTSUPP {
+		return nil
+	}
+	return os.NewSyscallError("setsockopt", err)
+}
+
+func (l *Listener) limitOf(fd int) error {
+	return syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, userTimeout, l.limit)
+}
+
 // Addr returns the address that l listens on.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
@@ -102,6 +130,9 @@ func (l *Listener) Close() error {
 // Accept takes connections from l until it is closed, and then returns
 // net.ErrClosed. The listener stays the caller's.
 func (s *Server) Accept(l *Listener) error {
+	if err := l.patient(s.limits.WriteTimeout); err != nil && !l.closed.Load() {
+		return err
+	}
 	var pause time.Duration
 	for {
 		s.awaitRoom(l)
@@ -142,9 +173,13 @@ func (s *Server) acceptSome(l *Listener) (n int, err error) {
 			switch e {
 			case nil:
 				n++
+				if !l.limits { // it may have come before the listener had
+					l.limitOf(nfd)
+				}
 				s.accepted(l, nfd, sa)
 			case syscall.EINTR, syscall.ECONNABORTED:
 			case syscall.EAGAIN:
+				l.limits = true
 				return false
 			default:
 				err = os.NewSyscallError("accept4", e)

@@ -51,7 +51,7 @@ func (s *Server) Forward(w http.ResponseWriter, r *http.Request) {
 		s.logged(star).ServeHTTP(&ownAnswer{ResponseWriter: w}, r)
 		return
 	}
-	x := replay.New(w, r, s.parted.Load)
+	x := replay.New(w, r, s.parted.Load, s.limits.WriteTimeout)
 	defer x.Close()
 	m := message{remote: r.RemoteAddr}
 	if c, ok := r.Context().Value(stayKey{}).(*stay); ok {

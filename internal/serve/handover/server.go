@@ -20,8 +20,11 @@ import (
 // Limits are the bounds on a client's patience and head; zero means none, but
 // for MaxHeaderBytes, where it means net/http's default.
 type Limits struct {
-	IdleTimeout    time.Duration
-	HeaderTimeout  time.Duration
+	IdleTimeout   time.Duration
+	HeaderTimeout time.Duration
+	// WriteTimeout, of a process that accepts, is how long a client may take nothing of
+	// what it is sent; see Listener.patient.
+	WriteTimeout   time.Duration
 	MaxHeaderBytes int
 }
 

@@ -25,8 +25,10 @@ type Request struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	closing func() bool
-	up      *upload // nil where no body comes
-	head    []byte  // encoded
+	limit   time.Duration // for the client to take what it is sent; 0 is none
+	slow    *time.Timer   // runs while the client has not; made once
+	up      *upload       // nil where no body comes
+	head    []byte        // encoded
 
 	// Owned by the goroutine of Await.
 	port parts.Port
@@ -45,10 +47,11 @@ type Request struct {
 }
 
 // New returns a Request for r, which net/http's HTTP/2 server serves, with w. Where
-// closing reports true as the answer begins, that ends the connection. The caller calls
-// Close in the end.
-func New(w http.ResponseWriter, r *http.Request, closing func() bool) *Request {
-	x := &Request{w: w, r: r, closing: closing, wake: make(chan struct{}, 1)}
+// closing reports true as the answer begins, that ends the connection. A client that has
+// not taken what was written to it, parts.Window bytes at the most, within limit loses its
+// stream; 0 is without end. The caller calls Close in the end.
+func New(w http.ResponseWriter, r *http.Request, closing func() bool, limit time.Duration) *Request {
+	x := &Request{w: w, r: r, closing: closing, limit: limit, wake: make(chan struct{}, 1)}
 	if open, lazy := parts.BodyOf(r); open {
 		x.up = newUpload(r, lazy)
 	}
@@ -154,10 +157,10 @@ func (x *Request) apply(in []byte) End {
 			}
 		case parts.Data:
 			if x.werr == nil {
-				_, x.werr = x.w.Write(text)
+				x.within(func() { _, x.werr = x.w.Write(text) })
 			}
 		case parts.Flush:
-			http.NewResponseController(x.w).Flush()
+			x.within(func() { http.NewResponseController(x.w).Flush() })
 		case parts.Trailer:
 			rd := parts.NewReader(text)
 			rd.Number()
@@ -165,6 +168,9 @@ func (x *Request) apply(in []byte) End {
 				return Aborted
 			}
 		case parts.End:
+			if x.limit > 0 { // net/http still has to write the rest, and the trailers
+				http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(x.limit))
+			}
 			return Answered
 		case parts.Elsewhere:
 			return Again
@@ -173,6 +179,22 @@ func (x *Request) apply(in []byte) End {
 		}
 	}
 	return running
+}
+
+// within calls write, which waits for the client, and has the stream end where that takes
+// too long.
+func (x *Request) within(write func()) {
+	switch {
+	case x.limit <= 0:
+		write()
+		return
+	case x.slow == nil:
+		x.slow = time.AfterFunc(x.limit, x.kill)
+	default:
+		x.slow.Reset(x.limit)
+	}
+	write()
+	x.slow.Stop()
 }
 
 // writeHeader begins an answer, or informs.
