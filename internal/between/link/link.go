@@ -81,8 +81,9 @@ type Limits struct {
 	HeaderTimeout  time.Duration `json:"header_timeout,omitempty"`
 	WriteTimeout   time.Duration `json:"write_timeout,omitempty"` // gate: how long a client may take nothing
 	MaxHeaderBytes int           `json:"max_header_bytes,omitempty"`
-	Hold           time.Duration `json:"hold,omitempty"`  // gate: how long a request waits for a cell to come back
-	HTTP2          HTTP2         `json:"http2,omitempty"` // gate: who may speak it
+	MaxConns       int           `json:"max_conns,omitempty"` // of all processes together; 0 is no limit
+	Hold           time.Duration `json:"hold,omitempty"`      // gate: how long a request waits for a cell to come back
+	HTTP2          HTTP2         `json:"http2,omitempty"`     // gate: who may speak it
 	// MaxPatterns and MaxPatternBytes bound what a handler gives; 0 is no bound
 	// but MaxRoutes.
 	MaxPatterns     int `json:"max_patterns,omitempty"`

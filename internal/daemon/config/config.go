@@ -82,6 +82,7 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.DurationVar(&c.Limits.HeaderTimeout, "header-timeout", 10*time.Second, "how long a request's head may take to arrive")
 	fs.DurationVar(&c.Limits.WriteTimeout, "write-timeout", 2*time.Minute, "how long a client may take nothing of what it is sent; 0 is without end")
 	fs.IntVar(&c.Limits.MaxHeaderBytes, "max-header-bytes", 64<<10, "largest head of a request, in `bytes`")
+	fs.IntVar(&c.Limits.MaxConns, "max-connections", 0, "most `connections` of clients; those beyond wait to be accepted; 0 is no limit")
 	fs.Var(&c.MaxBody, "max-body", "longest body of a request, a `size` such as 10M; infinity is no limit (default infinity)")
 	fs.IntVar(&c.Limits.MaxPatterns, "max-patterns", routes.MaxPatterns, "most patterns that a handler may have")
 	fs.IntVar(&c.Limits.MaxPatternBytes, "max-pattern-bytes", routes.MaxPatternBytes, "longest pattern of a handler, in `bytes`")
@@ -176,6 +177,7 @@ func (c *Config) check() error {
 		name             string
 		value, min, most int
 	}{
+		{"max-connections", c.Limits.MaxConns, 0, 1 << 30},
 		{"max-patterns", c.Limits.MaxPatterns, 1, 100_000},
 		{"max-pattern-bytes", c.Limits.MaxPatternBytes, 16, 1 << 20},
 	} {

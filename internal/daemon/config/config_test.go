@@ -67,6 +67,7 @@ func TestBadUsageIsNamed(t *testing.T) {
 		{[]string{"--hold=long"}, nil, `--hold is "long": not a time; write one such as`},
 		{[]string{"--lisen", ":1"}, nil, "there is no flag --lisen; did you mean --listen?"},
 		{[]string{"--max-patterns", "0"}, nil, "--max-patterns"},
+		{[]string{"--max-connections", "-1"}, nil, "--max-connections is -1, from 0 to"},
 		{[]string{"--max-body", "0"}, nil, "flag -max-body: no body at all could be sent; the least is 1"},
 		{nil, []string{"PLUGSERVER_MAX_BODY=10MB"}, "not a size; write bytes, or a number with K, M, G or T"},
 		{[]string{"--max-patterns", "100001"}, nil, "--max-patterns"},

@@ -141,6 +141,7 @@ func (c *Cell) listen(m link.Message) {
 		IdleTimeout:    m.Limits.IdleTimeout,
 		HeaderTimeout:  m.Limits.HeaderTimeout,
 		MaxHeaderBytes: m.Limits.MaxHeaderBytes,
+		MaxConns:       m.Limits.MaxConns,
 	}, slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug))
 	c.server.Mux = c.mux.Load
 	c.server.Back = func() *handover.Peer { return c.gate(context.Background()) }
@@ -269,6 +270,7 @@ func (c *Cell) join(files []*os.File) {
 		old.Close() // its process is dead
 		c.server.Recover(old)
 	}
+	c.server.Join(p)
 	c.inbound.Add(1)
 	go func() {
 		defer c.inbound.Done()

@@ -156,15 +156,19 @@ func (g *Gate) open(lim link.Limits, key []byte) {
 		HeaderTimeout:  lim.HeaderTimeout,
 		WriteTimeout:   lim.WriteTimeout,
 		MaxHeaderBytes: lim.MaxHeaderBytes,
+		MaxConns:       lim.MaxConns,
 	}, log.New(logWriter{g}, "", 0))
 	g.server.Route, g.server.RouteNow, g.server.Counts, g.server.Key = g.route, g.routeNow, g.counts, key
+	g.server.Full = func(most int) {
+		g.record("warning", fmt.Sprintf("there are %d connections, as many as --max-connections allows: more wait to be accepted until some end", most))
+	}
 	g.h2 = h2.New(h2.Config{
 		Handler: g.server.Forward, ConnContext: handover.ConnContext,
 		IdleTimeout: lim.IdleTimeout, MaxHeaderBytes: lim.MaxHeaderBytes,
 		Log: log.New(logWriter{g}, "", 0),
 	})
 	sc := secure.Config{
-		Limit: lim.HeaderTimeout, Give: g.server.Take, Uses: g.server.Beside,
+		Limit: lim.HeaderTimeout, Give: g.server.Take, Uses: g.server.Beside, Aside: g.server.Aside,
 		Log: func(text string) { g.record("debug", text) },
 	}
 	if lim.HTTP2 == link.HTTP2All {
@@ -244,6 +248,7 @@ func (g *Gate) join(m link.Message) {
 		g.unjoined(m.Cell, err.Error())
 		return
 	}
+	g.server.Join(p)
 	c := cellOf(p)
 	g.cells[m.Cell] = c
 	g.peers[m.Cell] = append(g.peers[m.Cell], p)

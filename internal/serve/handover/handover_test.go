@@ -115,6 +115,7 @@ func newSides(t testing.TB, lim Limits, change ...func(*side)) (a, b *side, addr
 		for _, f := range change {
 			f(s)
 		}
+		s.srv.Join(s.other)
 		wg.Add(2)
 		go func() { defer wg.Done(); s.srv.Run() }()
 		go func() { defer wg.Done(); s.srv.Receive(s.other) }()

@@ -133,6 +133,7 @@ func (s *Server) Accept(l *Listener) error {
 	if err := l.patient(s.limits.WriteTimeout); err != nil && !l.closed.Load() {
 		return err
 	}
+	s.awaitTold()
 	var pause time.Duration
 	for {
 		s.awaitRoom(l)
@@ -168,7 +169,12 @@ const acceptBatch = 32
 func (s *Server) acceptSome(l *Listener) (n int, err error) {
 	waitErr := l.raw.Read(func(fd uintptr) bool {
 		defer l.owed.deliver()
-		for n < acceptBatch && !s.tooMany() {
+		if s.limits.MaxConns > 0 {
+			s.admits.Lock()
+			defer s.admits.Unlock()
+		}
+		most := int(min(s.vacant(), acceptBatch))
+		for n < most && !s.tooMany() {
 			nfd, sa, e := syscall.Accept4(int(fd), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 			switch e {
 			case nil:

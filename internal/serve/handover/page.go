@@ -28,6 +28,9 @@ type tally struct {
 	// missed has a bit for each of the last connections: that side had no
 	// descriptor for it. It is right before taken counts the connection.
 	missed [recent / 64]atomic.Uint64
+	// owned is one more than how many connections that side has; 0 where it has not
+	// said so yet.
+	owned atomic.Uint64
 }
 
 // recent is how many connections may be on their way to one side, or not looked

@@ -26,6 +26,9 @@ type Limits struct {
 	// what it is sent; see Listener.patient.
 	WriteTimeout   time.Duration
 	MaxHeaderBytes int
+	// MaxConns is how many connections there may be, in all processes together, for one
+	// that accepts to accept more.
+	MaxConns int
 }
 
 // Dest is where a request goes: to a handler of this process, or to a peer.
@@ -73,6 +76,9 @@ type Server struct {
 	// process that accepts. Their requests come back by Forward.
 	HTTP2 func(net.Conn)
 
+	// Full, if set, is told now and then that there are as many connections as may be.
+	Full func(most int)
+
 	base    context.Context
 	handler http.Handler
 	limits  Limits
@@ -88,6 +94,7 @@ type Server struct {
 	most   atomic.Int64 // descriptors that the process may have open, when last looked at
 	others atomic.Int64 // of its descriptors are no connections, of a process that accepts
 	count  atomic.Int64 // of conns
+	aside  atomic.Int64 // connections; see Aside
 	beside atomic.Int64 // descriptors that connections of others need here
 	heads  atomic.Int64 // bytes; see grow
 
@@ -97,6 +104,12 @@ type Server struct {
 	cookies map[uint64]*Conn // those of conns that came back, by their sockets' numbers
 	changed chan struct{}    // closed when conns or streams shrink; nil where nobody waits for it
 	waiting atomic.Bool      // somebody does
+	peers   map[*Peer]bool   // of a process that accepts: whose connections count
+	told    *Peer            // of another: who is told how many there are; nil if nobody
+	fullAt  time.Time        // when Full was called last
+	looks   bool             // lookAfterGiven's goroutine runs
+
+	admits sync.Mutex // held while connections are accepted, where their number is bounded
 }
 
 // NewServer returns a server of h. Errors of single connections go to errs.
@@ -110,6 +123,7 @@ func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logge
 		feed:    feed{ch: make(chan *wholeConn), done: make(chan struct{})},
 		conns:   make(map[*Conn]bool),
 		cookies: make(map[uint64]*Conn),
+		peers:   make(map[*Peer]bool),
 	}
 	s.measure()
 	s.options = http1.Options{ErrorLog: errs, KeepAlives: func() bool { return !s.parted.Load() }}
@@ -162,11 +176,15 @@ func (s *Server) Run() error {
 
 // awaitRoom waits while there are too many connections and l is open.
 func (s *Server) awaitRoom(l *Listener) {
-	for s.tooMany() && !l.closed.Load() {
+	full := func() bool { return s.tooMany() || s.vacant() == 0 }
+	for full() && !l.closed.Load() {
 		s.measure()
 		changed := s.awaited()
-		if !s.tooMany() {
+		if !full() {
 			return
+		}
+		if s.vacant() == 0 {
+			s.isFull()
 		}
 		select {
 		case <-changed:
@@ -195,6 +213,7 @@ func (s *Server) own(c *Conn) {
 		s.cookies[c.cookie] = c
 	}
 	s.count.Add(1)
+	s.tell()
 	s.mu.Unlock()
 	if s.parted.Load() { // Part may not have seen it
 		c.part()
@@ -205,6 +224,7 @@ func (s *Server) own(c *Conn) {
 // any more.
 func (s *Server) Recover(p *Peer) {
 	p.dead.Store(true)
+	s.unjoin(p)
 	conns, requests, ended, xs := p.lost()
 	for _, k := range conns {
 		go s.kept(k)
@@ -358,6 +378,7 @@ func (s *Server) forget(c *Conn) {
 			delete(s.cookies, c.cookie)
 		}
 		s.count.Add(-1)
+		s.tell()
 		s.shrunk()
 	}
 	s.mu.Unlock()
@@ -370,6 +391,7 @@ func (s *Server) giveAway(c *Conn) {
 	if given, ok := s.conns[c]; ok && !given {
 		s.conns[c] = true
 		s.given++
+		s.lookAfterGiven()
 		s.shrunk()
 	}
 	s.mu.Unlock()

@@ -31,6 +31,9 @@ type Config struct {
 	HTTP2 func(*tls.Conn)
 	// Uses is told how many more descriptors are in use, or fewer (below 0).
 	Uses func(n int)
+	// Aside, if set, is told how many more connections are with nobody whom Give gives them, or
+	// fewer (below 0).
+	Aside func(n int)
 	// Log gets what goes wrong with single connections.
 	Log func(string)
 }
@@ -53,6 +56,9 @@ type inForce struct {
 
 // New returns a Server.
 func New(cfg Config) *Server {
+	if cfg.Aside == nil {
+		cfg.Aside = func(int) {}
+	}
 	s := &Server{cfg: cfg, relays: make(map[*relay]bool)}
 	s.tls.Store(&inForce{&tls.Config{}, ""})
 	return s
@@ -72,8 +78,10 @@ func (s *Server) Configure(t *link.TLS) error {
 // over. It does not wait.
 func (s *Server) Serve(fd int, remote, local net.Addr) {
 	s.cfg.Uses(1)
+	s.cfg.Aside(1)
 	go func() {
-		defer s.cfg.Uses(-1)
+		aside := 1
+		defer func() { s.cfg.Uses(-1); s.cfg.Aside(-aside) }()
 		file := os.NewFile(uintptr(fd), "connection")
 		nc, err := net.FileConn(file)
 		file.Close()
@@ -99,7 +107,7 @@ func (s *Server) Serve(fd int, remote, local net.Addr) {
 			<-raw.closed // it has its descriptor until then
 			return
 		}
-		s.relay(r, remote, local, &state, by.hsts)
+		s.relay(r, remote, local, &state, by.hsts, func() { s.cfg.Aside(-aside); aside = 0 })
 	}()
 }
 
@@ -149,8 +157,9 @@ func looksLikeHTTP(hdr [5]byte) bool {
 	return false
 }
 
-// relay gives the plain end of r to be served, and returns once the connection is over.
-func (s *Server) relay(r *relay, remote, local net.Addr, state *tls.ConnectionState, hsts string) {
+// relay gives the plain end of r to be served, calls given, and returns once the connection is
+// over.
+func (s *Server) relay(r *relay, remote, local net.Addr, state *tls.ConnectionState, hsts string, given func()) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {
 		s.cfg.Log(fmt.Sprintf("TLS connection of %v: %v", remote, os.NewSyscallError("socketpair", err)))
@@ -172,6 +181,7 @@ func (s *Server) relay(r *relay, remote, local net.Addr, state *tls.ConnectionSt
 		return
 	}
 	s.cfg.Give(fds[1], remote, local, state, hsts)
+	given()
 	r.run()
 }
 

@@ -62,6 +62,7 @@ type world struct {
 	addr  string
 	given chan plain
 	uses  atomic.Int64
+	aside atomic.Int64
 	logs  chan string
 	then  atomic.Pointer[func()] // called once descriptors are more than before
 }
@@ -70,7 +71,7 @@ func newWorld(t *testing.T, limit time.Duration, cfg *link.TLS) *world {
 	t.Helper()
 	w := &world{given: make(chan plain, 9), logs: make(chan string, 99)}
 	w.Server = New(Config{
-		Limit: limit, Log: func(s string) { w.logs <- s },
+		Limit: limit, Aside: func(n int) { w.aside.Add(int64(n)) }, Log: func(s string) { w.logs <- s },
 		Uses: func(n int) {
 			w.uses.Add(int64(n))
 			if f := w.then.Load(); f != nil && n > 0 {
@@ -107,6 +108,11 @@ func newWorld(t *testing.T, limit time.Duration, cfg *link.TLS) *world {
 		for end := time.Now().Add(wait); w.uses.Load() != 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%d descriptors are in use at the end", w.uses.Load())
+			}
+		}
+		for end := time.Now().Add(wait); w.aside.Load() != 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d connections are with nobody at the end", w.aside.Load())
 			}
 		}
 	})
