@@ -87,6 +87,9 @@ type Daemon struct {
 	GateGoroutines int `json:"gate_goroutines"`
 	// GateConns is how many connections the gate has.
 	GateConns int `json:"gate_conns"`
+	// Spares are the processes of cells that wait for what they are to run: the next
+	// handler is live the sooner.
+	Spares []int `json:"spares,omitempty"`
 	// Problem is what ails the daemon as a whole, such as an unreadable
 	// directory; empty when all is well.
 	Problem string `json:"problem,omitempty"`

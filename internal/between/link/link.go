@@ -26,7 +26,7 @@ type Kind string
 
 // What the supervisor tells its children.
 const (
-	Open   Kind = "open"   // serve under Limits; gate: with Key; cell: as Cell, load Plugins, prove them, report Ready or Refused
+	Open   Kind = "open"   // serve under Limits; gate: with Key; cell: as Cell, called Name, load Plugins, prove them, report Ready or Refused
 	Listen Kind = "listen" // gate: accept from the listening sockets in FDs, those at Secure over TLS, report Ready
 	Secure Kind = "secure" // gate: handshakes go by TLS from now on
 	Join   Kind = "join"   // FDs lead to the gate (cell) or to cell Cell (gate): a socket, and handover's page

@@ -269,4 +269,5 @@ func (p *process) Close()                    {}
 func (p *process) Status() string            { return "signal: killed" }
 func (p *process) Exceeded() string          { return "" }
 func (p *process) Printed() string           { return "" }
+func (p *process) Exited() <-chan struct{}   { return nil }
 func (p *process) Crash() (proc.Crash, bool) { return proc.Crash{}, false }

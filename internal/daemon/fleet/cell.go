@@ -103,7 +103,7 @@ func (c *Cell) begin() {
 	f := c.fleet
 	c.phase, c.Began = starts, time.Now()
 	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: proc.WithGODEBUG(c.spec.Env, c.spec.GODEBUG), Limits: c.spec.Limits, Output: c.logs.Printed}
-	f.start(spec, c.started)
+	f.start(f.spares.Start, spec, c.started)
 }
 
 func (c *Cell) started(p Process, err error) {
@@ -124,7 +124,7 @@ func (c *Cell) started(p Process, err error) {
 		p.Kill()
 		return
 	}
-	c.Send(link.Message{Kind: link.Open, Cell: c.ID, Limits: f.cfg.Limits, Plugins: c.spec.Plugins, FDs: f.cfg.Sums.Open(c.ID, c.spec.Plugins)})
+	c.Send(link.Message{Kind: link.Open, Name: c.spec.Title, Cell: c.ID, Limits: f.cfg.Limits, Plugins: c.spec.Plugins, FDs: f.cfg.Sums.Open(c.ID, c.spec.Plugins)})
 	f.cfg.Access.Begin(c.ID, p.Send)
 	c.overdue = time.AfterFunc(c.spec.Ready, func() {
 		f.post(func() {

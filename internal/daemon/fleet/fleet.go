@@ -18,6 +18,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
 	"github.com/andrestc/go-plugserver/internal/daemon/offer"
+	"github.com/andrestc/go-plugserver/internal/daemon/spare"
 	"github.com/andrestc/go-plugserver/internal/daemon/sums"
 	"github.com/sirupsen/logrus"
 )
@@ -48,25 +49,13 @@ type Config struct {
 	Log          *logrus.Logger
 	Sums         *sums.Book     // of what children count; nil where nobody wants to know
 	Access       *accesslog.Log // nil where there is none
-	// Start starts a process: proc.Start, unless a test has its own.
+	// Start starts a process, unless a test has its own: proc.Start, or for a cell a
+	// spare.
 	Start func(proc.Spec) (Process, error)
 }
 
-// Process is one child, started once. proc.Child is one.
-type Process interface {
-	PID() int
-	Send(link.Message) error // never waits
-	Recv() (link.Message, error)
-	SendError() error          // that has ended the sending
-	Said(line string)          // adds to what Printed tells
-	Kill()                     // at once
-	End(grace time.Duration)   // returns once it has exited; it is killed where that takes longer
-	Close()                    // its link
-	Status() string            // how it has ended
-	Exceeded() string          // the limit that it was killed for
-	Printed() string           // the end of what it printed or said
-	Crash() (proc.Crash, bool) // what the Go runtime printed
-}
+// Process is one child, started once.
+type Process = spare.Process
 
 // Fleet is all children of one daemon.
 type Fleet struct {
@@ -82,37 +71,20 @@ type Fleet struct {
 	starting int       // processes that are being started
 	pings    uint64
 	key      []byte // of all gates, and of no cell
+	spares   *spare.Pool
 }
 
 // New returns a fleet without a process. post has the owner's goroutine call a
 // function soon, and reports whether it will; tell is called by that goroutine.
 func New(cfg Config, post func(func()) bool, tell func(Event)) *Fleet {
-	if cfg.Start == nil {
-		cfg.Start = run
-	}
-	return &Fleet{cfg: cfg, post: post, tell: tell, cells: make(map[uint64]*Cell), key: []byte(rand.Text())}
+	f := &Fleet{cfg: cfg, post: post, tell: tell, cells: make(map[uint64]*Cell), key: []byte(rand.Text())}
+	f.spares = spare.New(spare.Run, func() { post(func() {}) })
+	return f
 }
 
 // Uses returns what a process uses, proc.UsageOf. It reads files of /proc: any
 // goroutine may call it, but for the owner's.
 func Uses(pid int) (proc.Usage, error) { return proc.UsageOf(pid) }
-
-// run is proc.Start.
-func run(spec proc.Spec) (Process, error) {
-	c, err := proc.Start(spec)
-	if err != nil {
-		return nil, err
-	}
-	return child{c}, nil
-}
-
-// child is a proc.Child as a Process.
-type child struct{ *proc.Child }
-
-func (c child) PID() int                  { return c.Child.PID }
-func (c child) Send(m link.Message) error { return c.Link.Send(m) }
-func (c child) SendError() error          { return c.Link.Err() }
-func (c child) Close()                    { c.Link.Close() }
 
 // Event is what a child has done. Of a cell that was dropped there is Ended alone.
 type Event interface{ event() }
@@ -175,10 +147,13 @@ func (GateAcks) event()    {}
 func (GateEnded) event()   {}
 
 // start starts a process beside the owner's goroutine, which is then told.
-func (f *Fleet) start(spec proc.Spec, started func(Process, error)) {
+func (f *Fleet) start(with func(proc.Spec) (Process, error), spec proc.Spec, started func(Process, error)) {
+	if f.cfg.Start != nil {
+		with = f.cfg.Start
+	}
 	f.starting++
 	go func() {
-		p, err := f.cfg.Start(spec)
+		p, err := with(spec)
 		told := f.post(func() {
 			f.starting--
 			started(p, err)
@@ -192,9 +167,11 @@ func (f *Fleet) start(spec proc.Spec, started func(Process, error)) {
 // later calls f soon, in the owner's goroutine.
 func (f *Fleet) later(do func()) { time.AfterFunc(startAgain, func() { f.post(do) }) }
 
-// Close ends the starting of processes: what waits for a slot never gets one.
+// Close ends the starting of processes, and the spares: what waits for a slot never gets
+// one.
 func (f *Fleet) Close() {
 	f.closed = true
+	f.spares.Close()
 	for _, c := range f.queue {
 		c.end()
 	}
@@ -202,10 +179,16 @@ func (f *Fleet) Close() {
 }
 
 // Empty reports whether there is no process, and none about to be.
-func (f *Fleet) Empty() bool { return f.gate == nil && len(f.cells) == 0 && f.starting == 0 }
+func (f *Fleet) Empty() bool {
+	return f.gate == nil && len(f.cells) == 0 && f.starting == 0 && f.spares.Empty()
+}
+
+// Spares are the processes of cells that wait for what they are to run.
+func (f *Fleet) Spares() []int { return f.spares.PIDs() }
 
 // KillAll ends every process at once, and returns how many there were.
 func (f *Fleet) KillAll() (n int) {
+	f.spares.Close()
 	if f.gate != nil {
 		f.gate.Kill()
 		n++

@@ -116,6 +116,7 @@ func (d *dummy) Close()                      {}
 func (d *dummy) Status() string              { return "signal: killed" }
 func (d *dummy) Exceeded() string            { return "" }
 func (d *dummy) Printed() string             { return strings.Join(d.said, " | ") }
+func (d *dummy) Exited() <-chan struct{}     { return nil }
 func (d *dummy) Crash() (proc.Crash, bool)   { return proc.Crash{}, false }
 
 func (d *dummy) dead() bool {

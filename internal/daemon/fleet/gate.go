@@ -11,6 +11,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
 	"github.com/andrestc/go-plugserver/internal/daemon/joint"
+	"github.com/andrestc/go-plugserver/internal/daemon/spare"
 	"github.com/sirupsen/logrus"
 )
 
@@ -37,7 +38,7 @@ func (f *Fleet) StartGate() {
 		Path: f.cfg.Gate[0], Args: f.cfg.Gate[1:], Env: proc.Environ(),
 		Output: func(stream, line string) { f.cfg.Log.WithField("stream", stream).Warn("gate: " + line) },
 	}
-	f.start(spec, f.gateStarted)
+	f.start(spare.Run, spec, f.gateStarted)
 }
 
 func (f *Fleet) gateStarted(p Process, err error) {

@@ -52,13 +52,14 @@ var (
 	held       = desc("plugserver_gate_requests_held_total", "Requests that had to wait for a handler that was not running.")
 	answered   = desc("plugserver_gate_responses_total", "Answers of the gate's own, by status: 404 and 405 where no handler has the route, 503 where it does not run.", "code")
 	up         = desc("plugserver_up", "1 where the supervisor says how all stand; 0 where it does not answer.")
+	spares     = desc("plugserver_spare_cells", "Processes of cells that wait for what they are to run.")
 	problem    = desc("plugserver_problem", "1 where something ails the daemon as a whole, such as a directory that cannot be read: see plugserverctl status.")
 	logLost    = desc("plugserver_access_log_lines_lost_total", "Lines of the access log that could not be written, for a full disk or a reader that stands still.")
 	expires    = desc("plugserver_certificate_expiry_timestamp_seconds", "When a certificate of TLS expires, in Unix time, by its file.", "file")
 	allOfThese = []*prometheus.Desc{
 		duration, requests, inFlight, lost, bytesIn, bytesOut, restarts, stands, occurred,
 		cellMemory, cellPrivate, cellCPU, cellDescriptors, cellThreads, cellGoroutines, cellConns, cellLogDropped,
-		accepted, moved, gateConns, routed, held, answered, up, problem, expires, logLost,
+		accepted, moved, gateConns, routed, held, answered, up, spares, problem, expires, logLost,
 	}
 )
 
@@ -151,6 +152,7 @@ var states = []string{
 
 func (c *collector) status(tell teller, st api.Status) {
 	tell(gateConns, prometheus.GaugeValue, float64(st.Daemon.GateConns))
+	tell(spares, prometheus.GaugeValue, float64(len(st.Daemon.Spares)))
 	ails := 0.0
 	if st.Daemon.Problem != "" {
 		ails = 1

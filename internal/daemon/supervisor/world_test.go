@@ -457,6 +457,7 @@ func (p *process) Said(string)               {}
 func (p *process) Close()                    {}
 func (p *process) Exceeded() string          { return "" }
 func (p *process) Printed() string           { return "" }
+func (p *process) Exited() <-chan struct{}   { return nil }
 func (p *process) Crash() (proc.Crash, bool) { return proc.Crash{}, false }
 func (p *process) Status() string {
 	p.w.mu.Lock()

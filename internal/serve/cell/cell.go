@@ -30,6 +30,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
 	"github.com/andrestc/go-plugserver/internal/serve/records"
 	"github.com/andrestc/go-plugserver/internal/serve/slim"
+	"github.com/andrestc/go-plugserver/internal/serve/title"
 )
 
 const (
@@ -100,6 +101,7 @@ func (c *Cell) hear(lc *link.Conn) {
 		}
 		switch m.Kind {
 		case link.Open:
+			title.Set(m.Name)
 			c.listen(m)
 			go c.open(m.Plugins, counter.MapHandlers(m.FDs, len(m.Plugins)))
 		case link.Access:

@@ -29,7 +29,16 @@ type census struct {
 // handlers are those that an arena has between two turns.
 var handlers = map[string]bool{"calm": true, "other": true, "victim": true}
 
-// census counts. The clients rest meanwhile.
+const (
+	// mostSpares is how many cells wait for what they are to run.
+	mostSpares = 2
+	// spareFDs and spareGoroutines are what each costs the supervisor: a link, two pipes and
+	// two pidfds; who writes to the link, reads the pipes, and awaits its end, twice.
+	spareFDs, spareGoroutines = 5, 5
+)
+
+// census counts. The clients rest meanwhile. A spare is not there at all times, and what it
+// costs is not counted.
 func (a *arena) census() census {
 	var c census
 	st := a.d.Status()
@@ -44,13 +53,25 @@ func (a *arena) census() census {
 	if n := len(st.Handlers); n != len(handlers) {
 		c.strays = append(c.strays, fmt.Sprintf("%d handlers", n))
 	}
+	for _, pid := range st.Daemon.Spares {
+		mine[pid] = "spare"
+	}
+	spares := len(st.Daemon.Spares)
+	if spares > mostSpares {
+		c.strays = append(c.strays, fmt.Sprintf("%d spares", spares))
+	}
+	c.supervisorGoroutines -= spares * spareGoroutines
 	for _, p := range a.d.Processes() {
-		c.allFDs += p.FDs
-		switch mine[p.PID] {
+		who := mine[p.PID]
+		if who != "spare" {
+			c.allFDs += p.FDs
+		}
+		switch who {
 		case "":
 			c.strays = append(c.strays, fmt.Sprintf("process %d: %s", p.PID, p.Args))
 		case "supervisor":
-			c.supervisorFDs, c.supervisorRSS = p.FDs, p.RSS
+			c.supervisorFDs, c.supervisorRSS = p.FDs-spares*spareFDs, p.RSS
+			c.allFDs -= spares * spareFDs
 		case "gate":
 			c.gateFDs, c.gateRSS = p.FDs, p.RSS
 		}

@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"slices"
 	"syscall"
 	"time"
 
@@ -42,8 +43,9 @@ var signals = []fault{
 		a.d.DropOld("victim", p)
 		for killed := false; !killed; {
 			for _, p := range a.d.Processes() {
-				if p.PID != old && !a.known(p.PID) {
-					killed = syscall.Kill(p.PID, syscall.SIGKILL) == nil
+				// A spare may be the new cell, or not become it.
+				if p.PID != old && !a.known(p.PID) && syscall.Kill(p.PID, syscall.SIGKILL) == nil {
+					killed = !slices.Contains(a.before.Daemon.Spares, p.PID)
 				}
 			}
 		}

@@ -1,0 +1,42 @@
+package spare
+
+import (
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/proc"
+)
+
+// Process is one child, started once. proc.Child is one.
+type Process interface {
+	PID() int
+	Send(link.Message) error // never waits
+	Recv() (link.Message, error)
+	SendError() error          // that has ended the sending
+	Said(line string)          // adds to what Printed tells
+	Kill()                     // at once
+	End(grace time.Duration)   // returns once it has exited; it is killed where that takes longer
+	Exited() <-chan struct{}   // is closed once it has
+	Close()                    // its link
+	Status() string            // how it has ended
+	Exceeded() string          // the limit that it was killed for
+	Printed() string           // the end of what it printed or said
+	Crash() (proc.Crash, bool) // what the Go runtime printed
+}
+
+// Run is proc.Start.
+func Run(spec proc.Spec) (Process, error) {
+	c, err := proc.Start(spec)
+	if err != nil {
+		return nil, err
+	}
+	return child{c}, nil
+}
+
+// child is a proc.Child as a Process.
+type child struct{ *proc.Child }
+
+func (c child) PID() int                  { return c.Child.PID }
+func (c child) Send(m link.Message) error { return c.Link.Send(m) }
+func (c child) SendError() error          { return c.Link.Err() }
+func (c child) Close()                    { c.Link.Close() }

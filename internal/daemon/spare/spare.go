@@ -1,0 +1,301 @@
+// Package spare starts cells, and keeps some started ahead: a spare has been executed,
+// its runtime is up, and it waits for what it is to run. It belongs to no handler, and
+// no request depends on it.
+//
+// A spare is handed out in the place of a new process where nothing tells them apart: it
+// runs the binary that is at the path now, in the same environment and within the same
+// limits. Anything else is started anew.
+package spare
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/proc"
+)
+
+const (
+	// most bounds the spares, one for each way of starting that was asked for last: each
+	// costs memory (docs/benchmarks.md).
+	most = 2
+	// calm is how long nobody has to have asked for a process until a spare is started: it
+	// takes no processor time from what is being started.
+	calm = 50 * time.Millisecond
+	// answerWait is how long a spare has to answer when it is handed out. One that does not
+	// was stopped or is dead, and is not blamed on the handler.
+	answerWait = 100 * time.Millisecond
+	// upWait is how long one has to come up.
+	upWait = 10 * time.Second
+	// nobody is what ps(1) shows of a spare, behind the binary's name: what it is to run takes
+	// its place, and has that much room at the most.
+	nobody = "(spare)"
+	room   = 512 // bytes
+)
+
+// Pool is the spares of one daemon. Any goroutine may call its methods.
+type Pool struct {
+	start func(proc.Spec) (Process, error)
+	ended func() // is called when one has ended once the pool was closed
+
+	mu      sync.Mutex // guards the rest
+	wanted  []wanted   // the ways of starting, the one that was asked for last at the end
+	spares  []*spare
+	there   int // processes that are nobody's: spares, and those that come up or end
+	filling bool
+	again   bool        // it is to be filled once more
+	idle    *time.Timer // fires when calm has passed
+	closed  bool
+}
+
+// wanted is a way of starting.
+type wanted struct {
+	key  string
+	spec proc.Spec
+}
+
+// spare is one process that waits.
+type spare struct {
+	Process
+	key   string
+	out   *output
+	taken chan struct{} // closed once it is out of the pool
+}
+
+// New returns a pool without a spare. start starts a process.
+func New(start func(proc.Spec) (Process, error), ended func()) *Pool {
+	p := &Pool{start: start, ended: ended}
+	p.idle = time.AfterFunc(calm, p.fill)
+	p.idle.Stop()
+	return p
+}
+
+// Start returns a spare, or starts a process. What it is to run is told over its link, with
+// the title. It may take a moment.
+func (p *Pool) Start(spec proc.Spec) (Process, error) {
+	key := keyOf(spec)
+	for s := p.take(key, spec); s != nil; s = p.take(key, spec) {
+		if s.answers(answerWait) {
+			s.out.lead(spec.Output)
+			p.mu.Lock()
+			p.there--
+			p.mu.Unlock()
+			return s.Process, nil
+		}
+		go p.discard(s.Process)
+	}
+	return p.start(spec)
+}
+
+// take takes a spare out, nil if there is none, and takes note of who was asked for.
+func (p *Pool) take(key string, spec proc.Spec) *spare {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if key == "" || p.closed {
+		return nil
+	}
+	asked := spec
+	asked.Args, asked.Output = nil, nil
+	p.wanted = append(slices.DeleteFunc(p.wanted, func(w wanted) bool { return w.key == key }), wanted{key, asked})
+	p.wanted = p.wanted[max(0, len(p.wanted)-most):]
+	p.idle.Reset(calm)
+	for _, s := range p.spares {
+		if s.key == key {
+			p.remove(s)
+			return s
+		}
+	}
+	return nil
+}
+
+// remove takes a spare out of those that there are; the caller has the lock.
+func (p *Pool) remove(s *spare) {
+	p.spares = slices.DeleteFunc(p.spares, func(o *spare) bool { return o == s })
+	close(s.taken)
+}
+
+// fill starts the spares that there are not, and ends those that nobody asks for any more, or
+// whose binary is another by now.
+func (p *Pool) fill() {
+	p.mu.Lock()
+	if p.again = p.filling; p.filling || p.closed {
+		p.mu.Unlock()
+		return
+	}
+	p.filling = true
+	p.wanted = slices.DeleteFunc(p.wanted, func(w wanted) bool { return keyOf(w.spec) != w.key })
+	missing := slices.Clone(p.wanted)
+	for _, s := range slices.Clone(p.spares) {
+		i := slices.IndexFunc(missing, func(w wanted) bool { return w.key == s.key })
+		if i >= 0 {
+			missing = slices.Delete(missing, i, i+1)
+			continue
+		}
+		p.remove(s)
+		go p.discard(s.Process)
+	}
+	p.there += len(missing)
+	p.mu.Unlock()
+	for _, w := range missing {
+		p.begin(w)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.filling = false; p.again && !p.closed {
+		p.idle.Reset(calm)
+	}
+}
+
+// begin starts a spare. What cannot be started costs the next cell a moment, no more.
+func (p *Pool) begin(w wanted) {
+	s := &spare{key: w.key, out: new(output), taken: make(chan struct{})}
+	spec := w.spec
+	spec.Args, spec.Output = []string{nobody + strings.Repeat(" ", room-len(nobody))}, s.out.printed
+	process, err := p.start(spec)
+	if err != nil {
+		p.gone()
+		return
+	}
+	s.Process = process
+	up := keyOf(spec) == w.key && s.answers(upWait)
+	p.mu.Lock()
+	up = up && !p.closed
+	if up {
+		p.spares = append(p.spares, s)
+	}
+	p.mu.Unlock()
+	if !up {
+		p.discard(process)
+		return
+	}
+	go p.watch(s)
+}
+
+// watch takes a spare out that dies. Another one comes with the next that is asked for.
+func (p *Pool) watch(s *spare) {
+	select {
+	case <-s.taken:
+		return
+	case <-s.Exited():
+	}
+	p.mu.Lock()
+	lost := slices.Contains(p.spares, s)
+	if lost {
+		p.remove(s)
+	}
+	p.mu.Unlock()
+	if lost {
+		p.discard(s.Process)
+	}
+}
+
+// discard ends a process that is nobody's.
+func (p *Pool) discard(process Process) {
+	process.Kill()
+	process.End(0)
+	process.Close()
+	p.gone()
+}
+
+func (p *Pool) gone() {
+	p.mu.Lock()
+	p.there--
+	closed := p.closed
+	p.mu.Unlock()
+	if closed {
+		p.ended()
+	}
+}
+
+// Close ends the spares, and the starting of any. What is asked for from now on is started
+// anew.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	p.idle.Stop()
+	for _, s := range slices.Clone(p.spares) {
+		p.remove(s)
+		go p.discard(s.Process)
+	}
+}
+
+// Empty reports whether there is no process that is nobody's.
+func (p *Pool) Empty() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.there == 0
+}
+
+// PIDs are the spares' processes.
+func (p *Pool) PIDs() (all []int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.spares {
+		all = append(all, s.PID())
+	}
+	slices.Sort(all)
+	return all
+}
+
+// answers reports whether a spare answers in time. Nobody else hears it meanwhile.
+func (s *spare) answers(wait time.Duration) bool {
+	late := time.AfterFunc(wait, s.Kill)
+	defer late.Stop()
+	if s.Send(link.Message{Kind: link.Ping}) != nil {
+		return false
+	}
+	for {
+		switch m, err := s.Recv(); {
+		case err != nil:
+			return false
+		case m.Kind == link.Pong:
+			return late.Stop()
+		}
+	}
+}
+
+// keyOf says all that tells processes apart but for what they are told later; "" where one
+// cannot wait.
+func keyOf(spec proc.Spec) string {
+	var is syscall.Stat_t
+	if spec.As != nil || syscall.Stat(spec.Path, &is) != nil {
+		return ""
+	}
+	return fmt.Sprintf("%q %d %d %d %v %v %q %v %q", spec.Path, is.Dev, is.Ino, is.Size, is.Mtim, is.Ctim, spec.Dir, spec.Limits, spec.Env)
+}
+
+// output is what a process prints, kept until somebody wants it.
+type output struct {
+	mu    sync.Mutex // guards the rest
+	to    func(stream, line string)
+	early [][2]string
+}
+
+const mostEarly = 100 // lines
+
+func (o *output) printed(stream, line string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.to != nil:
+		o.to(stream, line)
+	case len(o.early) < mostEarly:
+		o.early = append(o.early, [2]string{stream, line})
+	}
+}
+
+// lead leads it to where it belongs from now on.
+func (o *output) lead(to func(stream, line string)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.to = to
+	for _, l := range o.early {
+		to(l[0], l[1])
+	}
+	o.early = nil
+}

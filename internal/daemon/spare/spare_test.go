@@ -1,0 +1,197 @@
+package spare
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/proc"
+)
+
+// fake is a process that answers, unless it was stopped.
+type fake struct {
+	Process
+	pid     int
+	spec    proc.Spec
+	says    chan link.Message
+	exited  chan struct{}
+	kill    sync.Once
+	stopped bool
+}
+
+func (f *fake) PID() int { return f.pid }
+func (f *fake) Send(m link.Message) error {
+	if !f.stopped && m.Kind == link.Ping {
+		f.says <- link.Message{Kind: link.Pong}
+	}
+	return nil
+}
+func (f *fake) Recv() (link.Message, error) {
+	select {
+	case m := <-f.says:
+		return m, nil
+	case <-f.exited:
+		return link.Message{}, errors.New("gone")
+	}
+}
+func (f *fake) Kill()                   { f.kill.Do(func() { close(f.exited) }) }
+func (f *fake) End(time.Duration)       { <-f.exited }
+func (f *fake) Exited() <-chan struct{} { return f.exited }
+func (f *fake) Close()                  {}
+
+// world starts fakes.
+type world struct {
+	*Pool
+	mu      sync.Mutex
+	started []*fake
+	news    chan struct{}
+}
+
+func newWorld() *world {
+	w := &world{news: make(chan struct{}, 100)}
+	w.Pool = New(func(spec proc.Spec) (Process, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		f := &fake{pid: len(w.started) + 1, spec: spec, says: make(chan link.Message, 8), exited: make(chan struct{})}
+		w.started = append(w.started, f)
+		return f, nil
+	}, func() { w.news <- struct{}{} })
+	return w
+}
+
+// await waits until the spares are those.
+func (w *world) await(t *testing.T, pids ...int) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !slices.Equal(w.PIDs(), pids); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the spares are %v, want %v", w.PIDs(), pids)
+		}
+	}
+}
+
+func (w *world) start(t *testing.T, spec proc.Spec) *fake {
+	t.Helper()
+	p, err := w.Start(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.(*fake)
+}
+
+func binary(t *testing.T) string {
+	path := filepath.Join(t.TempDir(), "cell")
+	if err := os.WriteFile(path, []byte("1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A spare comes once one was asked for, and is handed out where nothing tells it from a new
+// process: what it has printed goes to whoever has it.
+func TestHandOut(t *testing.T) {
+	w, path := newWorld(), binary(t)
+	defer w.Close()
+	if f := w.start(t, proc.Spec{Path: path, Args: []string{"a"}}); f.pid != 1 || !slices.Equal(f.spec.Args, []string{"a"}) {
+		t.Errorf("%+v", f.spec)
+	}
+	w.await(t, 2)
+	w.started[1].spec.Output("stderr", "early")
+	var printed []string
+	f := w.start(t, proc.Spec{Path: path, Args: []string{"b"}, Output: func(stream, line string) { printed = append(printed, stream+": "+line) }})
+	f.spec.Output("stdout", "late")
+	if f.pid != 2 || !slices.Equal(printed, []string{"stderr: early", "stdout: late"}) {
+		t.Errorf("process %d printed %q", f.pid, printed)
+	}
+	w.await(t, 3)
+}
+
+// What differs in anything is started anew, and so is what has another binary by now.
+func TestOthersStartAnew(t *testing.T) {
+	path := binary(t)
+	plain := proc.Spec{Path: path, Env: []string{"A=1", "B=2"}}
+	for name, spec := range map[string]proc.Spec{
+		"environment": {Path: path, Env: []string{"A=1", "B=3"}},
+		"order":       {Path: path, Env: []string{"B=2", "A=1"}},
+		"memory":      {Path: path, Env: plain.Env, Limits: proc.Limits{Memory: 1 << 30}},
+		"descriptors": {Path: path, Env: plain.Env, Limits: proc.Limits{Descriptors: 100}},
+		"folder":      {Path: path, Env: plain.Env, Dir: "/"},
+		"binary":      {Path: binary(t), Env: plain.Env},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			defer w.Close()
+			w.start(t, plain)
+			w.await(t, 2)
+			if f := w.start(t, spec); f.pid != 3 {
+				t.Errorf("process %d", f.pid)
+			}
+			w.await(t, 2, 4)
+		})
+	}
+	t.Run("replaced", func(t *testing.T) {
+		w := newWorld()
+		defer w.Close()
+		w.start(t, plain)
+		w.await(t, 2)
+		if err := os.WriteFile(path, []byte("22"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if f := w.start(t, plain); f.pid != 3 {
+			t.Errorf("process %d runs the old binary", f.pid)
+		}
+		w.await(t, 4)
+		<-w.started[1].exited
+	})
+}
+
+// One that has died, or does not answer, is no handler's.
+func TestBadSpares(t *testing.T) {
+	w, spec := newWorld(), proc.Spec{Path: binary(t)}
+	defer w.Close()
+	w.start(t, spec)
+	w.await(t, 2)
+	w.started[1].Kill()
+	w.await(t)
+	if f := w.start(t, spec); f.pid != 3 {
+		t.Errorf("process %d", f.pid)
+	}
+	w.await(t, 4)
+	w.started[3].stopped = true
+	if f := w.start(t, spec); f.pid != 5 {
+		t.Errorf("process %d", f.pid)
+	}
+	<-w.started[3].exited
+}
+
+// There are as many as were asked for last, and none once the pool is closed.
+func TestBounds(t *testing.T) {
+	w := newWorld()
+	for range most + 1 {
+		w.start(t, proc.Spec{Path: binary(t)})
+	}
+	for len(w.PIDs()) < most {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(2 * calm)
+	if n := len(w.PIDs()); n != most {
+		t.Errorf("there are %d", n)
+	}
+	if w.Empty() {
+		t.Error("it is empty")
+	}
+	w.Close()
+	for !w.Empty() {
+		<-w.news
+	}
+	if pids := w.PIDs(); len(pids) > 0 {
+		t.Errorf("there are %v", pids)
+	}
+	if w.start(t, proc.Spec{Path: binary(t)}); !w.Empty() {
+		t.Error("there are spares of a closed pool")
+	}
+}
