@@ -22,7 +22,8 @@ import (
 const (
 	// gap is the least time between two nudges.
 	gap = 5 * time.Millisecond
-	// writeGap is that of nudges for writes to a file whose close is going to nudge:
+	// writeGap is that of nudges for writes to a file whose close is going to nudge, and for what
+	// is no handler's:
 	// each look takes longer, the more handlers there are.
 	writeGap = 50 * time.Millisecond
 )
@@ -79,7 +80,7 @@ func (w *Watcher) C() <-chan struct{} { return w.nudges }
 // Run watches until ctx is done. The first nudge comes when the watch is set
 // up, or is known to fail; the first of a burst comes at once, the others at
 // most every 5 ms, and one follows the last event. Writes to a file that stays open
-// nudge every 50 ms, its close at once. Run is called once.
+// nudge every 50 ms, and so does what happens to an entry whose name begins with a dot; a file's close nudges at once. Run is called once.
 func (w *Watcher) Run(ctx context.Context) {
 	ticker := time.NewTicker(w.poll)
 	defer ticker.Stop()
@@ -103,7 +104,7 @@ func (w *Watcher) Run(ctx context.Context) {
 		case e, ok := <-events:
 			w.event(e, ok)
 			switch {
-			case !w.beingWritten(e):
+			case !w.beingWritten(e) && !w.aside(e):
 				w.nudge()
 			case w.later == nil:
 				w.later = time.After(writeGap)
@@ -186,6 +187,13 @@ func (w *Watcher) nudge() {
 // writer has not closed yet.
 func (w *Watcher) beingWritten(e fsnotify.Event) bool {
 	return e.Op == fsnotify.Write && filepath.Dir(e.Name) == w.dir && w.Writing(filepath.Base(e.Name)) == Open
+}
+
+// aside reports whether an event is one of an entry that is no handler's, most often a file on
+// its way: it is about to be renamed, and that nudge is not to wait for one of these. A
+// handler's link may lead there, so that it nudges in the end.
+func (w *Watcher) aside(e fsnotify.Event) bool {
+	return filepath.Dir(e.Name) == w.dir && strings.HasPrefix(filepath.Base(e.Name), ".")
 }
 
 // event sees to the end of the watch, and to folders that come and go. Of other

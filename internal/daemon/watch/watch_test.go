@@ -179,6 +179,24 @@ func TestNudgeAtOnceThenPaced(t *testing.T) {
 	})
 }
 
+// What happens to a file on its way nudges seldom, and does not hold up the nudge for its
+// rename.
+func TestFileOnItsWay(t *testing.T) {
+	bubble(t, newFake(nil), func(r *run) {
+		send := func(name string, op fsnotify.Op) { r.fake.events <- fsnotify.Event{Name: "/h/" + name, Op: op} }
+		for range 3 {
+			send(".new", fsnotify.Create)
+			send(".new", fsnotify.Write)
+			send(".new", fsnotify.Rename)
+			send("a.so", fsnotify.Create)
+			r.wantNudge(0)
+			r.wantQuiet(2 * gap)
+		}
+		send(".link", fsnotify.Create) // a handler may be behind it
+		r.wantNudge(writeGap)
+	})
+}
+
 func TestNudgesDoNotPileUp(t *testing.T) {
 	bubble(t, newFake(nil), func(r *run) {
 		for range 50 {

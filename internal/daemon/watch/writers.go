@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -117,6 +118,9 @@ func (w *writers) event(mask, cookie uint32, name string) {
 		w.state[name] = Open
 	case mask&unix.IN_CLOSE_WRITE != 0:
 		w.state[name] = Closed
+		if strings.HasPrefix(name, ".") {
+			return // see aside
+		}
 		select {
 		case w.closed <- struct{}{}:
 		default:

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A file is open from its first write to its close, whatever its name is
@@ -82,6 +84,19 @@ func TestWriting(t *testing.T) {
 	want("b.so", Closed)
 	must(os.Remove(path("b.so")))
 	want("b.so", Unknown)
+}
+
+// The close of a file on its way is not told: its rename is.
+func TestCloseOfFileOnItsWay(t *testing.T) {
+	w := &writers{closed: make(chan struct{}, 1), state: make(map[string]State)}
+	w.event(unix.IN_CLOSE_WRITE, 0, ".new")
+	if len(w.closed) != 0 || w.state[".new"] != Closed {
+		t.Errorf("told %d times, its state is %d", len(w.closed), w.state[".new"])
+	}
+	w.event(unix.IN_CLOSE_WRITE, 0, "a.so")
+	if len(w.closed) != 1 {
+		t.Error("the close of a handler's file is not told")
+	}
 }
 
 // A file that is being written has few looks taken at it, and one at its close.
