@@ -80,12 +80,12 @@ func (w *world) disk() intake.Disk {
 		w.did = append(w.did, what)
 	}
 	return intake.Disk{
-		Copy: func(f handlerdir.File) (store.Version, bool, error) {
+		Copy: func(f handlerdir.File) (intake.Copied, error) {
 			did("copy " + f.Name)
 			if f.Name == "changes" {
-				return store.Version{}, false, handlerdir.ErrChanged
+				return intake.Copied{}, handlerdir.ErrChanged
 			}
-			return store.Version{Sum: "sum of " + f.Name, Path: f.Name}, false, nil
+			return intake.Copied{Version: store.Version{Sum: "sum of " + f.Name, Path: f.Name}}, nil
 		},
 		Find: func(sum string) (store.Version, error) {
 			did("find " + sum)

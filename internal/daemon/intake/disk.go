@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -18,8 +19,8 @@ import (
 // likes: none is called by whoever decides.
 type Disk struct {
 	Scan func(prev *handlerdir.Snapshot) (*handlerdir.Snapshot, error)
-	// Copy copies a file into the store, if it is settled; known says that it is there.
-	Copy    func(handlerdir.File) (v store.Version, known bool, _ error)
+	// Copy copies a file into the store, if it is settled.
+	Copy    func(handlerdir.File) (Copied, error)
 	Put     func(path string) (store.Version, error) // a file that was built into the store
 	Find    func(sum string) (store.Version, error)
 	Inspect func(path string) (*elfplug.Info, error)
@@ -34,6 +35,16 @@ type Disk struct {
 	Compact func() error // what Save has saved; nothing is saved after it
 }
 
+// Copied is a file's copy in the store.
+type Copied struct {
+	store.Version
+	Known bool // it was there before
+	// Inspected says that it was inspected beside; Info and Err are what came of that.
+	Inspected bool
+	Info      *elfplug.Info
+	Err       error
+}
+
 // diskOf is the machine's.
 func diskOf(cfg Config, st *store.Store) Disk {
 	rules := cfg.rules()
@@ -41,25 +52,28 @@ func diskOf(cfg Config, st *store.Store) Disk {
 		Scan: func(prev *handlerdir.Snapshot) (*handlerdir.Snapshot, error) {
 			return handlerdir.Scan(cfg.Handlers, rules, prev, time.Now())
 		},
-		Copy: func(f handlerdir.File) (store.Version, bool, error) {
+		Copy: func(f handlerdir.File) (c Copied, _ error) {
 			src, err := handlerdir.Open(f)
 			if err != nil {
-				return store.Version{}, false, err
+				return c, err
 			}
 			defer src.Close()
 			from := store.State{Dev: f.ID.Dev, Ino: f.ID.Ino, Size: f.ID.Size, Mtime: f.ID.Mtime, Ctime: f.ID.Ctime}
-			if v, ok := st.Known(from); ok {
-				return v, true, nil
+			if c.Version, c.Known = st.Known(from); c.Known {
+				return c, nil
 			}
-			v, err := st.Put(src, cfg.MaxSize)
+			c.Version, err = st.PutBeside(src, cfg.MaxSize, func(r io.ReaderAt, size int64) {
+				c.Inspected = true
+				c.Info, c.Err = elfplug.Inspect(r, size)
+			})
 			if err != nil {
-				return v, false, err
+				return c, err
 			}
 			if same, err := handlerdir.Unchanged(src, f.ID); err != nil || !same {
-				return v, false, changed(err)
+				return c, changed(err)
 			}
-			st.Learn(from, v)
-			return v, false, nil
+			st.Learn(from, c.Version)
+			return c, nil
 		},
 		Put: func(path string) (store.Version, error) {
 			src, err := os.Open(path)

@@ -180,9 +180,9 @@ func (in *Intake) Admit(f handlerdir.File, long func(doing string), done func(Ad
 type work struct {
 	*Intake
 	Admitted
-	file  handlerdir.File
-	known bool // it was in the store before
-	long  func(doing string)
+	file handlerdir.File
+	copy Copied // where it was copied
+	long func(doing string)
 }
 
 func (w *work) bringIn(ctx context.Context) (err error) {
@@ -193,11 +193,7 @@ func (w *work) bringIn(ctx context.Context) (err error) {
 	if w.Version, err = take(ctx); err != nil {
 		return err
 	}
-	inspect := w.disk.Inspect
-	if w.known {
-		inspect = w.disk.Read
-	}
-	info, err := inspect(w.Version.Path)
+	info, err := w.inspect()
 	v, err := verdict.Of(info, err, w.disk.Choose)
 	w.Info = v.Info
 	switch {
@@ -211,11 +207,22 @@ func (w *work) bringIn(ctx context.Context) (err error) {
 	return v.Refusal
 }
 
-func (w *work) copyIn(context.Context) (store.Version, error) {
+// inspect inspects the version, where that was not done beside its copying.
+func (w *work) inspect() (*elfplug.Info, error) {
+	switch {
+	case w.copy.Inspected:
+		return w.copy.Info, w.copy.Err
+	case w.copy.Known:
+		return w.disk.Read(w.Version.Path)
+	}
+	return w.disk.Inspect(w.Version.Path)
+}
+
+func (w *work) copyIn(context.Context) (v store.Version, err error) {
 	w.admits <- struct{}{}
 	defer func() { <-w.admits }()
-	v, known, err := w.disk.Copy(w.file)
-	w.known = known
+	w.copy, err = w.disk.Copy(w.file)
+	v = w.copy.Version
 	if err == nil && w.file.Over {
 		var whole bool
 		whole, err = w.disk.Whole(v.Path)

@@ -60,8 +60,8 @@ func newTray(t *testing.T) *tray {
 		return &elfplug.Info{GoVersion: release, Exports: []string{"Handler"}}, tr.note(how + " " + path)
 	}
 	tr.Intake = On(Config{Log: log}, Disk{
-		Copy: func(f handlerdir.File) (store.Version, bool, error) {
-			return version(f.Name), f.Name == "known", tr.note("copy " + f.Name)
+		Copy: func(f handlerdir.File) (Copied, error) {
+			return Copied{Version: version(f.Name), Known: f.Name == "known"}, tr.note("copy " + f.Name)
 		},
 		Find:    func(sum string) (store.Version, error) { return version(sum), tr.note("find " + sum) },
 		Inspect: func(path string) (*elfplug.Info, error) { return inspect("inspect", path) },

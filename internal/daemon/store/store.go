@@ -116,11 +116,17 @@ func (s *Store) remove(unwanted func(name string) bool) error {
 // src while the disk is full; that error wraps the system's. Whatever the
 // error, nothing stays behind.
 func (s *Store) Put(src io.Reader, maxSize int64) (Version, error) {
+	return s.PutBeside(src, maxSize, func(io.ReaderAt, int64) {})
+}
+
+// PutBeside is Put that shows the copy of size bytes once it is written, while its sum is
+// still being made.
+func (s *Store) PutBeside(src io.Reader, maxSize int64, look func(copy io.ReaderAt, size int64)) (Version, error) {
 	temp, err := s.temp(0o400)
 	if err != nil {
 		return Version{}, err
 	}
-	v, err := s.copy(temp, src, maxSize)
+	v, err := s.copy(temp, src, maxSize, look)
 	if e := temp.Close(); err == nil && e != nil {
 		err = s.writeError(e)
 	}
@@ -137,26 +143,47 @@ func (s *Store) Put(src io.Reader, maxSize int64) (Version, error) {
 	return v, nil
 }
 
-// copy writes src to temp and hashes it, both at once.
-func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64) (Version, error) {
+// copy writes src to temp, and has it hashed and looked at.
+func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64, look func(io.ReaderAt, int64)) (Version, error) {
 	hash := sha256.New()
-	in := newFeeder(hash)
+	behind := follow(temp, hash)
 	limit := max(maxSize, maxSize+1) // even if maxSize+1 overflows
-	size, err := in.copy(io.LimitReader(src, limit), func(p []byte) error {
-		if _, err := s.write(temp, p); err != nil {
-			return s.writeError(err)
-		}
-		return nil
-	})
-	in.wait()
-	switch {
-	case err != nil:
+	size, err := s.fill(temp, io.LimitReader(src, limit), behind.wrote)
+	if err == nil && size > maxSize {
+		err = badfile.TooLarge(maxSize)
+	}
+	if err == nil {
+		look(temp, size)
+	}
+	if e := behind.wait(); err == nil {
+		err = e
+	}
+	if err != nil {
 		return Version{}, err
-	case size > maxSize:
-		return Version{}, badfile.TooLarge(maxSize)
 	}
 	sum := hex.EncodeToString(hash.Sum(nil))
 	return Version{Sum: sum, Path: s.path(sum), Size: size}, nil
+}
+
+// fill writes src to temp, and tells of each part.
+func (s *Store) fill(temp *os.File, src io.Reader, wrote func(int)) (size int64, err error) {
+	for buf := make([]byte, chunk); ; {
+		n, err := io.ReadFull(src, buf)
+		if n > 0 {
+			if _, err := s.write(temp, buf[:n]); err != nil {
+				return size, s.writeError(err)
+			}
+			wrote(n)
+			size += int64(n)
+		}
+		switch err {
+		case nil:
+		case io.EOF, io.ErrUnexpectedEOF:
+			return size, nil
+		default:
+			return size, fmt.Errorf("read handler file: %w", err)
+		}
+	}
 }
 
 // Find returns the copy whose content has the sum. It reads the whole copy, unless
@@ -246,7 +273,7 @@ func (s *Store) path(sum string) string { return filepath.Join(s.dir, sum+copySu
 
 // temp creates a file that the next Open deletes if nobody does before.
 func (s *Store) temp(mode fs.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(s.dir, tempPrefix+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := os.OpenFile(filepath.Join(s.dir, tempPrefix+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return nil, s.writeError(err)
 	}

@@ -98,6 +98,33 @@ func TestPutCopies(t *testing.T) {
 	}
 }
 
+// Who looks at a copy beside its hashing sees all of it, and none that is refused.
+func TestPutBeside(t *testing.T) {
+	s := newStore(t)
+	want := content(1, 9*chunk+7)
+	var seen []byte
+	look := func(r io.ReaderAt, size int64) {
+		seen = make([]byte, size)
+		if _, err := r.ReadAt(seen, 0); err != nil {
+			t.Error(err)
+		}
+		if left := names(t, s); len(left) != 1 || !strings.HasPrefix(left[0], tempPrefix) {
+			t.Errorf("looked at %q", left)
+		}
+	}
+	v, err := s.PutBeside(bytes.NewReader(want), math.MaxInt64, look)
+	if err != nil || v.Sum != sumOf(want) || !bytes.Equal(seen, want) {
+		t.Errorf("%+v, %v: seen are %d bytes of %d", v, err, len(seen), len(want))
+	}
+	never := func(io.ReaderAt, int64) { t.Error("it is looked at") }
+	if _, err := s.PutBeside(bytes.NewReader(want), chunk, never); err == nil {
+		t.Error("it is not refused")
+	}
+	if _, err := s.PutBeside(iotest.ErrReader(errors.New("boom")), chunk, never); err == nil {
+		t.Error("it can be read")
+	}
+}
+
 func TestPutRefusesTooLarge(t *testing.T) {
 	s := newStore(t)
 	src := bytes.NewReader(content(1, 3*chunk))

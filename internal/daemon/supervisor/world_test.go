@@ -227,11 +227,11 @@ func (w *world) disk() intake.Disk {
 			})
 			return snap, nil
 		},
-		Copy: func(f handlerdir.File) (store.Version, bool, error) {
+		Copy: func(f handlerdir.File) (intake.Copied, error) {
 			var c content
 			locked(func() { c = w.contents[f.ID.Ino] })
 			v, err := put(c)
-			return v, false, err
+			return intake.Copied{Version: v}, err
 		},
 		Check: func(ctx context.Context, damaged func(sum string)) {
 			for {
