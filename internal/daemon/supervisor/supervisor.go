@@ -127,6 +127,10 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		select {
 		case e := <-s.events:
 			s.on(e)
+			// What follows looks at every handler: once for a burst.
+			for range len(s.events) {
+				s.on(<-s.events)
+			}
 		case <-s.nudges:
 			s.look()
 		case <-ping.C:
