@@ -32,6 +32,7 @@ type Daemon struct {
 	conn     net.Conn
 	answers  *bufio.Reader
 	control  http.Client
+	fresh    bool // each request has a connection of its own
 }
 
 // NewDaemon prepares one of the build in the folder bin. It is not started.
@@ -105,6 +106,9 @@ func (d *Daemon) Kill() {
 
 // get asks for a path.
 func (d *Daemon) get(path string) (status int, body string, err error) {
+	if d.fresh {
+		return d.ask(path)
+	}
 	if _, err := fmt.Fprintf(d.conn, "GET %s HTTP/1.1\r\nHost: bench\r\n\r\n", path); err != nil {
 		return 0, "", err
 	}
@@ -112,6 +116,21 @@ func (d *Daemon) get(path string) (status int, body string, err error) {
 	if err != nil {
 		return 0, "", err
 	}
+	b, err := io.ReadAll(r.Body)
+	return r.StatusCode, string(b), err
+}
+
+// ask is get by a connection of its own; while nobody listens the status is 0.
+func (d *Daemon) ask(path string) (status int, body string, err error) {
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := c.Get(fmt.Sprintf("http://127.0.0.1:%d%s", d.port, path))
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return 0, "", nil
+	}
+	if err != nil {
+		return 0, "", err
+	}
+	defer r.Body.Close()
 	b, err := io.ReadAll(r.Body)
 	return r.StatusCode, string(b), err
 }
@@ -170,8 +189,8 @@ func (d *Daemon) version(name string) (string, error) {
 }
 
 // memory is what its processes use, in MiB: RSS of the supervisor and the gate, and
-// the PSS of up to 50 cells.
-func (d *Daemon) memory() (supervisor, gate float64, cells []float64) {
+// the PSS of up to 50 cells, and of those that wait for a handler.
+func (d *Daemon) memory() (supervisor, gate float64, cells, spares []float64) {
 	for _, pid := range tree.Of(d.cmd.Process.Pid) {
 		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		switch {
@@ -180,11 +199,13 @@ func (d *Daemon) memory() (supervisor, gate float64, cells []float64) {
 			supervisor = mebibytes(pid, "status", "VmRSS:")
 		case strings.Contains(string(args), "\x00gate"):
 			gate = mebibytes(pid, "status", "VmRSS:")
+		case strings.Contains(string(args), "(spare)"):
+			spares = append(spares, mebibytes(pid, "smaps_rollup", "Pss:"))
 		case len(cells) < 50:
 			cells = append(cells, mebibytes(pid, "smaps_rollup", "Pss:"))
 		}
 	}
-	return supervisor, gate, cells
+	return supervisor, gate, cells, spares
 }
 
 func mebibytes(pid int, file, key string) float64 {

@@ -31,8 +31,9 @@ type figures map[string][]float64
 
 // rows are the names, in their order, with the part of a second that they are in.
 var rows = []string{
-	"all live, first start, s", "all live, restart, s", "supervisor RSS, MiB", "gate RSS, MiB", "cell PSS, MiB",
+	"all live, first start, s", "all live, restart, s", "supervisor RSS, MiB", "gate RSS, MiB", "cell PSS, MiB", "spare cell PSS, MiB",
 	"new, just written, ms", "replaced, just written, ms", "replaced, at rest, ms", "rolled back, ms", "supervisor CPU, ms/change",
+	"10 replaced/s: requests/s, ×", "10 replaced/s: p99, ×",
 }
 
 // Run measures, and prints. Few handlers are measured at the same time with all
@@ -51,6 +52,11 @@ func Run(s Spec, twins *Twins) error {
 				if err := change(daemons[i], twins, n, all[i]); err != nil {
 					return fmt.Errorf("%s: %w", s.Builds[i].Name, err)
 				}
+			}
+		}
+		for i := at; i < len(daemons); i++ {
+			if err := underLoad(daemons[i], twins, all[i]); err != nil {
+				return fmt.Errorf("%s: %w", s.Builds[i].Name, err)
 			}
 		}
 		return nil
@@ -87,7 +93,7 @@ func Run(s Spec, twins *Twins) error {
 		}
 	}
 	print(s, all)
-	return nil
+	return RunPeers(s)
 }
 
 func end(d *Daemon) error {
@@ -106,7 +112,7 @@ func begin(d *Daemon, twins *Twins, handlers int, f figures) error {
 			return err
 		}
 	}
-	sync()
+	flush()
 	took, err := d.Start()
 	if err != nil {
 		return err
@@ -115,7 +121,7 @@ func begin(d *Daemon, twins *Twins, handlers int, f figures) error {
 	if err := d.Stop(); err != nil {
 		return err
 	}
-	sync()
+	flush()
 	if took, err = d.Start(); err != nil {
 		return err
 	}
@@ -126,10 +132,10 @@ func begin(d *Daemon, twins *Twins, handlers int, f figures) error {
 		}
 	}
 	time.Sleep(12 * time.Second) // until they rest
-	supervisor, gate, cells := d.memory()
+	supervisor, gate, cells, spares := d.memory()
 	f.add(rows[2], supervisor)
 	f.add(rows[3], gate)
-	f[rows[4]] = cells
+	f[rows[4]], f[rows[5]] = cells, spares
 	return nil
 }
 
@@ -137,9 +143,11 @@ func (f figures) add(row string, v float64) { f[row] = append(f[row], v) }
 
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }
 
+// at is the number of the twin that is changed, beyond all others.
+const at = 8000
+
 // change makes one change of each kind.
 func change(d *Daemon, twins *Twins, n int, f figures) error {
-	const at = 8000 // beyond all others
 	versions := [...]string{fmt.Sprintf("a%d", n), fmt.Sprintf("b%d", n), fmt.Sprintf("c%d", n)}
 	known := ""
 	for i, v := range versions {
@@ -152,14 +160,14 @@ func change(d *Daemon, twins *Twins, n int, f figures) error {
 		if err != nil {
 			return err
 		}
-		f.add(rows[5+i], milliseconds(took))
+		f.add(rows[6+i], milliseconds(took))
 		time.Sleep(150 * time.Millisecond) // what follows from a change is a part of it
 		after, err := tree.CPU([]int{d.cmd.Process.Pid})
 		if err != nil {
 			return err
 		}
 		if i > 0 {
-			f.add(rows[9], milliseconds(after-before))
+			f.add(rows[10], milliseconds(after-before))
 		}
 		if i == 1 {
 			if known, err = d.version("change"); err != nil {
@@ -174,7 +182,7 @@ func change(d *Daemon, twins *Twins, n int, f figures) error {
 	if err != nil {
 		return err
 	}
-	f.add(rows[8], milliseconds(took))
+	f.add(rows[9], milliseconds(took))
 	if err := <-back; err != nil {
 		return err
 	}

@@ -1,7 +1,0 @@
-package live
-
-import "golang.org/x/sys/unix"
-
-// sync has what was written be on the disk: it is not to be written while something
-// else is measured.
-func sync() { unix.Sync() }
