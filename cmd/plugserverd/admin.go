@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/andrestc/go-plugserver/internal/daemon/admin"
+	"github.com/andrestc/go-plugserver/internal/daemon/sockets"
 )
 
 // adminName is the FileDescriptorName= (systemd.socket(5)) of sockets for those who watch
@@ -29,7 +30,7 @@ func split(files []*os.File, addresses []string) (rest []*os.File, restAddresses
 // closes.
 func adminListeners(address string, files []*os.File) (all []net.Listener, err error) {
 	if address != "" {
-		l, err := listenOne(address)
+		l, err := sockets.One(address)
 		if err != nil {
 			return nil, fmt.Errorf("--admin-listen: %w", err)
 		}

@@ -60,7 +60,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	d.events = events.New(d.metrics.Live)
 	log.AddHook(d.events)
 	tell.begin(cfg.Handlers)
-	files, addresses, watching, err := sockets(cfg)
+	files, addresses, watching, err := listeners(cfg)
 	if err == nil {
 		d.admin, err = adminListeners(cfg.AdminListen, watching)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/config"
 	"github.com/andrestc/go-plugserver/internal/daemon/logger"
 	"github.com/andrestc/go-plugserver/internal/daemon/sd"
+	"github.com/andrestc/go-plugserver/internal/daemon/sockets"
 	"github.com/andrestc/go-plugserver/internal/serve/gate"
 )
 
@@ -113,14 +114,14 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 	return d.run(ctx, hup)
 }
 
-// sockets returns the listening sockets: systemd's where it passes some, else
+// listeners are the listening sockets: systemd's where it passes some, else
 // those of --listen; and those of systemd's that are for who watches over the service.
-func sockets(cfg *config.Config) (files []*os.File, addresses []string, watching []*os.File, err error) {
+func listeners(cfg *config.Config) (files []*os.File, addresses []string, watching []*os.File, err error) {
 	files, addresses, err = sd.Listeners()
 	files, addresses, watching = split(files, addresses)
 	if err != nil || len(files) > 0 {
 		return files, addresses, watching, err
 	}
-	files, addresses, err = listen(cfg.Listen)
+	files, addresses, err = sockets.Listen(cfg.Listen)
 	return files, addresses, watching, err
 }

@@ -1,4 +1,5 @@
-package main
+// Package sockets opens the sockets that the flags name.
+package sockets
 
 import (
 	"context"
@@ -13,9 +14,9 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/certs"
 )
 
-// listen opens the addresses and returns the sockets as files, with the names
+// Listen opens the addresses and returns the sockets as files, with the names
 // that they got: port 0 becomes a real one.
-func listen(addresses []string) (files []*os.File, names []string, err error) {
+func Listen(addresses []string) (files []*os.File, names []string, err error) {
 	defer func() {
 		if err != nil {
 			for _, f := range files {
@@ -24,7 +25,7 @@ func listen(addresses []string) (files []*os.File, names []string, err error) {
 		}
 	}()
 	for _, a := range addresses {
-		l, err := listenOne(a)
+		l, err := One(a)
 		if err != nil {
 			return files, nil, err
 		}
@@ -47,7 +48,8 @@ func listen(addresses []string) (files []*os.File, names []string, err error) {
 	return files, names, nil
 }
 
-func listenOne(a string) (net.Listener, error) {
+// One opens one of them.
+func One(a string) (net.Listener, error) {
 	a = strings.TrimPrefix(a, certs.Prefix)
 	path, isUnix := strings.CutPrefix(a, "unix:")
 	if !isUnix {
