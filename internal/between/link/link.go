@@ -162,6 +162,19 @@ type TLS struct {
 	// Redirect is the port of HTTPS that requests in the clear are sent on to; 0 means
 	// that they are served.
 	Redirect int `json:"redirect,omitempty"`
+	// Challenges are the questions of certificate authorities that are open, with their
+	// answers.
+	Challenges []Challenge `json:"challenges,omitempty"`
+}
+
+// Challenge is a question by which a certificate authority finds out whether a name is
+// ours (RFC 8555, section 8). It is asked in the clear (HTTP-01) or by a handshake
+// (TLS-ALPN-01).
+type Challenge struct {
+	Domain string `json:"domain"`
+	Token  string `json:"token,omitempty"`  // HTTP-01: what is asked for
+	Answer string `json:"answer,omitempty"` // HTTP-01: what is answered
+	Pair   *Pair  `json:"pair,omitempty"`   // TLS-ALPN-01: what the handshake shows (RFC 8737)
 }
 
 // Pair is a certificate, with its chain, and its key, both PEM.

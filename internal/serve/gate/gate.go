@@ -45,6 +45,7 @@ type Gate struct {
 	h2     *h2.Server
 	secure *secure.Server
 	https  atomic.Int32 // the port that clients in the clear are sent on to; 0 is none
+	asked  asked
 	hold   time.Duration
 	table  atomic.Pointer[table] // published whole, never changed
 
@@ -219,6 +220,7 @@ func (g *Gate) secured(t *link.TLS) {
 		g.record("error", "certificates refused: "+err.Error())
 	}
 	g.https.Store(int32(t.Redirect))
+	g.asked.configure(t.Challenges)
 }
 
 // cannotListen ends the process: clients of a socket would wait for good, and the

@@ -8,10 +8,6 @@ import (
 	"strings"
 )
 
-// challenges is where certificate authorities ask, in the clear, whether a name is ours
-// (RFC 8555).
-const challenges = "/.well-known/acme-challenge/"
-
 // toHTTPS reports whether a client is to ask again over TLS, where that is wanted: one
 // that came over TCP in the clear. Who comes by a Unix socket is a proxy.
 func toHTTPS(r *http.Request) bool {

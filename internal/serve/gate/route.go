@@ -14,6 +14,9 @@ import (
 // started.
 func (g *Gate) route(r *http.Request) handover.Dest {
 	g.counts.Requests.Add(1)
+	if h := g.asked.handler(r); h != nil {
+		return g.answers(h)
+	}
 	if port := g.https.Load(); port != 0 && toHTTPS(r) {
 		return g.answers(redirect(port))
 	}
@@ -45,7 +48,7 @@ func (g *Gate) route(r *http.Request) handover.Dest {
 // routeNow is route for a request that a cell can have at once; it reports false
 // for any other.
 func (g *Gate) routeNow(r *http.Request) (handover.Dest, bool) {
-	if g.https.Load() != 0 && toHTTPS(r) {
+	if g.https.Load() != 0 && toHTTPS(r) || g.asked.handler(r) != nil {
 		return handover.Dest{}, false
 	}
 	h, _ := g.table.Load().mux.Handler(r)

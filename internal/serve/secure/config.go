@@ -5,12 +5,17 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
 )
 
 // http2 is HTTP/2's name in ALPN.
 const http2 = "h2"
+
+// acmeTLS is the protocol, in ALPN, by which a certificate authority asks whether a name
+// is ours (RFC 8737).
+const acmeTLS = "acme-tls/1"
 
 // protocols are what is offered by ALPN, as net/http does.
 func (s *Server) protocols() []string {
@@ -46,5 +51,31 @@ func config(t *link.TLS, protocols []string) (*tls.Config, error) {
 	if len(keys) > 0 {
 		c.SetSessionTicketKeys(keys)
 	}
-	return c, nil
+	return c, challenge(c, t.Challenges)
+}
+
+// challenge has c answer the challenges that come as handshakes. Those offer one protocol
+// alone, so that no other client's is taken for one.
+func challenge(c *tls.Config, all []link.Challenge) error {
+	answers := make(map[string]*tls.Config)
+	for _, a := range all {
+		if a.Pair == nil {
+			continue
+		}
+		pair, err := tls.X509KeyPair(a.Pair.Certificate, a.Pair.Key)
+		if err != nil {
+			return err
+		}
+		answers[strings.ToLower(a.Domain)] = &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{acmeTLS}}
+	}
+	if len(answers) == 0 {
+		return nil
+	}
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != acmeTLS {
+			return nil, nil // c's
+		}
+		return answers[strings.ToLower(hello.ServerName)], nil
+	}
+	return nil
 }

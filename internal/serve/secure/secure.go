@@ -101,6 +101,10 @@ func (s *Server) Serve(fd int, remote, local net.Addr) {
 			return
 		}
 		state := r.secure.ConnectionState()
+		if state.NegotiatedProtocol == acmeTLS {
+			r.secure.Close() // the handshake was the answer
+			return
+		}
 		if state.NegotiatedProtocol == http2 && s.cfg.HTTP2 != nil {
 			s.disown(r)
 			s.cfg.HTTP2(r.secure)

@@ -445,3 +445,47 @@ func TestDrain(t *testing.T) {
 		t.Errorf("its handler: %d, %v", n, err)
 	}
 }
+
+// A handshake by which an authority asks whether a name is ours shows what proves it, and
+// nothing of it is served; other clients notice nothing of it.
+func TestChallengeByHandshake(t *testing.T) {
+	a, proof := pairOf(t, "a.example"), pairOf(t, "proof")
+	w := newWorld(t, wait, &link.TLS{
+		Pairs: []link.Pair{a}, ClientAuth: int(tls.RequireAnyClientCert),
+		Challenges: []link.Challenge{{Domain: "a.example", Pair: &proof}, {Domain: "b.example", Token: "in the clear"}},
+	})
+	asks := &tls.Config{ServerName: "A.example", NextProtos: []string{acmeTLS}, InsecureSkipVerify: true}
+	c := w.dial(t, asks)
+	if s := c.ConnectionState(); s.NegotiatedProtocol != acmeTLS || s.PeerCertificates[0].Subject.CommonName != "proof" {
+		t.Errorf("%q by the certificate of %s", s.NegotiatedProtocol, s.PeerCertificates[0].Subject.CommonName)
+	}
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the connection's end is %v", err)
+	}
+	for _, cfg := range []*tls.Config{
+		{ServerName: "b.example", NextProtos: []string{acmeTLS}},
+		{ServerName: "a.example", NextProtos: []string{acmeTLS, "other"}},
+	} {
+		cfg.InsecureSkipVerify = true
+		if c, err := tls.Dial("tcp", w.addr, cfg); err == nil {
+			t.Errorf("%q: %q is spoken", cfg.NextProtos, c.ConnectionState().NegotiatedProtocol)
+		}
+	}
+	if err := w.Configure(&link.TLS{Pairs: []link.Pair{a}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tls.Dial("tcp", w.addr, asks); err == nil {
+		t.Error("it is answered once it is over")
+	}
+	if got := w.dial(t, &tls.Config{ServerName: "a.example", NextProtos: []string{"http/1.1"}}).ConnectionState().PeerCertificates[0].Subject.CommonName; got != "a.example" {
+		t.Errorf("another client gets the certificate of %s", got)
+	}
+	if s := <-w.given; s.state.NegotiatedProtocol != "http/1.1" {
+		t.Errorf("%q is served", s.state.NegotiatedProtocol)
+	}
+	select {
+	case s := <-w.given:
+		t.Errorf("%q is served", s.state.NegotiatedProtocol)
+	default:
+	}
+}
