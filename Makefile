@@ -13,8 +13,8 @@ export GOFLAGS ?= -buildvcs=false
 all: build handlers
 
 .PHONY: build
-build: ## build plugserverd, plugserver-cell and plugserverctl into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/plugserverd ./cmd/plugserverctl
+build: ## build plugserverd, plugserver-acme, plugserver-cell and plugserverctl into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/plugserverd ./cmd/plugserver-acme ./cmd/plugserverctl
 	CGO_ENABLED=1 go build -o bin/ ./cmd/plugserver-cell # plainly, as users build their plugins
 
 .PHONY: handlers
@@ -32,12 +32,14 @@ run: build handlers ## serve the sample handlers on :8080 from run/handlers, unt
 	@exec bin/plugserverd --listen $(LISTEN) --handlers run/handlers --state run --control run/control.sock
 
 # The Debian packages that the tests need are installed where this user may:
-# gcc and strace here, the others by what needs them (packaging/). Without strace
-# one test is left out, and says so.
+# gcc, strace and pebble here, the others by what needs them (packaging/). Without strace
+# or pebble, an ACME server, some tests are left out, and say so.
 .PHONY: deps
 deps:
 	@command -v gcc >/dev/null || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -q -y --no-install-recommends gcc libc6-dev; }
-	@command -v strace >/dev/null || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends strace; }
+	@for p in strace pebble; do \
+		command -v $$p >/dev/null || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends $$p; } || exit; \
+	done
 
 # Shows each test as it ends, and all that was said before where one failed. The
 # end of the output tells once more what failed, for who has no more than that.

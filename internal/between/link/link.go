@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +40,9 @@ const (
 	// Access: lines of the access log go in Format to the first of FDs from now on, in the
 	// place of the one before; the second, where there is one, is memory to gather them in.
 	Access Kind = "access"
+
+	Certify Kind = "certify" // certifier: get certificates as ACME says, and renew them, from now on
+	Answers Kind = "answers" // certifier: the gate answers the Challenges that came as Seq
 )
 
 // What children tell the supervisor.
@@ -51,6 +55,12 @@ const (
 	Parted  Kind = "parted"  // cell: no connection is left that could come back to the gate
 	Broken  Kind = "broken"  // gate: the way from Cell has failed, Text says how; it has to end
 	Done    Kind = "done"    // nothing is left to do; the process exits
+	// Asked: certifier: Challenges are those that are open; answered by Answers with Seq.
+	Asked Kind = "asked"
+	// Certified: certifier: the certificate of the domain Name has come, as Text says it
+	// ("obtained", "renewed", or "" where it was there), or, where there is a Refusal,
+	// has not, and is tried again after Grace.
+	Certified Kind = "certified"
 	// Unjoined: this process had no descriptor for what came with Join; gate:
 	// of cell Cell. It is to come again.
 	Unjoined Kind = "unjoined"
@@ -177,6 +187,22 @@ type Challenge struct {
 	Pair   *Pair  `json:"pair,omitempty"`   // TLS-ALPN-01: what the handshake shows (RFC 8737)
 }
 
+// ACME is what the certifier goes by. It may have a secret in it.
+type ACME struct {
+	Dir       string   `json:"dir"` // the certifier's folder; what is in force is in LivePath
+	Directory string   `json:"directory"`
+	Domains   []string `json:"domains"`
+	Email     string   `json:"email,omitempty"`
+	EABKeyID  string   `json:"eab_key_id,omitempty"`
+	EABKey    string   `json:"eab_key,omitempty"` // base64url, as the authority gives it
+	// InTheClear says that somebody listens for HTTP without TLS.
+	InTheClear bool `json:"in_the_clear,omitempty"`
+}
+
+// LivePath is the file in the certifier's folder that has the certificate of the domain,
+// its chain and its key, all PEM: one file, so that they always belong together.
+func LivePath(dir, domain string) string { return filepath.Join(dir, "live", domain+".pem") }
+
 // Pair is a certificate, with its chain, and its key, both PEM.
 type Pair struct {
 	Certificate []byte `json:"certificate"`
@@ -203,6 +229,9 @@ type Message struct {
 	Secure  []int             `json:"secure,omitempty"` // places in FDs
 	Format  string            `json:"format,omitempty"` // package access's
 	TLS     *TLS              `json:"tls,omitempty"`
+	ACME    *ACME             `json:"acme,omitempty"`
+
+	Challenges []Challenge `json:"challenges,omitempty"`
 
 	// FDs travel beside the message. The receiver owns them.
 	FDs []*os.File `json:"-"`

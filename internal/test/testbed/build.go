@@ -117,6 +117,26 @@ var binaries = sync.OnceValues(func() (Binaries, error) {
 	return Binaries{filepath.Join(bin, "plugserverd"), filepath.Join(bin, "plugserver-cell"), filepath.Join(bin, "plugserverctl")}, nil
 })
 
+var certifier = sync.OnceValue(func() error {
+	dir, err := workshop()
+	if err != nil {
+		return err
+	}
+	env := []string{"CGO_ENABLED=0"}
+	if Race {
+		env = []string{"CGO_ENABLED=1"}
+	}
+	return goBuild(filepath.Join(SourceRoot(), "cmd", "plugserver-acme"), filepath.Join(dir, "bin", "plugserver-acme"), env)
+})
+
+// BuildCertifier builds plugserver-acme, once a run, beside what Build does.
+func BuildCertifier(tb TB) {
+	tb.Helper()
+	if err := certifier(); err != nil {
+		tb.Fatalf("%v", err)
+	}
+}
+
 // Build builds the product's commands, once a run.
 func Build(tb TB) Binaries {
 	tb.Helper()
