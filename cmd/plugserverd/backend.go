@@ -13,6 +13,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/events"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/metrics"
+	"github.com/andrestc/go-plugserver/internal/daemon/renewal"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 	"github.com/andrestc/go-plugserver/internal/daemon/supervisor"
 	"github.com/sirupsen/logrus"
@@ -31,6 +32,7 @@ type backend struct {
 	certs      *certs.Watch
 	access     *accesslog.Log
 	log        *logrus.Logger
+	renewal    *renewal.Renewal
 	file       atomic.Pointer[settings.Settings] // that holds
 }
 
@@ -128,6 +130,7 @@ func (b *backend) configure() error {
 	b.disabled.Configure(file.Disabled)
 	b.intake.SetBuilder(builder)
 	b.certs.Load(file.TLS(), file.Redirect())
+	b.renewal.Configure(file.TLS().ACME)
 	b.supervisor.Configure(b.cfg.Settings(file), file.Named())
 	return nil
 }

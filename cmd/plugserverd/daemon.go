@@ -24,6 +24,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/metrics"
+	"github.com/andrestc/go-plugserver/internal/daemon/renewal"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 	"github.com/andrestc/go-plugserver/internal/daemon/sums"
 	"github.com/andrestc/go-plugserver/internal/daemon/supervisor"
@@ -47,7 +48,8 @@ type daemon struct {
 	metrics    *metrics.Metrics
 	admin      []net.Listener
 	certs      *certs.Watch
-	access     *accesslog.Log     // nil where there is none
+	access     *accesslog.Log // nil where there is none
+	renewal    *renewal.Renewal
 	file       *settings.Settings // that holds at the start
 	listener   net.Listener
 	addresses  []string
@@ -104,13 +106,20 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	if misread != nil {
 		d.supervisor.Misconfigured(misread)
 	}
-	d.certs = &certs.Watch{
-		Keeper: certs.New(os.Getenv("CREDENTIALS_DIRECTORY")), Addresses: addresses,
-		Put: d.supervisor.Secure, Log: log, ConfFile: cfg.Config,
-	}
-	d.certs.Load(file.TLS(), file.Redirect())
+	d.secure(filepath.Join(filepath.Dir(self), "plugserver-acme"))
 	d.listener, err = control.Listen(cfg.Control, -1)
 	return d, err
+}
+
+// secure makes ready what has to do with certificates.
+func (d *daemon) secure(certifier string) {
+	d.certs = &certs.Watch{
+		Keeper: certs.New(os.Getenv("CREDENTIALS_DIRECTORY"), d.cfg.ACME()), Addresses: d.addresses,
+		Put: d.supervisor.Secure, Log: d.log, ConfFile: d.cfg.Config,
+	}
+	d.certs.Load(d.file.TLS(), d.file.Redirect())
+	d.renewal = renewal.New(renewal.Config{Certifier: certifier, Dir: d.cfg.ACME(), Certs: d.certs, Alive: d.supervisor.Alive, Log: d.log})
+	d.renewal.Configure(d.file.TLS().ACME)
 }
 
 // writers are what inotify tells, for those who look.
@@ -144,12 +153,13 @@ func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
 	// What runs beside the supervisor ends after it: the control socket
 	// answers while requests drain.
 	beside, stop := context.WithCancel(context.Background())
-	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events, disabled: d.disabled, certs: d.certs, access: d.access, log: d.log}
+	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events, disabled: d.disabled, certs: d.certs, renewal: d.renewal, access: d.access, log: d.log}
 	back.file.Store(d.file)
 	var all sync.WaitGroup
 	var served error
 	all.Go(func() { d.watcher.Run(beside) })
 	all.Go(func() { d.certs.Run(beside) })
+	all.Go(func() { d.renewal.Run(beside) })
 	all.Go(func() {
 		served = control.Serve(beside, d.listener, back, api.Version{Version: version, Go: runtime.Version()}, os.Getgid())
 	})

@@ -47,6 +47,23 @@ func https(t *testing.T, b *box) {
 		t.Errorf("over TLS, renewed: %q, %v", code, err)
 	}
 
+	// In the unit's sandbox the certifier makes an account's key, and asks the network.
+	const acme = settings + ".d/acme.conf"
+	b.write(t, acme, "[TLS]\nACME=yes\nDomains=acme.example\nDirectory=https://127.0.0.1:1/dir\n")
+	b.run(t, "systemctl", "reload", service)
+	const says = "certificate of acme.example: the directory https://127.0.0.1:1/dir cannot be reached: dial tcp 127.0.0.1:1: connect: connection refused"
+	for end := time.Now().Add(testbed.Patience); !strings.Contains(b.status(t).Daemon.Problem, says); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no failure of ACME: %q", b.status(t).Daemon.Problem)
+		}
+	}
+	b.run(t, "test", "-s", "/var/lib/plugserver/acme/accounts/127.0.0.1-1-dir/anonymous/account.key")
+	b.run(t, "rm", acme)
+	b.run(t, "systemctl", "reload", service)
+	if problem := b.status(t).Daemon.Problem; problem != "" {
+		t.Errorf("without ACME: %q", problem)
+	}
+
 	b.run(t, "systemctl", "stop", socket)
 	b.active(t, unit, "inactive")
 	b.run(t, "systemctl", "disable", unit)

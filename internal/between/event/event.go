@@ -19,7 +19,10 @@ const (
 	GateDied      Event = "gate_died"
 	DirectoryLost Event = "directory_lost"
 
-	CertificateExpires Event = "certificate_expires"
+	CertificateExpires  Event = "certificate_expires"
+	CertificateObtained Event = "certificate_obtained"
+	CertificateRenewed  Event = "certificate_renewed"
+	CertificateFailed   Event = "certificate_failed"
 )
 
 // Field is the log field that holds an event.
@@ -38,7 +41,10 @@ var messageIDs = map[Event]string{
 	GateDied:      "3519d0ea626a4b278f5a838fd8081555",
 	DirectoryLost: "d9bfdfd7e4584e1caa0c6c1a81f55444",
 
-	CertificateExpires: "3a16145eb41b0b9c48b4ab64c2daf14d",
+	CertificateExpires:  "3a16145eb41b0b9c48b4ab64c2daf14d",
+	CertificateObtained: "81e138e50281cf07696b74126fbb5941",
+	CertificateRenewed:  "9c73ff2314fca0b9c93cd6c9be97e38c",
+	CertificateFailed:   "ddb9bd4ce1f968388aed960b57c2dc2e",
 }
 
 // MessageID is the event's MESSAGE_ID (systemd.journal-fields(7)), "" for what is no

@@ -85,7 +85,7 @@ func cause(err error, a link.ACME) (reason, fix string) {
 	switch {
 	case untrusted || unknown:
 		return fmt.Sprintf("the directory %s has a certificate that is not trusted: %s", a.Directory, says),
-			"correct Directory=; if it is an authority of your own, have this machine trust it (update-ca-certificates(8)) and restart plugserverd"
+			"correct Directory=; if it is an authority of your own, have this machine trust it (update-ca-certificates(8), of the package ca-certificates) and restart plugserverd"
 	case isDNS(err):
 		return fmt.Sprintf("the host of the directory %s is not found: %s", a.Directory, says), "correct Directory=, or let this machine ask a name server"
 	case isNet(err):

@@ -35,11 +35,15 @@ type Force struct {
 	Certificates []api.Certificate
 	// Problem says what is wrong in the files, with the fix; "" if nothing is.
 	Problem string
+	// Unobtained says which certificates do not come by ACME, with the fix, and Awaited
+	// which are about to; "" if there is none.
+	Unobtained, Awaited string
 }
 
 // Keeper keeps what is in force. Any goroutine may call its methods.
 type Keeper struct {
 	credentials string // the folder of the service's; "" if it has none
+	acme        string // the certifier's
 
 	mu      sync.Mutex // guards the rest
 	want    settings.TLS
@@ -51,9 +55,10 @@ type Keeper struct {
 	pending string // how they stood at the last look, where that was otherwise
 }
 
-// New returns a Keeper. The credentials are the folder of systemd's, or "".
-func New(credentials string) *Keeper {
-	return &Keeper{credentials: credentials, pairs: make(map[string]*pair)}
+// New returns a Keeper. The credentials are the folder of systemd's, or "", and acme is
+// that of what was obtained by ACME.
+func New(credentials, acme string) *Keeper {
+	return &Keeper{credentials: credentials, acme: acme, pairs: make(map[string]*pair)}
 }
 
 // Load reads what t names.
@@ -123,6 +128,11 @@ func (k *Keeper) load() Force {
 		}
 		k.cas = cas
 	}
+	for _, domain := range k.want.ACME.Domains {
+		if !exists(link.LivePath(k.acme, domain)) {
+			f.Awaited += ", " + domain
+		}
+	}
 	f.TLS.ClientCAs = k.cas
 	f.TLS.Tickets = k.keys()
 	if err := errors.Join(problems...); err != nil {
@@ -144,17 +154,21 @@ func (k *Keeper) keys() [][]byte {
 }
 
 // names are the files of the pairs: those that are set, else those of the credentials,
-// NAME.crt with NAME.key.
+// NAME.crt with NAME.key; and what has come by ACME.
 func (k *Keeper) names() (all []name) {
 	for i, c := range k.want.Certificates {
-		all = append(all, name{k.path(c), k.path(k.want.Keys[i])})
+		all = append(all, name{certificate: k.path(c), key: k.path(k.want.Keys[i])})
 	}
-	if len(all) > 0 || k.credentials == "" {
-		return all
+	if len(all) == 0 && k.credentials != "" {
+		for _, c := range list(k.credentials) {
+			if base, ok := strings.CutSuffix(c, ".crt"); ok && slices.Contains(list(k.credentials), base+".key") {
+				all = append(all, name{certificate: k.path(c), key: k.path(base + ".key")})
+			}
+		}
 	}
-	for _, c := range list(k.credentials) {
-		if base, ok := strings.CutSuffix(c, ".crt"); ok && slices.Contains(list(k.credentials), base+".key") {
-			all = append(all, name{k.path(c), k.path(base + ".key")})
+	for _, domain := range k.want.ACME.Domains {
+		if file := link.LivePath(k.acme, domain); exists(file) {
+			all = append(all, name{file, file, true})
 		}
 	}
 	return all

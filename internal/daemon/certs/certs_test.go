@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/daemon/acme"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 )
 
@@ -26,11 +28,16 @@ var serial atomic.Int64
 // pairOf makes a certificate that ends at that time, and its key.
 func pairOf(t *testing.T, end time.Time, names ...string) (certificate, key []byte) {
 	t.Helper()
+	return pairLasting(t, time.Time{}, end, names...)
+}
+
+func pairLasting(t *testing.T, begin, end time.Time, names ...string) (certificate, key []byte) {
+	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(serial.Add(1)), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names, NotAfter: end}
+	c := &x509.Certificate{SerialNumber: big.NewInt(serial.Add(1)), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names, NotBefore: begin, NotAfter: end}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, &k.PublicKey, k)
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +96,7 @@ func TestBadFiles(t *testing.T) {
 		write(t, at("a.key"), key, 0o600)
 		write(t, at("b.pem"), certB, 0o644)
 		write(t, at("b.key"), keyB, 0o600)
-		k, fresh := New(""), New("")
+		k, fresh := New("", ""), New("", "")
 		k.Load(want)
 		tt.spoil()
 		f, bare := k.Load(want), fresh.Load(want)
@@ -134,7 +141,7 @@ func TestLook(t *testing.T) {
 		write(t, filepath.Join(at(version), "x.key"), key, 0o600)
 	}
 	os.Symlink("one", at("live"))
-	k := New("")
+	k := New("", "")
 	f := k.Load(settings.TLS{Certificates: []string{at("live/x.pem")}, Keys: []string{at("live/x.key")}})
 	if f.Problem != "" || f.Certificates[0].Names[0] != "one.example" {
 		t.Fatalf("%+v", f)
@@ -190,7 +197,7 @@ func TestCredentials(t *testing.T) {
 		{"of a service without", "", named, "", `credential "other": the service has none; write LoadCredential=other:/PATH in the unit`},
 		{"none are meant", "", settings.TLS{}, "", ""},
 	} {
-		f := New(tt.dir).Load(tt.want)
+		f := New(tt.dir, "").Load(tt.want)
 		file := ""
 		if len(f.Certificates) > 0 {
 			file = filepath.Base(f.Certificates[0].File)
@@ -210,7 +217,7 @@ func TestTickets(t *testing.T) {
 	path := filepath.Join(dir, "ca.pem")
 	write(t, path, ca, 0o644)
 	want := settings.TLS{ClientCAs: []string{path}, ClientAuth: tls.RequireAndVerifyClientCert}
-	k := New("")
+	k := New("", "")
 	first := k.Load(want).TLS.Tickets
 	if again := k.Load(want).TLS.Tickets; len(first) != 1 || len(first[0]) != 32 || !reflect.DeepEqual(again, first) {
 		t.Errorf("%q, then %q", first, again)
@@ -256,14 +263,59 @@ func TestExpiry(t *testing.T) {
 		c, s := filepath.Join(dir, "a.pem"), filepath.Join(dir, "a.key")
 		write(t, c, cert, 0o644)
 		write(t, s, key, 0o600)
-		k := New("")
+		k := New("", "")
 		k.Load(settings.TLS{Certificates: []string{c}, Keys: []string{s}})
 		got := ""
 		for _, e := range k.Expiring(now) {
-			got = Expiry(e, now)
+			got = Expiry(e.Certificate, now)
 		}
 		if got != tt.says {
 			t.Errorf("%v: got %q, want %q", tt.left, got, tt.says)
 		}
+	}
+}
+
+// What has come by ACME is served beside what is set, and from the start on; what has not is
+// awaited. It is told of as expiring once its renewal has not come about, however short it
+// lasts.
+func TestACME(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Now()
+	cert, key := pairOf(t, year, "own.example")
+	c, s := filepath.Join(dir, "own.pem"), filepath.Join(dir, "own.key")
+	write(t, c, cert, 0o644)
+	write(t, s, key, 0o600)
+	if err := os.Mkdir(filepath.Join(dir, "live"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put := func(domain string, lasts, left time.Duration) {
+		t.Helper()
+		cert, key := pairLasting(t, now.Add(left-lasts), now.Add(left), domain)
+		write(t, link.LivePath(dir, domain), append(cert, key...), 0o600)
+	}
+	put("a.example", 6*24*time.Hour, 2*24*time.Hour)
+	put("gone.example", time.Hour, time.Hour) // of no interest any more
+	k := New("", dir)
+	want := settings.TLS{Certificates: []string{c}, Keys: []string{s}, ACME: acme.Settings{On: true, Domains: []string{"a.example", "b.example"}}}
+	f := k.Load(want)
+	if len(f.Certificates) != 2 || f.Certificates[0].Names[0] != "own.example" || f.Certificates[1].Names[0] != "a.example" || f.Awaited != ", b.example" || f.Problem != "" {
+		t.Errorf("%+v", f)
+	}
+	if soon := k.Expiring(now); len(soon) != 0 {
+		t.Errorf("expiring: %+v", soon)
+	}
+	put("b.example", 6*24*time.Hour, 24*time.Hour)
+	if f := k.Load(want); len(f.Certificates) != 3 || f.Awaited != "" || f.Problem != "" {
+		t.Errorf("%+v", f)
+	}
+	if soon := k.Expiring(now); len(soon) != 1 || soon[0].Names[0] != "b.example" || !soon[0].ACME {
+		t.Errorf("expiring: %+v", soon)
+	}
+	write(t, link.LivePath(dir, "b.example"), []byte("rubbish"), 0o600)
+	if f := k.Load(want); len(f.Certificates) != 3 || !strings.Contains(f.Problem, "no certificate is in it") {
+		t.Errorf("%+v", f)
+	}
+	if f := k.Load(settings.TLS{}); len(f.Certificates) != 0 || f.Awaited != "" {
+		t.Errorf("without ACME: %+v", f)
 	}
 }

@@ -7,13 +7,29 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/api"
 )
 
-// Expiring are the certificates in force that have expired, or will within Ahead.
-func (k *Keeper) Expiring(now time.Time) (soon []api.Certificate) {
+// Expiring is a certificate in force that has expired, or will soon.
+type Expiring struct {
+	api.Certificate
+	ACME bool // it has come by ACME
+}
+
+// Expiring are those that have expired, or will within Ahead. One that has come by ACME is
+// renewed when a third of its time is left, whatever that is: it is one of them where that
+// has not come about.
+func (k *Keeper) Expiring(now time.Time) (soon []Expiring) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, n := range k.names() {
-		if p := k.pairs[n.id()]; p != nil && p.told.NotAfter.Sub(now) < Ahead {
-			soon = append(soon, p.told)
+		p := k.pairs[n.id()]
+		if p == nil {
+			continue
+		}
+		ahead := Ahead
+		if n.acme {
+			ahead = min(Ahead, p.lasts/4)
+		}
+		if p.told.NotAfter.Sub(now) < ahead {
+			soon = append(soon, Expiring{p.told, n.acme})
 		}
 	}
 	return soon

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/link"
@@ -23,14 +24,18 @@ const (
 )
 
 // name is the files of a pair.
-type name struct{ certificate, key string }
+type name struct {
+	certificate, key string
+	acme             bool // they have come by ACME
+}
 
 func (n name) id() string { return n.certificate + "\x00" + n.key }
 
 // pair is a certificate and its key, which belong together.
 type pair struct {
 	link.Pair
-	told api.Certificate
+	told  api.Certificate
+	lasts time.Duration
 }
 
 // readPair reads a pair. The error names the file and the fix.
@@ -60,7 +65,7 @@ func readPair(certificate, key string) (*pair, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate %q: %w; have it made anew", certificate, err)
 	}
-	return &pair{link.Pair{Certificate: c, Key: k}, told(certificate, leaf)}, nil
+	return &pair{link.Pair{Certificate: c, Key: k}, told(certificate, leaf), leaf.NotAfter.Sub(leaf.NotBefore)}, nil
 }
 
 // hasBlock reports whether a block of that type, or of one that ends so, is in text.
@@ -102,6 +107,13 @@ func (k *Keeper) path(file string) string {
 		return file
 	}
 	return filepath.Join(k.credentials, file) // "" is told by read
+}
+
+// secret is what a file, or a credential, has that only the daemon's user may read, without
+// the space around it.
+func (k *Keeper) secret(file string) (string, error) {
+	text, err := read(k.path(file), true)
+	return strings.TrimSpace(string(text)), err
 }
 
 // read reads a file. A secret one may be its owner's and its group's alone.
@@ -153,6 +165,11 @@ func unreadable(path string, err error) error {
 		err = errno // without the path again
 	}
 	return fmt.Errorf("read %q: %w; %s", path, err, fix)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // list are the names in a folder.

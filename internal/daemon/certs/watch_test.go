@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/daemon/acme"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 	"github.com/sirupsen/logrus"
 )
@@ -17,7 +20,7 @@ func TestWatch(t *testing.T) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	var last Force
-	w := &Watch{Keeper: New(""), Addresses: []string{"[::]:80", "tls:unix:/run/x", "tls:[::]:8443"}, Log: log, Put: func(f Force) { last = f }}
+	w := &Watch{Keeper: New("", ""), Addresses: []string{"[::]:80", "tls:unix:/run/x", "tls:[::]:8443"}, Log: log, Put: func(f Force) { last = f }}
 	ctx, stop := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() { w.Run(ctx) })
@@ -42,7 +45,31 @@ func TestWatch(t *testing.T) {
 			t.Errorf("%+v: sent on to %d", r, last.TLS.Redirect)
 		}
 	}
-	w.Addresses = w.Addresses[:2]
+	// Challenges and failures go with what is in force, until they are over.
+	two := settings.TLS{ACME: acme.Settings{On: true, Domains: []string{"b.example", "a.example"}}}
+	w.Load(two, settings.Redirect{})
+	if last.Problem != "" || last.Awaited != "b.example, a.example" || last.Unobtained != "" {
+		t.Errorf("%+v", last)
+	}
+	w.Answer([]link.Challenge{{Domain: "a.example", Token: "t"}})
+	w.Came("b.example", &refusal.Error{Reason: "why", Mend: "fix"})
+	w.Came("a.example", &refusal.Error{Reason: "because", Mend: "fix"})
+	if len(last.TLS.Challenges) != 1 || last.Unobtained != "certificate of a.example: because; fix; certificate of b.example: why; fix" {
+		t.Errorf("%+v, %q", last.TLS.Challenges, last.Unobtained)
+	}
+	w.Answer(nil)
+	w.Came("b.example", nil)
+	w.Came("a.example", nil)
+	if last.TLS.Challenges != nil || last.Unobtained != "" {
+		t.Errorf("%+v, %q", last.TLS.Challenges, last.Unobtained)
+	}
+	if w.InTheClear() != true {
+		t.Error("nobody listens in the clear")
+	}
+	w.Addresses = []string{"unix:/run/x", "tls:unix:/run/x"}
+	if w.InTheClear() {
+		t.Error("an authority comes by a Unix socket")
+	}
 	if w.Load(settings.TLS{}, settings.Redirect{HTTPS: true}); last.TLS.Redirect != 0 || !strings.Contains(last.Problem, "write Port=443") {
 		t.Errorf("%d, %q", last.TLS.Redirect, last.Problem)
 	}

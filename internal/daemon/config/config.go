@@ -64,6 +64,9 @@ type Config struct {
 // Cells is the folder of the cells that were built or added here.
 func (c *Config) Cells() string { return filepath.Join(c.State, "cells") }
 
+// ACME is the folder of what was obtained by ACME, and of the keys: the certifier's own.
+func (c *Config) ACME() string { return filepath.Join(c.State, "acme") }
+
 // Store is the folder that the daemon alone writes.
 func (c *Config) Store() string { return filepath.Join(c.State, "store") }
 

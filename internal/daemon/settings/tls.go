@@ -4,9 +4,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/daemon/acme"
 )
 
 // TLS is what [TLS] says; the zero value says nothing. Paths are absolute, or the name
@@ -16,7 +19,8 @@ type TLS struct {
 	Keys         []string // the n-th is that of the n-th certificate
 	ClientCAs    []string
 	ClientAuth   tls.ClientAuthType
-	MinVersion   uint16 // 0 is crypto/tls's default
+	MinVersion   uint16        // 0 is crypto/tls's default
+	ACME         acme.Settings // zero where it is off
 
 	clientAuth bool // ClientAuth= is set
 }
@@ -26,7 +30,7 @@ func (s *Settings) TLS() TLS { return s.tls }
 
 func (s *Settings) tlsKeys() keys {
 	t := &s.tls
-	return keys{
+	all := keys{
 		"Certificate": add(&t.Certificates, parseFile),
 		"Key":         add(&t.Keys, parseFile),
 		"ClientCA":    add(&t.ClientCAs, parseFile),
@@ -36,6 +40,19 @@ func (s *Settings) tlsKeys() keys {
 		},
 		"MinVersion": set(&t.MinVersion, parseVersion),
 	}
+	maps.Copy(all, keys{
+		"ACME": func(value string) error {
+			err := set(&t.ACME.On, parseBool)(value)
+			t.ACME.Off = value != "" && !t.ACME.On
+			return err
+		},
+		"Domains":   t.ACME.AddDomains,
+		"Email":     set(&t.ACME.Email, acme.ParseEmail),
+		"Directory": set(&t.ACME.Directory, acme.ParseDirectory),
+		"EABKeyID":  set(&t.ACME.EABKeyID, acme.ParseWord),
+		"EABKey":    set(&t.ACME.EABKey, parseFile),
+	})
+	return all
 }
 
 // finish is what the lines mean together.
@@ -49,7 +66,7 @@ func (t *TLS) finish() error {
 	case len(t.ClientCAs) == 0 && t.ClientAuth >= tls.VerifyClientCertIfGiven:
 		return fmt.Errorf("[TLS] has ClientAuth=%s and no ClientCA=; name the file of those who sign the clients' certificates, or write ClientAuth=require-any to look at them in the handler", clientAuths[t.ClientAuth])
 	}
-	return nil
+	return t.ACME.Finish()
 }
 
 // add appends what parse makes of a value, and drops all for an empty one.

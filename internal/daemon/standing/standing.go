@@ -86,12 +86,12 @@ func Past(h *lifecycle.Handler) (versions []api.Past) {
 
 // problem is what ails the daemon as a whole: why the directory dir cannot be read,
 // which handlers one in its place lacks, and what is wrong with the settings.
-func problem(dir, lost string, orphans []string, misconfigured, insecure string) string {
+func problem(dir, lost string, orphans []string, others ...string) string {
 	replaced := ""
 	if len(orphans) > 0 {
 		replaced = refusal.Replaced(dir, orphans).Error()
 	}
-	all := slices.DeleteFunc([]string{lost, replaced, misconfigured, insecure}, func(p string) bool { return p == "" })
+	all := slices.DeleteFunc(append([]string{lost, replaced}, others...), func(p string) bool { return p == "" })
 	return strings.Join(all, "; ")
 }
 

@@ -25,11 +25,14 @@ type View struct {
 	Lost, Misconfigured string
 	// Insecure is what is wrong with the certificates, "" if nothing is.
 	Insecure string
+	// Unobtained says which certificates do not come by ACME, and why, Awaited which are
+	// about to; "" if none.
+	Unobtained, Awaited string
 }
 
 // Problem is what ails the daemon as a whole, "" if nothing does.
 func (v *View) Problem() string {
-	return problem(v.Daemon.Handlers, v.Lost, v.Roster.Orphans(), v.Misconfigured, v.Insecure)
+	return problem(v.Daemon.Handlers, v.Lost, v.Roster.Orphans(), v.Misconfigured, v.Insecure, v.Unobtained)
 }
 
 // Notes are what an operator may have meant otherwise; nothing is wrong.
@@ -37,7 +40,11 @@ func (v *View) Notes() []string {
 	if v.Roster.Snapshot == nil {
 		return nil // nobody knows which handlers there are
 	}
-	return notes(v.Named, v.Roster)
+	all := notes(v.Named, v.Roster)
+	if v.Awaited != "" {
+		all = append(all, "a certificate is being obtained for "+v.Awaited)
+	}
+	return all
 }
 
 // Status is what stands under every name.

@@ -67,7 +67,7 @@ func (s *Supervisor) secured(f certs.Force) {
 			s.log.WithFields(logrus.Fields{"file": c.File, "not_after": c.NotAfter}).Infof("certificate of %s is in force", strings.Join(c.Names, ", "))
 		}
 	}
-	s.view.Insecure, s.view.Daemon.Certificates = f.Problem, f.Certificates
+	s.view.Insecure, s.view.Unobtained, s.view.Awaited, s.view.Daemon.Certificates = f.Problem, f.Unobtained, f.Awaited, f.Certificates
 	s.cells.Fleet.Secure(f.TLS)
 }
 
