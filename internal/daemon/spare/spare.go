@@ -259,14 +259,15 @@ func (s *spare) answers(wait time.Duration) bool {
 	}
 }
 
-// keyOf says all that tells processes apart but for what they are told later; "" where one
-// cannot wait.
+// keyOf says all that tells processes apart but for what they are told later, be it a field
+// of Spec's to come; "" where one cannot wait.
 func keyOf(spec proc.Spec) string {
 	var is syscall.Stat_t
 	if spec.As != nil || syscall.Stat(spec.Path, &is) != nil {
 		return ""
 	}
-	return fmt.Sprintf("%q %d %d %d %v %v %q %v %q", spec.Path, is.Dev, is.Ino, is.Size, is.Mtim, is.Ctim, spec.Dir, spec.Limits, spec.Env)
+	spec.Args, spec.Output = nil, nil
+	return fmt.Sprintf("%#v %d %d %d %v %v", spec, is.Dev, is.Ino, is.Size, is.Mtim, is.Ctim)
 }
 
 // output is what a process prints, kept until somebody wants it.
