@@ -6,6 +6,8 @@ import (
 	"sync"
 	"syscall"
 	"unsafe"
+
+	"github.com/andrestc/go-plugserver/internal/between/direct"
 )
 
 // Most handlers read a body in pieces of a few KiB, and each costs a system call.
@@ -93,7 +95,7 @@ func (s *wholeConn) readAhead(a *ahead, p []byte, left int64) (int, error) {
 		err = a.err
 	}
 	if err != nil {
-		return 0, netError(s.raw, "read", err)
+		return 0, direct.Error(s.raw, "read", err)
 	}
 	if a.n <= len(p) {
 		return a.n, nil
@@ -109,7 +111,7 @@ func (s *wholeConn) mayTake() error {
 	if a := s.ahead; a == nil || !a.lent || !s.isPosed() {
 		return nil
 	} else if err := a.raw.Read(a.look); err != nil {
-		return netError(s.raw, "read", err)
+		return direct.Error(s.raw, "read", err)
 	}
 	return nil
 }

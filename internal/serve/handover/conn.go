@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/direct"
 	"github.com/andrestc/go-plugserver/internal/serve/http1"
 )
 
@@ -45,13 +46,13 @@ type Conn struct {
 	served  int    // requests, here
 	burst   bool   // the next request had come before the last was answered
 	rc      syscall.RawConn
-	in      *direct // nil until it is needed, and where raw is not package net's
+	in      *direct.Way // nil until it is needed, and where raw is not package net's
 	// Of the gate: where the last request went, and how many in a row.
 	last   Dest
 	streak int
 
-	out        atomic.Pointer[direct] // as in
-	writeLimit bool                   // a handler has set a write deadline
+	out        atomic.Pointer[direct.Way] // as in
+	writeLimit bool                       // a handler has set a write deadline
 
 	mu    sync.Mutex // guards all below; never held while reading
 	phase phase

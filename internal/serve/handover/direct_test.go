@@ -2,15 +2,19 @@ package handover
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/direct"
 )
 
 // A cell answers a client without the runtime being told.
@@ -24,6 +28,37 @@ func TestDirect(t *testing.T) {
 		if c.out.Load() == nil {
 			t.Error("package net has written the answer")
 		}
+	}
+}
+
+// So it does where the client's connection came over TLS: what it has then is the plain end
+// of a socket pair.
+func TestDirectOverTLS(t *testing.T) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate := os.NewFile(uintptr(fds[0]), "gate")
+	defer gate.Close()
+	s := NewServer(context.Background(), hello, Limits{}, nil)
+	nc, err := s.open(fds[1], addr{"tcp", "a"}, addr{"tcp", "b"}, new(tls.ConnectionState))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	c := s.newConn(nc, nc.RemoteAddr(), nc.LocalAddr())
+	if gate.WriteString("ask"); c.fill() != nil || string(c.pending()) != "ask" {
+		t.Fatalf("%q was read", c.pending())
+	}
+	if _, err := c.writeSocket([]byte("answer")); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 10)
+	if n, err := gate.Read(b); err != nil || string(b[:n]) != "answer" {
+		t.Fatalf("%q, %v", b[:n], err)
+	}
+	if c.in == nil || c.out.Load() == nil {
+		t.Error("package net has read or written")
 	}
 }
 
@@ -81,7 +116,7 @@ func TestDirectErrors(t *testing.T) {
 func TestDirectWrite(t *testing.T) {
 	nc, client := tcpPair(t)
 	out := newDirect(nc, true)
-	sent := randomBytes(directMost)
+	sent := randomBytes(direct.Most)
 	n, total := len(sent), 0
 	for n == len(sent) { // until nothing more goes
 		nc.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))

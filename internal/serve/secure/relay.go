@@ -11,13 +11,20 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"github.com/andrestc/go-plugserver/internal/between/direct"
+	"github.com/andrestc/go-plugserver/internal/between/wire"
 )
 
 // relay is one connection.
 type relay struct {
 	raw    net.Conn
 	secure *tls.Conn
-	plain  *os.File // our end of the pair; nil during the handshake, set under Server.mu
+	// plain is our end of the pair; nil during the handshake, set under Server.mu, with
+	// its two ways.
+	plain   *os.File
+	answers syscall.RawConn
+	asks    *direct.Way
 
 	owes  atomic.Bool  // it has bytes that the client has not taken
 	last  atomic.Int64 // when bytes have passed last, in Unix nanoseconds
@@ -78,7 +85,7 @@ func (r *relay) up() bool {
 		n, err := r.secure.Read(buf)
 		if n > 0 {
 			r.passed()
-			if _, err := r.plain.Write(buf[:n]); err != nil {
+			if _, err := r.asks.Write(buf[:n]); err != nil {
 				return true
 			}
 		}
@@ -126,14 +133,10 @@ func (r *relay) down() {
 // next reads what is answered into a buffer of the pool. There is one only while there
 // is something in it: connections that wait have none.
 func (r *relay) next() (p *[large]byte, n int, err error) {
-	rc, err := r.plain.SyscallConn()
-	if err != nil {
-		return nil, 0, err
-	}
-	waitErr := rc.Read(func(fd uintptr) bool {
+	waitErr := r.answers.Read(func(fd uintptr) bool {
 		p = buffers.Get().(*[large]byte)
 		for {
-			n, err = syscall.Read(int(fd), p[:])
+			n, err = wire.ReadNow(fd, p[:])
 			if err != syscall.EINTR {
 				break
 			}

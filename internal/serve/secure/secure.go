@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/direct"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 )
 
@@ -91,7 +92,10 @@ func (s *Server) Serve(fd int, remote, local net.Addr) {
 		}
 		defer nc.Close()
 		by := s.tls.Load()
-		raw := &closing{Conn: nc, hsts: by.hsts, closed: make(chan struct{})}
+		raw := &closing{
+			Conn: nc, in: direct.New(nc.(direct.Stream), false), out: direct.New(nc.(direct.Stream), true),
+			hsts: by.hsts, closed: make(chan struct{}),
+		}
 		r := &relay{raw: raw, secure: tls.Server(raw, by.Config)}
 		if !s.own(r) {
 			return
@@ -118,10 +122,14 @@ func (s *Server) Serve(fd int, remote, local net.Addr) {
 // closing is a connection that tells when it is closed.
 type closing struct {
 	net.Conn
-	hsts   string
-	once   sync.Once
-	closed chan struct{}
+	in, out *direct.Way
+	hsts    string
+	once    sync.Once
+	closed  chan struct{}
 }
+
+func (c *closing) Read(p []byte) (int, error)  { return c.in.Read(p) }
+func (c *closing) Write(p []byte) (int, error) { return c.out.Write(p) }
 
 // HSTS is the Strict-Transport-Security of answers over it; "" for none.
 func (c *closing) HSTS() string { return c.hsts }
@@ -174,9 +182,14 @@ func (s *Server) relay(r *relay, remote, local net.Addr, state *tls.ConnectionSt
 	defer s.cfg.Uses(-1)
 	plain := os.NewFile(uintptr(fds[0]), "relay")
 	defer plain.Close()
+	raw, err := plain.SyscallConn()
+	if err != nil {
+		syscall.Close(fds[1])
+		return // there is none without a descriptor
+	}
 	s.mu.Lock()
 	over := s.closed // Drain has closed all that there were: it would not see this one
-	r.plain = plain
+	r.plain, r.answers, r.asks = plain, raw, direct.New(plain, true)
 	r.passed()
 	s.mu.Unlock()
 	if over {
