@@ -174,13 +174,23 @@ func (r *Reader) text() string {
 
 // Header reads fields into h.
 func (r *Reader) Header(h http.Header) {
-	for n := r.count(); n > 0 && r.ok; n-- {
+	n := r.count()
+	if n == 0 || !r.ok {
+		return
+	}
+	ones := make([]string, min(n, 16)) // most fields have one value
+	for ; n > 0 && r.ok; n-- {
 		key := r.text()
 		k := r.count()
 		if !r.ok {
 			return
 		}
-		values := make([]string, k)
+		var values []string
+		if k == 1 && len(ones) > 0 {
+			values, ones = ones[:1:1], ones[1:]
+		} else {
+			values = make([]string, k)
+		}
 		for i := range values {
 			values[i] = r.text()
 		}

@@ -109,6 +109,7 @@ func (a *Answer) Finish() {
 		end = parts.Append(nil, parts.Abort, nil)
 	}
 	a.last(end)
+	a.w.drop()
 }
 
 // Abort ends the answer where it is.
