@@ -95,7 +95,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	d.supervisor = supervisor.New(supervisor.Config{
 		Handlers: d.intake.Dir(), Intake: d.intake, BuildsCells: cfg.BuildCells.On(),
 		Fleet: fleet.Config{
-			Gate: []string{self, "gate"}, Listeners: files, Secure: certs.Places(addresses), Limits: cfg.Limits, DrainTimeout: cfg.DrainTimeout, Log: log, Sums: d.sums, Access: d.access,
+			Gate: []string{self, "gate"}, Listeners: files, Secure: certs.Places(addresses), Proxied: certs.ProxiedPlaces(addresses), Limits: cfg.Limits, DrainTimeout: cfg.DrainTimeout, Log: log, Sums: d.sums, Access: d.access,
 		},
 		Addresses: addresses, StartTimeout: cfg.StartTimeout,
 		CrashLimit: cfg.CrashLimit.N, CrashWindow: cfg.CrashLimit.Window,

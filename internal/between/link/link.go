@@ -28,7 +28,7 @@ type Kind string
 // What the supervisor tells its children.
 const (
 	Open   Kind = "open"   // serve under Limits; gate: with Key; cell: as Cell, called Name, load Plugins, prove them, report Ready or Refused
-	Listen Kind = "listen" // gate: accept from the listening sockets in FDs, those at Secure over TLS, report Ready
+	Listen Kind = "listen" // gate: accept from the listening sockets in FDs, those at Secure over TLS, those at Proxied with the PROXY protocol in front, report Ready
 	Secure Kind = "secure" // gate: handshakes go by TLS from now on
 	Join   Kind = "join"   // FDs lead to the gate (cell) or to cell Cell (gate): a socket, and handover's page
 	Gone   Kind = "gone"   // gate: the process of cell Cell has ended
@@ -94,6 +94,9 @@ type Limits struct {
 	MaxConns       int           `json:"max_conns,omitempty"` // of all processes together; 0 is no limit
 	Hold           time.Duration `json:"hold,omitempty"`      // gate: how long a request waits for a cell to come back
 	HTTP2          HTTP2         `json:"http2,omitempty"`     // gate: who may speak it
+	// Proxies are believed who a client is, by the field ProxyHeader (package proxied).
+	Proxies     []string `json:"proxies,omitempty"`
+	ProxyHeader string   `json:"proxy_header,omitempty"`
 	// MaxPatterns and MaxPatternBytes bound what a handler gives; 0 is no bound
 	// but MaxRoutes.
 	MaxPatterns     int `json:"max_patterns,omitempty"`
@@ -226,8 +229,9 @@ type Message struct {
 	Fields  map[string]string `json:"fields,omitempty"`
 	Seq     uint64            `json:"seq,omitempty"`
 	Stats   *Stats            `json:"stats,omitempty"`
-	Secure  []int             `json:"secure,omitempty"` // places in FDs
-	Format  string            `json:"format,omitempty"` // package access's
+	Secure  []int             `json:"secure,omitempty"`  // places in FDs
+	Proxied []int             `json:"proxied,omitempty"` // likewise
+	Format  string            `json:"format,omitempty"`  // package access's
 	TLS     *TLS              `json:"tls,omitempty"`
 	ACME    *ACME             `json:"acme,omitempty"`
 

@@ -32,6 +32,20 @@ func Places(addresses []string) (places []int) {
 	return places
 }
 
+// Proxied marks, behind Prefix where that is there, those that proxies connect to with the PROXY
+// protocol.
+const Proxied = "proxy:"
+
+// ProxiedPlaces are theirs in addresses.
+func ProxiedPlaces(addresses []string) (places []int) {
+	for i, a := range addresses {
+		if strings.HasPrefix(strings.TrimPrefix(a, Prefix), Proxied) {
+			places = append(places, i)
+		}
+	}
+	return places
+}
+
 // Watch puts certificates in force, as the settings name them, and again as their
 // files change.
 type Watch struct {

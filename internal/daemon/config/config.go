@@ -19,6 +19,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/build/gobuild"
 	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
+	"github.com/andrestc/go-plugserver/internal/serve/proxied"
 	"github.com/sirupsen/logrus"
 )
 
@@ -54,6 +55,8 @@ type Config struct {
 	LogFormat       string
 	AccessLog       string // a path, or a word of package accesslog; "" is none
 	AccessLogFormat choiceFlag
+	Proxies         listFlag
+	ProxyHeader     choiceFlag
 	Version         bool
 
 	given   map[string]bool   // the flags that the command line has set
@@ -110,6 +113,9 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.StringVar(&c.AccessLog, "access-log", "", "`file` to which a line is appended for each request, or journal, or stdout; a reload opens it again (default none)")
 	c.AccessLogFormat = choice(string(access.Combined), string(access.JSON))
 	fs.Var(&c.AccessLogFormat, "access-log-format", "combined or json: what such a line looks like")
+	fs.Var(&c.Proxies, "trusted-proxies", "`networks` of the proxies that are believed who a client is, such as 10.0.0.0/8, or unix; may be repeated (default none)")
+	c.ProxyHeader = choice(string(proxied.XForwardedFor), string(proxied.Forwarded))
+	fs.Var(&c.ProxyHeader, "trusted-proxy-header", "x-forwarded-for or forwarded: the `field` by which they say so")
 	fs.BoolVar(&c.Version, "version", false, "print the version and exit")
 }
 
@@ -135,6 +141,7 @@ func Parse(args, env []string, help io.Writer) (*Config, error) {
 		return nil, err
 	}
 	c.Limits.HTTP2 = link.HTTP2(c.HTTP2.word)
+	c.Limits.Proxies, c.Limits.ProxyHeader = c.Proxies, c.ProxyHeader.word
 	if c.Cache == "" {
 		c.Cache = filepath.Join(c.State, "cache")
 		for _, kv := range env {
@@ -196,6 +203,9 @@ func (c *Config) check() error {
 	}
 	if c.AccessLog != "" && c.AccessLog != accesslog.Journal && c.AccessLog != accesslog.Stdout && !filepath.IsAbs(c.AccessLog) {
 		return fmt.Errorf("%w: %s is %q, possible are journal, stdout and an absolute path", ErrUsage, c.origin("access-log"), c.AccessLog)
+	}
+	if _, err := proxied.Trust(c.Proxies, ""); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrUsage, c.origin("trusted-proxies"), err)
 	}
 	switch c.LogFormat {
 	case "auto", "text", "json":

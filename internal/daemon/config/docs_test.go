@@ -119,6 +119,8 @@ func TestCompletion(t *testing.T) {
 		{"--build-cells o", []string{"off"}},
 		{"--build-network ", []string{"off", "on"}},
 		{"--log-format j", []string{"json"}},
+		{"--trusted-proxies ", nil},
+		{"--trusted-proxy-header f", []string{"forwarded"}},
 		{"--access-log-format j", []string{"json"}},
 		{"--config he", []string{"help"}},
 		{"--cache ", nil}, // no folder is there

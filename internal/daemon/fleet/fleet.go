@@ -44,6 +44,7 @@ type Config struct {
 	Gate         []string      // the gate's command line
 	Listeners    []*os.File    // listening sockets; the caller keeps them open
 	Secure       []int         // places in Listeners: what comes there is TLS
+	Proxied      []int         // likewise: proxies come there that speak the PROXY protocol
 	Limits       link.Limits   // for every client
 	DrainTimeout time.Duration // for requests to end when their cell does
 	Log          *logrus.Logger

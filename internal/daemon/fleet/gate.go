@@ -151,7 +151,7 @@ func (f *Fleet) listen() {
 		files = append(files, os.NewFile(uintptr(fd), l.Name()))
 	}
 	f.gate.told = true
-	f.SendGate(link.Message{Kind: link.Listen, FDs: files, Secure: f.cfg.Secure})
+	f.SendGate(link.Message{Kind: link.Listen, FDs: files, Secure: f.cfg.Secure, Proxied: f.cfg.Proxied})
 }
 
 // Secure has the gate, and each that follows, shake hands by t, which is not changed any

@@ -19,7 +19,8 @@ import (
 // Listeners returns the sockets that systemd passed (sd_listen_fds(3)), in the
 // unit's order, with their addresses ("[::]:8080", "unix:/run/x",
 // "unix:@abstract"). A file's name is its FileDescriptorName=; one that is called
-// https is for TLS, and its address begins with "tls:". Without
+// https is for TLS, and its address begins with "tls:"; one for proxies that speak the PROXY
+// protocol is called http-proxy or https-proxy, and has "proxy:" there. Without
 // activation all is nil. LISTEN_* are gone from the environment afterwards, so
 // call it once, before any child starts; the files are close-on-exec.
 //
@@ -41,8 +42,13 @@ func Listeners() (files []*os.File, addresses []string, err error) {
 			}
 			return nil, nil, fmt.Errorf("take socket %q from systemd: %w", f.Name(), err)
 		}
-		if f.Name() == "https" {
+		switch f.Name() {
+		case "https":
 			a = "tls:" + a
+		case "http-proxy":
+			a = "proxy:" + a
+		case "https-proxy":
+			a = "tls:proxy:" + a
 		}
 		addresses = append(addresses, a)
 	}

@@ -35,9 +35,7 @@ func Listen(addresses []string) (files []*os.File, names []string, err error) {
 			ul.SetUnlinkOnClose(false)
 			name = "unix:" + name
 		}
-		if strings.HasPrefix(a, certs.Prefix) {
-			name = certs.Prefix + name
-		}
+		name = marks(a) + name
 		l.Close()
 		if err != nil {
 			return files, nil, fmt.Errorf("listen on %q: %w", a, err)
@@ -48,9 +46,15 @@ func Listen(addresses []string) (files []*os.File, names []string, err error) {
 	return files, names, nil
 }
 
+// marks are the words in front of an address that say what is spoken there.
+func marks(a string) string {
+	rest := strings.TrimPrefix(strings.TrimPrefix(a, certs.Prefix), certs.Proxied)
+	return a[:len(a)-len(rest)]
+}
+
 // One opens one of them.
 func One(a string) (net.Listener, error) {
-	a = strings.TrimPrefix(a, certs.Prefix)
+	a = strings.TrimPrefix(a, marks(a))
 	path, isUnix := strings.CutPrefix(a, "unix:")
 	if !isUnix {
 		var lc net.ListenConfig

@@ -28,6 +28,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
+	"github.com/andrestc/go-plugserver/internal/serve/proxied"
 	"github.com/andrestc/go-plugserver/internal/serve/records"
 	"github.com/andrestc/go-plugserver/internal/serve/slim"
 	"github.com/andrestc/go-plugserver/internal/serve/title"
@@ -67,6 +68,7 @@ type Cell struct {
 
 	id      uint64 // set by Open, like limits, slim, server and cancel
 	limits  link.Limits
+	proxies *proxied.Trusted
 	slim    *slim.Slim
 	plugins []*loaded
 	owners  map[string]*own // by pattern
@@ -147,6 +149,7 @@ func (c *Cell) listen(m link.Message) {
 	}, slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug))
 	c.server.Mux = c.mux.Load
 	c.server.Back = func() *handover.Peer { return c.gate(context.Background()) }
+	c.proxies, _ = proxied.Trust(m.Limits.Proxies, proxied.Header(m.Limits.ProxyHeader)) // the supervisor has tried
 	var files []string
 	for _, p := range m.Plugins {
 		files = append(files, p.Path)

@@ -19,6 +19,7 @@ type own struct {
 
 func (o *own) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// What a handler may change is read before.
+	r.RemoteAddr = o.cell.proxies.Client(r)
 	e := access.Entry{Began: handover.Began(r)}
 	if o.logged() {
 		e.Client, e.Asked = r.RemoteAddr, access.AskedBy(r)

@@ -26,6 +26,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/serve/h2"
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
+	"github.com/andrestc/go-plugserver/internal/serve/proxied"
 	"github.com/andrestc/go-plugserver/internal/serve/secure"
 )
 
@@ -40,14 +41,15 @@ const (
 
 // Gate is the one gate of this process.
 type Gate struct {
-	link   *link.Conn
-	server *handover.Server // set by Open, the first message, like h2, secure and hold
-	h2     *h2.Server
-	secure *secure.Server
-	https  atomic.Int32 // the port that clients in the clear are sent on to; 0 is none
-	asked  asked
-	hold   time.Duration
-	table  atomic.Pointer[table] // published whole, never changed
+	link    *link.Conn
+	server  *handover.Server // set by Open, the first message, like h2, secure and hold
+	h2      *h2.Server
+	secure  *secure.Server
+	https   atomic.Int32 // the port that clients in the clear are sent on to; 0 is none
+	asked   asked
+	hold    time.Duration
+	proxies *proxied.Trusted      // set by Open
+	table   atomic.Pointer[table] // published whole, never changed
 
 	held, dropped atomic.Int64
 	counts        *counter.Gate // set by Open
@@ -121,7 +123,7 @@ func (g *Gate) hear(lc *link.Conn) {
 				lc.Send(link.Message{Kind: link.Unlogged})
 			}
 		case link.Listen:
-			g.listen(m.FDs, m.Secure)
+			g.listen(m)
 		case link.Secure:
 			g.secured(m.TLS)
 		case link.Join:
@@ -152,6 +154,7 @@ func (g *Gate) hear(lc *link.Conn) {
 // open prepares to serve.
 func (g *Gate) open(lim link.Limits, key []byte) {
 	g.hold = lim.Hold
+	g.proxies, _ = proxied.Trust(lim.Proxies, proxied.Header(lim.ProxyHeader)) // the supervisor has tried
 	g.server = handover.NewServer(context.Background(), http.NotFoundHandler(), handover.Limits{
 		IdleTimeout:    lim.IdleTimeout,
 		HeaderTimeout:  lim.HeaderTimeout,
@@ -184,20 +187,21 @@ func (g *Gate) open(lim link.Limits, key []byte) {
 
 // listen starts to accept. The routes in force by then are the first that a
 // client can meet.
-func (g *Gate) listen(files []*os.File, secure []int) {
-	if len(files) == 0 {
+func (g *Gate) listen(m link.Message) {
+	if len(m.FDs) == 0 {
 		g.cannotListen(errors.New("no descriptor is left"))
 		return
 	}
-	for i, f := range files {
+	for i, f := range m.FDs {
 		l, err := handover.Listen(f)
 		if err != nil {
 			g.cannotListen(err)
 			return
 		}
-		if slices.Contains(secure, i) {
+		if slices.Contains(m.Secure, i) {
 			l.Secure = g.secure.Serve
 		}
+		l.Proxied = slices.Contains(m.Proxied, i)
 		g.listeners = append(g.listeners, l)
 		g.accepting.Add(1)
 		go func() {

@@ -8,9 +8,12 @@ import (
 	"strings"
 )
 
-// toHTTPS reports whether a client is to ask again over TLS, where that is wanted: one
+// toHTTPS is wantsHTTPS, but for clients that a trusted proxy has served over TLS.
+func (g *Gate) toHTTPS(r *http.Request) bool { return wantsHTTPS(r) && !g.proxies.Secure(r) }
+
+// wantsHTTPS reports whether a client is to ask again over TLS, where that is wanted: one
 // that came over TCP in the clear. Who comes by a Unix socket is a proxy.
-func toHTTPS(r *http.Request) bool {
+func wantsHTTPS(r *http.Request) bool {
 	if r.TLS != nil || strings.HasPrefix(r.URL.Path, challenges) {
 		return false
 	}

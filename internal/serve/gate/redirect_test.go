@@ -56,7 +56,7 @@ func TestToHTTPS(t *testing.T) {
 	} {
 		r := &http.Request{RemoteAddr: tt.remote, TLS: tt.tls}
 		r.URL = httptest.NewRequest("GET", tt.target, nil).URL
-		if got := toHTTPS(r); got != tt.want {
+		if got := wantsHTTPS(r); got != tt.want {
 			t.Errorf("%q asks for %s: %v", tt.remote, tt.target, got)
 		}
 	}

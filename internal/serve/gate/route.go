@@ -17,7 +17,7 @@ func (g *Gate) route(r *http.Request) handover.Dest {
 	if h := g.asked.handler(r); h != nil {
 		return g.answers(h)
 	}
-	if port := g.https.Load(); port != 0 && toHTTPS(r) {
+	if port := g.https.Load(); port != 0 && g.toHTTPS(r) {
 		return g.answers(redirect(port))
 	}
 	t := g.table.Load()
@@ -48,7 +48,7 @@ func (g *Gate) route(r *http.Request) handover.Dest {
 // routeNow is route for a request that a cell can have at once; it reports false
 // for any other.
 func (g *Gate) routeNow(r *http.Request) (handover.Dest, bool) {
-	if g.https.Load() != 0 && toHTTPS(r) || g.asked.handler(r) != nil {
+	if g.https.Load() != 0 && g.toHTTPS(r) || g.asked.handler(r) != nil {
 		return handover.Dest{}, false
 	}
 	h, _ := g.table.Load().mux.Handler(r)
@@ -66,7 +66,7 @@ func (g *Gate) routeNow(r *http.Request) (handover.Dest, bool) {
 // answers is where a request goes that no cell answers.
 func (g *Gate) answers(h http.Handler) handover.Dest {
 	return handover.Dest{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e := access.Entry{Began: handover.Began(r), Client: r.RemoteAddr, Asked: access.AskedBy(r)}
+		e := access.Entry{Began: handover.Began(r), Client: g.proxies.Client(r), Asked: access.AskedBy(r)}
 		h.ServeHTTP(w, r)
 		handover.Finished(&e, w, r, true)
 		g.counts.Answer(e.Status)

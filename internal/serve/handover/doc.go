@@ -19,6 +19,7 @@
 //	peer.go     another process: sending, what it has taken
 //	receive.go  what it sends
 //	logged.go   lines of the access log for what no handler answers
+//	introduced.go  connections of proxies that speak the PROXY protocol
 //	end.go      the end of a server
 //	full.go     descriptors run out
 //	tls.go      connections whose TLS another process has

@@ -28,6 +28,9 @@ type Listener struct {
 	// Secure, if set, is given each connection's descriptor, in non-blocking mode, in
 	// the place of the Server. It does not wait. It is set before Accept.
 	Secure func(fd int, remote, local net.Addr)
+	// Proxied says that proxies connect, which say whose each connection is by the PROXY
+	// protocol, before all else. It is set before Accept.
+	Proxied bool
 }
 
 // Listen returns a Listener on f's socket, and closes f. It sets for the socket,
@@ -209,6 +212,14 @@ func (s *Server) accepted(l *Listener, fd int, sa syscall.Sockaddr) {
 			k.local = addrFrom(sa)
 			text = k.local.String()
 		}
+	}
+	if l.Proxied {
+		s.Counts.Accepted.Add(1)
+		s.Beside(1)
+		s.Aside(1)
+		s.numbered(fd)
+		go s.introduced(l, k)
+		return
 	}
 	if l.Secure != nil {
 		l.Secure(fd, k.remote, k.local)
