@@ -43,8 +43,13 @@ func TestMostConnections(t *testing.T) {
 	dial(t, address).write(fmt.Sprintf(get, "b/hijack"))
 	closeIt := <-hijacked
 	idle := dial(t, address)
-	if most := <-full; most != 4 {
-		t.Errorf("full with %d", most)
+	select {
+	case most := <-full:
+		if most != 4 {
+			t.Errorf("full with %d", most)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it is not full")
 	}
 
 	// Each end lets one more in, and no more.
