@@ -169,13 +169,21 @@ func TestArrows(t *testing.T) {
 }
 
 // A cell links the standard library and this module alone, so that no
-// plugin's dependency can meet another version of itself.
+// plugin's dependency can meet another version of itself; and the source that the daemon
+// builds cells of has every room of it.
 func TestCellLinksTheStandardLibraryAlone(t *testing.T) {
+	source, err := os.ReadFile("../source.go")
+	if err != nil {
+		t.Fatal(err)
+	}
 	linked := 0
 	for _, p := range list(t, "-deps", "../cmd/plugserver-cell") {
 		linked++
 		if !p.Standard && !strings.HasPrefix(p.ImportPath, module) {
 			t.Errorf("plugserver-cell links %q", p.ImportPath)
+		}
+		if room, ours := strings.CutPrefix(p.ImportPath, module); ours && !strings.Contains(string(source), " "+room+"/") {
+			t.Errorf("source.go carries no %s", room)
 		}
 	}
 	if linked < 50 {
