@@ -2,12 +2,10 @@ package e2e
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -293,46 +291,4 @@ func (c *h2Wire) ask(r reloadRequest) (*h2WireStream, error) {
 		err = c.write(func() error { return c.headers(s.id, true, []string{"x-trailer", r.trailer}) })
 	}
 	return s, err
-}
-
-// message is one of gRPC's: not compressed, a StringValue, its only field the first.
-func message(text string) string {
-	var b []byte
-	if text != "" {
-		b = append(binary.AppendUvarint([]byte{1<<3 | 2}, uint64(len(text))), text...)
-	}
-	return "\x00" + string(binary.BigEndian.AppendUint32(nil, uint32(len(b)))) + string(b)
-}
-
-// call begins a call of gRPC.
-func (c *h2Wire) call(name string) (*h2WireStream, error) {
-	return c.open(false, ":method", "POST", ":scheme", "https", ":authority", "e2e.example", ":path", "/greet.Greeter/"+name,
-		"content-type", "application/grpc", "te", "trailers")
-}
-
-// said reads a message, and returns its text.
-func (s *h2WireStream) said() (string, error) {
-	head, err := s.take(5)
-	if err != nil {
-		return "", err
-	}
-	b, err := s.take(int(binary.BigEndian.Uint32([]byte(head[1:]))))
-	if err != nil || b == "" {
-		return "", err
-	}
-	n, used := binary.Uvarint([]byte(b[1:]))
-	if b[0] != 1<<3|2 || used <= 0 || int(n) != len(b)-1-used {
-		return "", fmt.Errorf("stream %d: no message: %q", s.id, b)
-	}
-	return b[1+used:], nil
-}
-
-// succeeded reads the end of a call.
-func (s *h2WireStream) succeeded() error {
-	defer s.done()
-	rest, err := s.take(-1)
-	if err == nil && (rest != "" || s.trailers["grpc-status"] != "0" || !strings.HasPrefix(s.fields["content-type"], "application/grpc")) {
-		err = fmt.Errorf("stream %d: the call ends by %q, %v, %v", s.id, rest, s.fields, s.trailers)
-	}
-	return err
 }

@@ -197,66 +197,6 @@ func streams(c *h2Wire, rnd *rand.Rand, ta *tally) error {
 	return err
 }
 
-// greet makes a call of gRPC of each kind: a stream stays with the version that it
-// began with.
-func greet(c *h2Wire, rnd *rand.Rand, ta *tally) error {
-	chat, err := c.call("Chat")
-	if err != nil {
-		return err
-	}
-	ta.requests.Add(4)
-	greeting := ""
-	for range 3 + rnd.IntN(10) {
-		name := text(rnd, rnd.IntN(3000))
-		if err := chat.send(message(name), false); err != nil {
-			return err
-		}
-		got, err := chat.said()
-		if greeting == "" {
-			greeting, _, _ = strings.Cut(got, " ")
-		}
-		if err != nil || got != greeting+" "+name || greeting != "Hello" && greeting != "Howdy" {
-			return fmt.Errorf("%s: got %.100q, want %.100q: %v", greeting, got, name, err)
-		}
-		time.Sleep(time.Duration(rnd.IntN(200)) * time.Millisecond)
-	}
-	if err := chat.send("", true); err != nil {
-		return err
-	}
-	for _, tt := range []struct {
-		call  string
-		names []string
-		want  []string // behind the greeting
-	}{
-		{"One", []string{"Ada"}, []string{" Ada"}},
-		{"Many", []string{"Ada"}, []string{" Ada", "Hallo Ada", "Hej Ada"}},
-		{"Collect", []string{"Ada", "Grace", "Joan"}, []string{" Ada Grace Joan"}},
-	} {
-		s, err := c.call(tt.call)
-		if err != nil {
-			return err
-		}
-		for i, name := range tt.names {
-			if err := s.send(message(name), i == len(tt.names)-1); err != nil {
-				return err
-			}
-		}
-		for i, want := range tt.want {
-			got, err := s.said()
-			if i == 0 {
-				got = strings.TrimPrefix(strings.TrimPrefix(got, "Hello"), "Howdy")
-			}
-			if err != nil || got != want {
-				return fmt.Errorf("%s: got %q, want %q: %v", tt.call, got, want, err)
-			}
-		}
-		if err := s.succeeded(); err != nil {
-			return err
-		}
-	}
-	return chat.succeeded()
-}
-
 // A kind of clients, each with a connection. Those that are fresh connect for each turn.
 type kind struct {
 	name    string
