@@ -164,6 +164,10 @@ func (g *Gate) open(lim link.Limits, key []byte) {
 	}, log.New(logWriter{g}, "", 0))
 	g.server.Route, g.server.RouteNow, g.server.Counts, g.server.Key = g.route, g.routeNow, g.counts, key
 	g.server.Full = func(most int) {
+		if most == 0 {
+			g.record("warning", "the gate has no more descriptors for connections, of which each over TLS takes two: more wait to be accepted until some end; raise LimitNOFILE= of the service")
+			return
+		}
 		g.record("warning", fmt.Sprintf("there are %d connections, as many as --max-connections allows: more wait to be accepted until some end", most))
 	}
 	g.h2 = h2.New(h2.Config{

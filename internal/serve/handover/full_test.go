@@ -158,3 +158,23 @@ func noDescriptors(t *testing.T) (relieve func()) {
 	t.Cleanup(func() { set(old) })
 	return func() { set(old) }
 }
+
+// That clients wait for want of descriptors is told.
+func TestFullOfDescriptorsIsTold(t *testing.T) {
+	s := NewServer(context.Background(), http.NotFoundHandler(), Limits{}, log.New(testLog{t}, "", 0))
+	s.Route = func(*http.Request) Dest { return Dest{Handler: http.NotFoundHandler()} }
+	full := make(chan int, 1)
+	s.Full = func(most int) { full <- most }
+	s.others.Store(1 << 21) // beyond every limit
+	s.Beside(1)
+	_, stop := accept(t, s)
+	defer stop()
+	select {
+	case most := <-full:
+		if most != 0 {
+			t.Errorf("full with %d", most)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("nobody is told")
+	}
+}

@@ -108,8 +108,13 @@ func (s *Server) isFull() {
 		s.fullAt = time.Now()
 	}
 	s.mu.Unlock()
-	if again && s.Full != nil {
+	if !again || s.Full == nil {
+		return
+	}
+	if s.vacant() == 0 {
 		s.Full(s.limits.MaxConns)
+	} else {
+		s.Full(0)
 	}
 }
 

@@ -76,7 +76,8 @@ type Server struct {
 	// process that accepts. Their requests come back by Forward.
 	HTTP2 func(net.Conn)
 
-	// Full, if set, is told now and then that there are as many connections as may be.
+	// Full, if set, is told now and then that there are as many connections as may be: most
+	// of them, or, where most is 0, as the descriptors of this process allow.
 	Full func(most int)
 
 	base    context.Context
@@ -183,9 +184,7 @@ func (s *Server) awaitRoom(l *Listener) {
 		if !full() {
 			return
 		}
-		if s.vacant() == 0 {
-			s.isFull()
-		}
+		s.isFull()
 		select {
 		case <-changed:
 		case <-time.After(50 * time.Millisecond):
