@@ -18,6 +18,8 @@ import (
 type peer struct {
 	pid, uid int
 	gids     []int // its group first, then its supplementary groups
+	// confined says that it is confined and we are not, as cells are, or that nobody can tell.
+	confined bool
 }
 
 // peerOf asks the kernel who is at the other end, see SO_PEERCRED in unix(7).
@@ -33,11 +35,13 @@ func peerOf(c net.Conn) (peer, error) {
 	var (
 		cred   *unix.Ucred
 		groups []int
+		inBox  bool
 		gerr   error
 	)
 	cerr := raw.Control(func(fd uintptr) {
 		if cred, gerr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); gerr == nil {
 			groups, gerr = peerGroups(int(fd))
+			inBox = confined(int(fd), int(cred.Pid))
 		}
 	})
 	if err := errors.Join(cerr, gerr); err != nil {
@@ -46,7 +50,7 @@ func peerOf(c net.Conn) (peer, error) {
 	return peer{
 		pid:  int(cred.Pid),
 		uid:  int(cred.Uid),
-		gids: append([]int{int(cred.Gid)}, groups...),
+		gids: append([]int{int(cred.Gid)}, groups...), confined: inBox,
 	}, nil
 }
 
@@ -83,6 +87,9 @@ type access struct {
 
 // check returns nil if p may speak to the daemon.
 func (a access) check(p peer) error {
+	if p.confined && (p.uid == a.uid || a.uid == 0) { // no cell is another's, but root's may become one
+		return fmt.Errorf("process %d may not control plugserverd: it is in a sandbox, as handlers are; run it outside, or as root", p.pid)
+	}
 	if p.uid == 0 || p.uid == a.uid {
 		return nil
 	}

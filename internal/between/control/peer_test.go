@@ -25,6 +25,12 @@ func TestAccess(t *testing.T) {
 	}{
 		{"root", access{uid: 990}, peer{uid: 0, gids: []int{0}}, ""},
 		{"the daemon's own", access{uid: 990}, peer{uid: 990, gids: []int{5}}, ""},
+		{"a cell", access{uid: 990, gids: []int{990}}, peer{pid: 12, uid: 990, gids: []int{990}, confined: true},
+			"process 12 may not control plugserverd: it is in a sandbox, as handlers are; run it outside, or as root"},
+		{"root's cell", access{uid: 0, gids: []int{4242}}, peer{pid: 12, uid: 0, confined: true}, "run it outside, or as root"},
+		{"what root's cell became", access{uid: 0, gids: []int{4242}}, peer{pid: 12, uid: 1000, gids: []int{4242}, confined: true}, "run it outside, or as root"},
+		{"root, unseen", access{uid: 990}, peer{uid: 0, confined: true}, ""},
+		{"group, unseen", access{uid: 990, gids: []int{4242}}, peer{uid: 1000, gids: []int{4242}, confined: true}, ""},
 		{"group", access{uid: 990, gids: []int{4242}}, peer{uid: 1000, gids: []int{4242}}, ""},
 		{"supplementary group", access{uid: 990, gids: []int{4242}}, peer{uid: 1000, gids: []int{1000, 7, 4242}}, ""},
 		{"one of two groups", access{uid: 990, gids: []int{1, 4242}}, peer{uid: 1000, gids: []int{4242}}, ""},
