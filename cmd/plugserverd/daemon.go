@@ -14,6 +14,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/control"
 	"github.com/andrestc/go-plugserver/internal/between/event"
+	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/build/cellsource"
 	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
@@ -107,8 +108,10 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 		d.supervisor.Misconfigured(misread)
 	}
 	d.secure(filepath.Join(filepath.Dir(self), "plugserver-acme"))
-	d.listener, err = control.Listen(cfg.Control, -1)
-	return d, err
+	if d.listener, err = control.Listen(cfg.Control, -1); err != nil {
+		return nil, err
+	}
+	return d, proc.Vacate(cfg.Private()) // now that no other daemon answers
 }
 
 // secure makes ready what has to do with certificates.

@@ -90,6 +90,8 @@ type Daemon struct {
 	// Spares are the processes of cells that wait for what they are to run: the next
 	// handler is live the sooner.
 	Spares []int `json:"spares,omitempty"`
+	// Unconfined is what the sandboxes of handlers do not confine, since the kernel cannot.
+	Unconfined []string `json:"unconfined,omitempty"`
 	// Problem is what ails the daemon as a whole, such as an unreadable
 	// directory; empty when all is well.
 	Problem string `json:"problem,omitempty"`

@@ -23,7 +23,7 @@ func Environ() []string {
 // time zone and the roots of trust are, which language is spoken, and what Go's runtime
 // goes by.
 var kept = []string{
-	"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "ZONEINFO", "LANG", "LANGUAGE",
+	"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TZ", "ZONEINFO", "LANG", "LANGUAGE",
 	"SSL_CERT_FILE", "SSL_CERT_DIR", "RES_OPTIONS", "LOCALDOMAIN",
 	"GODEBUG", "GOTRACEBACK", "GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GORACE", "GOCOVERDIR",
 }

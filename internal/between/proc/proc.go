@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/between/wire"
 	"golang.org/x/sys/unix"
 )
@@ -41,6 +42,8 @@ type Spec struct {
 	As   *syscall.Credential // whom it runs as; nil is as we do
 	// Limits end the child when it is beyond them.
 	Limits Limits
+	// Sandbox is around the child; nil is none.
+	Sandbox *sandbox.Rules
 	// Output gets each line that the child prints, without its end. It is
 	// called from two goroutines, one for each stream.
 	Output func(stream, line string)
@@ -52,6 +55,7 @@ type Child struct {
 	Link *link.Conn
 
 	cmd    *exec.Cmd
+	dir    string        // of its own, "" where it has none
 	exited chan struct{} // closed once the process is reaped and its output read
 	err    error         // set before exited closes
 
@@ -86,10 +90,11 @@ func Start(spec Spec) (*Child, error) {
 	}
 	defer theirs.Close()
 	c := &Child{exited: make(chan struct{})}
-	c.cmd = exec.Command(spec.Path, spec.Args...)
-	c.cmd.Env, c.cmd.Dir = spec.Limits.environ(spec.Env), spec.Dir
-	c.cmd.ExtraFiles = []*os.File{theirs}
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: spec.As}
+	if c.dir, err = spec.private(); err != nil {
+		ours.Close()
+		return nil, err
+	}
+	c.cmd = spec.command(theirs)
 	var readers sync.WaitGroup
 	var pipes []*os.File
 	for _, stream := range []string{"stdout", "stderr"} {
@@ -97,6 +102,7 @@ func Start(spec Spec) (*Child, error) {
 		if err != nil {
 			ours.Close()
 			closeAll(pipes)
+			c.tidy()
 			return nil, err
 		}
 		pipes = append(pipes, r)
@@ -112,9 +118,10 @@ func Start(spec Spec) (*Child, error) {
 			c.read(r, stream, spec.Output)
 		}()
 	}
-	if err := c.cmd.Start(); err != nil {
+	if err := c.begin(spec); err != nil {
 		ours.Close()
 		closeAll(pipes)
+		c.tidy()
 		return nil, fmt.Errorf("start %q: %w", spec.Path, err)
 	}
 	c.PID = c.cmd.Process.Pid
@@ -135,6 +142,15 @@ func Start(spec Spec) (*Child, error) {
 	return c, nil
 }
 
+// command is what is run; link is the child's end.
+func (s Spec) command(link *os.File) *exec.Cmd {
+	cmd := exec.Command(s.Path, s.Args...)
+	cmd.Env, cmd.Dir = s.Limits.environ(s.Env), s.Dir
+	cmd.ExtraFiles = []*os.File{link}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.As}
+	return cmd
+}
+
 // reap is the goroutine that waits for the child's end, and for the readers of its
 // output.
 func (c *Child) reap(readers *sync.WaitGroup, pipes []*os.File) {
@@ -151,6 +167,7 @@ func (c *Child) reap(readers *sync.WaitGroup, pipes []*os.File) {
 	readers.Wait()
 	late.Stop()
 	closeAll(pipes)
+	c.tidy()
 	close(c.exited)
 }
 

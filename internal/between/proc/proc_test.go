@@ -67,6 +67,13 @@ func TestMain(m *testing.M) {
 	case "own end": // sends its end of the link over the link, with half a frame
 		syscall.Sendmsg(link.ChildFD, []byte{0, 0, 0, 9}, syscall.UnixRights(link.ChildFD), nil, 0)
 		os.Exit(0)
+	case "temp": // leaves something behind, and lists what is beside it
+		if err := os.MkdirAll(os.TempDir()+"/dir", 0o700); err != nil {
+			panic(err)
+		}
+		fmt.Println(os.TempDir())
+		_, err := os.ReadDir(os.TempDir() + "/..")
+		fmt.Println(err)
 	case "deaf": // reads nothing, ends by force alone
 		select {}
 	case "heir", "heir apart": // leaves its output to a process that goes on

@@ -198,6 +198,23 @@ func Exceeded(name, why string) *Error {
 	}
 }
 
+// NotShared: what is named in ReadWritePaths= or ReadOnlyPaths= cannot be opened.
+func NotShared(path string, err error) *Error {
+	return &Error{
+		Reason: "its sandbox cannot be made: " + bare(path, err),
+		Mend:   "make " + words.Shell(path) + ", or let the daemon's user in; where it need not be there, write '-' before it in plugserverd.conf, and reload",
+	}
+}
+
+// bare is an error of a path, with the path once.
+func bare(path string, err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return words.Quote(path) + ": " + errno.Error()
+	}
+	return words.Quote(path) + ": " + err.Error()
+}
+
 // Starved reports whether a crash with these words was for want of memory or
 // threads, so that the same start may succeed later.
 func Starved(said string) bool {

@@ -49,6 +49,7 @@ type Config struct {
 	Build           choiceFlag
 	BuildCells      choiceFlag
 	Network         choiceFlag
+	Sandbox         choiceFlag
 	BuildTimeout    time.Duration
 	Cache           string
 	LogLevel        string
@@ -100,6 +101,8 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.Var(&c.MemoryMax, "memory-max", "most `memory` that a handler may use, such as 256M; infinity is no limit (default infinity)")
 	fs.Var(&c.LimitNOFILE, "limit-nofile", "most `descriptors` that a handler may have open; infinity is no limit but the daemon's own (default infinity)")
 	fs.Var(&c.PassEnvironment, "pass-environment", "`names` of the variables that every handler gets of the daemon's environment, beside PATH and its like; may be repeated")
+	c.Sandbox = choice("off", "on")
+	fs.Var(&c.Sandbox, "sandbox", "on or off: whether each handler's process is confined, but for those with NoSandbox=yes")
 	fs.StringVar(&c.Config, "config", settings.DefaultPath, "`file` of what holds for single handlers; see plugserverd.conf(5)")
 	c.Build, c.BuildCells, c.Network = choice("auto", "off"), choice("auto", "off"), choice("off", "on")
 	fs.Var(&c.Build, "build", "auto or off: whether to compile Go source in the directory, never as root")

@@ -34,7 +34,7 @@ func (c *Config) Access(log *logrus.Logger) (*accesslog.Log, error) {
 // Settings are what holds for each handler: what file says, and where it says
 // nothing the flags.
 func (c *Config) Settings(file *settings.Settings) func(handler string) supervisor.Settings {
-	own := proc.Environ()
+	own, base := proc.Environ(), c.sandbox(file)
 	return func(name string) supervisor.Settings {
 		h := file.Handler(name)
 		limits := fleet.Limits{Memory: int64(c.MemoryMax), Descriptors: int(c.LimitNOFILE)}
@@ -48,6 +48,9 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 		if h.MaxBodyBytes != 0 {
 			body = max(h.MaxBodyBytes, 0)
 		}
+		rules := base
+		h.Allowed.Apply(&rules)
+		rules.Open = rules.Open || !c.Sandbox.On()
 		drain := h.DrainTimeout
 		if drain == settings.Infinity {
 			drain = endless
@@ -57,7 +60,7 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 			Env: proc.Handlers(own, append(h.Environment.Pass(), c.PassEnvironment...), h.Environment.Set()),
 			// settings.Infinity is none
 			Bounds:       link.Bounds{MaxInFlight: max(h.MaxInFlight, 0), MaxBodyBytes: body, RequestTimeout: max(h.RequestTimeout, 0), Unlogged: h.AccessLog == settings.No},
-			DrainTimeout: drain,
+			DrainTimeout: drain, Sandbox: &rules,
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 )
 
@@ -27,6 +28,15 @@ func (c *Config) Show(file *settings.Settings, handler string) (all []api.Settin
 	}
 	if !set["AccessLog"] {
 		all = append(all, api.Setting{Key: "AccessLog", Value: yesNo(c.AccessLog != ""), Where: c.flagged("access-log")})
+	}
+	if where := "default"; !set["NoSandbox"] {
+		if lacks := sandbox.Kernel().Lacks(); len(lacks) > 0 {
+			where += "; this kernel does not confine " + strings.Join(lacks, "; ")
+		}
+		if !c.Sandbox.On() {
+			where = c.flagged("sandbox")
+		}
+		all = append(all, api.Setting{Key: "NoSandbox", Value: yesNo(!c.Sandbox.On()), Where: where})
 	}
 	if len(c.PassEnvironment) > 0 {
 		all = append(all, api.Setting{Key: "PassEnvironment", Value: strings.Join(c.PassEnvironment, " "), Where: c.flagged("pass-environment")})

@@ -16,7 +16,7 @@ func Name(s string) bool { return name.MatchString(s) }
 
 // Words reads words NAME=VALUE, where quotes keep space together.
 func Words(line string) ([]string, error) {
-	words, err := unquote(line)
+	words, err := Split(line)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func Lines(text string) (all []string, err error) {
 			return nil, fmt.Errorf("line %d is no assignment; write NAME=VALUE", number)
 		}
 		if v = strings.TrimSpace(v); strings.ContainsAny(v, `"'\`) {
-			words, err := unquote(v)
+			words, err := Split(v)
 			if err != nil {
 				return nil, fmt.Errorf("line %d: %w", number, err)
 			}
@@ -53,9 +53,9 @@ func Lines(text string) (all []string, err error) {
 	return all, nil
 }
 
-// unquote splits words at space. Quotes, single or double, keep space within a word; a
+// Split splits words at space. Quotes, single or double, keep space within a word; a
 // backslash takes what follows as it is, but within single quotes.
-func unquote(text string) (words []string, err error) {
+func Split(text string) (words []string, err error) {
 	var word strings.Builder
 	quote, begun := rune(0), false
 	escaped := false

@@ -9,6 +9,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/between/words"
 	"github.com/andrestc/go-plugserver/internal/daemon/handlerlog"
 	"github.com/andrestc/go-plugserver/internal/daemon/offer"
@@ -32,6 +33,7 @@ type Spec struct {
 	Limits  Limits
 	Log     LogRate
 	Plugins []link.Plugin
+	Sandbox *sandbox.Rules // nil is none
 	// Ready is how long the plugins may take to become ready.
 	Ready time.Duration
 	// Fields are those of the log records of one plugin, or of the whole cell
@@ -102,7 +104,7 @@ func (f *Fleet) dequeue() {
 func (c *Cell) begin() {
 	f := c.fleet
 	c.phase, c.Began = starts, time.Now()
-	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: proc.WithGODEBUG(c.spec.Env, c.spec.GODEBUG), Limits: c.spec.Limits, Output: c.logs.Printed}
+	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: proc.WithGODEBUG(c.spec.Env, c.spec.GODEBUG), Limits: c.spec.Limits, Sandbox: c.spec.Sandbox, Output: c.logs.Printed}
 	f.start(f.spares.Start, spec, c.started)
 }
 

@@ -113,6 +113,7 @@ func (s *Settings) handler(name string) (keys, error) {
 		"DrainTimeout":   set(&h.DrainTimeout, parseTimeout),
 	})
 	maps.Copy(all, h.Environment.keys())
+	maps.Copy(all, h.Allowed.Keys(parseBool))
 	return all, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/daemon/allowed"
 )
 
 // DefaultPath is where the Debian package has the file.
@@ -44,6 +46,7 @@ type Handler struct {
 	DrainTimeout         time.Duration // 0 is unset, Infinity without end
 	Disabled             bool          // its file is not served
 	AccessLog            Switch        // whether its requests are in the access log
+	Allowed              allowed.Allowed
 }
 
 // Switch is a yes or no that may be unset.
@@ -98,7 +101,7 @@ type Assignment struct {
 func (s *Settings) Assigned(handler string) []Assignment { return slices.Clone(s.assigned[handler]) }
 
 // repeated are the keys of which every assignment holds, until an empty one.
-var repeated = []string{"Environment", "EnvironmentFile", "PassEnvironment"}
+var repeated = append([]string{"Environment", "EnvironmentFile", "PassEnvironment"}, allowed.Repeated...)
 
 // note notes an assignment.
 func (s *Settings) note(handler string, a Assignment) {

@@ -260,13 +260,14 @@ func (s *spare) answers(wait time.Duration) bool {
 }
 
 // keyOf says all that tells processes apart but for what they are told later, be it a field
-// of Spec's to come; "" where one cannot wait.
+// of Spec's to come; "" where one cannot wait: in a sandbox are
+// the files that a cell is to load, which nobody knows before.
 func keyOf(spec proc.Spec) string {
 	var is syscall.Stat_t
-	if spec.As != nil || syscall.Stat(spec.Path, &is) != nil {
+	if spec.As != nil || spec.Sandbox != nil && !spec.Sandbox.Open || syscall.Stat(spec.Path, &is) != nil {
 		return ""
 	}
-	spec.Args, spec.Output = nil, nil
+	spec.Args, spec.Output, spec.Sandbox = nil, nil, nil
 	return fmt.Sprintf("%#v %d %d %d %v %v", spec, is.Dev, is.Ino, is.Size, is.Mtim, is.Ctim)
 }
 

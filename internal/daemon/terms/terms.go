@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 )
 
@@ -18,6 +19,8 @@ type Terms struct {
 	Group  string      // handlers of one group share a cell; "" for none
 	Env    []string    // the environment
 	Bounds link.Bounds // on its requests
+	// Sandbox is around its process; nil is none.
+	Sandbox *sandbox.Rules
 	// DrainTimeout is for requests to end when their cell does, but for the service's end;
 	// 0 is as usual.
 	DrainTimeout time.Duration
@@ -25,11 +28,11 @@ type Terms struct {
 
 // Outdate reports whether what was started on the terms t has to be started anew on now.
 func (t Terms) Outdate(now Terms) bool {
-	return t.Limits != now.Limits || t.Bounds != now.Bounds || !slices.Equal(t.Env, now.Env)
+	return t.Limits != now.Limits || t.Bounds != now.Bounds || !slices.Equal(t.Env, now.Env) || !t.Sandbox.Equal(now.Sandbox)
 }
 
 // Together are those of a process that several share; the bounds on requests stay each one's
-// own. They may use what each may, where one has no limit they have none, and the longest time
+// own. They may use what each may, where one has no limit they have none, their sandbox is as wide as all of theirs, and the longest time
 // to drain is theirs. They have the environment of all: of what two of them set, the later's
 // holds. usual is how long draining takes where nothing is set.
 func Together(all []Terms, usual time.Duration) (t Terms) {
@@ -39,9 +42,9 @@ func Together(all []Terms, usual time.Duration) (t Terms) {
 			one.DrainTimeout = usual
 		}
 		if i == 0 {
-			t.Limits, t.Log = one.Limits, one.Log
+			t.Limits, t.Log, t.Sandbox = one.Limits, one.Log, one.Sandbox
 		} else {
-			t.Limits, t.Log = t.Limits.And(one.Limits), t.Log.And(one.Log)
+			t.Limits, t.Log, t.Sandbox = t.Limits.And(one.Limits), t.Log.And(one.Log), t.Sandbox.And(one.Sandbox)
 		}
 		t.DrainTimeout = max(t.DrainTimeout, one.DrainTimeout)
 		for _, kv := range one.Env {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 )
 
@@ -19,6 +20,14 @@ func TestTogether(t *testing.T) {
 	if got := Together([]Terms{a, b}, time.Second); !reflect.DeepEqual(got, want) {
 		t.Errorf("both: %+v, want %+v", got, want)
 	}
+	a.Sandbox, b.Sandbox = &sandbox.Rules{Write: []string{"/a"}, Private: "/tmp"}, &sandbox.Rules{Write: []string{"/b"}, Private: "/tmp"}
+	if got := Together([]Terms{a, b}, 0).Sandbox; !got.Equal(&sandbox.Rules{Write: []string{"/a", "/b"}, Private: "/tmp"}) {
+		t.Errorf("the sandbox of both: %+v", got)
+	}
+	b.Sandbox.Open = true
+	if got := Together([]Terms{a, b}, 0).Sandbox; !got.Open {
+		t.Errorf("one without a sandbox has one for the other: %+v", got)
+	}
 	if a.Env[1] != "B=1" {
 		t.Error("one's own terms have changed")
 	}
@@ -30,6 +39,7 @@ func TestOutdate(t *testing.T) {
 	for what, change := range map[string]func(*Terms){
 		"limits":      func(t *Terms) { t.Limits.Memory = 2 },
 		"environment": func(t *Terms) { t.Env = []string{"A=2"} },
+		"sandbox":     func(t *Terms) { t.Sandbox = &sandbox.Rules{Read: []string{"/a"}} },
 		"bounds":      func(t *Terms) { t.Bounds.RequestTimeout = 1 },
 	} {
 		now := old

@@ -137,7 +137,7 @@ func TestPatternsPassOn(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("HEIRS", t.TempDir())
-			d := testbed.Start(t)
+			d := testbed.Start(t, testbed.Flags("--sandbox", "off")) // they leave word in a folder of the test's
 			for name, plugin := range tt.live {
 				d.Put(name, plugin)
 			}

@@ -142,6 +142,7 @@ func startDaemon(t *testing.T, flags []string, start func(...testbed.Option) *te
 	if *releaseFlag != "" {
 		flags = append(flags, "--build-cells", "auto")
 	}
+	flags = append(flags, "--sandbox", "off") // events are files of the test's
 	d := start(testbed.Flags(flags...), testbed.Allow("panic", "superfluous"))
 	mark := d.Log.Len()
 	for _, name := range names {

@@ -1,0 +1,63 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/between/sandbox"
+	"github.com/andrestc/go-plugserver/internal/daemon/settings"
+)
+
+// Private is the folder of those that cells have of their own.
+func (c *Config) Private() string { return filepath.Join(c.State, "tmp") }
+
+// sandbox is what no handler's process may read, and what all may: rules to which the settings of one are added.
+func (c *Config) sandbox(file *settings.Settings) sandbox.Rules {
+	hide := append(secrets(file), c.State, c.Cache)
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+		hide = append(hide, dir)
+	}
+	if filepath.IsAbs(c.AccessLog) { // else it is no file
+		hide = append(hide, c.AccessLog)
+	}
+	for i, path := range hide {
+		hide[i] = absolute(path)
+	}
+	// Its files are everybody's; beside them may be what handlers read.
+	return sandbox.Rules{Hide: hide, Read: []string{"-" + absolute(c.Handlers)}, Private: absolute(c.Private())}
+}
+
+// absolute is path from /. The daemon stays in the folder that it was started in.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// secrets are the files that no handler's process is to read, for they hold others' environments
+// or keys of certificates, and the folders that are some handlers' alone to write.
+func secrets(file *settings.Settings) (paths []string) {
+	for name := range file.Named() {
+		for _, a := range file.Assigned(name) {
+			switch a.Key {
+			case "EnvironmentFile":
+				paths = append(paths, strings.TrimPrefix(a.Value, "-"))
+			case "Environment":
+				paths = append(paths, a.Where[:strings.LastIndexByte(a.Where, ':')])
+			}
+		}
+		for _, path := range file.Handler(name).Allowed.Writes() {
+			paths = append(paths, strings.TrimPrefix(path, "-"))
+		}
+	}
+	for _, key := range file.TLS().Keys {
+		if filepath.IsAbs(key) { // else it is a credential
+			paths = append(paths, key)
+		}
+	}
+	slices.Sort(paths) // so that equal settings are equal rules
+	return slices.Compact(paths)
+}

@@ -1,0 +1,60 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/daemon/settings"
+)
+
+// What is the daemon's own, what is secret and what is others' is hidden from every handler; what one may
+// write is granted to that one.
+func TestSandboxOfHandlers(t *testing.T) {
+	dir := t.TempDir()
+	conf, env := filepath.Join(dir, "p.conf"), filepath.Join(dir, "a.env")
+	for path, text := range map[string]string{
+		env: "A=1\n",
+		conf: "[TLS]\nCertificate=/c.pem\nKey=/k.pem\nCertificate=c\nKey=credential\n[Handler a]\nReadWritePaths=/srv/a -/srv/x\nEnvironmentFile=" + env +
+			"\n[Handler b]\nEnvironment=TOKEN=x\nNoSandbox=yes\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
+	c, err := Parse([]string{"--state", "/s", "--handlers", "/s/h", "--cache", "/cache", "--config", conf, "--sandbox=on", "--access-log", "/log"}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := settings.Load(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := c.Settings(file)
+	a, b, other := of("a").Sandbox, of("b").Sandbox, of("other").Sandbox
+	hide := []string{"/cache", "/k.pem", "/log", "/run/credentials/x", "/s", "/srv/a", "/srv/x", env, conf}
+	slices.Sort(hide)
+	if got := slices.Sorted(slices.Values(other.Hide)); !slices.Equal(got, hide) {
+		t.Errorf("hidden is %q, not %q", got, hide)
+	}
+	if !slices.Equal(a.Write, []string{"/srv/a", "-/srv/x"}) || other.Write != nil || !b.Open || other.Open {
+		t.Errorf("granted: %+v, %+v, %+v", a, b, other)
+	}
+	if other.Private != "/s/tmp" || !slices.Equal(other.Read, []string{"-/s/h"}) {
+		t.Errorf("of all: %+v", other)
+	}
+	if c, err = Parse([]string{"--sandbox=off", "--state", "/s"}, nil, nil); err != nil || !c.Settings(file)("other").Sandbox.Open {
+		t.Errorf("it cannot be taken from all: %v", err)
+	}
+	if c, err = Parse([]string{"--state", "run"}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range c.sandbox(file).Hide {
+		if !filepath.IsAbs(path) || strings.HasSuffix(path, "/-") {
+			t.Errorf("hidden is %q, from wherever one is", path)
+		}
+	}
+}

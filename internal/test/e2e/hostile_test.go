@@ -1,0 +1,244 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/between/sandbox"
+	"github.com/andrestc/go-plugserver/internal/test/testbed"
+	"golang.org/x/sys/unix"
+)
+
+// hostileSource is a handler that tries what it is asked to, and tells what it got: "ok", or the error.
+const hostileSource = `package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+func Handlers() map[string]http.Handler {
+	return map[string]http.Handler{"/hostile/{what}": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		said, err := try(r.PathValue("what"), r.URL.Query()["a"])
+		if errno := syscall.Errno(0); errors.As(err, &errno) {
+			err = errno
+		}
+		if err != nil {
+			said = err.Error()
+		}
+		io.WriteString(w, said)
+	})}
+}
+
+func try(what string, a []string) (string, error) {
+	switch what {
+	case "sys": // a system call by its number
+		var n [7]uintptr
+		for i, s := range a {
+			v, _ := strconv.ParseInt(s, 10, 64)
+			n[i] = uintptr(v)
+		}
+		_, _, errno := syscall.Syscall6(n[0], n[1], n[2], n[3], n[4], n[5], n[6])
+		if errno != 0 {
+			return "", errno
+		}
+		return "ok", nil
+	case "read":
+		_, err := os.ReadFile(a[0])
+		return "ok", err
+	case "list":
+		_, err := os.ReadDir(a[0])
+		return "ok", err
+	case "write":
+		f, err := os.OpenFile(a[0], os.O_WRONLY|os.O_CREATE, 0o600)
+		if err == nil {
+			f.Close()
+		}
+		return "ok", err
+	case "remove":
+		return "ok", os.Remove(a[0])
+	case "chmod":
+		return "ok", os.Chmod(a[0], 0)
+	case "bind":
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err == nil {
+			l.Close()
+		}
+		return "ok", err
+	case "dial":
+		c, err := net.Dial("unix", a[0])
+		if err == nil {
+			c.Close()
+		}
+		return "ok", err
+	case "control": // asks the daemon for its status
+		c, err := net.Dial("unix", a[0])
+		if err != nil {
+			return "", err
+		}
+		defer c.Close()
+		fmt.Fprint(c, "GET /v1/status HTTP/1.0\r\nHost: x\r\n\r\n")
+		answer, err := io.ReadAll(c)
+		status, _, _ := strings.Cut(string(answer), "\r\n")
+		return status, err
+	case "exec":
+		out, err := exec.Command("/bin/sh", "-c", a[0]).CombinedOutput()
+		return strings.TrimSpace(string(out)), err
+	case "temp": // a file of its own, and where
+		f, err := os.CreateTemp("", "")
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		if err := os.Mkdir(f.Name()+".d", 0o700); err != nil {
+			return "", err
+		}
+		return filepath.Dir(f.Name()), os.Rename(f.Name(), f.Name()+".d/x")
+	case "resolve":
+		_, err := net.LookupHost("localhost")
+		return "ok", err
+	}
+	return "", errors.New("unknown")
+}
+`
+
+// A handler that was taken over reaches nothing that is not its own: each row is one thing that it
+// tries, and what it gets. The others do not notice.
+func TestHostileHandler(t *testing.T) {
+	if lacks := sandbox.Kernel().Lacks(); lacks != nil {
+		t.Fatalf("this kernel does not confine %q: nothing can be said of it", lacks)
+	}
+	dir := testbed.NewDir(t)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for name, text := range map[string]string{
+		"key.pem": "KEY", "neighbour.env": "TOKEN=x\n", "shared/data": "x", "mine/data": "x", "public/page": "x",
+		"plugserverd.conf": fmt.Sprintf("[Handler hostile]\nReadWritePaths=%s\n[Handler neighbour]\nEnvironment=TOKEN=y\nReadWritePaths=%s\nEnvironmentFile=%s\n", at("mine"), at("shared"), at("neighbour.env")),
+	} {
+		os.MkdirAll(filepath.Dir(at(name)), 0o755)
+		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := testbed.Start(t, testbed.In(dir), testbed.Flags("--sandbox", "on"))
+	d.Put("neighbour", plain(t, "/neighbour", "unharmed"))
+	d.Put("hostile", testbed.Go(hostileSource).Build(t))
+	neighbour, _ := d.Handler("neighbour")
+	supervisor, gate := d.Status().Daemon.PID, d.Status().Daemon.GatePID
+	copies, err := filepath.Glob(filepath.Join(d.State, "store", "*"))
+	if err != nil || len(copies) == 0 {
+		t.Fatalf("the store is empty: %v", err)
+	}
+	abstract, err := net.Listen("unix", "@"+dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer abstract.Close()
+
+	try := func(what string, args ...any) string {
+		q := url.Values{}
+		for _, a := range args {
+			q.Add("a", fmt.Sprint(a))
+		}
+		_, body := d.Get("/hostile/" + what + "?" + q.Encode())
+		return body
+	}
+	const denied, refused = "permission denied", "operation not permitted"
+	for _, c := range []struct {
+		want, what string
+		args       []any
+	}{
+		// What is everybody's, and what is its own.
+		{"ok", "read", []any{"/etc/hosts"}},
+		{"ok", "read", []any{at("public/page")}},
+		{"ok", "resolve", nil},
+		{"hello", "exec", []any{"echo hello"}},
+		{"ok", "write", []any{at("mine/new")}},
+		{"ok", "list", []any{at("mine")}},
+		{"ok", "sys", []any{unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE}},
+
+		// Files of the daemon, and of others.
+		{denied, "list", []any{d.State}},
+		{denied, "list", []any{filepath.Join(d.State, "store")}},
+		{denied, "list", []any{filepath.Join(d.State, "tmp")}},
+		{denied, "write", []any{copies[0]}},
+		{denied, "write", []any{filepath.Join(d.State, "store", "new")}},
+		{denied, "write", []any{filepath.Join(d.State, "cells", "new")}},
+		{denied, "remove", []any{copies[0]}},
+		{refused, "chmod", []any{copies[0]}},
+		{refused, "chmod", []any{filepath.Join(d.State, "store")}},
+		{denied, "read", []any{at("plugserverd.conf")}},
+		{denied, "read", []any{at("neighbour.env")}},
+		{denied, "read", []any{at("shared/data")}},
+		{denied, "write", []any{at("shared/data")}},
+		{denied, "write", []any{at("public/page")}},
+		{denied, "write", []any{filepath.Join(d.Handlers, "new.so")}},
+		{denied, "remove", []any{filepath.Join(d.Handlers, "neighbour.so")}},
+		{denied, "write", []any{"/dev/shm/x"}},
+		{denied, "write", []any{"/tmp/plugserver-hostile"}},
+
+		// Processes.
+		{denied, "read", []any{fmt.Sprintf("/proc/%d/environ", neighbour.PID)}},
+		{denied, "read", []any{fmt.Sprintf("/proc/%d/environ", supervisor)}},
+		{denied, "write", []any{fmt.Sprintf("/proc/%d/mem", gate)}},
+		{denied, "read", []any{fmt.Sprintf("/proc/%d/root/etc/hosts", neighbour.PID)}},
+		{refused, "sys", []any{unix.SYS_PTRACE, unix.PTRACE_SEIZE, neighbour.PID}},
+		{refused, "sys", []any{unix.SYS_PROCESS_VM_WRITEV, gate}},
+		{refused, "sys", []any{unix.SYS_PROCESS_VM_READV, neighbour.PID}},
+		{refused, "sys", []any{unix.SYS_PIDFD_GETFD, 3, 3}},
+		{refused, "sys", []any{unix.SYS_KILL, supervisor, 9}},
+		{refused, "sys", []any{unix.SYS_KILL, gate, 19}},
+		{refused, "sys", []any{unix.SYS_KILL, neighbour.PID, 9}},
+		{refused, "sys", []any{unix.SYS_TGKILL, gate, gate, 9}},
+		{refused, "sys", []any{unix.SYS_PRLIMIT64, supervisor, unix.RLIMIT_NOFILE}},
+		{refused, "sys", []any{unix.SYS_SETPRIORITY, unix.PRIO_USER, os.Getuid(), 19}},
+		{refused, "sys", []any{unix.SYS_SCHED_SETAFFINITY, gate, 8}},
+		{refused, "sys", []any{unix.SYS_SHMGET, 1, 4096, 0o1600}},
+
+		// The system.
+		{refused, "sys", []any{unix.SYS_UNSHARE, unix.CLONE_NEWUSER}},
+		{refused, "sys", []any{unix.SYS_IO_URING_SETUP, 1}},
+		{refused, "sys", []any{unix.SYS_BPF}},
+		{refused, "sys", []any{unix.SYS_MOUNT}},
+		{denied, "bind", nil},
+		{refused, "dial", []any{"@" + dir}},
+		{"HTTP/1.0 403 Forbidden", "control", []any{d.Control}},
+		{"address family not supported by protocol", "sys", []any{unix.SYS_SOCKET, unix.AF_PACKET, unix.SOCK_RAW}},
+		{denied, "exec", []any{"echo x > " + at("public/page")}},
+	} {
+		got := try(c.what, c.args...)
+		t.Logf("%s %v: %s", c.what, c.args, got)
+		if got != c.want && !(c.what == "exec" && strings.HasPrefix(got, "exit status")) {
+			t.Errorf("%s %v: got %q, not %q", c.what, c.args, got, c.want)
+		}
+	}
+
+	// Its own folder ends with it.
+	temp := try("temp")
+	if filepath.Dir(temp) != filepath.Join(d.State, "tmp") {
+		t.Errorf("its temporary files are in %q", temp)
+	}
+	d.Take("hostile")
+	d.Want("/neighbour", 200, "unharmed")
+	if after, _ := d.Handler("neighbour"); after.PID != neighbour.PID || d.Status().Daemon.GatePID != gate {
+		t.Error("a process has ended: " + strconv.Itoa(after.PID))
+	}
+	d.Stop()
+	if left, err := os.ReadDir(filepath.Join(d.State, "tmp")); err != nil || len(left) > 0 {
+		t.Errorf("left of the folders of cells: %v, %v", left, err)
+	}
+}
