@@ -6,12 +6,10 @@ import (
 	"io"
 	"log"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/wire"
-	"github.com/andrestc/go-plugserver/internal/serve/parts"
 )
 
 // What a request may cost, in allocations of all goroutines of the process. Who
@@ -20,7 +18,6 @@ const (
 	servedAllocs    = 8  // by a cell, on its own connection
 	forwardedAllocs = 7  // by the gate, for a request that it forwards
 	answeredAllocs  = 17 // by a cell, for a request that was forwarded to it
-	toldAllocs      = 16 // by a cell, for a request of HTTP/2 that it was told of
 	pipelinedAllocs = 8  // by the gate, for each of many in a row
 )
 
@@ -137,35 +134,6 @@ func TestAnsweredBudget(t *testing.T) {
 		}
 		f, err := cell.wire.Recv()
 		if err != nil || f.Kind != kindAnswer {
-			t.Fatal(f.Kind, err)
-		}
-	})
-}
-
-// The cell's side of a request of HTTP/2 that it was told of.
-func TestToldBudget(t *testing.T) {
-	fa, fb, err := wire.Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cell, gate := newPeers(t, fa, fb)
-	s := NewServer(context.Background(), nil, Limits{}, log.New(testLog{t}, "", 0))
-	mux := helloMux()
-	s.Mux = func() *http.ServeMux { return mux }
-	go s.Receive(gate)
-	t.Cleanup(func() { cell.Close(); gate.Close() })
-	r := httptest.NewRequest("GET", "/hello", nil)
-	r.RequestURI = "/hello"
-	r.Header.Set("User-Agent", "test")
-	r.Header.Set("Accept-Encoding", "gzip")
-	m := message{stream: 1, remote: "127.0.0.1:50000", local: "127.0.0.1:80"}
-	body := parts.AppendRequest(m.head(nil), r, false, false)
-	budget(t, toldAllocs, func() {
-		if err := cell.wire.Post(kindExchange, body); err != nil {
-			t.Fatal(err)
-		}
-		f, err := cell.wire.Recv()
-		if err != nil || f.Kind != kindParts {
 			t.Fatal(f.Kind, err)
 		}
 	})

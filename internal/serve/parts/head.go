@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"sync"
 )
 
 const (
@@ -14,10 +13,10 @@ const (
 	flagLazy             // the client waits until the handler reads it (100-continue)
 )
 
-// AppendRequest encodes the head of r, a request that came over HTTP/2; open and lazy are
-// BodyOf's.
-func AppendRequest(b []byte, r *http.Request, open, lazy bool) []byte {
+// AppendRequest encodes the head of r, a request that came over HTTP/2.
+func AppendRequest(b []byte, r *http.Request) []byte {
 	var flags byte
+	open, lazy := BodyOf(r)
 	if open {
 		flags |= flagBody
 	}
@@ -46,37 +45,14 @@ func BodyOf(r *http.Request) (open, lazy bool) {
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		return open, false
 	}
-	in := bodyIn(v.Type().Elem())
 	v = v.Elem()
-	if in.pipe >= 0 {
-		open = !v.Field(in.pipe).IsNil()
+	if pipe := v.FieldByName("pipe"); pipe.Kind() == reflect.Pointer {
+		open = !pipe.IsNil()
 	}
-	if in.needs >= 0 {
-		lazy = v.Field(in.needs).Bool()
+	if needs := v.FieldByName("needsContinue"); needs.Kind() == reflect.Bool {
+		lazy = needs.Bool()
 	}
 	return open, lazy
-}
-
-// inBody is where a type of bodies keeps what BodyOf reports; below 0 is nowhere.
-type inBody struct{ pipe, needs int }
-
-var bodies sync.Map // inBody by reflect.Type, as looking for fields takes time
-
-func bodyIn(t reflect.Type) inBody {
-	if in, ok := bodies.Load(t); ok {
-		return in.(inBody)
-	}
-	in := inBody{-1, -1}
-	for i := range t.NumField() {
-		switch f := t.Field(i); {
-		case f.Name == "pipe" && f.Type.Kind() == reflect.Pointer:
-			in.pipe = i
-		case f.Name == "needsContinue" && f.Type.Kind() == reflect.Bool:
-			in.needs = i
-		}
-	}
-	bodies.Store(t, in)
-	return in
 }
 
 // Request is a request's head as it was told.

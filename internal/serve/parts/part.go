@@ -174,23 +174,13 @@ func (r *Reader) text() string {
 
 // Header reads fields into h.
 func (r *Reader) Header(h http.Header) {
-	n := r.count()
-	if n == 0 || !r.ok {
-		return
-	}
-	ones := make([]string, min(n, 16)) // most fields have one value
-	for ; n > 0 && r.ok; n-- {
+	for n := r.count(); n > 0 && r.ok; n-- {
 		key := r.text()
 		k := r.count()
 		if !r.ok {
 			return
 		}
-		var values []string
-		if k == 1 && len(ones) > 0 {
-			values, ones = ones[:1:1], ones[1:]
-		} else {
-			values = make([]string, k)
-		}
+		values := make([]string, k)
 		for i := range values {
 			values[i] = r.text()
 		}

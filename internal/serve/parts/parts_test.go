@@ -15,7 +15,7 @@ func TestRequest(t *testing.T) {
 	r.Host, r.RequestURI = "h.example", "/a?b=c"
 	r.Header = http.Header{"A": {"1", "2"}, "B": {}, "C": {""}}
 	r.Trailer = http.Header{"T": nil}
-	h, err := DecodeRequest(string(AppendRequest(nil, r, true, false)))
+	h, err := DecodeRequest(string(AppendRequest(nil, r)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,8 +27,8 @@ func TestRequest(t *testing.T) {
 		!reflect.DeepEqual(got.Header, r.Header) || !reflect.DeepEqual(got.Trailer, r.Trailer) || !h.Open {
 		t.Errorf("%+v", got)
 	}
-	for size := range AppendRequest(nil, r, true, false) {
-		if _, err := DecodeRequest(string(AppendRequest(nil, r, true, false)[:size])); err == nil {
+	for size := range AppendRequest(nil, r) {
+		if _, err := DecodeRequest(string(AppendRequest(nil, r)[:size])); err == nil {
 			t.Errorf("%d bytes of a head decode", size)
 		}
 	}
@@ -38,7 +38,7 @@ func TestRequest(t *testing.T) {
 func FuzzParts(f *testing.F) {
 	r := httptest.NewRequest("POST", "/", nil)
 	r.Header.Set("A", "1")
-	f.Add(AppendRequest(nil, r, true, false))
+	f.Add(AppendRequest(nil, r))
 	f.Add(Append(AppendFields(nil, Head, 200, r.Header), Data, []byte("text")))
 	f.Add(AppendWord(nil, WordGrant, 1<<30))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -109,7 +109,6 @@ func (a *Answer) Finish() {
 		end = parts.Append(nil, parts.Abort, nil)
 	}
 	a.last(end)
-	a.w.drop()
 }
 
 // Abort ends the answer where it is.

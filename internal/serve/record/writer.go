@@ -66,18 +66,18 @@ func (w *Writer) drop() {
 	states.Put(s)
 }
 
-// finish returns the parts that end the answer: all but those that were sent. They are
-// the Writer's until drop.
+// finish returns the parts that end the answer: all but those that were sent.
 func (w *Writer) finish() []byte {
 	s := w.state
 	s.done = true
 	s.flush()
-	end := s.out
+	end := append([]byte(nil), s.out...)
 	if t := s.trailers(); t != nil {
 		end = parts.AppendFields(end, parts.Trailer, 0, t)
 	}
-	s.out = parts.Append(end, parts.End, nil)
-	return s.out
+	end = parts.Append(end, parts.End, nil)
+	w.drop()
+	return end
 }
 
 func (w *Writer) abandon() { w.state = nil }
@@ -208,10 +208,8 @@ func (s *state) writeChunk(p []byte) (int, error) {
 	isHead := s.r.Method == http.MethodHead
 	if !s.sentHeader {
 		s.sentHeader = true
-		if length := s.snap.Get("Content-Length"); length != "" { // an error costs an allocation
-			if n, err := strconv.ParseUint(length, 10, 63); err == nil {
-				s.declared = int64(n)
-			}
+		if n, err := strconv.ParseUint(s.snap.Get("Content-Length"), 10, 63); err == nil {
+			s.declared = int64(n)
 		}
 		if parts.FieldsSize(s.snap) > parts.MaxFields {
 			s.a.fail(errFields)

@@ -28,7 +28,7 @@ type Request struct {
 	limit   time.Duration // for the client to take what it is sent; 0 is none
 	slow    *time.Timer   // runs while the client has not; made once
 	up      *upload       // nil where no body comes
-	head    []byte        // encoded, before the upload, which fills in the trailers
+	head    []byte        // encoded
 
 	// Owned by the goroutine of Await.
 	port parts.Port
@@ -52,16 +52,19 @@ type Request struct {
 // stream; 0 is without end. The caller calls Close in the end.
 func New(w http.ResponseWriter, r *http.Request, closing func() bool, limit time.Duration) *Request {
 	x := &Request{w: w, r: r, closing: closing, limit: limit, wake: make(chan struct{}, 1)}
-	open, lazy := parts.BodyOf(r)
-	if open {
+	if open, lazy := parts.BodyOf(r); open {
 		x.up = newUpload(r, lazy)
 	}
-	x.head = parts.AppendRequest(make([]byte, 0, 512), r, open, lazy)
 	return x
 }
 
 // Head returns the request's head, encoded. It stays the Request's.
-func (x *Request) Head() []byte { return x.head }
+func (x *Request) Head() []byte {
+	if x.head == nil { // before the upload, which fills in the trailers
+		x.head = parts.AppendRequest(make([]byte, 0, 512), x.r)
+	}
+	return x.head
+}
 
 // Await passes on what comes, and what the client sends, until the answer has ended. The
 // head was sent.
