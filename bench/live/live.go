@@ -225,8 +225,8 @@ func print(s Spec, all []figures) {
 			if len(v) > 2 {
 				fmt.Fprintf(s.Out, " %.2f", stats.Quantile(v, 0.99))
 			}
-			if i > 0 {
-				fmt.Fprintf(s.Out, " = %.2f×", sum.Median/stats.Of(all[0][row]).Median)
+			if base := all[0][row]; i > 0 && len(base) > 0 {
+				fmt.Fprintf(s.Out, " = %.2f×", sum.Median/stats.Of(base).Median)
 			}
 		}
 		fmt.Fprintln(s.Out)
