@@ -17,7 +17,9 @@ import (
 
 // net/http's guards are in force: of whoever floods the server with what costs him little
 // no more is taken after a while, whether his connection is closed or not read any more;
-// one whose answers he does not read --write-timeout ends.
+// one whose answers he does not read --write-timeout ends. A flood of SETTINGS has no
+// such end, with net/http: those that wait for their acknowledgement share one, so that
+// nothing is kept for them.
 func TestFloods(t *testing.T) {
 	const most = 64 << 20 // bytes that a client may send until then, most of them in sockets' buffers
 	_, addr := serve(t, func(x *replay.Request) { t.Error("a handler is called") })
@@ -42,8 +44,7 @@ func TestFloods(t *testing.T) {
 	}()
 	settings := frames(func(fr *http2.Framer) { fr.WriteSettings() })
 	for name, tt := range map[string]struct{ first, again []byte }{
-		"settings": {settings, settings},
-		"pings":    {settings, frames(func(fr *http2.Framer) { fr.WritePing(false, [8]byte{}) })},
+		"pings": {settings, frames(func(fr *http2.Framer) { fr.WritePing(false, [8]byte{}) })},
 		"a head without an end": {
 			append(settings, frames(func(fr *http2.Framer) {
 				fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: fields, EndStream: true})
