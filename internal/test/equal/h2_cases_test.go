@@ -49,7 +49,7 @@ func h2answers() (list []h2case) {
 		"/a/file", "/a/file?n=100000", "/a/file?n=100000&copy=1", "/a/offers", "/none", "/a/exact", "/a/tree", "/m/one", "/m/hosts", "/a//tree", "/a/fields?Connection=close",
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
-			list = append(list, h2case{method: method, target: target})
+			list = append(list, h2case{method: method, target: target, leaves: strings.HasSuffix(target, "?Connection=close")})
 		}
 	}
 	for _, query := range []string{
