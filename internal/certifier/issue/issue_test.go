@@ -141,9 +141,7 @@ func next(t *testing.T, told <-chan link.Message) link.Message {
 // pebble starts an ACME server, which this process trusts.
 func pebble(t *testing.T, cfg testbed.PebbleConfig) *testbed.Pebble {
 	t.Helper()
-	if ok, how := testbed.HavePebble(); !ok {
-		t.Skip(how)
-	}
+	testbed.NeedPebble(t)
 	p := testbed.NewPebble(t, cfg)
 	t.Setenv("SSL_CERT_FILE", p.CAFile) // is read once
 	p.Start()

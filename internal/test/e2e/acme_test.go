@@ -41,9 +41,7 @@ func certificates(d *testbed.Daemon, event, domain string) (n int) {
 // can be reached, and are renewed under load without a client's noticing. They serve from the
 // next start on, and while another directory is wrong.
 func TestACME(t *testing.T) {
-	if ok, how := testbed.HavePebble(); !ok {
-		t.Skip(how)
-	}
+	testbed.NeedPebble(t)
 	testbed.BuildCertifier(t)
 	p := testbed.NewPebble(t, testbed.PebbleConfig{Lasts: 7 * time.Second})
 	dir := testbed.NewDir(t)

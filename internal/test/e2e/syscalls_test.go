@@ -107,13 +107,7 @@ func (c calls) beyond(n int, exact, most calls) (more []string) {
 // What a request costs in system calls. An I/O call that finds nothing
 // (EAGAIN) counts: hence two of what waits.
 func TestSyscalls(t *testing.T) {
-	if _, err := exec.LookPath("strace"); err != nil {
-		const how = "no system call can be counted: apt-get install strace"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(how)
-		}
-		t.Skip(how)
-	}
+	testbed.Need(t, "no system call can be counted: apt-get install strace", "strace")
 	d := testbed.Start(t)
 	d.Put("one", plain(t, "/one", "one"))
 	d.Put("two", plain(t, "/two", "two"))

@@ -41,14 +41,10 @@ type PebbleConfig struct {
 	EAB       map[string]string
 }
 
-// HavePebble reports whether Debian's package is installed; how says what to do if not.
-func HavePebble() (ok bool, how string) {
-	for _, name := range []string{"pebble", "pebble-challtestsrv"} {
-		if _, err := exec.LookPath(name); err != nil {
-			return false, "there is no ACME server to test with: apt-get install pebble"
-		}
-	}
-	return true, ""
+// NeedPebble skips a test where Debian's package is not installed.
+func NeedPebble(tb Skipper) {
+	tb.Helper()
+	Need(tb, "there is no ACME server to test with: apt-get install pebble", "pebble", "pebble-challtestsrv")
 }
 
 // NewPebble makes an ACME server, which does not run yet.
