@@ -17,7 +17,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -70,36 +69,7 @@ func serveOurs(t *testing.T, by *link.TLS) (addr string) {
 	if err := s.Configure(by); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			f, err := c.(*net.TCPConn).File()
-			c.Close()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			fd, err := syscall.Dup(int(f.Fd()))
-			f.Close()
-			if err == nil {
-				err = syscall.SetNonblock(fd, true)
-			}
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			s.Serve(fd, c.RemoteAddr(), c.LocalAddr())
-		}
-	}()
-	return l.Addr().String()
+	return listen(t, s)
 }
 
 // serveTheirs is net/http's ListenAndServeTLS.

@@ -95,13 +95,7 @@ func newWorld(t *testing.T, limit time.Duration, cfg *link.TLS) *world {
 			t.Fatal(err)
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.addr = l.Addr().String()
 	t.Cleanup(func() {
-		l.Close()
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		w.Drain(ctx)
@@ -116,6 +110,18 @@ func newWorld(t *testing.T, limit time.Duration, cfg *link.TLS) *world {
 			}
 		}
 	})
+	w.addr = listen(t, w.Server)
+	return w
+}
+
+// listen gives s the descriptors of those who connect to addr, until the test ends.
+func listen(t *testing.T, s *Server) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -137,10 +143,10 @@ func newWorld(t *testing.T, limit time.Duration, cfg *link.TLS) *world {
 				t.Error(err)
 				return
 			}
-			w.Serve(fd, c.RemoteAddr(), c.LocalAddr())
+			s.Serve(fd, c.RemoteAddr(), c.LocalAddr())
 		}
 	}()
-	return w
+	return l.Addr().String()
 }
 
 func (w *world) dial(t *testing.T, cfg *tls.Config) *tls.Conn {
