@@ -1,6 +1,10 @@
 package handover
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // A process that accepts bounds the connections of all processes together
 // (Limits.MaxConns): each that has a way to it says in the memory of that way how many it
@@ -79,11 +83,7 @@ func (s *Server) vacant() int64 {
 func (s *Server) joined() []*Peer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]*Peer, 0, len(s.peers))
-	for p := range s.peers {
-		all = append(all, p)
-	}
-	return all
+	return slices.Collect(maps.Keys(s.peers))
 }
 
 // awaitTold waits until all have said what they have whom s was joined to so far.
