@@ -153,6 +153,7 @@ func (cs *Cells) heard(e fleet.Event) {
 	case fleet.GateAcks:
 		cs.table.AckGate(e.Version)
 		cs.retireOld()
+		cs.Announce() // before what a handler logs of its end
 	case fleet.GateEnded:
 		cs.table.NewGate()
 		if cs.stopping {
@@ -169,6 +170,7 @@ func (cs *Cells) heard(e fleet.Event) {
 		cs.failed(cs.cells[e.Cell.ID], refusal.Hung(e.Limit, e.Cell.Printed()), states.OnChange)
 	case fleet.Acks:
 		cs.table.Ack(e.Cell.ID, e.Version)
+		cs.Announce()
 	case fleet.Unjoined:
 		cs.Alter()
 	case fleet.Ended:
