@@ -90,7 +90,15 @@ func connCases() (list []script) {
 			if strings.Contains(target, "body=1") && !strings.Contains(name, "part") {
 				told = "body \"" // then the server's look-ahead has begun
 			}
-			list = append(list, allWays(script{name: "hijack-" + name + "/" + label(target), steps: steps(send(text), await(told), send("dy\nlater\n"), await("later"), pause(5e6), send("quit\n"), only(doHalf))}, few...)...)
+			s := steps(send(text), await(told), send("dy\nlater\n"), await("later"), pause(5e6), send("quit\n"), only(doHalf))
+			if target == "hijack?body=1" && strings.Contains(text, "POST") {
+				// The handler's next read meets the look-ahead behind the body, and panics; but
+				// not where more of the client's bytes were there first, which is chance.
+				if s = s[:2]; name == "part" {
+					s = append(s, send("dy\nlater\n"))
+				}
+			}
+			list = append(list, allWays(script{name: "hijack-" + name + "/" + label(target), steps: s}, few...)...)
 		}
 	}
 	for name, texts := range map[string][]string{
