@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/between/wire"
 )
 
@@ -70,7 +71,7 @@ const (
 
 // Route is one pattern and the cell that serves it.
 type Route struct {
-	Pattern string `json:"pattern"` // net/http.ServeMux's syntax
+	Pattern string `json:"pattern"` // of Limits.Mux
 	Cell    uint64 `json:"cell"`    // 0 while it is being started
 	// Down says that no cell is being started: a request need not wait.
 	Down bool `json:"down,omitempty"`
@@ -95,8 +96,9 @@ type Limits struct {
 	Hold           time.Duration `json:"hold,omitempty"`      // gate: how long a request waits for a cell to come back
 	HTTP2          HTTP2         `json:"http2,omitempty"`     // gate: who may speak it
 	// Proxies are believed who a client is, by the field ProxyHeader (package proxied).
-	Proxies     []string `json:"proxies,omitempty"`
-	ProxyHeader string   `json:"proxy_header,omitempty"`
+	Proxies     []string       `json:"proxies,omitempty"`
+	ProxyHeader string         `json:"proxy_header,omitempty"`
+	Mux         routes.Dialect `json:"mux,omitempty"` // of all patterns
 	// MaxPatterns and MaxPatternBytes bound what a handler gives; 0 is no bound
 	// but MaxRoutes.
 	MaxPatterns     int `json:"max_patterns,omitempty"`

@@ -45,11 +45,12 @@ func NilHandler(pattern string) *Error {
 	}
 }
 
-// Pattern: a pattern is malformed, or two of the handler's own conflict.
-func Pattern(err error) *Error {
+// Pattern: a pattern is malformed, or two of the handler's own conflict. The syntax is
+// what it is to have.
+func Pattern(err error, syntax string) *Error {
 	return &Error{
 		Reason: words.OneLine(err.Error()),
-		Mend:   "use the syntax of net/http.ServeMux: [METHOD ][HOST]/[PATH]",
+		Mend:   "use " + syntax,
 	}
 }
 

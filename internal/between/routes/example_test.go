@@ -8,7 +8,7 @@ import (
 
 // An index finds what a pattern can overlap with, and what it cannot be served beside.
 func ExampleNewIndex() {
-	x := routes.NewIndex([]string{"/users/{id}", "/static/"}, func(p string) string { return p })
+	x := routes.NewIndex(routes.Std, []string{"/users/{id}", "/static/"}, func(p string) string { return p })
 	fmt.Println(x.Overlapping([]string{"/users/me"}))
 	_, pattern, conflict := x.Conflicting("/users/{name}")
 	fmt.Println(pattern, conflict)

@@ -3,25 +3,16 @@ package routes
 import "slices"
 
 // Index finds the items whose patterns some request could match that matches a
-// given pattern, too. It keeps them in trees of segments, so that it looks at
-// little more than what it finds.
+// given pattern, too.
 type Index[T any] struct {
-	items   []T
-	methods []string         // of the items' patterns
-	hosts   map[string]*node // the trees, by host
+	items  []T
+	places places // of their patterns
 }
 
-// node is where all patterns of a tree meet that begin alike.
-type node struct {
-	literals map[string]*node
-	wild     *node
-	ends     []int // items whose patterns end here
-	multis   []int // items whose patterns go on with a multi wildcard
-}
-
-// NewIndex returns an index of items, in whose order it answers.
-func NewIndex[T any](items []T, pattern func(T) string) *Index[T] {
-	x := &Index[T]{hosts: make(map[string]*node)}
+// NewIndex returns an index of items, in whose order it answers. Their patterns are of
+// the dialect.
+func NewIndex[T any](d Dialect, items []T, pattern func(T) string) *Index[T] {
+	x := &Index[T]{places: d.router().places()}
 	for _, item := range items {
 		x.Add(item, pattern(item))
 	}
@@ -29,15 +20,63 @@ func NewIndex[T any](items []T, pattern func(T) string) *Index[T] {
 }
 
 // Add adds an item and its pattern, which is Valid.
-func (x *Index[T]) Add(item T, text string) {
+func (x *Index[T]) Add(item T, pattern string) {
+	x.items = append(x.items, item)
+	x.places.add(pattern)
+}
+
+// Overlapping returns the items some of whose requests one of the patterns
+// matches, too, whatever the method. There may be others among them.
+func (x *Index[T]) Overlapping(patterns []string) (found []T) {
+	for _, i := range x.places.overlapping(patterns) {
+		found = append(found, x.items[i])
+	}
+	return found
+}
+
+// Conflicting returns the first item beside whose pattern the router would not
+// serve one of the patterns, and the first such one.
+func (x *Index[T]) Conflicting(patterns ...string) (item T, pattern string, ok bool) {
+	i, j, ok := x.places.conflicting(patterns)
+	if !ok {
+		return item, "", false
+	}
+	return x.items[i], patterns[j], true
+}
+
+// tree is the places of ServeMux's patterns. It keeps them in trees of segments, so
+// that it looks at little more than what it finds.
+type tree struct {
+	methods []string         // of the patterns
+	hosts   map[string]*node // the trees, by host
+}
+
+// treeOf returns the places of the patterns.
+func treeOf(patterns []string) *tree {
+	x := &tree{hosts: make(map[string]*node)}
+	for _, p := range patterns {
+		x.add(p)
+	}
+	return x
+}
+
+// node is where all patterns of a tree meet that begin alike.
+type node struct {
+	literals map[string]*node
+	wild     *node
+	ends     []int // patterns that end here
+	multis   []int // patterns that go on with a multi wildcard
+}
+
+func (x *tree) add(text string) {
 	p := parse(text)
 	n := x.hosts[p.host]
 	if n == nil {
 		n = &node{}
 		x.hosts[p.host] = n
 	}
-	at := len(x.items)
-	x.items, x.methods = append(x.items, item), append(x.methods, p.method)
+	at := len(x.methods)
+	x.methods = append(x.methods, p.method)
 	for _, s := range p.segments {
 		switch {
 		case s.multi:
@@ -63,16 +102,13 @@ func (x *Index[T]) Add(item T, text string) {
 	n.ends = append(n.ends, at)
 }
 
-// Overlapping returns the items some of whose requests one of the patterns
-// matches, too, whatever the method.
-func (x *Index[T]) Overlapping(patterns []string) (found []T) {
-	var at []int
+func (x *tree) overlapping(patterns []string) (at []int) {
 	take := func(items, others []int, _ relation) {
 		if len(others) > 0 {
 			at = append(at, items...)
 		}
 	}
-	y := NewIndex(patterns, func(p string) string { return p })
+	y := treeOf(patterns)
 	for host, theirs := range y.hosts {
 		for of, mine := range x.hosts {
 			if host == "" || of == "" || host == of {
@@ -81,16 +117,11 @@ func (x *Index[T]) Overlapping(patterns []string) (found []T) {
 		}
 	}
 	slices.Sort(at)
-	for _, i := range slices.Compact(at) {
-		found = append(found, x.items[i])
-	}
-	return found
+	return slices.Compact(at)
 }
 
-// Conflicting returns the first item beside whose pattern ServeMux would not
-// serve one of the patterns, and the first such one.
-func (x *Index[T]) Conflicting(patterns ...string) (item T, pattern string, ok bool) {
-	y := NewIndex(patterns, func(p string) string { return p })
+func (x *tree) conflicting(patterns []string) (mine, theirs int, ok bool) {
+	y := treeOf(patterns)
 	first := [2]int{-1, -1}
 	for host, theirs := range y.hosts {
 		mine := x.hosts[host] // one with a host wins over one without
@@ -109,10 +140,7 @@ func (x *Index[T]) Conflicting(patterns ...string) (item T, pattern string, ok b
 			}
 		})
 	}
-	if !ok {
-		return item, "", false
-	}
-	return x.items[first[0]], patterns[first[1]], true
+	return first[0], first[1], ok
 }
 
 // meet visits the items of two trees whose paths have one in common, and tells

@@ -1,14 +1,11 @@
 // Package routes holds the route table: which pattern belongs to which cell.
-// A table is immutable once built. Patterns and the precedence among them are
-// those of net/http.ServeMux, which does all matching.
+// A table is immutable once built. The syntax of patterns and the precedence among
+// them are a router's: its Dialect.
 package routes
 
 import (
-	"fmt"
-	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
@@ -21,52 +18,68 @@ const (
 	MaxPatternBytes = 4 << 10
 )
 
-// Mux returns a ServeMux with every pattern of handlers. A pattern that is
-// malformed, or that conflicts with another, is an error that names it.
-func Mux(handlers map[string]http.Handler) (*http.ServeMux, error) {
-	mux := http.NewServeMux()
-	// In one order, so that the error is the same each time.
-	for _, pattern := range slices.Sorted(maps.Keys(handlers)) {
-		if err := add(mux, pattern, handlers[pattern]); err != nil {
-			return nil, err
-		}
-	}
-	return mux, nil
+// Dialect is the router, by its name, whose patterns handlers give. All of a table are of
+// one. The zero Dialect is Std.
+type Dialect string
+
+// Std is net/http.ServeMux's.
+const Std Dialect = "std"
+
+// Mux finds the handler of a request, and its pattern; it answers what has none.
+type Mux interface {
+	http.Handler
+	Handler(r *http.Request) (h http.Handler, pattern string)
 }
 
-// unplaced is what ServeMux says, without where each pattern was registered:
-// here, always.
-func unplaced(text string) string {
-	for {
-		head, tail, ok := strings.Cut(text, " (registered at ")
-		if !ok {
-			return text
-		}
-		_, tail, _ = strings.Cut(tail, ")")
-		text = head + tail
-	}
+// router is what a Dialect says of patterns.
+type router interface {
+	// syntax is what its patterns look like, for those who wrote others.
+	syntax() string
+	// valid reports what is wrong with a pattern.
+	valid(pattern string) error
+	// mux returns a Mux with every pattern of handlers. What no pattern matches is
+	// rest's, or, where that is nil, answered as the router does.
+	mux(handlers map[string]http.Handler, rest http.Handler) (Mux, error)
+	// places returns an index of patterns, empty.
+	places() places
 }
 
-// add registers h. ServeMux reports a bad pattern by a panic.
-func add(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("pattern %q: %s", pattern, unplaced(fmt.Sprint(p)))
-		}
-	}()
-	mux.Handle(pattern, h)
-	return nil
+// places finds patterns, each by its place: how many were added before.
+type places interface {
+	// add adds a pattern, which is valid.
+	add(pattern string)
+	// overlapping returns, sorted, those some of whose requests one of the patterns
+	// matches, too; it may return others.
+	overlapping(patterns []string) []int
+	// conflicting returns the first pattern that is not served beside one of the
+	// patterns, and which of these.
+	conflicting(patterns []string) (mine, theirs int, ok bool)
 }
 
-// Valid reports what is wrong with a pattern, in ServeMux's words.
-func Valid(pattern string) error {
-	return add(http.NewServeMux(), pattern, http.NotFoundHandler())
+func (d Dialect) router() router { return std{} }
+
+// Mux returns a Mux with every pattern of handlers. A pattern that is malformed, or that
+// conflicts with another, is an error that names it.
+func (d Dialect) Mux(handlers map[string]http.Handler) (Mux, error) {
+	return d.router().mux(handlers, nil)
 }
 
-// Beside returns those of more that ServeMux would serve beside all of base,
+// MuxAmong is Mux for handlers some of whose requests somebody else's patterns decide:
+// what no pattern matches is rest's.
+func (d Dialect) MuxAmong(handlers map[string]http.Handler, rest http.Handler) (Mux, error) {
+	return d.router().mux(handlers, rest)
+}
+
+// Valid reports what is wrong with a pattern, in the router's words.
+func (d Dialect) Valid(pattern string) error { return d.router().valid(pattern) }
+
+// Refuse is the refusal of a pattern, for what Valid or Mux says.
+func (d Dialect) Refuse(err error) *refusal.Error { return refusal.Pattern(err, d.router().syntax()) }
+
+// Beside returns those of more that the router would serve beside all of base,
 // and beside each other, the earlier first. All are Valid.
-func Beside(base, more []string) (served []string) {
-	x := NewIndex(base, func(p string) string { return p })
+func (d Dialect) Beside(base, more []string) (served []string) {
+	x := NewIndex(d, base, func(p string) string { return p })
 	for _, p := range more {
 		if _, _, conflicts := x.Conflicting(p); !conflicts {
 			x.Add(p, p)
@@ -79,11 +92,11 @@ func Beside(base, more []string) (served []string) {
 // Offered returns the patterns that a handler of that name gave, sorted and each once,
 // or why they are none: plugserverd and plugserverctl check judge by it. It is foreign
 // input. The bounds are Check's.
-func Offered(handler string, patterns []string, most, mostBytes int) ([]string, *refusal.Error) {
+func (d Dialect) Offered(handler string, patterns []string, most, mostBytes int) ([]string, *refusal.Error) {
 	if len(patterns) == 0 {
 		return nil, refusal.NoPatterns(handler)
 	}
-	if refused := Check(patterns, most, mostBytes); refused != nil {
+	if refused := d.Check(patterns, most, mostBytes); refused != nil {
 		return nil, refused
 	}
 	patterns = slices.Clone(patterns)
@@ -94,7 +107,7 @@ func Offered(handler string, patterns []string, most, mostBytes int) ([]string, 
 // Check refuses patterns that are no handler's: too many, too long, malformed,
 // or such as do not come through a link unharmed. most is how many a handler may
 // have, mostBytes how long each may be; 0 is any.
-func Check(patterns []string, most, mostBytes int) *refusal.Error {
+func (d Dialect) Check(patterns []string, most, mostBytes int) *refusal.Error {
 	if most > 0 && len(patterns) > most {
 		return refusal.TooManyPatterns(len(patterns), most)
 	}
@@ -105,8 +118,8 @@ func Check(patterns []string, most, mostBytes int) *refusal.Error {
 		if !utf8.ValidString(p) {
 			return refusal.PatternEncoding(p)
 		}
-		if err := Valid(p); err != nil {
-			return refusal.Pattern(err)
+		if err := d.Valid(p); err != nil {
+			return d.Refuse(err)
 		}
 	}
 	return nil

@@ -10,12 +10,12 @@ import (
 
 func TestValid(t *testing.T) {
 	for _, p := range []string{"/", "/a", "GET /a/{id}", "example.com/a/", "POST example.com/{x}/b/{rest...}", "/{$}", "/a/{$}"} {
-		if err := Valid(p); err != nil {
+		if err := Std.Valid(p); err != nil {
 			t.Errorf("%q: %v", p, err)
 		}
 	}
 	for _, p := range []string{"", "a", "GET", "/{", "/{x}{y}", "/{x...}/b", "/a/{x}/{x}", "GET  a b"} {
-		if err := Valid(p); err == nil {
+		if err := Std.Valid(p); err == nil {
 			t.Errorf("%q is taken for valid", p)
 		}
 	}
@@ -36,12 +36,12 @@ func disagree(a, b string, got bool) bool {
 }
 
 func conflict(a, b string) bool {
-	_, _, ok := NewIndex([]string{a}, func(p string) string { return p }).Conflicting(b)
+	_, _, ok := NewIndex(Std, []string{a}, func(p string) string { return p }).Conflicting(b)
 	return ok
 }
 
 func overlap(a, b string) bool {
-	return len(NewIndex([]string{a}, func(p string) string { return p }).Overlapping([]string{b})) > 0
+	return len(NewIndex(Std, []string{a}, func(p string) string { return p }).Overlapping([]string{b})) > 0
 }
 
 func TestConflictAndOverlap(t *testing.T) {
@@ -90,13 +90,13 @@ func TestConflictsAreServeMuxs(t *testing.T) {
 	var all []string
 	for _, before := range []string{"", "GET ", "HEAD ", "POST ", "h.example", "GET h.example"} {
 		for _, p := range paths {
-			if Valid(before+p) == nil {
+			if Std.Valid(before+p) == nil {
 				all = append(all, before+p)
 			}
 		}
 	}
 	for _, a := range all {
-		index := NewIndex([]string{a}, func(p string) string { return p })
+		index := NewIndex(Std, []string{a}, func(p string) string { return p })
 		for _, b := range all {
 			if _, _, got := index.Conflicting(b); disagree(a, b, got) {
 				t.Errorf("conflict of %q and %q: %v, ServeMux says %v", a, b, got, !got)
@@ -108,7 +108,7 @@ func TestConflictsAreServeMuxs(t *testing.T) {
 
 func TestIndexAnswersInOrder(t *testing.T) {
 	all := []string{"/", "/a", "/a/{x}", "/b", "GET /b/c", "h.example/a", "h.example/{x}", "/{x}/y", "POST /c"}
-	index := NewIndex(all, func(p string) string { return p })
+	index := NewIndex(Std, all, func(p string) string { return p })
 	for _, own := range [][]string{{"/a"}, {"/b", "/c"}, {"/{z}"}, {"other.example/a"}, {"/none"}, nil} {
 		var want []string
 		for _, p := range all {
@@ -138,18 +138,18 @@ func TestCheck(t *testing.T) {
 		{[]string{"/café"}, ""},
 		{[]string{"/{"}, "bad wildcard"},
 	} {
-		refused := Check(c.patterns, 2, 100)
+		refused := Std.Check(c.patterns, 2, 100)
 		if c.says == "" && refused != nil || c.says != "" && (refused == nil || !strings.Contains(refused.Reason, c.says) || refused.Mend == "") {
 			t.Errorf("%.20q: %v, want %q", c.patterns, refused, c.says)
 		}
 	}
-	if refused := Check([]string{"/a", "/" + strings.Repeat("a", 100)}, 0, 0); refused != nil {
+	if refused := Std.Check([]string{"/a", "/" + strings.Repeat("a", 100)}, 0, 0); refused != nil {
 		t.Errorf("without bounds: %v", refused)
 	}
 }
 
 func TestBeside(t *testing.T) {
-	got := Beside([]string{"/a", "/b/{x}"}, []string{"/a", "/c", "/b/{y}", "/b/c", "/c"})
+	got := Std.Beside([]string{"/a", "/b/{x}"}, []string{"/a", "/c", "/b/{y}", "/b/c", "/c"})
 	if want := []string{"/c", "/b/c"}; !slices.Equal(got, want) {
 		t.Fatalf("%q, want %q", got, want)
 	}
@@ -162,14 +162,14 @@ func FuzzOverlap(f *testing.F) {
 	f.Add("h.example/{x...}", "/q", "/q")
 	f.Add("/%61", "/a", "/a")
 	f.Fuzz(func(t *testing.T, a, b, path string) {
-		if Valid(a) != nil || Valid(b) != nil || !strings.HasPrefix(path, "/") {
+		if Std.Valid(a) != nil || Std.Valid(b) != nil || !strings.HasPrefix(path, "/") {
 			return
 		}
 		if got := conflict(a, b); disagree(a, b, got) {
 			t.Fatalf("conflict of %q and %q: %v, ServeMux says %v", a, b, got, !got)
 		}
 		matches := func(p string) bool {
-			mux, err := Mux(map[string]http.Handler{p: http.NotFoundHandler()})
+			mux, err := Std.Mux(map[string]http.Handler{p: http.NotFoundHandler()})
 			if err != nil {
 				return false
 			}
@@ -194,7 +194,7 @@ func FuzzOverlap(f *testing.F) {
 }
 
 func TestMuxNamesTheBadPattern(t *testing.T) {
-	_, err := Mux(map[string]http.Handler{"/{": http.NotFoundHandler()})
+	_, err := Std.Mux(map[string]http.Handler{"/{": http.NotFoundHandler()})
 	if err == nil || !strings.Contains(err.Error(), `"/{"`) {
 		t.Fatalf("err = %v", err)
 	}
@@ -204,7 +204,7 @@ func TestMuxNamesTheBadPattern(t *testing.T) {
 func TestMuxSaysTheSameEachTime(t *testing.T) {
 	const want = `pattern "/x/{b}": pattern "/x/{b}" conflicts with pattern "/x/{a}":` + "\n" + `/x/{b} matches the same requests as /x/{a}`
 	for range 20 {
-		_, err := Mux(map[string]http.Handler{"/x/{a}": http.NotFoundHandler(), "/x/{b}": http.NotFoundHandler(), "/": http.NotFoundHandler()})
+		_, err := Std.Mux(map[string]http.Handler{"/x/{a}": http.NotFoundHandler(), "/x/{b}": http.NotFoundHandler(), "/": http.NotFoundHandler()})
 		if err == nil || err.Error() != want {
 			t.Fatalf("got  %v\nwant %s", err, want)
 		}
@@ -214,12 +214,12 @@ func TestMuxSaysTheSameEachTime(t *testing.T) {
 // What a handler offers is judged once, for the daemon and for check.
 func TestOffered(t *testing.T) {
 	given := []string{"/b", "/a", "/b"}
-	got, refused := Offered("h", given, 3, 10)
+	got, refused := Std.Offered("h", given, 3, 10)
 	if refused != nil || !slices.Equal(got, []string{"/a", "/b"}) || given[0] != "/b" {
 		t.Errorf("%q, %v; given %q", got, refused, given)
 	}
 	for name, bad := range map[string][]string{"none": nil, "too many": {"/a", "/b", "/c", "/d"}, "too long": {"/0123456789"}, "malformed": {"{"}} {
-		if got, refused := Offered("h", bad, 3, 10); refused == nil || got != nil {
+		if got, refused := Std.Offered("h", bad, 3, 10); refused == nil || got != nil {
 			t.Errorf("%s: %q, %v", name, got, refused)
 		}
 	}

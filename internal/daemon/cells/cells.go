@@ -75,7 +75,7 @@ type Cells struct {
 func New(cfg Config, owner Owner) *Cells {
 	cs := &Cells{
 		cfg: cfg, owner: owner, log: cfg.Log, intake: cfg.Intake, settings: cfg.Settings,
-		cells: make(map[uint64]*cell), groups: make(map[string]*group),
+		cells: make(map[uint64]*cell), groups: make(map[string]*group), table: table.Table{Dialect: cfg.Fleet.Limits.Mux},
 	}
 	cs.Fleet = fleet.New(cfg.Fleet, owner.Post, cs.heard)
 	return cs

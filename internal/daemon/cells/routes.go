@@ -60,7 +60,7 @@ func (cs *Cells) routes() []link.Route {
 			}
 		}
 	}
-	return table.Route(served, cs.owner.Claimed())
+	return table.Route(cs.table.Dialect, served, cs.owner.Claimed())
 }
 
 // SendTable tells the gate and the cells of a table that has begun. It is called when no

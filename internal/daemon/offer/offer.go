@@ -4,7 +4,6 @@ package offer
 import (
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
-	"github.com/andrestc/go-plugserver/internal/between/routes"
 )
 
 // Offer is what a cell says of one plugin.
@@ -20,7 +19,7 @@ func Examine(plugins []link.Plugin, lim link.Limits) map[string]Offer {
 	offers := make(map[string]Offer, len(plugins))
 	for _, p := range plugins {
 		var o Offer
-		o.Patterns, o.Refused = routes.Offered(p.Name, p.Patterns, lim.MaxPatterns, lim.MaxPatternBytes)
+		o.Patterns, o.Refused = lim.Mux.Offered(p.Name, p.Patterns, lim.MaxPatterns, lim.MaxPatternBytes)
 		for _, pattern := range o.Patterns {
 			o.Size += link.RouteSize(pattern)
 		}

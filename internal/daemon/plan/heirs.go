@@ -2,6 +2,7 @@ package plan
 
 import (
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/between/routes"
 )
 
 // Stake is what a handler has, and what it is about to have instead.
@@ -33,13 +34,14 @@ func (s Stake) Divide() (keeps, gives []string) {
 
 // PassOn decides on all that is proved at once, so that patterns change hands in
 // one table: who leaves has nothing any more, who is granted has what it wants
-// and who is denied what it had. The earlier in stakes comes first.
-func PassOn(stakes []Stake) (granted []string, denied map[string]*refusal.Error) {
+// and who is denied what it had. The earlier in stakes comes first. All patterns are of
+// the dialect.
+func PassOn(d routes.Dialect, stakes []Stake) (granted []string, denied map[string]*refusal.Error) {
 	denied = make(map[string]*refusal.Error)
 	all := make([]wants, len(stakes))
 	for i, s := range stakes {
 		if s.Wants != nil {
-			all[i] = newWants(s.Wants)
+			all[i] = newWants(d, s.Wants)
 		}
 	}
 	for {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"maps"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func TestPassOn(t *testing.T) {
 			`a: pattern "/w" is taken by handler "b"; b: pattern "/x" is taken by handler "c"`},
 		{"conflicting, not the same", []Stake{stays("a", "/v/{x}"), heir("b", "/v/{y}")}, "", `b: pattern "/v/{y}" conflicts with "/v/{x}" of handler "a"`},
 	} {
-		granted, denied := PassOn(c.stakes)
+		granted, denied := PassOn(routes.Std, c.stakes)
 		var texts []string
 		for _, name := range slices.Sorted(maps.Keys(denied)) {
 			texts = append(texts, fmt.Sprintf("%s: %s", name, denied[name].Reason))

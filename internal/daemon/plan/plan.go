@@ -79,11 +79,11 @@ const (
 	Denied
 )
 
-// Claim decides whether a handler that was proved may have its patterns: the
-// incumbent keeps a contested one, and across a restart the senior does.
-func Claim(c Claimant, others []Claimant) (Verdict, *refusal.Error) {
+// Claim decides whether a handler that was proved may have its patterns, which are of the
+// dialect: the incumbent keeps a contested one, and across a restart the senior does.
+func Claim(d routes.Dialect, c Claimant, others []Claimant) (Verdict, *refusal.Error) {
 	verdict := Granted
-	wants := newWants(c.Patterns)
+	wants := newWants(d, c.Patterns)
 	for _, o := range others {
 		senior := o.Seniority > 0 && (c.Seniority == 0 || o.Seniority < c.Seniority)
 		if o.Name == c.Name || !o.Live && !senior {
@@ -117,8 +117,8 @@ func Room(size, others, most int) *refusal.Error {
 // are compared in no time.
 type wants struct{ *routes.Index[string] }
 
-func newWants(patterns []string) wants {
-	return wants{routes.NewIndex(patterns, func(p string) string { return p })}
+func newWants(d routes.Dialect, patterns []string) wants {
+	return wants{routes.NewIndex(d, patterns, func(p string) string { return p })}
 }
 
 // contested returns what is wanted that cannot be served beside one of the

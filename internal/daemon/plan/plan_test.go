@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"reflect"
 	"strings"
 	"testing"
@@ -69,7 +70,7 @@ func TestClaim(t *testing.T) {
 		{"a newcomer is being tried", Claimant{Name: "new", Patterns: []string{"GET /a"}}, newcomer, Granted, ""},
 		{"a senior with other patterns is being tried", Claimant{Name: "new", Patterns: []string{"/c"}}, tried, Granted, ""},
 	} {
-		verdict, refused := Claim(c.claim, []Claimant{c.other})
+		verdict, refused := Claim(routes.Std, c.claim, []Claimant{c.other})
 		if verdict != c.verdict || (refused != nil) != (c.reason != "") || refused != nil && !strings.Contains(refused.Reason, c.reason) {
 			t.Errorf("%s: %v, %v; want %v, %q", c.name, verdict, refused, c.verdict, c.reason)
 		}
@@ -97,7 +98,7 @@ func TestClaimOfMany(t *testing.T) {
 	} {
 		mine := Claimant{Name: "mine", Patterns: many(c.mine)}
 		began := time.Now()
-		verdict, refused := Claim(mine, []Claimant{{Name: "theirs", Patterns: many(c.theirs), Live: true}})
+		verdict, refused := Claim(routes.Std, mine, []Claimant{{Name: "theirs", Patterns: many(c.theirs), Live: true}})
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("%s beside %s took %v", c.mine, c.theirs, took)
 		}

@@ -96,7 +96,7 @@ func fileOf(h *lifecycle.Handler) plan.File { return plan.File{Dev: h.Tried.Dev,
 
 // Decide decides whether a handler's proved version gets its patterns.
 func (r *Roster) Decide(h *lifecycle.Handler) (plan.Verdict, *refusal.Error) {
-	return plan.Claim(claimant(h), slices.Concat(r.undecided(), r.live()))
+	return plan.Claim(r.rules.Dialect, claimant(h), slices.Concat(r.undecided(), r.live()))
 }
 
 func claimant(h *lifecycle.Handler) plan.Claimant {
@@ -117,7 +117,7 @@ func (r *Roster) Heirs() (steps []Step) {
 		if plan.Room(h.Refusal.Size, r.others(h), link.MaxRoutes) != nil {
 			continue
 		}
-		if verdict, _ := plan.Claim(plan.Claimant{Name: h.Name, Patterns: h.Refusal.Patterns}, live); verdict != plan.Denied {
+		if verdict, _ := plan.Claim(r.rules.Dialect, plan.Claimant{Name: h.Name, Patterns: h.Refusal.Patterns}, live); verdict != plan.Denied {
 			steps = append(steps, Step{h.Name, lifecycle.TryAgain{}})
 		}
 	}
@@ -184,7 +184,7 @@ func (r *Roster) PassOn(now time.Time) (p Passing, ok bool) {
 	undecided := r.undecided()
 	for _, h := range proved {
 		// None who had its patterns before is still to be tried.
-		if verdict, _ := plan.Claim(claimant(h), undecided); verdict == plan.Granted {
+		if verdict, _ := plan.Claim(r.rules.Dialect, claimant(h), undecided); verdict == plan.Granted {
 			claims[h.Name] = h.Next
 		}
 	}
@@ -214,7 +214,7 @@ func (r *Roster) divide(leaving []*lifecycle.Handler, claims map[string]*states.
 	for i, c := range all {
 		stakes[i] = c.Stake
 	}
-	granted, denied := plan.PassOn(stakes)
+	granted, denied := plan.PassOn(r.rules.Dialect, stakes)
 	for _, h := range leaving {
 		p.Leave = append(p.Leave, Step{h.Name, lifecycle.HeirsDecided{}})
 	}

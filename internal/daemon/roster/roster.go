@@ -23,6 +23,7 @@ type Rules struct {
 	// Patience bounds how long a pattern is not given up, or not granted, because
 	// somebody else who may want it is still being tried.
 	Patience time.Duration
+	Dialect  routes.Dialect // of all patterns
 }
 
 // Roster is the one of a daemon.
@@ -49,8 +50,8 @@ func New(past store.History, rules Rules) *Roster {
 	r := &Roster{Handlers: make(map[string]*lifecycle.Handler), History: past, rules: rules}
 	for name, record := range past {
 		r.lastSeq = max(r.lastSeq, record.Seq)
-		// They may be of a release that took other patterns.
-		record.Patterns = slices.DeleteFunc(record.Patterns, func(p string) bool { return routes.Check([]string{p}, 0, 0) != nil })
+		// They may be of a release that took other patterns, or of another dialect.
+		record.Patterns = slices.DeleteFunc(record.Patterns, func(p string) bool { return rules.Dialect.Check([]string{p}, 0, 0) != nil })
 		past[name] = record
 	}
 	return r

@@ -73,7 +73,7 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 		nudges: nudges,
 		ready:  make(chan struct{}),
 		done:   make(chan struct{}),
-		roster: roster.New(cfg.Intake.History(), roster.Rules{Rules: rules, Patience: cfg.StartTimeout}),
+		roster: roster.New(cfg.Intake.History(), roster.Rules{Rules: rules, Patience: cfg.StartTimeout, Dialect: cfg.Fleet.Limits.Mux}),
 	}
 	s.cells = cells.New(cells.Config{
 		Fleet: cfg.Fleet, Intake: cfg.Intake, StartTimeout: cfg.StartTimeout, Log: cfg.Log, Settings: cfg.Settings,

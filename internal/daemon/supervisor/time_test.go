@@ -288,7 +288,7 @@ func (w *world) check() {
 		}
 		all := slices.Collect(maps.Keys(owners))
 		for i, p := range all {
-			if mine, theirs, ok := routes.NewIndex([]string{p}, func(p string) string { return p }).Conflicting(slices.Delete(slices.Clone(all), i, i+1)...); ok {
+			if mine, theirs, ok := routes.NewIndex(routes.Std, []string{p}, func(p string) string { return p }).Conflicting(slices.Delete(slices.Clone(all), i, i+1)...); ok {
 				w.t.Errorf("%s of %s conflicts with %s of %s", mine, owners[mine], theirs, owners[theirs])
 			}
 		}

@@ -17,6 +17,8 @@ const looksLate = 10
 // Table is the one of a daemon. The zero Table has no route and was not told to
 // anybody.
 type Table struct {
+	Dialect routes.Dialect // of all patterns; set before any is told
+
 	version uint64 // of the newest table
 	unsent  bool   // it has begun, and was not told to anybody
 	gate    uint64 // the version that the gate has
@@ -35,12 +37,12 @@ type book[T comparable] struct {
 }
 
 // add adds an item that is new; live are how many items there are.
-func (b *book[T]) add(item T, patterns []string, live int, all func(yield func(T, []string))) {
+func (b *book[T]) add(d routes.Dialect, item T, patterns []string, live int, all func(yield func(T, []string))) {
 	if b.known[item] {
 		return
 	}
 	if b.index == nil || len(b.known) > 2*live+100 {
-		b.index, b.known = routes.NewIndex[T](nil, nil), make(map[T]bool)
+		b.index, b.known = routes.NewIndex[T](d, nil, nil), make(map[T]bool)
 		all(b.put)
 	}
 	b.put(item, patterns)
@@ -97,7 +99,7 @@ func (t *Table) Tell(all []link.Route, serves []Serves) (version uint64, told []
 	t.unsent = false
 	changed := t.take(all)
 	for _, s := range serves {
-		t.cells.add(s.Cell, s.Patterns, len(serves), func(yield func(uint64, []string)) {
+		t.cells.add(t.Dialect, s.Cell, s.Patterns, len(serves), func(yield func(uint64, []string)) {
 			for _, s := range serves {
 				yield(s.Cell, s.Patterns)
 			}
@@ -148,7 +150,7 @@ func (t *Table) take(all []link.Route) (changed []string) {
 		now = now[1:]
 	}
 	for _, p := range changed {
-		t.patterns.add(p, []string{p}, len(all), func(yield func(string, []string)) {
+		t.patterns.add(t.Dialect, p, []string{p}, len(all), func(yield func(string, []string)) {
 			for _, r := range all {
 				yield(r.Pattern, []string{r.Pattern})
 			}
@@ -245,11 +247,11 @@ func (t *Table) Look() (late []uint64) {
 	return late
 }
 
-// Route returns the table that leads to served, sorted by pattern. The patterns
-// claimed are of handlers that were not tried yet: those beside which all of served
+// Route returns the table that leads to served, sorted by pattern. All patterns are of the
+// dialect. Those claimed are of handlers that were not tried yet: those beside which all of served
 // can stand lead nowhere for now, so that their requests wait and are not told
 // that there is no such page. What cannot be sent does not wait.
-func Route(served []link.Route, claimed []string) []link.Route {
+func Route(d routes.Dialect, served []link.Route, claimed []string) []link.Route {
 	all := slices.Clone(served)
 	size := 0
 	patterns := make([]string, len(served))
@@ -258,7 +260,7 @@ func Route(served []link.Route, claimed []string) []link.Route {
 		size += link.RouteSize(r.Pattern)
 	}
 	if len(claimed) > 0 {
-		for _, p := range routes.Beside(patterns, claimed) {
+		for _, p := range d.Beside(patterns, claimed) {
 			if size += link.RouteSize(p); size > link.MaxRoutes {
 				break
 			}

@@ -44,7 +44,7 @@ func TestTell(t *testing.T) {
 		t.Errorf("told %+v, want %+v", told, want)
 	}
 	tab.Change()
-	all = Route(append(all, link.Route{Pattern: "/a/b", Cell: 4}), nil)
+	all = Route(routes.Std, append(all, link.Route{Pattern: "/a/b", Cell: 4}), nil)
 	if _, told := tab.Tell(all, serves); len(told) != 1 || told[0].Cell != 1 || told[0].Version != 2 || len(told[0].Routes) != 2 {
 		t.Errorf("the second time: %+v", told)
 	}
@@ -77,7 +77,7 @@ func TestTellIsOfAllThatOverlaps(t *testing.T) {
 					continue
 				}
 				for range 1 + rnd.IntN(3) {
-					if p := pattern(); routes.Check([]string{p}, 0, 0) == nil {
+					if p := pattern(); routes.Std.Check([]string{p}, 0, 0) == nil {
 						cells[next] = append(cells[next], p)
 					}
 				}
@@ -94,9 +94,9 @@ func TestTellIsOfAllThatOverlaps(t *testing.T) {
 					}
 				}
 			}
-			all := Route(slices.Collect(maps.Values(leads)), nil)
+			all := Route(routes.Std, slices.Collect(maps.Values(leads)), nil)
 			want := make(map[uint64][]link.Route)
-			index := routes.NewIndex(all, func(r link.Route) string { return r.Pattern })
+			index := routes.NewIndex(routes.Std, all, func(r link.Route) string { return r.Pattern })
 			for _, s := range serves {
 				overlaps := index.Overlapping(s.Patterns)
 				if before, told := has[s.Cell]; !told || !slices.Equal(before, overlaps) {
@@ -181,7 +181,7 @@ func TestLook(t *testing.T) {
 }
 
 func TestRoute(t *testing.T) {
-	got := Route(leads("/b", "/a/{x}"), []string{"/b", "/a/{y}", "/c"})
+	got := Route(routes.Std, leads("/b", "/a/{x}"), []string{"/b", "/a/{y}", "/c"})
 	want := []link.Route{{Pattern: "/a/{x}", Cell: 2}, {Pattern: "/b", Cell: 1}, {Pattern: "/c"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)

@@ -18,7 +18,6 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
-	"github.com/andrestc/go-plugserver/internal/between/routes"
 )
 
 const (
@@ -152,7 +151,7 @@ func (r *Result) judge(handler string, m link.Message, lim link.Limits) {
 	for _, p := range m.Plugins {
 		patterns = append(patterns, p.Patterns...)
 	}
-	r.Patterns, r.Refusal = routes.Offered(handler, patterns, lim.MaxPatterns, lim.MaxPatternBytes)
+	r.Patterns, r.Refusal = lim.Mux.Offered(handler, patterns, lim.MaxPatterns, lim.MaxPatternBytes)
 }
 
 // hearing is what a cell says.

@@ -26,7 +26,6 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
-	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
 	"github.com/andrestc/go-plugserver/internal/serve/proxied"
 	"github.com/andrestc/go-plugserver/internal/serve/records"
@@ -55,7 +54,7 @@ const (
 type Cell struct {
 	link   *link.Conn
 	server *handover.Server
-	mux    atomic.Pointer[http.ServeMux]
+	mux    atomic.Pointer[handover.Mux]
 	cancel context.CancelFunc // ends every request's context
 
 	dropped atomic.Int64
@@ -147,7 +146,7 @@ func (c *Cell) listen(m link.Message) {
 		MaxHeaderBytes: m.Limits.MaxHeaderBytes,
 		MaxConns:       m.Limits.MaxConns,
 	}, slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug))
-	c.server.Mux = c.mux.Load
+	c.server.Mux = func() handover.Mux { return *c.mux.Load() }
 	c.server.Back = func() *handover.Peer { return c.gate(context.Background()) }
 	c.proxies, _ = proxied.Trust(m.Limits.Proxies, proxied.Header(m.Limits.ProxyHeader)) // the supervisor has tried
 	var files []string
@@ -236,7 +235,7 @@ func searchPath(path string) string {
 // apply puts a route table in force. What it does not give to this cell is
 // foreign.
 func (c *Cell) apply(table []link.Route) {
-	handlers := map[string]http.Handler{"/": handover.Elsewhere}
+	handlers := make(map[string]http.Handler, len(table))
 	for _, r := range table {
 		if o, ok := c.owners[r.Pattern]; ok && r.Cell == c.id {
 			handlers[r.Pattern] = o
@@ -244,13 +243,14 @@ func (c *Cell) apply(table []link.Route) {
 			handlers[r.Pattern] = handover.Elsewhere
 		}
 	}
-	mux, err := routes.Mux(handlers)
+	mux, err := c.limits.Mux.MuxAmong(handlers, handover.Elsewhere)
 	if err != nil {
 		// The supervisor has built the same table already.
 		c.record("error", "route table refused: "+err.Error(), nil)
 		return
 	}
-	c.mux.Store(mux)
+	m := handover.Mux(mux)
+	c.mux.Store(&m)
 }
 
 // join takes a socket to the gate, from which connections come from now on and

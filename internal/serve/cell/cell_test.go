@@ -64,7 +64,7 @@ func TestApply(t *testing.T) {
 		for path, mine := range map[string]bool{
 			"/mine": true, "/mine/more": true, "/mine/theirs": false, "/given-up": false, "/": false, "/nowhere": false,
 		} {
-			h, _ := c.mux.Load().Handler(httptest.NewRequest("GET", path, nil))
+			h, _ := (*c.mux.Load()).Handler(httptest.NewRequest("GET", path, nil))
 			if _, ok := h.(*own); ok != mine || ok == (h == handover.Elsewhere) {
 				t.Errorf("%s is served here: %v, want %v", path, ok, mine)
 			}

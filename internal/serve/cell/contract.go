@@ -13,7 +13,6 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
-	"github.com/andrestc/go-plugserver/internal/between/routes"
 )
 
 // hook is the type of Start and Stop.
@@ -141,11 +140,11 @@ func (k *contract) prove(ctx context.Context, lim link.Limits, log func(text str
 		}
 	}
 	patterns := slices.Sorted(maps.Keys(k.handlers))
-	if refused := routes.Check(patterns, lim.MaxPatterns, lim.MaxPatternBytes); refused != nil {
+	if refused := lim.Mux.Check(patterns, lim.MaxPatterns, lim.MaxPatternBytes); refused != nil {
 		return refused
 	}
-	if _, err := routes.Mux(k.handlers); err != nil {
-		return refusal.Pattern(err)
+	if _, err := lim.Mux.Mux(k.handlers); err != nil {
+		return lim.Mux.Refuse(err)
 	}
 	return nil
 }

@@ -48,6 +48,7 @@ type Gate struct {
 	https   atomic.Int32 // the port that clients in the clear are sent on to; 0 is none
 	asked   asked
 	hold    time.Duration
+	dialect routes.Dialect        // set by Open
 	proxies *proxied.Trusted      // set by Open
 	table   atomic.Pointer[table] // published whole, never changed
 
@@ -71,7 +72,7 @@ type Gate struct {
 
 // table is the routes in force at one moment.
 type table struct {
-	mux      *http.ServeMux
+	mux      routes.Mux
 	replaced chan struct{} // closed when a newer table is in force
 }
 
@@ -153,7 +154,7 @@ func (g *Gate) hear(lc *link.Conn) {
 
 // open prepares to serve.
 func (g *Gate) open(lim link.Limits, key []byte) {
-	g.hold = lim.Hold
+	g.hold, g.dialect = lim.Hold, lim.Mux
 	g.proxies, _ = proxied.Trust(lim.Proxies, proxied.Header(lim.ProxyHeader)) // the supervisor has tried
 	g.server = handover.NewServer(context.Background(), http.NotFoundHandler(), handover.Limits{
 		IdleTimeout:    lim.IdleTimeout,
@@ -306,7 +307,7 @@ func (g *Gate) apply(rs []link.Route) {
 		routed[r.Cell] = true
 		handlers[r.Pattern] = &route{g.cells[r.Cell], r.Down}
 	}
-	mux, err := routes.Mux(handlers)
+	mux, err := g.dialect.Mux(handlers)
 	if err != nil {
 		// The supervisor has built the same table already.
 		g.record("error", "route table refused: "+err.Error())

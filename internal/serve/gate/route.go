@@ -26,7 +26,7 @@ func (g *Gate) route(r *http.Request) handover.Dest {
 		h, _ := t.mux.Handler(r)
 		rt, ok := h.(*route)
 		if !ok {
-			// ServeMux's own answer: not found, not allowed, redirected.
+			// The router's own answer: not found, not allowed, redirected.
 			return g.answers(h)
 		}
 		if d, ok := rt.dest(); ok {
@@ -95,7 +95,7 @@ func (g *Gate) next(t *table, deadline time.Time) *table {
 }
 
 // route is one pattern's owner. It is an http.Handler only to be one that
-// ServeMux returns.
+// a Mux returns.
 type route struct {
 	cell *cell // nil while the owner is not running
 	down bool  // and it is not being started either

@@ -25,7 +25,7 @@ func bodyServers(t *testing.T, mux *http.ServeMux) map[string]string {
 	t.Cleanup(reference.Close)
 	_, _, address := newSides(t, Limits{}, func(s *side) {
 		if s.name == "b" {
-			s.srv.Mux = func() *http.ServeMux { return mux }
+			s.srv.Mux = func() Mux { return mux }
 		}
 	})
 	return map[string]string{"net/http": reference.Listener.Addr().String(), "ours": address}

@@ -52,7 +52,7 @@ func TestAnswered(t *testing.T) {
 		})
 	}
 	s := NewServer(context.Background(), nil, Limits{}, log.New(testLog{t}, "", 0))
-	s.Mux = func() *http.ServeMux { return mux }
+	s.Mux = func() Mux { return mux }
 	address := listening(t, s)
 	const chunked = "3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n"
 	for path, want := range map[string]told{

@@ -59,7 +59,7 @@ func BenchmarkPlain(b *testing.B) {
 	mux.Handle("/hello", hello)
 	mux.Handle("/", Elsewhere)
 	s := NewServer(context.Background(), nil, Limits{}, log.Default())
-	s.Mux = func() *http.ServeMux { return mux }
+	s.Mux = func() Mux { return mux }
 	go s.Run()
 	address, stop := accept(b, s)
 	defer func() {

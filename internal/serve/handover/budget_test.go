@@ -77,7 +77,7 @@ func listening(t *testing.T, s *Server) (address string) {
 func TestServedBudget(t *testing.T) {
 	s := NewServer(context.Background(), nil, Limits{}, log.New(testLog{t}, "", 0))
 	mux := helloMux()
-	s.Mux = func() *http.ServeMux { return mux }
+	s.Mux = func() Mux { return mux }
 	budget(t, servedAllocs, asker(t, listening(t, s), helloRequest, helloSize))
 }
 
@@ -123,7 +123,7 @@ func TestAnsweredBudget(t *testing.T) {
 	cell, gate := newPeers(t, fa, fb)
 	s := NewServer(context.Background(), nil, Limits{}, log.New(testLog{t}, "", 0))
 	mux := helloMux()
-	s.Mux = func() *http.ServeMux { return mux }
+	s.Mux = func() Mux { return mux }
 	go s.Receive(gate)
 	t.Cleanup(func() { cell.Close(); gate.Close() })
 	m := message{history: history{moves: 1}, stream: 1, remote: "127.0.0.1:50000", local: "127.0.0.1:80"}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log"
 	"net"
-	"net/http"
 	"os"
 	"syscall"
 	"testing"
@@ -21,7 +20,7 @@ import (
 func TestDirect(t *testing.T) {
 	s := NewServer(context.Background(), nil, Limits{}, log.New(testLog{t}, "", 0))
 	mux := helloMux()
-	s.Mux = func() *http.ServeMux { return mux }
+	s.Mux = func() Mux { return mux }
 	ask := asker(t, listening(t, s), helloRequest, helloSize)
 	ask()
 	for _, c := range s.owned() {

@@ -109,7 +109,7 @@ func newSides(t testing.TB, lim Limits, change ...func(*side)) (a, b *side, addr
 			s.srv.RouteNow = func(r *http.Request) (Dest, bool) { d := s.srv.Route(r); return d, d.Peer != nil }
 		} else {
 			mux := s.mux()
-			s.srv.Mux = func() *http.ServeMux { return mux }
+			s.srv.Mux = func() Mux { return mux }
 			s.srv.Back = s.back
 		}
 		for _, f := range change {
@@ -624,7 +624,7 @@ func TestSlowRequestsStepAside(t *testing.T) {
 			<-release
 			s.ServeHTTP(w, r)
 		})
-		s.srv.Mux = func() *http.ServeMux { return mux }
+		s.srv.Mux = func() Mux { return mux }
 	})
 	last := func(path string) *client {
 		c := dial(t, address)
@@ -671,7 +671,7 @@ func TestHijackedType(t *testing.T) {
 		mux := s.mux()
 		mux.Handle("/b/hijack", tells)
 		if s.name == "b" {
-			s.srv.Mux = func() *http.ServeMux { return mux }
+			s.srv.Mux = func() Mux { return mux }
 		}
 	})
 	want := "*net.TCPConn\n"

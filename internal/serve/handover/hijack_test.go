@@ -45,7 +45,7 @@ func TestHijacked(t *testing.T) {
 	})
 	_, b, address := newSides(t, Limits{}, func(s *side) {
 		if s.name == "b" {
-			s.srv.Mux = func() *http.ServeMux { return mux }
+			s.srv.Mux = func() Mux { return mux }
 		}
 	})
 	for way, head := range map[string]string{
@@ -89,7 +89,7 @@ func TestHijackedOfARetired(t *testing.T) {
 	mux.Handle("/", Elsewhere)
 	a, b, address := newSides(t, Limits{}, func(s *side) {
 		if s.name == "b" {
-			s.srv.Mux = func() *http.ServeMux { return mux }
+			s.srv.Mux = func() Mux { return mux }
 		}
 	})
 	idle, taken := dial(t, address), dial(t, address)

@@ -169,7 +169,7 @@ func TestNobodyTakesItBack(t *testing.T) {
 	mux.HandleFunc("/mine", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "mine") })
 	mux.Handle("/", Elsewhere)
 	s := NewServer(context.Background(), http.NotFoundHandler(), Limits{}, log.New(testLog{t}, "", 0))
-	s.Mux = func() *http.ServeMux { return mux }
+	s.Mux = func() Mux { return mux }
 	var asked atomic.Int64
 	s.Back = func() *Peer { asked.Add(1); return nil }
 	c := dial(t, listening(t, s))

@@ -28,7 +28,7 @@ func TestMostConnections(t *testing.T) {
 			}
 			hijacked <- nc.Close
 		})
-		s.srv.Mux = func() *http.ServeMux { return mux }
+		s.srv.Mux = func() Mux { return mux }
 	})
 	var resting []*client
 	for range 2 { // in the other process

@@ -48,7 +48,7 @@ func TestSameAsNetHTTP(t *testing.T) {
 	t.Cleanup(reference.Close)
 	_, _, address := newSides(t, Limits{HeaderTimeout: headLimit}, func(s *side) {
 		if s.name == "b" {
-			s.srv.Mux = func() *http.ServeMux { return mux }
+			s.srv.Mux = func() Mux { return mux }
 		} else {
 			s.srv.Route = func(r *http.Request) Dest {
 				d := s.route(r)

@@ -16,7 +16,7 @@ import (
 )
 
 // Elsewhere is the handler of every request that is another process's. A
-// ServeMux gives requests to it; the Server sees to the rest.
+// Mux gives requests to it; the Server sees to the rest.
 var Elsewhere http.Handler = elsewhere{}
 
 type elsewhere struct{}
@@ -94,12 +94,14 @@ const lastWords = 500 * time.Millisecond
 // has to serve it.
 func (c *Conn) request(whole *wholeConn) (done bool, err error) {
 	n := c.scan.Len()
-	mux := c.server.handler
+	var mux Mux
+	h := c.server.handler
 	if c.server.Mux != nil {
 		mux = c.server.Mux()
+		h = mux
 	}
 	if c.scan.Plain && c.server.Route == nil {
-		return c.plain(whole, mux)
+		return c.plain(whole, h)
 	}
 	r, err := c.scan.Routed(context.Background(), string(c.pending()[:n]))
 	if err != nil {
@@ -113,13 +115,13 @@ func (c *Conn) request(whole *wholeConn) (done bool, err error) {
 	if c.server.Route != nil {
 		return c.route(whole, r)
 	}
-	if m, ok := mux.(*http.ServeMux); ok {
-		if h, _ := m.Handler(r); h == Elsewhere {
+	if mux != nil {
+		if found, _ := mux.Handler(r); found == Elsewhere {
 			return c.handOver(whole)
 		}
 	}
 	c.begin()
-	whole.take(mux)
+	whole.take(h)
 	return false, nil
 }
 

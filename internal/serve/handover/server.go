@@ -44,6 +44,12 @@ type Dest struct {
 	Enter func() bool
 }
 
+// Mux is what finds the handler of a request, such as *http.ServeMux.
+type Mux interface {
+	http.Handler
+	Handler(r *http.Request) (h http.Handler, pattern string)
+}
+
 // Server serves HTTP on connections that may come from and go to other
 // processes. Create it with NewServer, start it with Run. The fields are set
 // before Run.
@@ -55,7 +61,7 @@ type Server struct {
 
 	// Mux, if set, returns what serves requests now, in the place of the
 	// handler of NewServer.
-	Mux func() *http.ServeMux
+	Mux func() Mux
 
 	// Route, if set, says where each request goes; it may wait. This is a
 	// process that accepts, then, and hands no connection to a handler. Of who asks,

@@ -77,7 +77,7 @@ func TestPartAnswersEach(t *testing.T) {
 				}
 				t.Cleanup(func() { conn.Close() })
 			})
-			s.srv.Mux = func() *http.ServeMux { return mux }
+			s.srv.Mux = func() Mux { return mux }
 		}
 	})
 	of := func(path string) string { return strings.Replace(get, "%s", path, 1) }

@@ -27,7 +27,7 @@ func TestSmuggling(t *testing.T) {
 	t.Cleanup(reference.Close)
 	a, _, address := newSides(t, Limits{}, func(s *side) {
 		if s.name == "b" {
-			s.srv.Mux = func() *http.ServeMux { return own }
+			s.srv.Mux = func() Mux { return own }
 			return
 		}
 		route := s.srv.Route

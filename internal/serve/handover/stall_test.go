@@ -22,7 +22,7 @@ func TestClientTakesNothing(t *testing.T) {
 	})
 	a, _, address := newSides(t, Limits{WriteTimeout: 300 * time.Millisecond}, func(s *side) {
 		if s.name == "b" {
-			s.srv.Mux = func() *http.ServeMux { return mux }
+			s.srv.Mux = func() Mux { return mux }
 		}
 	})
 	c := dial(t, address)

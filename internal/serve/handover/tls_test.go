@@ -122,7 +122,7 @@ func TestTake(t *testing.T) {
 	mux.Handle("/", Elsewhere)
 	a, _, _ := newSides(t, Limits{}, func(s *side) {
 		if s.name == "b" {
-			s.srv.Mux = func() *http.ServeMux { return mux }
+			s.srv.Mux = func() Mux { return mux }
 		}
 	})
 	for _, raw := range []string{
