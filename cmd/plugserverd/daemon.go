@@ -111,7 +111,8 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	if d.listener, err = control.Listen(cfg.Control, -1); err != nil {
 		return nil, err
 	}
-	return d, proc.Vacate(cfg.Private()) // now that no other daemon answers
+	// Now that no other daemon answers.
+	return d, errors.Join(proc.Vacate(cfg.Private()), proc.Vacate(cfg.Shelf()))
 }
 
 // secure makes ready what has to do with certificates.

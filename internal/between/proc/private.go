@@ -23,21 +23,51 @@ func Vacate(dir string) error {
 	return err
 }
 
-// private makes the folder of the child's own, where it is to have one, and lets it write there.
-func (s *Spec) private() (dir string, err error) {
-	if s.Sandbox == nil || s.Sandbox.Private == "" {
-		return "", nil
-	}
-	if dir, err = os.MkdirTemp(s.Sandbox.Private, "cell-"); err != nil {
-		return "", err
+// private makes the folders of the child's own, where it is to have any: it may write the one and read the other.
+func (c *Child) private(s *Spec) (err error) {
+	if s.Sandbox == nil {
+		return nil
 	}
 	rules := *s.Sandbox
-	rules.Write = append(slices.Clone(rules.Write), dir)
-	s.Sandbox = &rules
-	if !slices.ContainsFunc(s.Env, func(kv string) bool { return strings.HasPrefix(kv, "TMPDIR=") }) {
-		s.Env = append(slices.Clone(s.Env), "TMPDIR="+dir)
+	rules.Read, rules.Write = slices.Concat(rules.Read, s.Opens), slices.Clone(rules.Write)
+	if rules.Private != "" {
+		if c.dir, err = os.MkdirTemp(rules.Private, "cell-"); err != nil {
+			return err
+		}
+		rules.Write = append(rules.Write, c.dir)
+		if !slices.ContainsFunc(s.Env, func(kv string) bool { return strings.HasPrefix(kv, "TMPDIR=") }) {
+			s.Env = append(slices.Clone(s.Env), "TMPDIR="+c.dir)
+		}
 	}
-	return dir, nil
+	if s.Ahead && !rules.Open {
+		if c.shelf, err = os.MkdirTemp(rules.Shelf, "cell-"); err != nil {
+			return err
+		}
+		rules.Read = append(rules.Read, c.shelf)
+	}
+	s.Sandbox = &rules
+	return nil
+}
+
+// Lend has a child that was started ahead open files: at Lent.
+func (c *Child) Lend(paths []string) error {
+	if c.shelf == "" {
+		return nil
+	}
+	for _, path := range paths {
+		if err := os.Link(path, c.Lent(path)); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Lent is where the child finds a file.
+func (c *Child) Lent(path string) string {
+	if c.shelf == "" {
+		return path
+	}
+	return filepath.Join(c.shelf, filepath.Base(path))
 }
 
 // begin starts the process, in its sandbox.
@@ -48,8 +78,11 @@ func (c *Child) begin(spec Spec) error {
 	return spec.Sandbox.Start(c.cmd.Start)
 }
 
-// tidy removes the child's folder. Nobody waits long for one that was filled.
+// tidy removes the child's folders. Nobody waits long for one that was filled.
 func (c *Child) tidy() {
+	if c.shelf != "" {
+		os.RemoveAll(c.shelf)
+	}
 	if c.dir == "" {
 		return
 	}

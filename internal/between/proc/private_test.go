@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 )
 
@@ -52,7 +54,60 @@ func TestPrivate(t *testing.T) {
 	if left, err := os.ReadDir(parent); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
+	lent(t, dir)
 	if err := Vacate(filepath.Join(dir, "none", "tmp")); err == nil {
 		t.Error("there is a folder in none")
+	}
+}
+
+// lent: a child that was started before it was known what it opens finds that in a folder of its own, and
+// nothing else of what is hidden.
+func lent(t *testing.T, dir string) {
+	shelf := filepath.Join(dir, "shelf")
+	if err := Vacate(shelf); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var l lines
+	rules := &sandbox.Rules{Hide: []string{dir}, Shelf: shelf}
+	c, err := Start(Spec{Path: self, Env: []string{"PROC_CHILD=read", "GORACE=atexit_sleep_ms=0"}, Output: l.add, Sandbox: rules, Ahead: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := filepath.Join(dir, "a")
+	if err := errors.Join(c.Lend([]string{a}), c.Lend([]string{a})); err != nil { // twice is once
+		t.Fatal(err)
+	}
+	if err := c.Lend([]string{filepath.Join(dir, "none")}); err == nil {
+		t.Error("what is not there was lent")
+	}
+	for _, path := range []string{c.Lent(a), a, filepath.Join(dir, "b")} {
+		c.Link.Send(link.Message{Kind: link.Ping, Name: path})
+	}
+	c.Link.Finish(time.Second)
+	exited(t, c)
+	if said := strings.Join(l.of["stdout"], ", "); said != "a false,  true,  true" {
+		t.Errorf("it says %q, %q; %s", said, l.of["stderr"], c.Status())
+	}
+	if left, err := os.ReadDir(shelf); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	c.Link.Close()
+	l.of = nil
+	if c, err = Start(Spec{Path: self, Env: []string{"PROC_CHILD=read", "GORACE=atexit_sleep_ms=0"}, Output: l.add, Sandbox: rules, Opens: []string{a}}); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Link.Close()
+	if c.Lent(a) != a {
+		t.Errorf("it is at %s", c.Lent(a))
+	}
+	c.Link.Send(link.Message{Kind: link.Ping, Name: a})
+	c.Link.Finish(time.Second)
+	if exited(t, c); strings.Join(l.of["stdout"], ", ") != "a false" {
+		t.Errorf("it says %q, %q; %s", l.of["stdout"], l.of["stderr"], c.Status())
 	}
 }

@@ -44,6 +44,10 @@ type Spec struct {
 	Limits Limits
 	// Sandbox is around the child; nil is none.
 	Sandbox *sandbox.Rules
+	// Opens are files that the child is to open, which its sandbox does not hide.
+	Opens []string
+	// Ahead starts it before it is known what it opens: Lend tells later.
+	Ahead bool
 	// Output gets each line that the child prints, without its end. It is
 	// called from two goroutines, one for each stream.
 	Output func(stream, line string)
@@ -56,6 +60,7 @@ type Child struct {
 
 	cmd    *exec.Cmd
 	dir    string        // of its own, "" where it has none
+	shelf  string        // what it is lent is there; "" where all is in the open
 	exited chan struct{} // closed once the process is reaped and its output read
 	err    error         // set before exited closes
 
@@ -90,8 +95,9 @@ func Start(spec Spec) (*Child, error) {
 	}
 	defer theirs.Close()
 	c := &Child{exited: make(chan struct{})}
-	if c.dir, err = spec.private(); err != nil {
+	if err = c.private(&spec); err != nil {
 		ours.Close()
+		c.tidy()
 		return nil, err
 	}
 	c.cmd = spec.command(theirs)

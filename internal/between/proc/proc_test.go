@@ -1,8 +1,10 @@
 package proc
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"slices"
@@ -52,6 +54,15 @@ func TestMain(m *testing.M) {
 			if len(all) > 4<<10 {
 				panic("nobody minds")
 			}
+		}
+	case "read": // what it is told, as it is told
+		lc, err := link.New(os.NewFile(link.ChildFD, "link"))
+		if err != nil {
+			panic(err)
+		}
+		for m, err := lc.Recv(); err == nil; m, err = lc.Recv() {
+			text, err := os.ReadFile(m.Name)
+			fmt.Println(string(text), errors.Is(err, fs.ErrPermission))
 		}
 	case "leak": // opens files until it cannot, once it is told to
 		lc, err := link.New(os.NewFile(link.ChildFD, "link"))

@@ -94,10 +94,7 @@ type ruleset struct {
 }
 
 func (s *ruleset) fill(r Rules) error {
-	s.hidden = []string{"/dev"}
-	for _, path := range r.Hide {
-		s.hidden = append(s.hidden, real(path))
-	}
+	s.hidden = r.hidden()
 	if err := s.around("/", readAll); err != nil {
 		return err
 	}
@@ -117,6 +114,15 @@ func (s *ruleset) fill(r Rules) error {
 		}
 	}
 	return nil
+}
+
+// hidden are the files and folders that may not be read.
+func (r Rules) hidden() []string {
+	all := []string{"/dev"}
+	for _, path := range r.Hide {
+		all = append(all, real(path))
+	}
+	return all
 }
 
 // real is path without links, as far as it is there.

@@ -131,13 +131,9 @@ func (cs *Cells) prepared(c *cell, p intake.Prepared) {
 		plugins = append(plugins, link.Plugin{Name: st.name, Path: st.part.Version.Path, Version: st.part.Version.Short(), Bounds: st.settings.Bounds})
 	}
 	on := cs.terms(c)
-	may := []string{p.Path}
-	for _, plugin := range plugins {
-		may = append(may, plugin.Path)
-	}
 	c.proc = cs.Fleet.Start(fleet.Spec{
 		ID: c.id, Name: c.name, Title: c.title(), Path: p.Path, GODEBUG: p.GODEBUG, Env: on.Env,
-		Limits: on.Limits, Log: on.Log, Plugins: plugins, Sandbox: on.Sandbox.Reading(may...),
+		Limits: on.Limits, Log: on.Log, Plugins: plugins, Sandbox: on.Sandbox.Reading(p.Path),
 		// The n-th plugin of a process takes longer than the first.
 		Ready:  cs.cfg.StartTimeout * time.Duration(len(c.seats)),
 		Fields: c.fields,

@@ -13,6 +13,10 @@ import (
 // Private is the folder of those that cells have of their own.
 func (c *Config) Private() string { return filepath.Join(c.State, "tmp") }
 
+// Shelf is the folder of those where cells that were started ahead find their plugins: in that of the
+// store, where files may be executed, and which a link does not leave.
+func (c *Config) Shelf() string { return filepath.Join(c.Store(), "lent") }
+
 // sandbox is what no handler's process may read, and what all may: rules to which the settings of one are added.
 func (c *Config) sandbox(file *settings.Settings) sandbox.Rules {
 	hide := append(secrets(file), c.State, c.Cache)
@@ -26,7 +30,7 @@ func (c *Config) sandbox(file *settings.Settings) sandbox.Rules {
 		hide[i] = absolute(path)
 	}
 	// Its files are everybody's; beside them may be what handlers read.
-	return sandbox.Rules{Hide: hide, Read: []string{"-" + absolute(c.Handlers)}, Private: absolute(c.Private())}
+	return sandbox.Rules{Hide: hide, Read: []string{"-" + absolute(c.Handlers)}, Private: absolute(c.Private()), Shelf: absolute(c.Shelf())}
 }
 
 // absolute is path from /. The daemon stays in the folder that it was started in.

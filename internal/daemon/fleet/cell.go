@@ -105,6 +105,9 @@ func (c *Cell) begin() {
 	f := c.fleet
 	c.phase, c.Began = starts, time.Now()
 	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: proc.WithGODEBUG(c.spec.Env, c.spec.GODEBUG), Limits: c.spec.Limits, Sandbox: c.spec.Sandbox, Output: c.logs.Printed}
+	for _, p := range c.spec.Plugins {
+		spec.Opens = append(spec.Opens, p.Path)
+	}
 	f.start(f.spares.Start, spec, c.started)
 }
 

@@ -79,7 +79,9 @@ type Fleet struct {
 // function soon, and reports whether it will; tell is called by that goroutine.
 func New(cfg Config, post func(func()) bool, tell func(Event)) *Fleet {
 	f := &Fleet{cfg: cfg, post: post, tell: tell, cells: make(map[uint64]*Cell), key: []byte(rand.Text())}
-	f.spares = spare.New(spare.Run, func() { post(func() {}) })
+	f.spares = spare.New(spare.Run, func() { post(func() {}) }, func(err error) {
+		cfg.Log.WithError(err).Warn("a cell that was started ahead is not used, which only takes longer: its plugin cannot be linked into its folder")
+	})
 	return f
 }
 

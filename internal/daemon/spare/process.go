@@ -1,6 +1,7 @@
 package spare
 
 import (
+	"slices"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
@@ -10,7 +11,8 @@ import (
 // Process is one child, started once. proc.Child is one.
 type Process interface {
 	PID() int
-	Send(link.Message) error // never waits
+	Send(link.Message) error   // never waits
+	Lend(paths []string) error // has it open these files, which a message then names
 	Recv() (link.Message, error)
 	SendError() error          // that has ended the sending
 	Said(line string)          // adds to what Printed tells
@@ -36,7 +38,17 @@ func Run(spec proc.Spec) (Process, error) {
 // child is a proc.Child as a Process.
 type child struct{ *proc.Child }
 
-func (c child) PID() int                  { return c.Child.PID }
-func (c child) Send(m link.Message) error { return c.Link.Send(m) }
-func (c child) SendError() error          { return c.Link.Err() }
-func (c child) Close()                    { c.Link.Close() }
+func (c child) PID() int         { return c.Child.PID }
+func (c child) SendError() error { return c.Link.Err() }
+func (c child) Close()           { c.Link.Close() }
+
+// Send names the files that the child is to open as it finds them.
+func (c child) Send(m link.Message) error {
+	m.Plugins = slices.Clone(m.Plugins)
+	for i, p := range m.Plugins {
+		if p.Path != "" {
+			m.Plugins[i].Path = c.Lent(p.Path)
+		}
+	}
+	return c.Link.Send(m)
+}

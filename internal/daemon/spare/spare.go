@@ -3,8 +3,8 @@
 // no request depends on it.
 //
 // A spare is handed out in the place of a new process where nothing tells them apart: it
-// runs the binary that is at the path now, in the same environment and within the same
-// limits. Anything else is started anew.
+// runs the binary that is at the path now, in the same environment, within the same
+// limits and in a sandbox of the same rules. Anything else is started anew.
 package spare
 
 import (
@@ -40,7 +40,8 @@ const (
 // Pool is the spares of one daemon. Any goroutine may call its methods.
 type Pool struct {
 	start func(proc.Spec) (Process, error)
-	ended func() // is called when one has ended once the pool was closed
+	ended func()      // is called when one has ended once the pool was closed
+	unfit func(error) // is called where a spare cannot be used, and why
 
 	mu      sync.Mutex // guards the rest
 	wanted  []wanted   // the ways of starting, the one that was asked for last at the end
@@ -66,9 +67,10 @@ type spare struct {
 	taken chan struct{} // closed once it is out of the pool
 }
 
-// New returns a pool without a spare. start starts a process.
-func New(start func(proc.Spec) (Process, error), ended func()) *Pool {
-	p := &Pool{start: start, ended: ended}
+// New returns a pool without a spare. start starts a process; unfit is told why a spare that is
+// there could not be handed out.
+func New(start func(proc.Spec) (Process, error), ended func(), unfit func(error)) *Pool {
+	p := &Pool{start: start, ended: ended, unfit: unfit}
 	p.idle = time.AfterFunc(calm, p.fill)
 	p.idle.Stop()
 	return p
@@ -79,7 +81,11 @@ func New(start func(proc.Spec) (Process, error), ended func()) *Pool {
 func (p *Pool) Start(spec proc.Spec) (Process, error) {
 	key := keyOf(spec)
 	for s := p.take(key, spec); s != nil; s = p.take(key, spec) {
-		if s.answers(answerWait) {
+		err := s.Lend(spec.Opens) // a disk may be full, and a file may have too many names
+		if err != nil {
+			p.unfit(err)
+		}
+		if err == nil && s.answers(answerWait) {
 			s.out.lead(spec.Output)
 			p.mu.Lock()
 			p.there--
@@ -99,7 +105,7 @@ func (p *Pool) take(key string, spec proc.Spec) *spare {
 		return nil
 	}
 	asked := spec
-	asked.Args, asked.Output = nil, nil
+	asked.Args, asked.Output, asked.Opens, asked.Ahead = nil, nil, nil, true
 	p.wanted = append(slices.DeleteFunc(p.wanted, func(w wanted) bool { return w.key == key }), wanted{key, asked})
 	p.wanted = p.wanted[max(0, len(p.wanted)-most):]
 	p.idle.Reset(calm)
@@ -259,16 +265,22 @@ func (s *spare) answers(wait time.Duration) bool {
 	}
 }
 
-// keyOf says all that tells processes apart but for what they are told later, be it a field
-// of Spec's to come; "" where one cannot wait: in a sandbox are
-// the files that a cell is to load, which nobody knows before.
+// keyOf says all that tells processes apart but for what they are told or lent later, be it a field
+// of Spec's to come; "" where one cannot wait.
 func keyOf(spec proc.Spec) string {
 	var is syscall.Stat_t
-	if spec.As != nil || spec.Sandbox != nil && !spec.Sandbox.Open || syscall.Stat(spec.Path, &is) != nil {
+	if spec.As != nil || syscall.Stat(spec.Path, &is) != nil {
 		return ""
 	}
-	spec.Args, spec.Output, spec.Sandbox = nil, nil, nil
-	return fmt.Sprintf("%#v %d %d %d %v %v", spec, is.Dev, is.Ino, is.Size, is.Mtim, is.Ctim)
+	var rules, stamp string
+	if r := spec.Sandbox; r != nil {
+		if !r.Open && r.Shelf == "" {
+			return ""
+		}
+		rules, stamp = fmt.Sprintf("%#v", *r), r.Stamp()
+	}
+	spec.Args, spec.Output, spec.Opens, spec.Ahead, spec.Sandbox = nil, nil, nil, false, nil
+	return fmt.Sprintf("%#v %d %d %d %v %v %s %s", spec, is.Dev, is.Ino, is.Size, is.Mtim, is.Ctim, rules, stamp)
 }
 
 // output is what a process prints, kept until somebody wants it.

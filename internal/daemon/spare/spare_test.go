@@ -11,6 +11,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
+	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 )
 
 // fake is a process that answers, unless it was stopped.
@@ -22,7 +23,11 @@ type fake struct {
 	exited  chan struct{}
 	kill    sync.Once
 	stopped bool
+	lent    []string
+	unlent  error // why nothing is lent to it
 }
+
+func (f *fake) Lend(paths []string) error { f.lent = paths; return f.unlent }
 
 func (f *fake) PID() int { return f.pid }
 func (f *fake) Send(m link.Message) error {
@@ -50,6 +55,7 @@ type world struct {
 	mu      sync.Mutex
 	started []*fake
 	news    chan struct{}
+	unfit   []error
 }
 
 func newWorld() *world {
@@ -60,7 +66,7 @@ func newWorld() *world {
 		f := &fake{pid: len(w.started) + 1, spec: spec, says: make(chan link.Message, 8), exited: make(chan struct{})}
 		w.started = append(w.started, f)
 		return f, nil
-	}, func() { w.news <- struct{}{} })
+	}, func() { w.news <- struct{}{} }, func(err error) { w.unfit = append(w.unfit, err) })
 	return w
 }
 
@@ -166,6 +172,52 @@ func TestBadSpares(t *testing.T) {
 		t.Errorf("process %d", f.pid)
 	}
 	<-w.started[3].exited
+}
+
+// One in a sandbox is lent what it is to open, which tells no process from another; the rules do, and what
+// they were made of.
+func TestSandboxed(t *testing.T) {
+	w, path, dir := newWorld(), binary(t), t.TempDir()
+	defer w.Close()
+	rules := sandbox.Rules{Hide: []string{filepath.Join(dir, "hidden")}, Shelf: dir}
+	in := func(r sandbox.Rules, opens string) proc.Spec {
+		return proc.Spec{Path: path, Sandbox: &r, Opens: []string{opens}}
+	}
+	if f := w.start(t, in(rules, "/a")); f.spec.Ahead || !slices.Equal(f.spec.Opens, []string{"/a"}) {
+		t.Errorf("%+v", f.spec)
+	}
+	w.await(t, 2)
+	if f := w.started[1]; !f.spec.Ahead || f.spec.Opens != nil || f.spec.Sandbox == nil {
+		t.Errorf("%+v", f.spec)
+	}
+	if f := w.start(t, in(rules, "/b")); f.pid != 2 || !slices.Equal(f.lent, []string{"/b"}) {
+		t.Errorf("process %d, lent %q", f.pid, f.lent)
+	}
+	w.await(t, 3)
+	w.started[2].unlent = errors.New("no room")
+	if f := w.start(t, in(rules, "/c")); f.pid != 4 || !slices.Equal(f.spec.Opens, []string{"/c"}) || len(w.unfit) != 1 {
+		t.Errorf("process %d opens %q; told: %v", f.pid, f.spec.Opens, w.unfit)
+	}
+	<-w.started[2].exited
+	w.await(t, 5)
+	more := rules
+	more.Write = []string{dir}
+	if f := w.start(t, in(more, "/d")); f.pid != 6 {
+		t.Errorf("process %d has other rules", f.pid)
+	}
+	w.await(t, 5, 7)
+	if err := os.Mkdir(filepath.Join(dir, "later"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if f := w.start(t, in(rules, "/e")); f.pid != 8 {
+		t.Errorf("process %d does not know what was made since", f.pid)
+	}
+	w.await(t, 9)
+	<-w.started[4].exited
+	rules.Shelf = ""
+	if keyOf(in(rules, "/f")) != "" {
+		t.Error("one waits that nothing can be lent to")
+	}
 }
 
 // There are as many as were asked for last, and none once the pool is closed.

@@ -164,6 +164,7 @@ func (s *Store) unread(sum string) (Version, bool) {
 		return Version{}, false
 	}
 	is, err := stateOf(s.path(sum))
+	is.Ctime = e.copy.Ctime // which another name of the file changes
 	return Version{Sum: sum, Path: s.path(sum), Size: is.Size}, err == nil && is == e.copy
 }
 

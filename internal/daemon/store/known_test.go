@@ -85,6 +85,10 @@ func TestKnown(t *testing.T) {
 	}
 	again()
 	check("as it was", true)
+	if err := os.Link(v.Path, filepath.Join(t.TempDir(), "lent")); err != nil {
+		t.Fatal(err)
+	}
+	check("by another name, too", true)
 
 	if err := errors.Join(os.Chmod(v.Path, 0o600), os.WriteFile(v.Path, []byte("changed"), 0)); err != nil {
 		t.Fatal(err)

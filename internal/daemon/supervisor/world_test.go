@@ -453,6 +453,7 @@ func (p *process) End(grace time.Duration) {
 
 func (p *process) Kill()                     { p.exit("signal: killed") }
 func (p *process) SendError() error          { return nil }
+func (p *process) Lend([]string) error       { return nil }
 func (p *process) Said(string)               {}
 func (p *process) Close()                    {}
 func (p *process) Exceeded() string          { return "" }

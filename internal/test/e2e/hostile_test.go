@@ -6,9 +6,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/test/testbed"
@@ -138,6 +140,7 @@ func TestHostileHandler(t *testing.T) {
 	d.Put("neighbour", plain(t, "/neighbour", "unharmed"))
 	d.Put("hostile", testbed.Go(hostileSource).Build(t))
 	neighbour, _ := d.Handler("neighbour")
+	spares := restartAhead(t, d, "hostile")
 	supervisor, gate := d.Status().Daemon.PID, d.Status().Daemon.GatePID
 	copies, err := filepath.Glob(filepath.Join(d.State, "store", "*"))
 	if err != nil || len(copies) == 0 {
@@ -175,6 +178,8 @@ func TestHostileHandler(t *testing.T) {
 		{denied, "list", []any{d.State}},
 		{denied, "list", []any{filepath.Join(d.State, "store")}},
 		{denied, "list", []any{filepath.Join(d.State, "tmp")}},
+		{denied, "list", []any{filepath.Join(d.State, "store", "lent")}},
+		{denied, "read", []any{fmt.Sprintf("/proc/%d/environ", spares[0])}},
 		{denied, "write", []any{copies[0]}},
 		{denied, "write", []any{filepath.Join(d.State, "store", "new")}},
 		{denied, "write", []any{filepath.Join(d.State, "cells", "new")}},
@@ -238,7 +243,27 @@ func TestHostileHandler(t *testing.T) {
 		t.Error("a process has ended: " + strconv.Itoa(after.PID))
 	}
 	d.Stop()
-	if left, err := os.ReadDir(filepath.Join(d.State, "tmp")); err != nil || len(left) > 0 {
-		t.Errorf("left of the folders of cells: %v, %v", left, err)
+	for _, folder := range []string{"tmp", "store/lent"} {
+		if left, err := os.ReadDir(filepath.Join(d.State, folder)); err != nil || len(left) > 0 {
+			t.Errorf("left of the folders of cells: %v, %v", left, err)
+		}
 	}
+}
+
+// restartAhead has a handler run in a cell that was started ahead, and returns those that were.
+func restartAhead(t *testing.T, d *testbed.Daemon, name string) (spares []int) {
+	t.Helper()
+	for end := time.Now().Add(testbed.Patience); len(spares) < 2; time.Sleep(5 * time.Millisecond) { // for the rules of either handler
+		if spares = d.Status().Daemon.Spares; time.Now().After(end) {
+			t.Fatalf("these were started ahead: %v", spares)
+		}
+	}
+	if _, stderr, code := d.Ctl("restart", name); code != 0 {
+		t.Fatal(stderr)
+	}
+	h, _ := d.Handler(name)
+	if !slices.Contains(spares, h.PID) {
+		t.Fatalf("process %d is none of those that were started ahead, %v", h.PID, spares)
+	}
+	return slices.DeleteFunc(spares, func(pid int) bool { return pid == h.PID })
 }
