@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 
 	"github.com/andrestc/go-plugserver/internal/daemon/admin"
+	"github.com/andrestc/go-plugserver/internal/daemon/page"
+	"github.com/andrestc/go-plugserver/internal/daemon/rates"
 	"github.com/andrestc/go-plugserver/internal/daemon/sockets"
 )
 
@@ -50,11 +53,25 @@ func adminListeners(address string, files []*os.File) (all []net.Listener, err e
 	return all, nil
 }
 
+// watchers begins to serve those who watch over the service, where there is a socket for
+// them, until ctx is done.
+func (d *daemon) watchers(ctx context.Context, all *sync.WaitGroup, stopping <-chan struct{}) {
+	if len(d.admin) == 0 {
+		return
+	}
+	book := rates.New(d.sums.Handlers)
+	all.Go(func() { book.Run(ctx) })
+	page := page.New(page.Config{Overview: d.supervisor.Overview, Rates: book, Events: d.events, Stopping: stopping})
+	for _, l := range d.admin {
+		all.Go(func() { d.serveAdmin(ctx, l, page, stopping) })
+	}
+}
+
 // serveAdmin serves those who watch over the service until ctx is done.
-func (d *daemon) serveAdmin(ctx context.Context, l net.Listener, stopping <-chan struct{}) {
+func (d *daemon) serveAdmin(ctx context.Context, l net.Listener, page *page.Page, stopping <-chan struct{}) {
 	d.log.WithField("listen", l.Addr().String()).Info("admin socket is ready")
 	err := admin.Serve(ctx, l, admin.Backend{
-		Metrics: d.metrics.Handler(), Alive: d.supervisor.Alive, Ready: d.supervisor.Ready(), Stopping: stopping,
+		Metrics: d.metrics.Handler(), Page: page, Alive: d.supervisor.Alive, Ready: d.supervisor.Ready(), Stopping: stopping,
 	})
 	if err != nil {
 		d.log.WithError(err).Error("nobody is answered on the admin socket any more")

@@ -167,9 +167,7 @@ func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
 	all.Go(func() {
 		served = control.Serve(beside, d.listener, back, api.Version{Version: version, Go: runtime.Version()}, os.Getgid())
 	})
-	for _, l := range d.admin {
-		all.Go(func() { d.serveAdmin(beside, l, ctx.Done()) })
-	}
+	d.watchers(beside, &all, ctx.Done())
 	all.Go(func() { d.tell.watchdog(beside, d.supervisor) })
 	all.Go(func() { d.tellReady(beside) })
 	all.Go(func() { d.reloadAt(beside, hup, back) })

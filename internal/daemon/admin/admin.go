@@ -1,5 +1,5 @@
 // Package admin serves what those who watch over the service ask by HTTP: /metrics, /healthz,
-// /readyz, and / with links to them. It changes nothing, and never runs on the supervisor's
+// /readyz, and the page at / with its parts. It changes nothing, and never runs on the supervisor's
 // loop; who asks has deadlines, and there are so many at a time.
 package admin
 
@@ -10,11 +10,14 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/daemon/page"
 )
 
 // Backend is what is asked.
 type Backend struct {
 	Metrics http.Handler
+	Page    *page.Page
 	// Alive returns nil once the supervisor and the gate have answered.
 	Alive func(ctx context.Context) error
 	// Ready is closed once all that was there at the start was tried, and the gate accepts.
@@ -61,28 +64,12 @@ func Serve(ctx context.Context, l net.Listener, b Backend) error {
 	return nil
 }
 
-// index has nothing that a browser would fetch from elsewhere.
-const index = `<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>plugserver</title></head>
-<body><h1>plugserver</h1>
-<ul>
-<li><a href="/metrics">/metrics</a>: how it does, for Prometheus</li>
-<li><a href="/healthz">/healthz</a>: 200 where the supervisor and the gate answer</li>
-<li><a href="/readyz">/readyz</a>: 200 where, besides, every handler was tried</li>
-</ul>
-<p>How handlers stand: <code>plugserverctl status</code></p>
-</body></html>
-`
-
 func (b Backend) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", b.Metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { say(w, b.healthy(r.Context())) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { say(w, b.ready(r.Context())) })
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		io.WriteString(w, index)
-	})
+	b.Page.Register(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")

@@ -9,6 +9,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/daemon/events"
+	"github.com/andrestc/go-plugserver/internal/daemon/page"
+	"github.com/andrestc/go-plugserver/internal/daemon/rates"
 )
 
 func serve(t *testing.T, b Backend) (address string, end func() error) {
@@ -26,10 +31,14 @@ func serve(t *testing.T, b Backend) (address string, end func() error) {
 // It answers what it is for, with what holds then, and nothing else.
 func TestServe(t *testing.T) {
 	ready, stopping := make(chan struct{}), make(chan struct{})
+	watched := page.New(page.Config{
+		Overview: func(context.Context) (st api.Status, _ map[string][]api.Past, _ error) { return st, nil, nil },
+		Rates:    rates.New(nil), Events: events.New(nil), Stopping: stopping,
+	})
 	var wrong error
 	address, end := serve(t, Backend{
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "up 1\n") }),
-		Alive:   func(context.Context) error { return wrong }, Ready: ready, Stopping: stopping,
+		Page:    watched, Alive: func(context.Context) error { return wrong }, Ready: ready, Stopping: stopping,
 	})
 	ask := func(method, path string, status int, says string) {
 		t.Helper()
@@ -45,7 +54,10 @@ func TestServe(t *testing.T) {
 		}
 	}
 	ask("GET", "/metrics", 200, "up 1")
-	ask("GET", "/", 200, `href="/readyz"`)
+	ask("GET", "/", 200, `href="readyz"`)
+	ask("GET", "/assets/page.css", 200, "")
+	ask("GET", "/assets/page.js", 200, "EventSource")
+	ask("GET", "/assets/icon.svg", 200, "<svg")
 	ask("HEAD", "/", 200, "")
 	ask("GET", "/healthz", 200, "ok")
 	ask("GET", "/readyz", 503, "not every handler was tried")
@@ -57,12 +69,37 @@ func TestServe(t *testing.T) {
 	wrong = nil
 	close(stopping)
 	ask("GET", "/readyz", 503, "stopping")
+	ask("GET", "/events", 503, "stopping")
 	ask("GET", "/healthz", 200, "ok")
+	ask("POST", "/", 405, "")
+	ask("POST", "/events", 405, "")
+	ask("GET", "/assets/", 404, "")
+	ask("GET", "/assets/page.html", 404, "")
+	ask("GET", "/anything", 404, "")
 	ask("POST", "/metrics", 405, "")
 	ask("GET", "/metrics/", 404, "")
 	ask("GET", "/debug/pprof/", 404, "")
 	if err := end(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A stream of events lives longer than what bounds other requests, and the end does not wait
+// for it.
+func TestStreamEnds(t *testing.T) {
+	watched := page.New(page.Config{Events: events.New(nil)})
+	address, end := serve(t, Backend{Metrics: http.NotFoundHandler(), Page: watched})
+	resp, err := http.Get("http://" + address + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	began := time.Now()
+	if err := end(); err != nil || time.Since(began) >= grace {
+		t.Errorf("the end took %v, %v", time.Since(began), err)
+	}
+	if _, err := io.ReadAll(resp.Body); err != nil {
+		t.Errorf("the stream does not end in order: %v", err)
 	}
 }
 

@@ -5,6 +5,9 @@ import (
 	"sync"
 )
 
+// sendBuffer bounds the bytes that wait in the kernel for one client.
+const sendBuffer = 256 << 10
+
 // bounded is a listener that has so many connections at a time: others wait in its
 // backlog.
 type bounded struct {
@@ -29,6 +32,9 @@ func (b *bounded) Accept() (net.Conn, error) {
 	if err != nil {
 		<-b.slots
 		return nil, err
+	}
+	if s, ok := c.(interface{ SetWriteBuffer(int) error }); ok {
+		s.SetWriteBuffer(sendBuffer)
 	}
 	return &counted{Conn: c, gone: func() { <-b.slots }}, nil
 }

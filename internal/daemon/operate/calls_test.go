@@ -117,6 +117,19 @@ func TestGone(t *testing.T) {
 	})
 }
 
+// An overview asks no process, and has the versions of each, the newest first.
+func TestOverview(t *testing.T) {
+	o := newOwner()
+	o.roster.Handlers["b"] = &lifecycle.Handler{Name: "b"}
+	st, versions, err := o.Overview(t.Context())
+	if err != nil || len(st.Handlers) != 2 || st.Handlers[0].Name != "a" || st.Handlers[0].State != api.StateLive {
+		t.Errorf("got %+v, %v", st, err)
+	}
+	if a := versions["a"]; len(a) != 2 || !a[0].Current || a[1].Current || len(versions["b"]) != 0 {
+		t.Errorf("versions %+v", versions)
+	}
+}
+
 func TestRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOwner()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
+	"github.com/andrestc/go-plugserver/internal/daemon/standing"
 )
 
 // statsWait bounds the wait for the children's counts; one that does not answer
@@ -23,6 +24,23 @@ func (d *Desk) Status(ctx context.Context) (api.Status, error) {
 		measure(&st.Handlers[i])
 	}
 	return st, err
+}
+
+// Overview returns what stands under every name, and its versions that can be served, the
+// newest first: without a question to any process, and so without what they use.
+func (d *Desk) Overview(ctx context.Context) (st api.Status, versions map[string][]api.Past, err error) {
+	type whole struct {
+		api.Status
+		versions map[string][]api.Past
+	}
+	all, err := ask(ctx, d, func(answer func(whole, error)) {
+		w := whole{d.view.Status(), make(map[string][]api.Past)}
+		for name, h := range d.roster.Handlers {
+			w.versions[name] = standing.Past(h)
+		}
+		answer(w, nil)
+	})
+	return all.Status, all.versions, err
 }
 
 // whenCounted asks all children for their counts, and calls then once all have
