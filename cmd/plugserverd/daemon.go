@@ -148,7 +148,7 @@ func (d *daemon) newIntake(file *settings.Settings) (*intake.Intake, error) {
 		Handlers: cfg.Handlers, Store: cfg.Store(), Cells: binaries, MaxSize: cfg.MaxSize,
 		Builder: builder, Scratch: cfg.Cache, BuildCells: cfg.BuildCells.On(), BuildSource: cfg.Build.On(),
 		Log: log, Writing: func(file string) handlerdir.Writer { return writers[d.watcher.Writing(file)] },
-		Built: d.metrics.Built, Disabled: func(handler string) bool { return d.disabled.Has(handler) },
+		Changed: d.watcher.Changed, Built: d.metrics.Built, Disabled: func(handler string) bool { return d.disabled.Has(handler) },
 	})
 }
 

@@ -18,7 +18,8 @@ import (
 // Disk is all that may have to wait for a disk. Each may take as long as it
 // likes: none is called by whoever decides.
 type Disk struct {
-	Scan func(prev *handlerdir.Snapshot) (*handlerdir.Snapshot, error)
+	// Scan looks at the directory, at the names that have changed where it is sure which those are.
+	Scan func(prev *handlerdir.Snapshot, changed []string, sure bool) (*handlerdir.Snapshot, error)
 	// Copy copies a file into the store, if it is settled.
 	Copy    func(handlerdir.File) (Copied, error)
 	Put     func(path string) (store.Version, error) // a file that was built into the store
@@ -49,7 +50,10 @@ type Copied struct {
 func diskOf(cfg Config, st *store.Store) Disk {
 	rules := cfg.rules()
 	return Disk{
-		Scan: func(prev *handlerdir.Snapshot) (*handlerdir.Snapshot, error) {
+		Scan: func(prev *handlerdir.Snapshot, changed []string, sure bool) (*handlerdir.Snapshot, error) {
+			if sure {
+				return handlerdir.ScanSome(cfg.Handlers, rules, prev, changed, time.Now())
+			}
 			return handlerdir.Scan(cfg.Handlers, rules, prev, time.Now())
 		},
 		Copy: func(f handlerdir.File) (c Copied, _ error) {

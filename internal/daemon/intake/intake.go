@@ -54,6 +54,9 @@ type Config struct {
 	// Writing says what is known of who writes to the file of that name in the
 	// directory (watch); nil where nothing is. Any goroutine may call it.
 	Writing func(file string) handlerdir.Writer
+	// Changed are the names in the directory to which something has happened since it was called
+	// last, and whether these are all (watch); nil where nobody knows. Any goroutine may call it.
+	Changed func() (names []string, sure bool)
 	// Disabled says that a handler's file is not looked at; nil where all are. Any goroutine
 	// may call it.
 	Disabled func(handler string) bool
@@ -123,11 +126,17 @@ type Seen struct {
 	Err      error                // why the directory cannot be read
 }
 
-// Look looks at the whole directory; prev is what was seen before, nil at first.
-func (in *Intake) Look(prev *handlerdir.Snapshot, done func(Seen)) {
+// Look looks at the whole directory, or, unless all is to be looked at, at what has changed in it, where that
+// is known; prev is what was seen before, nil at first.
+func (in *Intake) Look(prev *handlerdir.Snapshot, all bool, done func(Seen)) {
+	var changed []string
+	sure := false
+	if in.cfg.Changed != nil {
+		changed, sure = in.cfg.Changed()
+	}
 	go func() {
 		seen := Seen{Cells: in.disk.Cells()}
-		seen.Snapshot, seen.Err = in.disk.Scan(prev)
+		seen.Snapshot, seen.Err = in.disk.Scan(prev, changed, sure && !all)
 		done(seen)
 	}()
 }

@@ -45,7 +45,7 @@ func newOwner() *owner {
 	o.Desk = New(Owner{
 		Ask:    func(_ context.Context, question func()) error { question(); return nil },
 		View:   &standing.View{Roster: o.roster, Cells: cells.New(cells.Config{Settings: settings}, cells.Owner{}), Settings: settings},
-		Look:   func() { o.looks++; o.roster.Looks.Begin() },
+		Look:   func() { o.looks++; o.roster.Looks.Begin(true) },
 		Tell:   o.tell,
 		Recall: func(_ []string, done func(intake.Recalled)) { done(o.recalled) },
 
@@ -77,7 +77,7 @@ func answer[T any](call func() (T, error)) func() (*T, error) {
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOwner()
-		first, _ := o.roster.Looks.Begin()
+		first, _, _ := o.roster.Looks.Begin(true)
 		got := answer(func() (api.Reload, error) { return o.Reload(t.Context()) })
 		still := func(why string) {
 			t.Helper()
@@ -87,11 +87,11 @@ func TestReload(t *testing.T) {
 			}
 		}
 		still("a look of before is under way")
-		o.roster.Looks.Ended(first, false)
+		o.roster.Looks.Ended(first, true, false)
 		still("that has ended")
-		second, _ := o.roster.Looks.Begin()
+		second, _, _ := o.roster.Looks.Begin(true)
 		o.reconciled = false
-		o.roster.Looks.Ended(second, false)
+		o.roster.Looks.Ended(second, true, false)
 		still("something is under way")
 		o.reconciled = true
 		o.Turn()
@@ -141,7 +141,7 @@ func TestRelease(t *testing.T) {
 		}
 		o.roster.Handlers["a"].Refusal = &states.Refusal{Error: &refusal.Error{Reason: "why"}}
 		got := answer(func() (api.Reload, error) { return o.Release(t.Context(), "a") })
-		o.roster.Looks.Ended(1, false)
+		o.roster.Looks.Ended(1, true, false)
 		o.Turn()
 		if re, err := got(); re == nil || err != nil || re.Nothing || fmt.Sprint(o.told) != "[Release]" || o.looks != 1 {
 			t.Errorf("got %+v, %v, told %v", re, err, o.told)
@@ -233,7 +233,7 @@ func TestSettle(t *testing.T) {
 		o.roster.Handlers["b"] = &lifecycle.Handler{Name: "b", Admission: states.Building}
 		got := answer(func() (api.Outcome, error) { return o.Settle(t.Context(), "a") })
 		h.Admission = states.Copying
-		o.roster.Looks.Ended(1, false)
+		o.roster.Looks.Ended(1, true, false)
 		if o.Turn(); len(o.waiters) != 1 {
 			t.Error("it is being admitted")
 		}

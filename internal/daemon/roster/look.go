@@ -18,24 +18,29 @@ type Looks struct {
 	applied   uint64 // the last one whose snapshot was taken in
 	under     bool   // one is under way
 	again     bool   // another was asked for meanwhile
+	all       bool   // the next is to be at the whole directory
 	unsettled bool   // the snapshot asks for another one soon
 	accept    uint64 // the one from which on a missing file is a removed one, whatever the directory; 0 if none
 }
 
-// Begin begins a look, if none is under way: else another follows that.
-func (l *Looks) Begin() (look uint64, ok bool) {
+// Begin begins a look, if none is under way: else another follows that. It is to be at the whole
+// directory where all says so, here or of one that did not begin.
+func (l *Looks) Begin(all bool) (look uint64, whole, ok bool) {
+	l.all = l.all || all
 	if l.under {
 		l.again = true
-		return 0, false
+		return 0, false, false
 	}
-	l.under, l.again = true, false
+	whole = l.all
+	l.under, l.again, l.all = true, false, false
 	l.begun++
-	return l.begun, true
+	return l.begun, whole, true
 }
 
-// Ended takes note of a look's end; unsettled says that there is to be another soon.
-func (l *Looks) Ended(look uint64, unsettled bool) {
-	l.under, l.applied, l.unsettled = false, look, unsettled
+// Ended takes note of a look's end; unsettled says that there is to be another soon. After one that
+// was in vain nobody knows what has changed.
+func (l *Looks) Ended(look uint64, seen, unsettled bool) {
+	l.under, l.applied, l.unsettled, l.all = false, look, unsettled, l.all || !seen
 }
 
 // Again reports whether another look was asked for during the last.

@@ -256,30 +256,34 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// There is one look at a time, and whoever asks during one gets another.
+// There is one look at a time, and whoever asks during one gets another: at all where that was asked for,
+// and after one that was in vain.
 func TestLooks(t *testing.T) {
 	var l Looks
-	first, ok := l.Begin()
-	if !ok || l.quiet() || l.Reached(first) {
+	first, whole, ok := l.Begin(false)
+	if !ok || whole || l.quiet() || l.Reached(first) {
 		t.Errorf("the first: %+v", l)
 	}
 	want := l.Accept()
-	if _, ok := l.Begin(); ok || want != first+1 {
+	if _, _, ok := l.Begin(true); ok || want != first+1 {
 		t.Errorf("two at a time: %+v", l)
 	}
-	l.Ended(first, false)
+	l.Ended(first, true, false)
 	if !l.Again() || !l.Reached(first) || l.Reached(want) {
 		t.Errorf("after the first: %+v", l)
 	}
-	if second, ok := l.Begin(); !ok || second != want || l.Again() {
+	if second, whole, ok := l.Begin(false); !ok || !whole || second != want || l.Again() {
 		t.Errorf("the second: %+v", l)
 	}
-	if l.Ended(want, true); l.quiet() || l.UnderWay() {
+	if l.Ended(want, false, true); l.quiet() || l.UnderWay() {
 		t.Errorf("it asks for another: %+v", l)
 	}
-	third, _ := l.Begin()
-	if l.Ended(third, false); !l.quiet() {
+	third, whole, _ := l.Begin(false)
+	if l.Ended(third, true, false); !l.quiet() || !whole {
 		t.Errorf("all was seen: %+v", l)
+	}
+	if _, whole, _ := l.Begin(false); whole {
+		t.Errorf("after all was seen: %+v", l)
 	}
 }
 

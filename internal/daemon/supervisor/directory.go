@@ -13,13 +13,12 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// look looks at the whole directory, beside the loop.
-func (s *Supervisor) look() {
-	if s.stopping {
-		return
-	}
-	if look, ok := s.roster.Looks.Begin(); ok {
-		s.intake.Look(s.roster.Snapshot, func(seen intake.Seen) { s.post(looked{look, seen}) })
+func (s *Supervisor) look() { s.lookAt(true) }
+
+// lookAt looks at the whole directory, or at what has changed, beside the loop.
+func (s *Supervisor) lookAt(all bool) {
+	if look, all, ok := s.roster.Looks.Begin(all); ok && !s.stopping {
+		s.intake.Look(s.roster.Snapshot, all, func(seen intake.Seen) { s.post(looked{look, seen}) })
 	}
 }
 
@@ -31,7 +30,7 @@ func (s *Supervisor) looked(look uint64, seen intake.Seen) {
 		s.step(s.roster.WithOtherCells())
 	}
 	snap := seen.Snapshot
-	s.roster.Looks.Ended(look, seen.Err == nil && snap.LookAgain > 0)
+	s.roster.Looks.Ended(look, seen.Err == nil, seen.Err == nil && snap.LookAgain > 0)
 	switch {
 	case s.stopping:
 		return
@@ -45,7 +44,7 @@ func (s *Supervisor) looked(look uint64, seen intake.Seen) {
 		s.see(look, snap)
 	}
 	if s.roster.Looks.Again() {
-		s.look()
+		s.lookAt(false)
 	}
 }
 

@@ -72,7 +72,7 @@ func (s *Supervisor) on(e Event) {
 			s.handle(e.handler, e.with)
 		}
 	case lookDue:
-		s.look()
+		s.lookAt(false)
 	case turned:
 	case asked:
 		e.question()

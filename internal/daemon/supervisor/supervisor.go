@@ -134,7 +134,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 				s.on(<-s.events)
 			}
 		case <-s.nudges:
-			s.look()
+			s.lookAt(false)
 		case <-ping.C:
 			s.cells.Fleet.Watch()
 		case <-sweep.C:

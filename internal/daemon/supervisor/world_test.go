@@ -48,6 +48,8 @@ type world struct {
 	contents  map[uint64]string          // by inode
 	stored    map[string]string          // contents, by sum
 	processes []*process
+	changed   []string      // that something has happened to since
+	sure      bool          // and these are all
 	unlinked  bool          // new processes fail to start
 	gateTakes time.Duration // to put a table in force
 }
@@ -74,7 +76,7 @@ func newWorld(t *testing.T, cfg Config, past store.History, slow func(intake.Dis
 		past = store.History{}
 	}
 	cfg.Handlers, cfg.Log = "/handlers", log
-	cfg.Intake = intake.On(intake.Config{Handlers: cfg.Handlers, MaxSize: 1 << 20, Log: log}, disk, past)
+	cfg.Intake = intake.On(intake.Config{Handlers: cfg.Handlers, MaxSize: 1 << 20, Log: log, Changed: w.happened}, disk, past)
 	cfg.Fleet = fleet.Config{Gate: []string{"gate"}, DrainTimeout: 30 * time.Second, Log: log, Start: w.start}
 	cfg.StartTimeout = cmp.Or(cfg.StartTimeout, 10*time.Second)
 	w.Supervisor = New(cfg, w.nudges)
@@ -118,6 +120,14 @@ func (w *world) remove(name string) {
 	delete(w.files, name)
 	w.mu.Unlock()
 	w.nudge()
+}
+
+// happened says what has, since it was called last.
+func (w *world) happened() (names []string, sure bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	names, w.changed = w.changed, nil
+	return names, w.sure
 }
 
 func (w *world) nudge() {
@@ -218,7 +228,7 @@ func (w *world) disk() intake.Disk {
 		return &elfplug.Info{GoVersion: "go1.26.0", PluginPath: path, Exports: []string{"Handler"}}, nil
 	}
 	return intake.Disk{
-		Scan: func(prev *handlerdir.Snapshot) (*handlerdir.Snapshot, error) {
+		Scan: func(prev *handlerdir.Snapshot, changed []string, sure bool) (*handlerdir.Snapshot, error) {
 			snap := &handlerdir.Snapshot{Dir: handlerdir.ID{Ino: 1}}
 			locked(func() {
 				for _, name := range slices.Sorted(maps.Keys(w.files)) {

@@ -1,6 +1,6 @@
 // Package watch merges inotify(7) and a poll into one nudge.
 // Beside it counts what no look finds out: how often a file was written to.
-// It watches a directory and the folders in it, at any depth. A nudge means "look again" and carries no facts; whatever happened to the
+// It watches a directory and the folders in it, at any depth. A nudge means "look again", at what Changed tells; whatever happened to the
 // directory before a nudge is received, looking after it finds. The poll
 // alone keeps that promise: inotify only makes it quick.
 package watch
@@ -9,7 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +28,8 @@ const (
 	// is no handler's:
 	// each look takes longer, the more handlers there are.
 	writeGap = 50 * time.Millisecond
+	// maxChanged bounds the names that Changed returns.
+	maxChanged = 1000
 )
 
 // Watcher nudges whoever receives from C when a directory may have changed.
@@ -41,9 +45,11 @@ type Watcher struct {
 	nudges chan struct{} // capacity 1; never closed
 	system system
 
-	mu     sync.Mutex // guards writes
-	writes map[string]uint64
-	writer atomic.Pointer[writers] // nil where nothing is known
+	mu      sync.Mutex // guards the rest up to writer
+	writes  map[string]uint64
+	changed map[string]bool         // names in the directory to which something happened since Changed
+	unsure  bool                    // there may be others
+	writer  atomic.Pointer[writers] // nil where nothing is known
 
 	// Run's own.
 	watch   *subscription    // nil while inotify is not at work
@@ -61,12 +67,13 @@ type Watcher struct {
 // is not a loss: who looks finds out.
 func New(dir string, poll time.Duration, report func(error)) *Watcher {
 	return &Watcher{
-		dir:    filepath.Clean(dir),
-		poll:   poll,
-		report: report,
-		nudges: make(chan struct{}, 1),
-		system: realSystem,
-		writes: make(map[string]uint64),
+		dir:     filepath.Clean(dir),
+		poll:    poll,
+		report:  report,
+		nudges:  make(chan struct{}, 1),
+		system:  realSystem,
+		writes:  make(map[string]uint64),
+		changed: make(map[string]bool),
 		folders: folders{
 			ids:   make(map[string]identity),
 			paths: make(map[identity]string),
@@ -87,6 +94,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	defer w.unsubscribe()
 
 	w.subscribe()
+	w.doubt()
 	w.nudge()
 	for {
 		var events <-chan fsnotify.Event
@@ -114,11 +122,13 @@ func (w *Watcher) Run(ctx context.Context) {
 				err = errEnded
 			}
 			w.failed(err)
+			w.doubt()
 			w.nudge()
 		case <-closed:
 			w.nudge()
 		case <-ticker.C:
 			w.check()
+			w.doubt()
 			w.nudge()
 		case <-w.later:
 			w.nudge()
@@ -151,15 +161,39 @@ func (w *Watcher) Writing(name string) State {
 	return Unknown
 }
 
-// count keeps Writes. A file that has gone is forgotten.
+// Changed returns the names of those entries of the directory to which anything has happened since
+// it was called last, be it in a folder of that name; sure says that these are all. A nudge
+// follows what happens later. Any goroutine may call it.
+func (w *Watcher) Changed() (names []string, sure bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	names, sure = slices.Collect(maps.Keys(w.changed)), !w.unsure
+	clear(w.changed)
+	w.unsure = false
+	return names, sure
+}
+
+// doubt has Changed not be sure.
+func (w *Watcher) doubt() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unsure = true
+}
+
+// count keeps Writes and Changed. A file that has gone is forgotten.
 func (w *Watcher) count(e fsnotify.Event) {
 	path, err := filepath.Rel(w.dir, e.Name)
 	if err != nil {
+		w.doubt()
 		return
 	}
 	name, _, deep := strings.Cut(path, "/")
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.changed[name] = true; name == "." || len(w.changed) > maxChanged {
+		w.unsure = true
+		clear(w.changed)
+	}
 	switch {
 	case e.Has(fsnotify.Write) || deep && e.Op != fsnotify.Chmod:
 		w.writes[name]++
@@ -197,14 +231,16 @@ func (w *Watcher) aside(e fsnotify.Event) bool {
 }
 
 // event sees to the end of the watch, and to folders that come and go. Of other
-// events it is enough that they happened.
+// events it is enough that they happened, and to what.
 func (w *Watcher) event(e fsnotify.Event, ok bool) {
 	switch {
 	case !ok:
 		w.failed(errEnded)
+		w.doubt()
 	case e.Name == w.dir && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)):
 		w.unsubscribe()
 		w.subscribe()
+		w.doubt()
 	default:
 		w.count(e)
 		w.follow(e)

@@ -3,6 +3,7 @@ package handlerdir
 import (
 	"cmp"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,21 @@ import (
 // refusal: others than root and the daemon may write to the directory, or to one
 // above it.
 func Scan(dir string, rules Rules, prev *Snapshot, now time.Time) (*Snapshot, error) {
+	return look(dir, rules, prev, nil, now)
+}
+
+// ScanSome is Scan of the entries with these names, of all that prev has no lasting
+// verdict of, and of links. Of the others, and of the directory's names, it takes prev's
+// word. Where that does not go, it is Scan.
+func ScanSome(dir string, rules Rules, prev *Snapshot, names []string, now time.Time) (*Snapshot, error) {
+	if prev == nil || len(prev.Skipped) > 0 {
+		return look(dir, rules, prev, nil, now)
+	}
+	return look(dir, rules, prev, &names, now)
+}
+
+// look is ScanSome, or Scan where some is nil.
+func look(dir string, rules Rules, prev *Snapshot, some *[]string, now time.Time) (*Snapshot, error) {
 	// O_DIRECTORY, so that a FIFO of that name cannot block the open.
 	d, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -44,47 +60,87 @@ func Scan(dir string, rules Rules, prev *Snapshot, now time.Time) (*Snapshot, er
 		return nil, rules.directory(dir, err)
 	}
 	if prev != nil && (prev.Dir.Dev != uint64(st.Dev) || prev.Dir.Ino != st.Ino) {
-		prev, s.prev = nil, nil // what is missing here was never here
+		s.prev, some = nil, nil // what is missing here was never here
 	}
-	names, err := d.Readdirnames(-1)
-	if err != nil {
+	var files []File
+	var names []string
+	if some != nil {
+		files, names = s.stay(*some)
+	} else if names, err = s.all(d); err != nil {
 		return nil, rules.directory(dir, err)
 	}
-	if prev != nil {
-		// readdir(3) may miss a name that is renamed over while it reads. One
-		// that was there before counts as absent only if stat says so too.
-		for i := range prev.Files {
-			names = append(names, filepath.Base(prev.Files[i].Path))
-			for _, f := range prev.Files[i].claims {
-				names = append(names, filepath.Base(f.Path))
-			}
-		}
-	}
 	slices.Sort(names)
-
-	files := make([]File, 0, len(names))
-	var skipped []string
-	for _, name := range slices.Compact(names) {
-		kind, candidate := rules.kind(name)
-		if !candidate {
-			continue
-		}
-		if handler := handlerName(name, kind); rules.Skip != nil && rules.Skip(handler) {
-			skipped = append(skipped, handler)
-			continue
-		}
-		f, present, err := s.look(name, kind)
-		if err != nil {
-			return nil, rules.directory(dir, err)
-		}
-		if present {
-			files = append(files, f)
-		}
+	files, skipped, err := s.lookAt(slices.Compact(names), files)
+	if err != nil {
+		return nil, rules.directory(dir, err)
 	}
 	slices.SortFunc(files, func(a, b File) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
 	})
 	return &Snapshot{Dir: idOf(&st), Files: unique(files), LookAgain: s.again, Skipped: slices.Compact(slices.Sorted(slices.Values(skipped)))}, nil
+}
+
+// all returns the names that there are.
+func (s *scan) all(d *os.File) ([]string, error) {
+	names, err := d.Readdirnames(-1)
+	if err != nil || s.prev == nil {
+		return names, err
+	}
+	// readdir(3) may miss a name that is renamed over while it reads. One
+	// that was there before counts as absent only if stat says so too.
+	for i := range s.prev.Files {
+		names = s.prev.Files[i].names(names)
+	}
+	return names, nil
+}
+
+// stay returns what is taken over from before, and the names of what is looked at: of some,
+// and of all else.
+func (s *scan) stay(some []string) (files []File, names []string) {
+	changed := make(map[string]bool, len(some))
+	for _, name := range some {
+		changed[name] = true
+	}
+	for i := range s.prev.Files {
+		if f := &s.prev.Files[i]; f.final && f.claims == nil && f.Real == "" && !changed[filepath.Base(f.Path)] {
+			files = append(files, *f)
+		} else {
+			names = f.names(names)
+		}
+	}
+	return files, slices.AppendSeq(names, maps.Keys(changed))
+}
+
+// names adds the names of the entries that are of the file's name.
+func (f *File) names(all []string) []string {
+	all = append(all, filepath.Base(f.Path))
+	for _, c := range f.claims {
+		all = append(all, filepath.Base(c.Path))
+	}
+	return all
+}
+
+// lookAt looks at the candidates among names, and adds what is there to files. It also
+// returns the handlers that the rules skip.
+func (s *scan) lookAt(names []string, files []File) (all []File, skipped []string, err error) {
+	for _, name := range names {
+		kind, candidate := s.rules.kind(name)
+		if !candidate {
+			continue
+		}
+		if handler := handlerName(name, kind); s.rules.Skip != nil && s.rules.Skip(handler) {
+			skipped = append(skipped, handler)
+			continue
+		}
+		f, present, err := s.look(name, kind)
+		if err != nil {
+			return nil, nil, err
+		}
+		if present {
+			files = append(files, f)
+		}
+	}
+	return files, skipped, nil
 }
 
 // A scan is one look in progress.
