@@ -75,6 +75,8 @@ type Route struct {
 	Cell    uint64 `json:"cell"`    // 0 while it is being started
 	// Down says that no cell is being started: a request need not wait.
 	Down bool `json:"down,omitempty"`
+	// Hold is how long a request waits for the cell; 0 is Limits.Hold, below it not at all.
+	Hold time.Duration `json:"hold,omitempty"`
 }
 
 // HTTP2 says on which connections HTTP/2 is spoken.
@@ -112,7 +114,7 @@ const MaxRoutes = wire.MaxBody - 64<<10
 // RouteSize is how many bytes of a message a route with the pattern takes, at
 // the most.
 func RouteSize(pattern string) int {
-	n := 64 // the words around it
+	n := 80 // the words around it
 	for i := 0; i < len(pattern); i++ {
 		switch c := pattern[i]; {
 		case c < ' ' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&':

@@ -289,7 +289,7 @@ func TestBounded(t *testing.T) {
 // What RouteSize says is no less than what a route takes.
 func TestRouteSize(t *testing.T) {
 	for _, p := range []string{"/", "/<<<&>\"\\", "/é\u2028", "/\x01\x7f", "GET /{x...}", strings.Repeat("/\u2029<", 100)} {
-		b, err := json.Marshal(Route{Pattern: p, Cell: 1<<64 - 1, Down: true})
+		b, err := json.Marshal(Route{Pattern: p, Cell: 1<<64 - 1, Down: true, Hold: 24 * time.Hour})
 		if err != nil || len(b)+1 > RouteSize(p) {
 			t.Errorf("%q takes %d bytes, %d were said, %v", p, len(b)+1, RouteSize(p), err)
 		}

@@ -305,7 +305,7 @@ func (g *Gate) apply(rs []link.Route) {
 	routed := make(map[uint64]bool)
 	for _, r := range rs {
 		routed[r.Cell] = true
-		handlers[r.Pattern] = &route{g.cells[r.Cell], r.Down}
+		handlers[r.Pattern] = &route{cell: g.cells[r.Cell], down: r.Down, hold: r.Hold}
 	}
 	mux, err := g.dialect.Mux(handlers)
 	if err != nil {

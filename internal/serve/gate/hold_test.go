@@ -14,19 +14,22 @@ import (
 // the hold, however many tables come meanwhile.
 func TestHoldTime(t *testing.T) {
 	const hold = 2 * time.Second
-	starting := []link.Route{{Pattern: "/x"}}
 	for _, tt := range []struct {
 		name   string
 		tables []link.Route // one a second
 		after  time.Duration
 		served bool
+		own    time.Duration // the route's hold
 	}{
-		{"nothing happens", nil, hold, false},
-		{"still starting at every look", []link.Route{{Pattern: "/x"}, {Pattern: "/x"}, {Pattern: "/x"}}, hold, false},
-		{"runs again", []link.Route{{Pattern: "/x", Cell: 1}}, time.Second, true},
-		{"runs again too late", []link.Route{{Pattern: "/x"}, {Pattern: "/x"}, {Pattern: "/x", Cell: 1}}, hold, false},
-		{"is given up", []link.Route{{Pattern: "/x", Down: true}}, time.Second, false},
-		{"has gone", []link.Route{{Pattern: "/y"}}, time.Second, false},
+		{"nothing happens", nil, hold, false, 0},
+		{"still starting at every look", []link.Route{{Pattern: "/x"}, {Pattern: "/x"}, {Pattern: "/x"}}, hold, false, 0},
+		{"runs again", []link.Route{{Pattern: "/x", Cell: 1}}, time.Second, true, 0},
+		{"runs again too late", []link.Route{{Pattern: "/x"}, {Pattern: "/x"}, {Pattern: "/x", Cell: 1}}, hold, false, 0},
+		{"is given up", []link.Route{{Pattern: "/x", Down: true}}, time.Second, false, 0},
+		{"a longer hold of its own", []link.Route{{Pattern: "/x"}, {Pattern: "/x"}, {Pattern: "/x", Cell: 1}}, 3 * time.Second, true, time.Minute},
+		{"a shorter one", []link.Route{{Pattern: "/x", Cell: 1}}, 500 * time.Millisecond, false, 500 * time.Millisecond},
+		{"not at all", nil, 0, false, -1},
+		{"has gone", []link.Route{{Pattern: "/y"}}, time.Second, false, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newGate(t, 1) // its sockets are real: no time passes for them
@@ -35,7 +38,7 @@ func TestHoldTime(t *testing.T) {
 				g.table.Store(&table{g.table.Load().mux, make(chan struct{})})
 				g.tabled = make(chan struct{})
 				c := g.cells[1]
-				g.apply(append(starting, link.Route{Pattern: "/other", Cell: 1}))
+				g.apply([]link.Route{{Pattern: "/x", Hold: tt.own}, {Pattern: "/other", Cell: 1}})
 				began := time.Now()
 				got := make(chan handover.Dest, 1)
 				var took time.Duration
@@ -45,7 +48,7 @@ func TestHoldTime(t *testing.T) {
 					got <- d
 				}()
 				synctest.Wait()
-				if n := g.held.Load(); n != 1 {
+				if n := g.held.Load(); n != 1 && tt.after > 0 {
 					t.Fatalf("%d requests are held, want 1", n)
 				}
 				for _, r := range tt.tables {
@@ -71,7 +74,7 @@ func TestRetryAfter(t *testing.T) {
 		g := newGate(t)
 		g.hold = hold
 		w := httptest.NewRecorder()
-		g.unavailable(w, get("/x"))
+		g.unavailable(new(route)).ServeHTTP(w, get("/x"))
 		if got := w.Header().Get("Retry-After"); got != want || w.Code != 503 {
 			t.Errorf("a hold of %v: %d, Retry-After %q, want %q", hold, w.Code, got, want)
 		}

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"sync"
@@ -33,14 +34,14 @@ func (g *Gate) route(r *http.Request) handover.Dest {
 			return d
 		}
 		if rt.down {
-			return g.answers(http.HandlerFunc(g.unavailable))
+			return g.answers(g.unavailable(rt))
 		}
 		if deadline.IsZero() {
 			g.counts.Held.Add(1)
-			deadline = time.Now().Add(g.hold)
+			deadline = time.Now().Add(g.holds(rt))
 		}
 		if t = g.next(t, deadline); t == nil {
-			return g.answers(http.HandlerFunc(g.unavailable))
+			return g.answers(g.unavailable(rt))
 		}
 	}
 }
@@ -74,9 +75,14 @@ func (g *Gate) answers(h http.Handler) handover.Dest {
 	})}
 }
 
-func (g *Gate) unavailable(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Retry-After", strconv.Itoa(max(1, int(g.hold/time.Second))))
-	http.Error(w, "the handler is not running", http.StatusServiceUnavailable)
+// holds is how long a request is held whose handler does not run.
+func (g *Gate) holds(rt *route) time.Duration { return max(0, cmp.Or(rt.hold, g.hold)) }
+
+func (g *Gate) unavailable(rt *route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(g.holds(rt)/time.Second))))
+		http.Error(w, "the handler is not running", http.StatusServiceUnavailable)
+	})
 }
 
 // next holds a request whose cell is gone until a newer table than t is in
@@ -97,8 +103,9 @@ func (g *Gate) next(t *table, deadline time.Time) *table {
 // route is one pattern's owner. It is an http.Handler only to be one that
 // a Mux returns.
 type route struct {
-	cell *cell // nil while the owner is not running
-	down bool  // and it is not being started either
+	cell *cell         // nil while the owner is not running
+	down bool          // and it is not being started either
+	hold time.Duration // link.Route's
 }
 
 // dest returns the owner's cell where that takes the request.
