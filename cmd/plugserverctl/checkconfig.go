@@ -22,7 +22,7 @@ var checkConfigCommand = cli.Command{
 
 func checkConfig(_ context.Context, s *cli.Session) error {
 	path := cmp.Or(s.Arg(0), os.Getenv("PLUGSERVER_CONFIG"), settings.DefaultPath)
-	file, err := settings.Load(path)
+	file, err := settings.Check(path)
 	if err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			fmt.Fprintln(s.Problems, terminal.Escape(line))

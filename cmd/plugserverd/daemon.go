@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/control"
 	"github.com/andrestc/go-plugserver/internal/between/event"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
@@ -112,6 +113,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 		return nil, err
 	}
 	// Now that no other daemon answers.
+	belongings.Vacate(cfg.Keep())
 	return d, errors.Join(proc.Vacate(cfg.Private()), proc.Vacate(cfg.Shelf()))
 }
 

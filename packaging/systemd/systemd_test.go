@@ -250,6 +250,7 @@ func day(t *testing.T, b *box, a artefacts) {
 			"/var/lib/plugserver":          "root:root 755",
 			"/var/lib/plugserver/store":    "plugserver:plugserver 700",
 			"/var/lib/plugserver/tmp":      "plugserver:plugserver 700",
+			"/var/lib/plugserver/state":    "plugserver:plugserver 700",
 			"/var/lib/plugserver/cells":    "plugserver:plugserver 700",
 			"/var/lib/plugserver/acme":     "plugserver:plugserver 700",
 			"/var/cache/plugserver":        "plugserver:plugserver 700",
@@ -551,7 +552,7 @@ func day(t *testing.T, b *box, a artefacts) {
 		b.run(t, "rm", "-r", "/var/lib/plugserver@shop/handlers", "/etc/plugserver/plugserverd@shop.conf", "/etc/default/plugserverd@shop")
 		b.run(t, "apt-get", "purge", "-y", "plugserver")
 		b.run(t, "test", "-e", handlers+"/greet.so", "-a", "-e", settings+".d/mine.conf")
-		for _, path := range []string{"/var/lib/plugserver/store", "/var/lib/plugserver/cells", "/var/lib/plugserver/tmp", "/var/lib/plugserver/acme", "/var/cache/plugserver", "/etc/default/plugserverd", settings, "/run/plugserver", "/usr/lib/systemd/system/" + service,
+		for _, path := range []string{"/var/lib/plugserver/store", "/var/lib/plugserver/cells", "/var/lib/plugserver/tmp", "/var/lib/plugserver/state", "/var/lib/plugserver/acme", "/var/cache/plugserver", "/etc/default/plugserverd", settings, "/run/plugserver", "/usr/lib/systemd/system/" + service,
 			"/var/lib/plugserver@shop", "/var/lib/private/plugserver@shop", "/var/cache/private/plugserver@shop"} {
 			b.fail(t, "test", "-e", path)
 		}

@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -23,20 +24,26 @@ func Vacate(dir string) error {
 	return err
 }
 
-// private makes the folders of the child's own, where it is to have any: it may write the one and read the other.
+// private makes what is the child's own: its belongings, and the folders that it may write and read, where it is to
+// have any. Its sandbox lets it have them. c tidies them up.
 func (c *Child) private(s *Spec) (err error) {
+	if c.belongings, err = s.Belongings.Make(); err != nil {
+		return err
+	}
+	own := c.belongings
+	s.Env, s.Dir = append(slices.Clone(s.Env), own.Env...), cmp.Or(own.Dir, s.Dir)
 	if s.Sandbox == nil {
 		return nil
 	}
 	rules := *s.Sandbox
-	rules.Read, rules.Write = slices.Concat(rules.Read, s.Opens), slices.Clone(rules.Write)
+	rules.Read, rules.Write = slices.Concat(rules.Read, s.Opens, own.Read), slices.Concat(rules.Write, own.Write)
 	if rules.Private != "" {
 		if c.dir, err = os.MkdirTemp(rules.Private, "cell-"); err != nil {
 			return err
 		}
 		rules.Write = append(rules.Write, c.dir)
 		if !slices.ContainsFunc(s.Env, func(kv string) bool { return strings.HasPrefix(kv, "TMPDIR=") }) {
-			s.Env = append(slices.Clone(s.Env), "TMPDIR="+c.dir)
+			s.Env = append(s.Env, "TMPDIR="+c.dir)
 		}
 	}
 	if s.Ahead && !rules.Open {
@@ -80,6 +87,7 @@ func (c *Child) begin(spec Spec) error {
 
 // tidy removes the child's folders. Nobody waits long for one that was filled.
 func (c *Child) tidy() {
+	c.belongings.Remove()
 	if c.shelf != "" {
 		os.RemoveAll(c.shelf)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 )
@@ -109,5 +110,40 @@ func lent(t *testing.T, dir string) {
 	c.Link.Finish(time.Second)
 	if exited(t, c); strings.Join(l.of["stdout"], ", ") != "a false" {
 		t.Errorf("it says %q, %q; %s", l.of["stdout"], l.of["stderr"], c.Status())
+	}
+}
+
+// A child in a sandbox reads its credentials, writes its state, and sees no other's; its credentials end with it.
+func TestBelongings(t *testing.T) {
+	shm, err := os.MkdirTemp("/dev/shm", "belongings-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(shm) })
+	keep, state, work := filepath.Join(shm, "keep"), filepath.Join(t.TempDir(), "state"), t.TempDir()
+	has := belongings.Belongings{Credentials: []belongings.Credential{{Name: "token", Content: "s3cret"}}, Keep: keep, State: []string{state}, Dir: work}
+	other, err := has.Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l lines
+	c, err := Start(Spec{
+		Path: self, Env: []string{"PROC_CHILD=belongings", "GORACE=atexit_sleep_ms=0"}, Output: l.add, Belongings: has,
+		Sandbox: &sandbox.Rules{Hide: []string{keep, filepath.Dir(state)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Link.Close()
+	exited(t, c)
+	if said := l.of["stdout"]; !slices.Equal(said, []string{"s3cret <nil>", "<nil>", "true", "true", work + " <nil>"}) {
+		t.Errorf("it says %q, %q; %s", said, l.of["stderr"], c.Status())
+	}
+	if kept, err := os.ReadFile(filepath.Join(state, "kept")); err != nil || string(kept) != "kept" {
+		t.Errorf("its state is %q, %v", kept, err)
+	}
+	other.Remove()
+	if left, err := os.ReadDir(keep); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }

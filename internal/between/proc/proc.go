@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/between/wire"
@@ -38,7 +39,7 @@ type Spec struct {
 	Path string
 	Args []string
 	Env  []string
-	Dir  string              // where it runs; "" is where we do
+	Dir  string              // where it runs, unless its belongings say; "" is where we do
 	As   *syscall.Credential // whom it runs as; nil is as we do
 	// Limits end the child when it is beyond them.
 	Limits Limits
@@ -48,6 +49,8 @@ type Spec struct {
 	Opens []string
 	// Ahead starts it before it is known what it opens: Lend tells later.
 	Ahead bool
+	// Belongings are the child's own, and made for it.
+	Belongings belongings.Belongings
 	// Output gets each line that the child prints, without its end. It is
 	// called from two goroutines, one for each stream.
 	Output func(stream, line string)
@@ -58,11 +61,12 @@ type Child struct {
 	PID  int
 	Link *link.Conn
 
-	cmd    *exec.Cmd
-	dir    string        // of its own, "" where it has none
-	shelf  string        // what it is lent is there; "" where all is in the open
-	exited chan struct{} // closed once the process is reaped and its output read
-	err    error         // set before exited closes
+	cmd        *exec.Cmd
+	dir        string // of its own, "" where it has none
+	shelf      string // what it is lent is there; "" where all is in the open
+	belongings belongings.Made
+	exited     chan struct{} // closed once the process is reaped and its output read
+	err        error         // set before exited closes
 
 	mu       sync.Mutex // guards the rest
 	tail     []string

@@ -85,6 +85,14 @@ func TestMain(m *testing.M) {
 		fmt.Println(os.TempDir())
 		_, err := os.ReadDir(os.TempDir() + "/..")
 		fmt.Println(err)
+	case "belongings": // uses what it has, and looks at what others have
+		token, err := os.ReadFile(os.Getenv("CREDENTIALS_DIRECTORY") + "/token")
+		fmt.Printf("%s %v\n", token, err)
+		fmt.Println(os.WriteFile(os.Getenv("STATE_DIRECTORY")+"/kept", []byte("kept"), 0o600))
+		fmt.Println(os.WriteFile(os.Getenv("CREDENTIALS_DIRECTORY")+"/new", nil, 0o600) != nil)
+		_, err = os.ReadDir(os.Getenv("CREDENTIALS_DIRECTORY") + "/..")
+		fmt.Println(err != nil)
+		fmt.Println(os.Getwd())
 	case "deaf": // reads nothing, ends by force alone
 		select {}
 	case "heir", "heir apart": // leaves its output to a process that goes on

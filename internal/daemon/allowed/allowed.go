@@ -16,19 +16,9 @@ import (
 
 // Allowed is comparable: two that are equal allow the same.
 type Allowed struct {
-	write, read, families list
+	write, read, families envfile.List
 	NoSandbox             bool
 	PrivateNetwork        bool
-}
-
-// list is a list of texts without NUL, each followed by one.
-type list string
-
-func (l list) all() []string {
-	if l == "" {
-		return nil
-	}
-	return strings.Split(strings.TrimSuffix(string(l), "\x00"), "\x00")
 }
 
 // Repeated are the keys of which every assignment holds, until an empty one.
@@ -49,25 +39,11 @@ func (a *Allowed) Keys(boolean func(string) (bool, error)) map[string]func(strin
 		}
 	}
 	return map[string]func(string) error{
-		"ReadWritePaths":          more(&a.write, parsePaths),
-		"ReadOnlyPaths":           more(&a.read, parsePaths),
-		"RestrictAddressFamilies": more(&a.families, parseFamilies),
+		"ReadWritePaths":          a.write.Adding(parsePaths),
+		"ReadOnlyPaths":           a.read.Adding(parsePaths),
+		"RestrictAddressFamilies": a.families.Adding(parseFamilies),
 		"PrivateNetwork":          yes(&a.PrivateNetwork),
 		"NoSandbox":               yes(&a.NoSandbox),
-	}
-}
-
-func more(l *list, parse func(string) ([]string, error)) func(string) error {
-	return func(value string) error {
-		if value == "" {
-			*l = ""
-			return nil
-		}
-		texts, err := parse(value)
-		if err == nil {
-			*l += list(strings.Join(texts, "\x00") + "\x00")
-		}
-		return err
 	}
 }
 
@@ -113,11 +89,11 @@ func parseFamilies(value string) ([]string, error) {
 }
 
 // Writes are the paths that it may write.
-func (a Allowed) Writes() []string { return a.write.all() }
+func (a Allowed) Writes() []string { return a.write.All() }
 
 // Apply has rules allow what a does.
 func (a Allowed) Apply(r *sandbox.Rules) {
-	r.Write, r.Read = slices.Concat(r.Write, a.write.all()), slices.Concat(r.Read, a.read.all())
+	r.Write, r.Read = slices.Concat(r.Write, a.write.All()), slices.Concat(r.Read, a.read.All())
 	r.Open = a.NoSandbox
 	if a.PrivateNetwork {
 		r.Families = []int{unix.AF_UNIX} // without namespaces: no way out, and no loopback either
@@ -126,7 +102,7 @@ func (a Allowed) Apply(r *sandbox.Rules) {
 		return
 	}
 	families := []int{}
-	for _, name := range a.families.all() {
+	for _, name := range a.families.All() {
 		if f := known[name]; f != none && (!a.PrivateNetwork || f == unix.AF_UNIX) {
 			families = append(families, f)
 		}

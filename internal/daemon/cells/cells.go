@@ -88,7 +88,10 @@ func (cs *Cells) Configure(settings func(handler string) Settings) {
 	for _, c := range cs.cells {
 		for _, st := range c.seats {
 			now := settings(st.name)
-			st.settings.Log, st.settings.DrainTimeout = now.Log, now.DrainTimeout
+			if st.settings.Hold != now.Hold {
+				cs.table.Change()
+			}
+			st.settings.Log, st.settings.DrainTimeout, st.settings.Hold = now.Log, now.DrainTimeout, now.Hold
 		}
 		if c.proc != nil {
 			c.proc.Bound(cs.terms(c).Log)
@@ -99,7 +102,7 @@ func (cs *Cells) Configure(settings func(handler string) Settings) {
 // Outdated reports whether a handler needs a new cell: the one that serves it was
 // started with other settings.
 func (cs *Cells) Outdated(h *lifecycle.Handler) bool {
-	if h.Live == nil {
+	if h.Live == nil || placeOf(h.Live) == nil {
 		return false
 	}
 	want, st := cs.settings(h.Name), placeOf(h.Live)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
 )
@@ -205,6 +206,41 @@ func TestOutdated(t *testing.T) {
 					t.Errorf("%s: %v", tt.name, got)
 				}
 			})
+		}
+	})
+}
+
+// For how long requests are held is told in a new table, and takes no new cell.
+func TestHold(t *testing.T) {
+	in(t, func(w *world) {
+		w.begin("a", "1")
+		for _, hold := range []time.Duration{time.Minute, time.Minute, 0} {
+			w.do(func() {
+				w.Configure(func(string) Settings { return Settings{Hold: hold} })
+				w.SendTable()
+				if w.Outdated(w.handlers["a"]) {
+					t.Errorf("a hold of %v takes a new cell", hold)
+				}
+			})
+		}
+		if got := w.gate().did(); !strings.HasSuffix(got, "[/a], [/a held 1m0s], [/a]") {
+			t.Errorf("the gate was told %s", got)
+		}
+	})
+}
+
+// Who has something of their own stays alone.
+func TestBelongingsAreNotShared(t *testing.T) {
+	in(t, func(w *world) {
+		w.Configure(func(handler string) Settings {
+			return Settings{Group: "g", Belongings: belongings.Belongings{Dir: "/" + handler}}
+		})
+		w.begin("a", "1")
+		w.begin("b", "2")
+		w.do(w.Gather)
+		w.wasTold("a IsReady", "b IsReady")
+		if why := w.Apart("b"); !strings.Contains(why, "WorkingDirectory= is another") {
+			t.Errorf("b is apart since %q", why)
 		}
 	})
 }

@@ -59,7 +59,12 @@ func (cs *Cells) gatherGroup(g *group, all []*lifecycle.Handler) {
 		seats[i] = placeOf(h.Live)
 	}
 	now := plan.Group{Serves: g.live.seating(), Starts: g.next.seating(), Failed: g.failed, Rests: g.rest}
-	to := plan.Gather(now, members(seats), func(i, j int) error { return seats[i].part.Agree(seats[j].part) })
+	to := plan.Gather(now, members(seats), func(i, j int) error {
+		if err := seats[i].settings.Agree(seats[j].settings); err != nil {
+			return err
+		}
+		return seats[i].part.Agree(seats[j].part)
+	})
 	g.apart = to.Apart
 	if to.Drop {
 		cs.drop(g.next)

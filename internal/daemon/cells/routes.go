@@ -56,7 +56,7 @@ func (cs *Cells) routes() []link.Route {
 	for h := range cs.owner.Handlers() {
 		if h.Live != nil {
 			for _, p := range h.Live.Patterns {
-				served = append(served, link.Route{Pattern: p, Cell: placeOf(h.Live).in.id, Down: h.Standing == states.Quarantined})
+				served = append(served, link.Route{Pattern: p, Cell: placeOf(h.Live).in.id, Hold: cs.settings(h.Name).Hold, Down: h.Standing == states.Quarantined})
 			}
 		}
 	}

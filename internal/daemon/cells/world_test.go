@@ -230,6 +230,9 @@ func (p *process) Send(m link.Message) error {
 	case link.Table:
 		var patterns []string
 		for _, r := range m.Routes {
+			if r.Hold != 0 {
+				r.Pattern += fmt.Sprint(" held ", r.Hold)
+			}
 			patterns = append(patterns, r.Pattern)
 		}
 		slices.Sort(patterns)

@@ -18,6 +18,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/build/gobuild"
 	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
+	"github.com/andrestc/go-plugserver/internal/daemon/envfile"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 	"github.com/andrestc/go-plugserver/internal/serve/proxied"
 	"github.com/sirupsen/logrus"
@@ -33,6 +34,7 @@ type Config struct {
 	Handlers        string
 	State           string
 	Control         string
+	Credentials     string // the folder, on no disk, of Keep; "" is the control socket's
 	Cell            string
 	Poll            time.Duration
 	StartTimeout    time.Duration
@@ -81,6 +83,7 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.StringVar(&c.Handlers, "handlers", "/var/lib/plugserver/handlers", "`directory` of the handlers")
 	fs.StringVar(&c.State, "state", "/var/lib/plugserver", "`directory` whose folder store is the daemon's own")
 	fs.StringVar(&c.Control, "control", control.DefaultPath, "`path` of the control socket")
+	fs.StringVar(&c.Credentials, "credentials", "", "`directory`, on a tmpfs, for the credentials of handlers while they run (default that of the control socket)")
 	fs.StringVar(&c.Cell, "cell", catalogue.PackagedPath(), "`path` of the cell's binary")
 	fs.DurationVar(&c.Poll, "poll", 5*time.Second, "look at the directory at least this often")
 	fs.DurationVar(&c.StartTimeout, "start-timeout", 10*time.Second, "how long a handler may take to become ready")
@@ -145,6 +148,7 @@ func Parse(args, env []string, help io.Writer) (*Config, error) {
 	}
 	c.Limits.HTTP2 = link.HTTP2(c.HTTP2.word)
 	c.Limits.Proxies, c.Limits.ProxyHeader = c.Proxies, c.ProxyHeader.word
+	c.State, c.Cell = absolute(c.State), absolute(c.Cell) // a cell may work in another folder
 	if c.Cache == "" {
 		c.Cache = filepath.Join(c.State, "cache")
 		for _, kv := range env {
@@ -161,7 +165,7 @@ func Parse(args, env []string, help io.Writer) (*Config, error) {
 
 func (c *Config) check() error {
 	for _, name := range c.PassEnvironment {
-		if err := settings.ParseVariable(name); err != nil {
+		if err := envfile.ParseVariable(name); err != nil {
 			return fmt.Errorf("%w: %s names %q: %w", ErrUsage, c.origin("pass-environment"), name, err)
 		}
 	}

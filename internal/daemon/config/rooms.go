@@ -34,7 +34,7 @@ func (c *Config) Access(log *logrus.Logger) (*accesslog.Log, error) {
 // Settings are what holds for each handler: what file says, and where it says
 // nothing the flags.
 func (c *Config) Settings(file *settings.Settings) func(handler string) supervisor.Settings {
-	own, base := proc.Environ(), c.sandbox(file)
+	own, base, keep := proc.Environ(), c.sandbox(file), c.Keep()
 	return func(name string) supervisor.Settings {
 		h := file.Handler(name)
 		limits := fleet.Limits{Memory: int64(c.MemoryMax), Descriptors: int(c.LimitNOFILE)}
@@ -51,6 +51,8 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 		rules := base
 		h.Allowed.Apply(&rules)
 		rules.Open = rules.Open || !c.Sandbox.On()
+		has := h.Given.Belongings(absolute(c.StateDirectories()))
+		has.Keep = keep
 		drain := h.DrainTimeout
 		if drain == settings.Infinity {
 			drain = endless
@@ -60,7 +62,7 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 			Env: proc.Handlers(own, append(h.Environment.Pass(), c.PassEnvironment...), h.Environment.Set()),
 			// settings.Infinity is none
 			Bounds:       link.Bounds{MaxInFlight: max(h.MaxInFlight, 0), MaxBodyBytes: body, RequestTimeout: max(h.RequestTimeout, 0), Unlogged: h.AccessLog == settings.No},
-			DrainTimeout: drain, Sandbox: &rules,
+			DrainTimeout: drain, Hold: h.HoldTimeout, Sandbox: &rules, Belongings: has,
 		}
 	}
 }

@@ -1,10 +1,14 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 )
 
@@ -29,5 +33,43 @@ func TestMaxBody(t *testing.T) {
 				t.Errorf("--max-body %s: %s has %d, want %d", flag, name, got, want[i])
 			}
 		}
+	}
+}
+
+// What is a handler's own is below the daemon's folders, wherever it was started; what is secret is not shown.
+func TestBelongings(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "plugserverd.conf")
+	if err := os.WriteFile(path, []byte("[Handler a]\nStateDirectory=a b\nSetCredential=x:hunter2\nHoldTimeout=1min\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := settings.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Parse([]string{"--state", "run", "--cell", "bin/cell"}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(here, "bin/cell"); c.Cell != want {
+		t.Errorf("the cell is %s, for who works elsewhere: want %s", c.Cell, want)
+	}
+	a, other := c.Settings(file)("a"), c.Settings(file)("other")
+	want := belongings.Belongings{
+		Credentials: []belongings.Credential{{Name: "x", Content: "hunter2"}},
+		State:       []string{filepath.Join(here, "run/state/a"), filepath.Join(here, "run/state/b")},
+	}
+	if !a.Belongings.Equal(want) || a.Belongings.Keep != "/run/plugserver/credentials-5d576573" || a.Hold != time.Minute {
+		t.Errorf("a has %+v, a hold of %v", a.Belongings, a.Hold)
+	}
+	if !other.Belongings.Equal(belongings.Belongings{}) || other.Hold != 0 {
+		t.Errorf("another has %+v", other.Belongings)
+	}
+	shown := fmt.Sprint(c.Show(file, "a"), c.Show(file, "other"))
+	if strings.Contains(shown, "hunter2") || !strings.Contains(shown, "{SetCredential x:(hidden) "+path+":3}") || !strings.Contains(shown, "{HoldTimeout 2s default}") {
+		t.Errorf("shown is %s", shown)
 	}
 }

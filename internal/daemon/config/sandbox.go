@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,9 +19,23 @@ func (c *Config) Private() string { return filepath.Join(c.State, "tmp") }
 // store, where files may be executed, and which a link does not leave.
 func (c *Config) Shelf() string { return filepath.Join(c.Store(), "lent") }
 
+// StateDirectories is the folder of those of StateDirectory=.
+func (c *Config) StateDirectories() string { return filepath.Join(c.State, "state") }
+
+// Keep is the folder in which handlers' credentials are while they run. No other daemon has it: none that runs
+// has the same control socket.
+func (c *Config) Keep() string {
+	control := absolute(c.Control)
+	in := filepath.Dir(control)
+	if c.Credentials != "" {
+		in = absolute(c.Credentials)
+	}
+	return filepath.Join(in, fmt.Sprintf("credentials-%08x", crc32.ChecksumIEEE([]byte(control))))
+}
+
 // sandbox is what no handler's process may read, and what all may: rules to which the settings of one are added.
 func (c *Config) sandbox(file *settings.Settings) sandbox.Rules {
-	hide := append(secrets(file), c.State, c.Cache)
+	hide := append(secrets(file), c.State, c.Cache, c.Keep())
 	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
 		hide = append(hide, dir)
 	}
@@ -49,8 +65,12 @@ func secrets(file *settings.Settings) (paths []string) {
 			switch a.Key {
 			case "EnvironmentFile":
 				paths = append(paths, strings.TrimPrefix(a.Value, "-"))
-			case "Environment":
+			case "Environment", "SetCredential":
 				paths = append(paths, a.Where[:strings.LastIndexByte(a.Where, ':')])
+			case "LoadCredential":
+				if _, file, _ := strings.Cut(a.Value, ":"); filepath.IsAbs(file) { // else it is one of the service
+					paths = append(paths, file)
+				}
 			}
 		}
 		for _, path := range file.Handler(name).Allowed.Writes() {

@@ -18,14 +18,14 @@ func TestSandboxOfHandlers(t *testing.T) {
 	for path, text := range map[string]string{
 		env: "A=1\n",
 		conf: "[TLS]\nCertificate=/c.pem\nKey=/k.pem\nCertificate=c\nKey=credential\n[Handler a]\nReadWritePaths=/srv/a -/srv/x\nEnvironmentFile=" + env +
-			"\n[Handler b]\nEnvironment=TOKEN=x\nNoSandbox=yes\n",
+			"\nLoadCredential=x:" + env + "2\nLoadCredential=c\nSetCredential=x:1\nSetCredential=c:1\n[Handler b]\nEnvironment=TOKEN=x\nNoSandbox=yes\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
-	c, err := Parse([]string{"--state", "/s", "--handlers", "/s/h", "--cache", "/cache", "--config", conf, "--sandbox=on", "--access-log", "/log"}, nil, nil)
+	c, err := Parse([]string{"--state", "/s", "--handlers", "/s/h", "--cache", "/cache", "--config", conf, "--sandbox=on", "--access-log", "/log", "--credentials", "/mem", "--control", "/c.sock"}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,8 +34,14 @@ func TestSandboxOfHandlers(t *testing.T) {
 		t.Fatal(err)
 	}
 	of := c.Settings(file)
+	if !strings.HasPrefix(c.Keep(), "/mem/credentials-") {
+		t.Errorf("credentials are kept in %s", c.Keep())
+	}
+	if again, err := Parse([]string{"--credentials", "/mem", "--control", "/d.sock"}, nil, nil); err != nil || again.Keep() == c.Keep() {
+		t.Errorf("two daemons keep them in one folder: %v", err)
+	}
 	a, b, other := of("a").Sandbox, of("b").Sandbox, of("other").Sandbox
-	hide := []string{"/cache", "/k.pem", "/log", "/run/credentials/x", "/s", "/srv/a", "/srv/x", env, conf}
+	hide := []string{"/cache", "/k.pem", "/log", "/run/credentials/x", "/s", "/srv/a", "/srv/x", env, env + "2", conf, c.Keep()}
 	slices.Sort(hide)
 	if got := slices.Sorted(slices.Values(other.Hide)); !slices.Equal(got, hide) {
 		t.Errorf("hidden is %q, not %q", got, hide)

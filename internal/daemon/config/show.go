@@ -5,6 +5,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
+	"github.com/andrestc/go-plugserver/internal/daemon/given"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 )
 
@@ -14,13 +15,14 @@ func (c *Config) Show(file *settings.Settings, handler string) (all []api.Settin
 	set := make(map[string]bool)
 	for _, a := range file.Assigned(handler) {
 		set[a.Key] = true
-		all = append(all, api.Setting{Key: a.Key, Value: a.Value, Where: a.Where})
+		all = append(all, api.Setting{Key: a.Key, Value: given.Shown(a.Key, a.Value), Where: a.Where})
 	}
 	for _, f := range []struct{ key, flag, value string }{
 		{"MemoryMax", "memory-max", c.MemoryMax.String()},
 		{"LimitNOFILE", "limit-nofile", c.LimitNOFILE.String()},
 		{"MaxBodyBytes", "max-body", c.MaxBody.String()},
 		{"DrainTimeout", "drain-timeout", c.DrainTimeout.String()},
+		{"HoldTimeout", "hold", c.Limits.Hold.String()},
 	} {
 		if !set[f.key] {
 			all = append(all, api.Setting{Key: f.key, Value: f.value, Where: c.flagged(f.flag)})

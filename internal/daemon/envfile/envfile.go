@@ -1,5 +1,5 @@
-// Package envfile reads assignments of variables, on one line, or in a file of lines. It is
-// pure. No error of it has a value in it: that may be a secret.
+// Package envfile reads assignments of variables, on one line, or in a file of lines, and what of both a
+// handler's environment has. It is pure. No error of it has a value in it: that may be a secret.
 package envfile
 
 import (
@@ -13,6 +13,12 @@ var name = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // Name reports whether a variable may have that name.
 func Name(s string) bool { return name.MatchString(s) }
+
+// Secret is an error of an assignment whose value is nobody's to see in a log.
+type Secret struct{ error }
+
+// Secretly is err, as a Secret.
+func Secretly(err error) error { return Secret{err} }
 
 // Words reads words NAME=VALUE, where quotes keep space together.
 func Words(line string) ([]string, error) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
@@ -34,6 +35,7 @@ type Spec struct {
 	Log     LogRate
 	Plugins []link.Plugin
 	Sandbox *sandbox.Rules // nil is none
+	Own     belongings.Belongings
 	// Ready is how long the plugins may take to become ready.
 	Ready time.Duration
 	// Fields are those of the log records of one plugin, or of the whole cell
@@ -104,7 +106,7 @@ func (f *Fleet) dequeue() {
 func (c *Cell) begin() {
 	f := c.fleet
 	c.phase, c.Began = starts, time.Now()
-	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: proc.WithGODEBUG(c.spec.Env, c.spec.GODEBUG), Limits: c.spec.Limits, Sandbox: c.spec.Sandbox, Output: c.logs.Printed}
+	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: proc.WithGODEBUG(c.spec.Env, c.spec.GODEBUG), Limits: c.spec.Limits, Sandbox: c.spec.Sandbox, Belongings: c.spec.Own, Output: c.logs.Printed}
 	for _, p := range c.spec.Plugins {
 		spec.Opens = append(spec.Opens, p.Path)
 	}

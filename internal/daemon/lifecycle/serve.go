@@ -58,7 +58,7 @@ func (h *Handler) failed(st *states.Seat, r states.Refusal) {
 		return
 	}
 	h.do(Tell{What: NoticeNotRestarted, Seat: st, Refusal: r.Error})
-	h.Failure = r.Reason
+	h.Failure = r.Error.Error()
 	switch {
 	case h.Standing == states.Serving:
 		h.serve = h.Live.Version // which is as well as before

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/between/words"
+	"github.com/andrestc/go-plugserver/internal/daemon/envfile"
 	"github.com/andrestc/go-plugserver/internal/daemon/sd"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
 )
@@ -111,9 +112,11 @@ func (s *Settings) handler(name string) (keys, error) {
 		"MaxBodyBytes":   set(&h.MaxBodyBytes, ParseBody),
 		"RequestTimeout": set(&h.RequestTimeout, parseTimeout),
 		"DrainTimeout":   set(&h.DrainTimeout, parseTimeout),
+		"HoldTimeout":    set(&h.HoldTimeout, parseHold),
 	})
-	maps.Copy(all, h.Environment.keys())
+	maps.Copy(all, h.Environment.Keys(s.find))
 	maps.Copy(all, h.Allowed.Keys(parseBool))
+	maps.Copy(all, h.Given.Keys(s.find))
 	return all, nil
 }
 
@@ -145,13 +148,13 @@ func (s *Settings) addGOROOT(value string) error {
 
 func (k keys) assign(name, value string) error {
 	if assign := k[name]; assign != nil {
-		if trailingComment.MatchString(value) && name != "Environment" { // which has quotes
+		if trailingComment.MatchString(value) && name != "Environment" && name != "SetCredential" { // which have quotes
 			return fmt.Errorf("%s=%.60q: a comment is taken for a part of the value; put it on a line of its own", name, value)
 		}
 		switch err := assign(value); {
 		case err == nil:
 			return nil
-		case errors.As(err, new(secret)):
+		case errors.As(err, new(envfile.Secret)):
 			return fmt.Errorf("%s=: %w", name, err)
 		default:
 			return fmt.Errorf("%s=%.60q: %w", name, value, err)

@@ -53,10 +53,20 @@ func read(path string) (text string, err error) {
 	return string(content), unreadable(path, "a+r", err)
 }
 
-// there reports whether something is at path.
-func there(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
+// find returns what a setting names: what is in a file, by its absolute path, or in a credential of the service.
+func (s *Settings) find(file string) (content string, there bool, err error) {
+	if !filepath.IsAbs(file) {
+		dir := os.Getenv("CREDENTIALS_DIRECTORY")
+		if dir == "" {
+			return "", s.outside, nil
+		}
+		file = filepath.Join(dir, file)
+	}
+	if content, err = read(file); content == "" {
+		_, none := os.Lstat(file)
+		return "", none == nil, err
+	}
+	return content, true, err
 }
 
 // missing reports whether err says that nothing is at path. A link that leads

@@ -6,10 +6,15 @@ package settings
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/daemon/allowed"
+	"github.com/andrestc/go-plugserver/internal/daemon/envfile"
+	"github.com/andrestc/go-plugserver/internal/daemon/given"
 )
 
 // DefaultPath is where the Debian package has the file.
@@ -27,6 +32,7 @@ type Settings struct {
 	goroots  []string
 	tls      TLS
 	redirect Redirect
+	outside  bool // not of the daemon: what credentials the service has is not known
 }
 
 // Handler is what [Handler NAME] says; the zero value says nothing. Two of them
@@ -39,7 +45,7 @@ type Handler struct {
 	// unset, Infinity no limit.
 	LogRateLimitBurst    int
 	LogRateLimitInterval time.Duration
-	Environment          Environment
+	Environment          envfile.Environment
 	MaxInFlight          int           // requests at a time; 0 is unset, Infinity no limit
 	MaxBodyBytes         int64         // of a request's body; likewise
 	RequestTimeout       time.Duration // likewise
@@ -47,6 +53,8 @@ type Handler struct {
 	Disabled             bool          // its file is not served
 	AccessLog            Switch        // whether its requests are in the access log
 	Allowed              allowed.Allowed
+	Given                given.Given
+	HoldTimeout          time.Duration // 0 is unset, Infinity not at all
 }
 
 // Switch is a yes or no that may be unset.
@@ -64,8 +72,16 @@ func blank() *Settings {
 // Load reads the file at path, then the files path.d/*.conf by their names:
 // what is assigned later holds, and an empty value unsets. Files that are not
 // there say nothing. The error joins one for each fault of each file.
-func Load(path string) (*Settings, error) {
+func Load(path string) (*Settings, error) { return blank().load(path) }
+
+// Check is Load for who is not the service, and does not know what credentials it has.
+func Check(path string) (*Settings, error) {
 	s := blank()
+	s.outside = true
+	return s.load(path)
+}
+
+func (s *Settings) load(path string) (*Settings, error) {
 	files, err := dropIns(path)
 	errs := []error{err}
 	for _, file := range append([]string{path}, files...) {
@@ -74,12 +90,31 @@ func Load(path string) (*Settings, error) {
 		errs = append(errs, s.apply(file, text)...)
 	}
 	if errors.Join(errs...) == nil {
-		errs = append(errs, s.tls.finish())
+		errs = append(errs, s.tls.finish(), s.lacking())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// lacking says which credentials are not there.
+func (s *Settings) lacking() error {
+	var errs []error
+	for _, handler := range slices.Sorted(maps.Keys(s.handlers)) {
+		name, err := s.handlers[handler].Given.Lacks()
+		if err == nil {
+			continue
+		}
+		for _, a := range s.assigned[handler] {
+			if a.Key == "LoadCredential" && (a.Value == name || strings.HasPrefix(a.Value, name+":")) {
+				err = fmt.Errorf("%s: %s=%.60q: %w", a.Where, a.Key, a.Value, err)
+				break
+			}
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // Handler is what is set for the handler of that name.
@@ -101,7 +136,7 @@ type Assignment struct {
 func (s *Settings) Assigned(handler string) []Assignment { return slices.Clone(s.assigned[handler]) }
 
 // repeated are the keys of which every assignment holds, until an empty one.
-var repeated = append([]string{"Environment", "EnvironmentFile", "PassEnvironment"}, allowed.Repeated...)
+var repeated = slices.Concat(envfile.Repeated, allowed.Repeated, given.Repeated)
 
 // note notes an assignment.
 func (s *Settings) note(handler string, a Assignment) {

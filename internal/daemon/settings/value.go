@@ -131,6 +131,16 @@ func parseTimeout(s string) (time.Duration, error) {
 	return t, nil
 }
 
+// parseHold reads a time in the words of systemd.time(7), to a day; without a unit it is seconds, and 0 is not
+// at all.
+func parseHold(s string) (time.Duration, error) {
+	t, err := parseInterval(s)
+	if err != nil {
+		return 0, errors.New("not a time, of a day at the most; write seconds, or a time such as 500ms, 30s or 1min, or 0 for not at all")
+	}
+	return t, nil
+}
+
 // parseInterval reads a time in the words of systemd.time(7), to a day; without a
 // unit it is seconds, and 0 is no limit.
 func parseInterval(s string) (time.Duration, error) {

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 )
@@ -266,10 +267,10 @@ func (s *spare) answers(wait time.Duration) bool {
 }
 
 // keyOf says all that tells processes apart but for what they are told or lent later, be it a field
-// of Spec's to come; "" where one cannot wait.
+// of Spec's to come; "" where one cannot wait, or has something of its own: no credentials lie with who waits.
 func keyOf(spec proc.Spec) string {
 	var is syscall.Stat_t
-	if spec.As != nil || syscall.Stat(spec.Path, &is) != nil {
+	if spec.As != nil || !spec.Belongings.Equal(belongings.Belongings{}) || syscall.Stat(spec.Path, &is) != nil {
 		return ""
 	}
 	var rules, stamp string

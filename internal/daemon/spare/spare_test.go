@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
@@ -114,6 +115,20 @@ func TestHandOut(t *testing.T) {
 		t.Errorf("process %d printed %q", f.pid, printed)
 	}
 	w.await(t, 3)
+}
+
+// No credential lies with who waits.
+func TestBelongings(t *testing.T) {
+	w := newWorld()
+	defer w.Close()
+	own := proc.Spec{Path: binary(t), Belongings: belongings.Belongings{Credentials: []belongings.Credential{{Name: "a", Content: "b"}}}}
+	for pid := range 2 {
+		if f := w.start(t, own); f.pid != pid+1 {
+			t.Errorf("process %d", f.pid)
+		}
+	}
+	w.start(t, proc.Spec{Path: own.Path})
+	w.await(t, 4) // of that alone
 }
 
 // What differs in anything is started anew, and so is what has another binary by now.

@@ -2,6 +2,7 @@ package standing
 
 import (
 	"cmp"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -32,7 +33,19 @@ type View struct {
 
 // Problem is what ails the daemon as a whole, "" if nothing does.
 func (v *View) Problem() string {
-	return problem(v.Daemon.Handlers, v.Lost, v.Roster.Orphans(), v.Misconfigured, v.Insecure, v.Unobtained)
+	return problem(v.Daemon.Handlers, v.Lost, v.Roster.Orphans(), v.Misconfigured, v.unheeded(), v.Insecure, v.Unobtained)
+}
+
+// unheeded says which handlers go on with settings of before, and why; "" if none do.
+func (v *View) unheeded() string {
+	var all []string
+	for _, h := range v.Roster.Handlers {
+		if h.Failure != "" && h.Next == nil && v.Cells.Outdated(h) { // the first is rare
+			all = append(all, fmt.Sprintf("new settings of %s are not in force, since a process does not become ready with them: %s", h.Name, h.Failure))
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, "; ")
 }
 
 // Notes are what an operator may have meant otherwise; nothing is wrong.

@@ -3,10 +3,12 @@
 package terms
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
@@ -24,11 +26,22 @@ type Terms struct {
 	// DrainTimeout is for requests to end when their cell does, but for the service's end;
 	// 0 is as usual.
 	DrainTimeout time.Duration
+	Hold         time.Duration // for its requests to be held; 0 is as usual, below it not at all
+	Belongings   belongings.Belongings
 }
 
 // Outdate reports whether what was started on the terms t has to be started anew on now.
 func (t Terms) Outdate(now Terms) bool {
-	return t.Limits != now.Limits || t.Bounds != now.Bounds || !slices.Equal(t.Env, now.Env) || !t.Sandbox.Equal(now.Sandbox)
+	return t.Limits != now.Limits || t.Bounds != now.Bounds || !slices.Equal(t.Env, now.Env) || !t.Sandbox.Equal(now.Sandbox) ||
+		!t.Belongings.Equal(now.Belongings)
+}
+
+// Agree says why two cannot share a process.
+func (t Terms) Agree(o Terms) error {
+	if t.Belongings.Equal(o.Belongings) {
+		return nil
+	}
+	return errors.New("LoadCredential=, SetCredential=, StateDirectory= or WorkingDirectory= is another, and a process has one of each; set the same for all of its Cell=, or take Cell= away")
 }
 
 // Together are those of a process that several share; the bounds on requests stay each one's
@@ -42,7 +55,7 @@ func Together(all []Terms, usual time.Duration) (t Terms) {
 			one.DrainTimeout = usual
 		}
 		if i == 0 {
-			t.Limits, t.Log, t.Sandbox = one.Limits, one.Log, one.Sandbox
+			t.Limits, t.Log, t.Sandbox, t.Belongings = one.Limits, one.Log, one.Sandbox, one.Belongings // all agree on these
 		} else {
 			t.Limits, t.Log, t.Sandbox = t.Limits.And(one.Limits), t.Log.And(one.Log), t.Sandbox.And(one.Sandbox)
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
@@ -40,6 +41,7 @@ func TestOutdate(t *testing.T) {
 		"limits":      func(t *Terms) { t.Limits.Memory = 2 },
 		"environment": func(t *Terms) { t.Env = []string{"A=2"} },
 		"sandbox":     func(t *Terms) { t.Sandbox = &sandbox.Rules{Read: []string{"/a"}} },
+		"belongings":  func(t *Terms) { t.Belongings.Credentials = []belongings.Credential{{Name: "a", Content: "b"}} },
 		"bounds":      func(t *Terms) { t.Bounds.RequestTimeout = 1 },
 	} {
 		now := old
@@ -48,8 +50,26 @@ func TestOutdate(t *testing.T) {
 		}
 	}
 	now := old
-	now.DrainTimeout, now.Log.Burst, now.Env = 1, 1, []string{"A=1"}
+	now.DrainTimeout, now.Hold, now.Log.Burst, now.Env = 1, 1, 1, []string{"A=1"}
 	if old.Outdate(now) {
 		t.Error("it takes a new process")
+	}
+}
+
+// Who has something of their own that a process has one of do not share one, but where it is the same.
+func TestAgree(t *testing.T) {
+	all := []belongings.Belongings{
+		{}, {Dir: "/w"}, {State: []string{"/s/a"}}, {Credentials: []belongings.Credential{{Name: "a", Content: "1"}}}, {Credentials: []belongings.Credential{{Name: "a", Content: "2"}}},
+	}
+	for i, a := range all {
+		for j, b := range all {
+			one, other := Terms{Belongings: a, Env: []string{"A=1"}}, Terms{Belongings: b}
+			if err := one.Agree(other); (err == nil) != (i == j) {
+				t.Errorf("%+v and %+v: %v", a, b, err)
+			}
+		}
+		if got := Together([]Terms{{Belongings: a}, {Belongings: a}}, 0).Belongings; !got.Equal(a) {
+			t.Errorf("together they have %+v, not %+v", got, a)
+		}
 	}
 }
