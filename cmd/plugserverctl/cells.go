@@ -89,8 +89,14 @@ func added(w io.Writer, c catalogue.Binary) {
 }
 
 var cellRemoveCommand = cli.Command{
-	Name:  "cell remove",
-	Args:  "NAME",
+	Name: "cell remove",
+	Args: "NAME",
+	Complete: func(context.Context, *cli.Session) (names []string) {
+		for _, c := range cellFlags(flag.NewFlagSet("", flag.ContinueOnError))().List() {
+			names = append(names, c.Name)
+		}
+		return names
+	},
 	Short: "remove a cell that was built or added here",
 	Long:  "Handlers that run in it go on. They need another once they are started again.",
 	Bind: func(flags *flag.FlagSet) cli.Runner {

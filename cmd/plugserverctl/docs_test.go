@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/control"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
 )
 
 // The man page tells every command and flag.
@@ -21,7 +23,7 @@ func TestManPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(text)
-	for _, c := range commands() {
+	for _, c := range cli.All(commands()) {
 		at := strings.Index(page, "\n.It Cm "+c.Name)
 		if at < 0 {
 			t.Errorf("the man page has no %q", c.Name)
@@ -54,28 +56,74 @@ func (n nameful) History(context.Context, string) (api.History, error) {
 	return api.History{Versions: []api.Past{{Version: "0123456789ab"}, {Version: "ba9876543210"}}}, nil
 }
 
-// What the shell completes is what there is.
+// What is completed is what there is. The last line tells the shell what else may be: 0 any file,
+// 4 nothing, 8 the files of these kinds, and folders, 16 folders.
 func TestCompletion(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Fatal(err)
+	socket := filepath.Join(t.TempDir(), "s")
+	serveNameful(t, socket)
+	t.Setenv("PLUGSERVER_CONTROL", socket)
+	t.Setenv("PLUGSERVER_STATE", t.TempDir())
+	var first []string
+	for _, c := range cli.All(commands()) {
+		first = append(first, strings.Fields(c.Name)[0])
 	}
-	dir := t.TempDir()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// testscript runs the command of the name that it is called by.
-	ctl := filepath.Join(dir, "plugserverctl")
-	if err := os.Symlink(self, ctl); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"a.so", "b.txt", "c.go"} {
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
-			t.Fatal(err)
+	slices.Sort(first)
+	for _, tt := range []struct{ line, want string }{
+		{"", strings.Join(slices.Compact(first), " ") + " :4"},
+		{"--control x rel", "release reload :4"},
+		{"help insta", "install :4"},
+		{"help cell ", "add build list remove :4"},
+		{"check ", "so :8"},
+		{"install --name x a", "go so :8"},
+		{"build -o x ", "go :8"},
+		{"build --tr", "--trimpath :4"},
+		{"build --tags x ", "go :8"},
+		{"build --tags ", ":4"},
+		{"build -o ", ":0"},
+		{"build --state ", ":16"},
+		{"build --build-network o", "off on :4"},
+		{"cell ", "add build list remove :4"},
+		{"cell build ", "so :8"},
+		{"cell add ", ":0"},
+		{"cell remove ", ":4"},
+		{"cell list --", "--cell --control --help --json --state :4"},
+		{"install --na", "--name :4"},
+		{"--con", "--control :4"},
+		{"--control ", ":0"},
+		{"status --re", "--resources :4"},
+		{"status ", "bye users :4"}, // and none that would be expanded
+		{"status bye ", "users :4"},
+		{"remove ", "bye users :4"},
+		{"remove bye ", ":4"},
+		{"history --json u", "users :4"},
+		{"disable ", "bye users :4"},
+		{"enable b", "bye :4"},
+		{"restart ", "bye users :4"},
+		{"release ", "bye users :4"},
+		{"show ", "bye users :4"},
+		{"check-config a", ":0"},
+		{"events ", "bye users :4"},
+		{"watch u", "users :4"},
+		{"rollback users ", "0123456789ab ba9876543210 :4"},
+		{"rollback users 0123456789ab ", ":4"},
+		{"--control /nowhere status ", ":4"},
+		{"completion ", "bash fish zsh :4"},
+		{"new ", ":4"},
+		{"install --name ", ":4"},
+	} {
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), append([]string{"__completeNoDesc"}, strings.Split(tt.line, " ")...), &out, &errs); code != 0 {
+			t.Errorf("%q: exit %d, %s", tt.line, code, &errs)
+		}
+		got := strings.Fields(out.String())
+		slices.Sort(got[:len(got)-1])
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.line, got, tt.want)
 		}
 	}
-	socket := filepath.Join(dir, "s")
+}
+
+func serveNameful(t *testing.T, socket string) {
 	l, err := control.Listen(socket, -1)
 	if err != nil {
 		t.Fatal(err)
@@ -89,71 +137,52 @@ func TestCompletion(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	var first []string
-	for _, c := range commands() {
-		first = append(first, strings.Fields(c.Name)[0])
-	}
-	slices.Sort(first)
-	for _, tt := range []struct {
-		line string
-		want []string
-	}{
-		{"", slices.Compact(first)},
-		{"--control x rel", []string{"release", "reload"}},
-		{"help insta", []string{"install"}},
-		{"check ", []string{"a.so"}},
-		{"install --name x a", []string{"a.so"}},
-		{"install ", []string{"a.so", "c.go"}},
-		{"build -o x ", []string{"c.go"}},
-		{"build -", []string{"--asan", "--asmflags", "--build-network", "--build-timeout", "--buildvcs", "--cell", "--control", "--cover",
-			"--gcflags", "--goroot", "--ldflags", "--mod", "--modfile", "--msan", "--overlay", "--pgo", "--race", "--state", "--tags", "--trimpath", "-o"}},
-		{"build --tags x ", []string{"c.go"}},
-		{"build --tags ", nil},
-		{"build --build-network o", []string{"off", "on"}},
-		{"cell ", []string{"add", "build", "list", "remove"}},
-		{"cell build ", []string{"a.so"}},
-		{"cell add ", []string{"a.so", "b.txt", "c.go", "plugserverctl", "s"}},
-		{"cell list --", []string{"--cell", "--control", "--json", "--state"}},
-		{"install --na", []string{"--name"}},
-		{"--con", []string{"--control"}},
-		{"status --re", []string{"--resources"}},
-		{"remove ", []string{"bye", "users"}}, // and none that would be expanded
-		{"history --json u", []string{"users"}},
-		{"disable ", []string{"bye", "users"}},
-		{"enable b", []string{"bye"}},
-		{"restart ", []string{"bye", "users"}},
-		{"show ", []string{"bye", "users"}},
-		{"check-config a", []string{"a.so"}},
-		{"events ", []string{"bye", "users"}},
-		{"watch u", []string{"users"}},
-		{"rollback users ", []string{"0123456789ab", "ba9876543210"}},
-		{"rollback users 0123456789ab ", nil},
-		{"new ", nil},
-		{"install --name ", nil},
-	} {
-		words := append([]string{"plugserverctl"}, strings.Split(tt.line, " ")...)
-		script := `. "$COMPLETION"; compopt() { :; }
-COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _plugserverctl "$CTL"
+}
+
+// bashes is what bash-completion brings, as far as it is needed.
+const bashes = `
+compopt() { :; }
+_get_comp_words_by_ref() { cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cword=$COMP_CWORD; words=("${COMP_WORDS[@]}"); }
+. <(plugserverctl completion bash)
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_TYPE=9 COMP_LINE=$* COMP_POINT=$((${#COMP_LINE}))
+__start_plugserverctl
 printf '%s\n' "${COMPREPLY[@]}"`
-		cmd := exec.Command(bash, append([]string{"-uc", script, "bash"}, words...)...)
-		cmd.Dir = dir
-		completion, err := filepath.Abs("../../packaging/deb/completion/plugserverctl")
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd.Env = append(os.Environ(), "COMPLETION="+completion, "CTL="+ctl, "PLUGSERVER_CONTROL="+socket, "PWNED="+filepath.Join(dir, "pwned"), "GORACE=atexit_sleep_ms=0")
+
+// In bash, names come from the daemon, and none of them is expanded.
+func TestCompletionInBash(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	// testscript runs the command of the name that it is called by.
+	if err := os.Symlink(self, filepath.Join(dir, "plugserverctl")); err != nil {
+		t.Fatal(err)
+	}
+	serveNameful(t, filepath.Join(dir, "s"))
+	for line, want := range map[string]string{"status ": "bye users", "rest": "restart", "rollback users ba": "ba9876543210", "status --js": "--json"} {
+		cmd := exec.Command("bash", append([]string{"-c", bashes, "bash", "plugserverctl"}, strings.Split(line, " ")...)...)
+		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "PLUGSERVER_CONTROL="+filepath.Join(dir, "s"), "PWNED="+filepath.Join(dir, "pwned"), "GORACE=atexit_sleep_ms=0")
 		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Errorf("%q: %v: %s", tt.line, err, out)
-			continue
-		}
-		got := strings.Fields(string(out))
-		slices.Sort(got)
-		if !slices.Equal(got, tt.want) {
-			t.Errorf("%q: got %q, want %q", tt.line, got, tt.want)
+		if got := strings.Join(strings.Fields(string(out)), " "); err != nil || got != want {
+			t.Errorf("%q: got %q, want %q, %v", line, got, want, err)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "pwned")); err == nil {
 		t.Error("a name was expanded by the shell")
+	}
+}
+
+// Each shell has its script, and others are told which there are.
+func TestCompletionScripts(t *testing.T) {
+	for shell, says := range map[string]string{"bash": "complete -o default", "zsh": "#compdef plugserverctl", "fish": "complete -c plugserverctl"} {
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), []string{"completion", shell}, &out, &errs); code != 0 || !strings.Contains(out.String(), says) {
+			t.Errorf("%s: exit %d, %s", shell, code, &errs)
+		}
+	}
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"completion", "tcsh"}, &out, &errs); code != cli.ExitUsage || !strings.Contains(errs.String(), "want bash, zsh or fish") {
+		t.Errorf("tcsh: exit %d, %s", code, &errs)
 	}
 }

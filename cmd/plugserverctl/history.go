@@ -14,9 +14,10 @@ import (
 )
 
 var historyCommand = cli.Command{
-	Name:  "history",
-	Args:  "NAME",
-	Short: "list the versions of a handler that can be served, the newest first",
+	Name:     "history",
+	Args:     "NAME",
+	Complete: cli.Handlers,
+	Short:    "list the versions of a handler that can be served, the newest first",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
 		asJSON := flags.Bool("json", false, "print one object, for programs")
 		return func(ctx context.Context, s *cli.Session) error {
@@ -34,9 +35,10 @@ var historyCommand = cli.Command{
 }
 
 var rollbackCommand = cli.Command{
-	Name:  "rollback",
-	Args:  "NAME [VERSION]",
-	Short: "serve an earlier version of a handler, by default the one before, and wait until it is live",
+	Name:     "rollback",
+	Args:     "NAME [VERSION]",
+	Complete: cli.Versions,
+	Short:    "serve an earlier version of a handler, by default the one before, and wait until it is live",
 	Long: "Versions are those of history. The file in the directory stays as it is: " +
 		"copy it again, or release the handler, and it is served.",
 	Bind: cli.NoFlags(rollback),

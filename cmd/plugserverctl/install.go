@@ -48,9 +48,10 @@ var installCommand = cli.Command{
 }
 
 var removeCommand = cli.Command{
-	Name:  "remove",
-	Args:  "NAME",
-	Short: "delete a handler's file, NAME.so or NAME.go, and wait until its routes are gone",
-	Long:  "What it has begun to answer is answered. The earlier versions go with it.",
-	Bind:  cli.NoFlags(func(ctx context.Context, s *cli.Session) error { return deploy.Remove(ctx, s, s.Arg(0)) }),
+	Name:     "remove",
+	Args:     "NAME",
+	Complete: cli.Handlers,
+	Short:    "delete a handler's file, NAME.so or NAME.go, and wait until its routes are gone",
+	Long:     "What it has begun to answer is answered. The earlier versions go with it.",
+	Bind:     cli.NoFlags(func(ctx context.Context, s *cli.Session) error { return deploy.Remove(ctx, s, s.Arg(0)) }),
 }

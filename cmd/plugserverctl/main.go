@@ -29,7 +29,7 @@ func main() {
 
 // commands are all there are, in the order of the overview.
 func commands() []*cli.Command {
-	return cli.AddHelp([]*cli.Command{
+	return []*cli.Command{
 		&statusCommand,
 		&reloadCommand,
 		&releaseCommand,
@@ -53,7 +53,7 @@ func commands() []*cli.Command {
 		&cellAddCommand,
 		&cellRemoveCommand,
 		&versionCommand,
-	})
+	}
 }
 
 // run carries out args and returns the exit code.

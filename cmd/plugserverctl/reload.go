@@ -18,10 +18,11 @@ var reloadCommand = cli.Command{
 }
 
 var releaseCommand = cli.Command{
-	Name:  "release",
-	Args:  "NAME",
-	Short: "try a handler's file again that was given up for crashing",
-	Bind:  cli.NoFlags(release),
+	Name:     "release",
+	Args:     "NAME",
+	Complete: cli.Handlers,
+	Short:    "try a handler's file again that was given up for crashing",
+	Bind:     cli.NoFlags(release),
 }
 
 func reload(ctx context.Context, s *cli.Session) error {

@@ -17,9 +17,10 @@ import (
 )
 
 var statusCommand = cli.Command{
-	Name:  "status",
-	Args:  "[NAME...]",
-	Short: "show every handler, or those named, and why one is not served",
+	Name:     "status",
+	Args:     "[NAME...]",
+	Complete: cli.Handlers,
+	Short:    "show every handler, or those named, and why one is not served",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
 		asJSON := flags.Bool("json", false, "print one object, for programs")
 		resources := flags.Bool("resources", false, "show what each handler uses, and may use, in place of what it serves")

@@ -31,7 +31,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 source=$work/plugserver
 mkdir "$source"
-tar --exclude=./bin --exclude=./run --exclude=./.git -cf - . | tar -xf - -C "$source" --no-same-owner
+tar --exclude=./bin --exclude=./run --exclude=./.git --exclude=node_modules -cf - . | tar -xf - -C "$source" --no-same-owner
 cp -R "$source/packaging/deb/debian" "$source/debian"
 # Modes and times are the package's, not the checkout's.
 chmod -R u=rwX,go=rX "$source"

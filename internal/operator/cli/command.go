@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/between/control"
@@ -22,6 +23,9 @@ type Command struct {
 	Args  string
 	Short string // what it does, for the overview: lower case, no full stop
 	Long  string // the rest, for its own usage: sentences, or empty
+	// Complete are the words that its next argument may be, for a shell that completes
+	// it; s.Args are those before. nil for what Args says: files, or nothing known.
+	Complete func(ctx context.Context, s *Session) []string
 	// Bind declares the command's flags, besides --control, and returns what
 	// reads them once they are parsed.
 	Bind func(*flag.FlagSet) Runner
@@ -38,6 +42,7 @@ type Session struct {
 	Out      io.Writer // what was asked for; its errors are noticed elsewhere
 	Problems io.Writer // what went wrong, and progress: a terminal's, or the journal
 	Columns  int       // of the terminal
+	program  *program
 }
 
 // Arg returns an argument, empty where it was left out.
@@ -48,32 +53,23 @@ func (s *Session) Arg(i int) string {
 	return ""
 }
 
+var help = Command{
+	Name: "help", Args: "[COMMAND...]", Short: "print this, or what a command does and takes",
+	Complete: func(_ context.Context, s *Session) (names []string) {
+		before := strings.Join(append(s.Args, ""), " ")
+		for _, c := range s.program.commands {
+			if more, ok := strings.CutPrefix(c.Name, before); ok {
+				names = append(names, strings.Fields(more)[0])
+			}
+		}
+		return slices.Compact(names)
+	},
+	Bind: NoFlags(showHelp),
+}
+
 // NoFlags is the bind of a command that has none of its own.
 func NoFlags(run Runner) func(*flag.FlagSet) Runner {
 	return func(*flag.FlagSet) Runner { return run }
-}
-
-// program is all commands, in the order of the overview.
-type program []*Command
-
-// AddHelp returns the commands with one more, which tells of all of them.
-func AddHelp(commands []*Command) []*Command {
-	help := &Command{Name: "help", Args: "[COMMAND...]", Short: "print this, or what a command does and takes"}
-	all := append(commands, help)
-	help.Bind = NoFlags(func(ctx context.Context, s *Session) error { return program(all).showHelp(ctx, s) })
-	return all
-}
-
-// lookup finds a command by its name. Where there is none, group tells whether
-// the name begins that of others.
-func (p program) lookup(name string) (c *Command, group bool) {
-	for _, c := range p {
-		if c.Name == name {
-			return c, false
-		}
-		group = group || strings.HasPrefix(c.Name, name+" ")
-	}
-	return nil, group
 }
 
 // most returns how many arguments c takes at most.
@@ -98,10 +94,10 @@ const controlHelp = "the daemon's socket, at `PATH`, before or after the command
 	"default $PLUGSERVER_CONTROL, else " + control.DefaultPath
 
 // overview lists the commands.
-func (p program) overview() string {
+func (p *program) overview() string {
 	var b strings.Builder
 	b.WriteString("usage: plugserverctl [--control PATH] COMMAND\n\ncommands:\n")
-	all := p
+	all := p.commands
 	width := 0
 	for _, c := range all {
 		width = max(width, len(c.synopsis()))
@@ -150,27 +146,34 @@ func describe(b *strings.Builder, name string, width int, text string) {
 	b.WriteString(terminal.Wrap(first, strings.Repeat(" ", len(first)), text, 80))
 }
 
-func (p program) showHelp(_ context.Context, s *Session) error {
-	name := strings.Join(s.Args, " ")
+// showHelp tells of all commands, of one, or of a group's.
+func showHelp(_ context.Context, s *Session) error {
+	p, name := s.program, strings.Join(s.Args, " ")
 	if name == "" {
 		io.WriteString(s.Out, p.overview())
 		return nil
 	}
-	c, group := p.lookup(name)
-	if c != nil {
-		flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
-		flags.String("control", "", controlHelp)
-		c.Bind(flags)
-		io.WriteString(s.Out, c.usage(flags))
-		return nil
-	}
-	if !group {
-		return p.unknown(name)
-	}
-	for _, c := range p {
+	said := false
+	for _, c := range p.commands {
+		if c.Name == name {
+			io.WriteString(s.Out, c.help())
+			return nil
+		}
 		if strings.HasPrefix(c.Name, name+" ") {
+			said = true
 			io.WriteString(s.Out, terminal.Wrap("", "  ", "plugserverctl "+c.synopsis()+": "+c.Short, 80))
 		}
 	}
+	if !said {
+		return p.unknown(name)
+	}
 	return nil
+}
+
+// help describes c.
+func (c *Command) help() string {
+	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+	flags.String("control", "", controlHelp)
+	c.Bind(flags)
+	return c.usage(flags)
 }

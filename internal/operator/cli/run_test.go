@@ -15,8 +15,13 @@ func commands() []*Command {
 	say := func(name string) func(*flag.FlagSet) Runner {
 		return func(flags *flag.FlagSet) Runner {
 			loud := flags.Bool("loud", false, "say it loudly")
+			word := flags.String("word", "", "say this `WORD`, too")
+			short := flags.String("o", "", "write it to `FILE`")
 			return func(_ context.Context, s *Session) error {
 				fmt.Fprintf(s.Out, "%s %q loud=%v", name, s.Args, *loud)
+				if *word+*short != "" {
+					fmt.Fprintf(s.Out, " %s %s", *word, *short)
+				}
 				switch s.Arg(0) {
 				case "refuse":
 					return ErrRefused
@@ -27,10 +32,10 @@ func commands() []*Command {
 			}
 		}
 	}
-	return AddHelp([]*Command{
+	return []*Command{
 		{Name: "one", Args: "NAME [MORE]", Short: "do one", Bind: say("one")},
 		{Name: "cell list", Args: "[NAME...]", Short: "list cells", Bind: say("cell list")},
-	})
+	}
 }
 
 func TestRun(t *testing.T) {
@@ -45,6 +50,13 @@ func TestRun(t *testing.T) {
 		{"one a --loud b", ExitOK, `one ["a" "b"] loud=true`, ""},
 		{"--control /s one a", ExitOK, `one ["a"] loud=false`, ""},
 		{"cell list a b c", ExitOK, `cell list ["a" "b" "c"] loud=false`, ""},
+		{"one -loud -word -x -o=f a", ExitOK, `one ["a"] loud=true -x f`, ""}, // one dash, as package flag takes it
+		{"one -word=y --o f --loud=false a", ExitOK, `one ["a"] loud=false y f`, ""},
+		{"-control /s one -- -loud", ExitOK, `one ["-loud"] loud=false`, ""},
+		{"one --word -- a", ExitOK, `one ["a"] loud=false -- `, ""},
+		{"one --word", ExitUsage, "", "flag needs an argument: --word; see plugserverctl help one"},
+		{"one -x a", ExitUsage, "", "unknown flag -x; see"},
+		{"one --loud=maybe a", ExitUsage, "", `invalid argument "maybe" for "--loud" flag`},
 		{"one refuse", ExitError, `one ["refuse"] loud=false`, ""},
 		{"one fail", ExitError, `one ["fail"] loud=false`, `plugserverctl: no\x1b[2J way`},
 		{"one", ExitUsage, "", "one: no NAME given; see plugserverctl help one"},
@@ -53,7 +65,7 @@ func TestRun(t *testing.T) {
 		{"onne a", ExitUsage, "", `unknown command "onne"; did you mean one?`},
 		{"cell", ExitUsage, "", "cell: no command given"},
 		{"", ExitUsage, "", "usage: plugserverctl"},
-		{"help one", ExitOK, "usage: plugserverctl one [--control PATH] [--loud] NAME [MORE]\n…", ""},
+		{"help one", ExitOK, "usage: plugserverctl one [--control PATH] [--loud] [-o FILE] [--word WORD] NAME\n…", ""},
 		{"one --help", ExitOK, "usage: plugserverctl one …", ""},
 		{"help cell", ExitOK, "plugserverctl cell list [NAME...]: list cells\n", ""},
 		{"help", ExitOK, "usage: plugserverctl [--control PATH] COMMAND\n…", ""},

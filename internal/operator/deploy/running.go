@@ -13,23 +13,26 @@ import (
 // The commands that change how a handler runs, and leave its file as it is.
 var (
 	Restart = cli.Command{
-		Name:  "restart",
-		Args:  "NAME",
-		Short: "give a handler a new process, and wait until it serves; no request fails",
-		Bind:  cli.NoFlags(restart),
+		Name:     "restart",
+		Args:     "NAME",
+		Complete: cli.Handlers,
+		Short:    "give a handler a new process, and wait until it serves; no request fails",
+		Bind:     cli.NoFlags(restart),
 	}
 	Disable = cli.Command{
-		Name:  "disable",
-		Args:  "NAME",
-		Short: "serve a handler's file no longer, until it is enabled, and wait until its routes are gone",
-		Long:  "It holds from one start of the daemon to the next. The file stays where it is.",
-		Bind:  cli.NoFlags(disable),
+		Name:     "disable",
+		Args:     "NAME",
+		Complete: cli.Handlers,
+		Short:    "serve a handler's file no longer, until it is enabled, and wait until its routes are gone",
+		Long:     "It holds from one start of the daemon to the next. The file stays where it is.",
+		Bind:     cli.NoFlags(disable),
 	}
 	Enable = cli.Command{
-		Name:  "enable",
-		Args:  "NAME",
-		Short: "serve a handler's file again that was disabled, and wait until it is live",
-		Bind:  cli.NoFlags(enable),
+		Name:     "enable",
+		Args:     "NAME",
+		Complete: cli.Handlers,
+		Short:    "serve a handler's file again that was disabled, and wait until it is live",
+		Bind:     cli.NoFlags(enable),
 	}
 )
 

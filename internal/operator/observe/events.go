@@ -17,9 +17,10 @@ import (
 
 // Events lists what has happened.
 var Events = cli.Command{
-	Name:  "events",
-	Args:  "[NAME]",
-	Short: "list the last events, a thousand at the most, or those of one handler, the oldest first",
+	Name:     "events",
+	Args:     "[NAME]",
+	Complete: cli.Handlers,
+	Short:    "list the last events, a thousand at the most, or those of one handler, the oldest first",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
 		asJSON := flags.Bool("json", false, "print one object, for programs")
 		return func(ctx context.Context, s *cli.Session) error {
@@ -56,10 +57,11 @@ func writeEvent(w io.Writer, e api.Event) {
 
 // Watch tells what happens.
 var Watch = cli.Command{
-	Name:  "watch",
-	Args:  "[NAME]",
-	Short: "print events as they happen, of all handlers or of one, as lines of JSON, until interrupted",
-	Bind:  cli.NoFlags(watch),
+	Name:     "watch",
+	Args:     "[NAME]",
+	Complete: cli.Handlers,
+	Short:    "print events as they happen, of all handlers or of one, as lines of JSON, until interrupted",
+	Bind:     cli.NoFlags(watch),
 }
 
 func watch(ctx context.Context, s *cli.Session) error {

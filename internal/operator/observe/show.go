@@ -11,9 +11,10 @@ import (
 
 // Show tells what is set for a handler.
 var Show = cli.Command{
-	Name:  "show",
-	Args:  "NAME",
-	Short: "show what is set for a handler, and in which line of which file",
+	Name:     "show",
+	Args:     "NAME",
+	Complete: cli.Handlers,
+	Short:    "show what is set for a handler, and in which line of which file",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
 		asJSON := flags.Bool("json", false, "print one object, for programs")
 		return func(ctx context.Context, s *cli.Session) error {
