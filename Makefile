@@ -32,8 +32,8 @@ run: build handlers ## serve the sample handlers on :8080 from run/handlers, unt
 	@exec bin/plugserverd --listen $(LISTEN) --handlers run/handlers --state run --control run/control.sock
 
 # The Debian packages that the tests need are installed where this user may:
-# gcc, strace, pebble and a browser here, the others by what needs them (packaging/). Without
-# strace, pebble, which is an ACME server, or the browser some tests are left out, and say so.
+# gcc, strace, pebble, promtool and a browser here, the others by what needs them (packaging/). Without
+# strace, pebble, which is an ACME server, promtool or the browser some tests are left out, and say so.
 .PHONY: deps
 deps:
 	@command -v gcc >/dev/null || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -q -y --no-install-recommends gcc libc6-dev; }
@@ -41,6 +41,7 @@ deps:
 		command -v $$p >/dev/null || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends $$p; } || exit; \
 	done
 	@command -v chromium chromium-browser google-chrome >/dev/null || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends chromium; }
+	@command -v promtool >/dev/null || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends prometheus; }
 	@command -v npm >/dev/null || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends nodejs npm; }
 	@cd internal/test/e2e/browser && { cmp -s package-lock.json node_modules/.installed || ! command -v npm >/dev/null || \
 		{ npm ci --silent --no-audit --no-fund --ignore-scripts && cp package-lock.json node_modules/.installed; }; }
