@@ -2,7 +2,7 @@
 
 VERSION  := $(shell sed -n '1s/.*(\([^-)]*\).*/\1/p' packaging/deb/debian/changelog 2>/dev/null || echo dev)
 LDFLAGS  := -X main.version=$(or $(VERSION),dev)
-SAMPLES  := bye clock hello secret static users
+SAMPLES  := bye clock hello secret static users wrapped
 # The modules of the repository: the main one, the samples with dependencies, and the benchmarks.
 MODULES  := . handlers/chi handlers/echo handlers/grpc handlers/trace bench
 FUZZTIME ?= 20s
