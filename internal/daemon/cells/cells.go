@@ -82,8 +82,9 @@ func New(cfg Config, owner Owner) *Cells {
 }
 
 // Configure puts other settings in force, but for those that take a new cell: Outdated
-// tells which.
-func (cs *Cells) Configure(settings func(handler string) Settings) {
+// tells which. It returns whether a handler's are others, were it to be started now.
+func (cs *Cells) Configure(settings func(handler string) Settings) (changed func(handler string) bool) {
+	before := cs.settings
 	cs.settings, cs.regroup = settings, true
 	for _, c := range cs.cells {
 		for _, st := range c.seats {
@@ -97,6 +98,7 @@ func (cs *Cells) Configure(settings func(handler string) Settings) {
 			c.proc.Bound(cs.terms(c).Log)
 		}
 	}
+	return func(handler string) bool { return before(handler).Outdate(settings(handler)) }
 }
 
 // Outdated reports whether a handler needs a new cell: the one that serves it was

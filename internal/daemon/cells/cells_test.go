@@ -68,7 +68,7 @@ func TestFailed(t *testing.T) {
 		"dies":                   "a Failed 0",
 		"says nothing of itself": "a Failed 0",
 		"has no cell":            fmt.Sprint("a Failed ", int(states.WithCells)),
-		"cannot be started":      "a Failed 0",
+		"cannot be started":      fmt.Sprint("a Failed ", int(states.WithSettings)),
 	} {
 		in(t, func(w *world) {
 			w.begin("a", "1")

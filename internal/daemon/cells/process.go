@@ -157,6 +157,9 @@ func (cs *Cells) heard(e fleet.Event) {
 		}
 	case fleet.NotStarted:
 		r, retry := states.NotServed(e.Err, false)
+		if retry == states.OnChange {
+			retry = states.WithSettings // the file is not to blame
+		}
 		cs.failed(cs.cells[e.Cell.ID], r, retry)
 	case fleet.Offers:
 		cs.proved(cs.cells[e.Cell.ID], e.Offers)

@@ -159,6 +159,21 @@ func (r *Roster) WithOtherCells() (steps []Step) {
 	return steps
 }
 
+// WithOtherSettings returns those that were refused on their settings, or have others now, to be tried again. What was
+// refused unread, or given up, is not: that was not for them.
+func (r *Roster) WithOtherSettings(changed func(handler string) bool) (steps []Step) {
+	for _, h := range r.Handlers {
+		why := h.Refusal
+		if why == nil || why.Unread || why.Of != "" {
+			continue
+		}
+		if why.Retry == states.WithSettings || why.Retry == states.OnChange && changed(h.Name) {
+			steps = append(steps, Step{h.Name, lifecycle.TryAgain{}})
+		}
+	}
+	return steps
+}
+
 // File is the newest file of that name, which was seen.
 func (r *Roster) File(name string) handlerdir.File {
 	i, _ := slices.BinarySearchFunc(r.Snapshot.Files, name, func(f handlerdir.File, name string) int { return strings.Compare(f.Name, name) })

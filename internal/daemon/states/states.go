@@ -76,10 +76,11 @@ type Seat struct {
 type Retry int
 
 const (
-	OnChange  Retry = iota // not before it changes
-	Soon                   // in a while: it was refused for want of something
-	WithCells              // when there are other cells
-	WhenFree               // when a pattern becomes free
+	OnChange     Retry = iota // not before it changes
+	Soon                      // in a while: it was refused for want of something
+	WithCells                 // when there are other cells
+	WhenFree                  // when a pattern becomes free
+	WithSettings              // when settings are read again: no process can be started on those that there are
 )
 
 // Refusal is why the newest file is not served.

@@ -73,7 +73,7 @@ func (s *Supervisor) secured(f certs.Force) {
 
 func (s *Supervisor) configured(settings func(handler string) Settings, named map[string]string) {
 	s.view.Misconfigured, s.view.Settings, s.view.Named, s.noted = "", settings, named, false
-	s.cells.Configure(settings)
+	s.step(s.roster.WithOtherSettings(s.cells.Configure(settings)))
 	for _, h := range s.roster.Handlers {
 		s.renew(h)
 	}

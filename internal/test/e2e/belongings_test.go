@@ -138,16 +138,32 @@ func TestBelongings(t *testing.T) {
 	}
 }
 
-// Where there is no folder in memory, the handler that needs one is refused, and the fix makes it served.
+// Where there is no folder in memory, the handler that needs one is refused; a reload that finds what was missed, or
+// other settings, has it served.
 func TestCredentialsOnNoDisk(t *testing.T) {
 	dir := testbed.NewDir(t)
-	if err := os.WriteFile(filepath.Join(dir, "plugserverd.conf"), []byte("[Handler one]\nSetCredential=a:b\n"), 0o600); err != nil {
-		t.Fatal(err)
+	work := filepath.Join(dir, "work")
+	put := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "plugserverd.conf"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
+	put("[Handler one]\nSetCredential=a:b\n")
 	d := testbed.Start(t, testbed.In(dir), testbed.Allow("refused: one"), testbed.Flags("--credentials", "/proc"))
 	mark := d.Log.Len()
 	d.Drop("one", plain(t, "/one", "one"))
 	if e := d.WaitRefused(mark, "one"); !strings.Contains(e.Get("reason"), "/proc is not in memory alone") || !strings.Contains(e.Get("fix")+e.Get("mend"), "--credentials") {
 		t.Errorf("%s", e.Raw)
 	}
+	put("[Handler one]\nWorkingDirectory=" + work + "\n")
+	if stderr, code := d.Reload(); code != 1 || !strings.Contains(stderr, "its WorkingDirectory= cannot be entered") {
+		t.Errorf("reload: exit %d, %s", code, stderr)
+	}
+	if err := os.Mkdir(work, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if stderr, code := d.Reload(); code != 0 {
+		t.Errorf("reload: exit %d, %s", code, stderr)
+	}
+	d.Want("/one", 200, "one")
 }
