@@ -13,7 +13,9 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/deploy"
+	"github.com/andrestc/go-plugserver/internal/operator/logs"
 	"github.com/andrestc/go-plugserver/internal/operator/observe"
+	"github.com/andrestc/go-plugserver/internal/operator/top"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,6 +49,8 @@ func commands() []*cli.Command {
 		&observe.Events,
 		&observe.Watch,
 		&observe.Metrics,
+		&logs.Logs,
+		&top.Top,
 		&buildCommand,
 		&cellListCommand,
 		&cellBuildCommand,

@@ -15,6 +15,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/metrics"
 	"github.com/andrestc/go-plugserver/internal/daemon/renewal"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
+	"github.com/andrestc/go-plugserver/internal/daemon/sums"
 	"github.com/andrestc/go-plugserver/internal/daemon/supervisor"
 	"github.com/sirupsen/logrus"
 )
@@ -28,6 +29,7 @@ type backend struct {
 	cfg        *config.Config
 	metrics    *metrics.Metrics
 	events     *events.Book
+	sums       *sums.Book
 	disabled   *disabled.Set
 	certs      *certs.Watch
 	access     *accesslog.Log
@@ -36,7 +38,16 @@ type backend struct {
 	file       atomic.Pointer[settings.Settings] // that holds
 }
 
-func (b *backend) Status(ctx context.Context) (api.Status, error) { return b.supervisor.Status(ctx) }
+func (b *backend) Status(ctx context.Context) (api.Status, error) {
+	st, err := b.supervisor.Status(ctx)
+	counted := b.sums.Handlers()
+	for i, h := range st.Handlers {
+		if s := counted[h.Name]; s != nil {
+			st.Handlers[i].Errors = int64(s.Errors())
+		}
+	}
+	return st, err
+}
 
 func (b *backend) Settle(ctx context.Context, name string) (api.Outcome, error) {
 	return b.supervisor.Settle(ctx, name)

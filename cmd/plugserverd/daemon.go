@@ -159,7 +159,7 @@ func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
 	// What runs beside the supervisor ends after it: the control socket
 	// answers while requests drain.
 	beside, stop := context.WithCancel(context.Background())
-	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events, disabled: d.disabled, certs: d.certs, renewal: d.renewal, access: d.access, log: d.log}
+	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events, sums: d.sums, disabled: d.disabled, certs: d.certs, renewal: d.renewal, access: d.access, log: d.log}
 	back.file.Store(d.file)
 	var all sync.WaitGroup
 	var served error

@@ -37,6 +37,9 @@ type Handler struct {
 	Since    time.Time `json:"since"`    // when it entered State
 	Requests int64     `json:"requests"` // served since its cell started
 	InFlight int64     `json:"in_flight"`
+	// Errors are the requests that it answered with 5xx, and those that were lost with
+	// its process, since the daemon's start.
+	Errors int64 `json:"errors"`
 	// MemoryBytes is the cell's proportional set size (Pss, proc_pid_smaps(5)).
 	MemoryBytes int64 `json:"memory_bytes"`
 	// PrivateBytes is the memory that would be free if the cell ended; what

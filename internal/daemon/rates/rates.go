@@ -113,20 +113,14 @@ func (b *Book) extend(points []Point, from, to total) []Point {
 	return points
 }
 
-const (
-	serverErrors = 5 // the class of 5xx
-	// What a handler answers on the connection itself takes as long as its client likes.
-	hijacked = counter.Hijacked / 100
-)
+// What a handler answers on the connection itself takes as long as its client likes.
+const hijacked = counter.Hijacked / 100
 
 func sum(s *sums.Sum) (t total) {
 	for m := range s.Requests {
 		for code := range s.Requests[m] {
 			for _, n := range s.Requests[m][code] {
 				t.requests += n
-				if code == serverErrors {
-					t.errors += n
-				}
 				if code != hijacked {
 					t.timed += n
 				}
@@ -138,7 +132,7 @@ func sum(s *sums.Sum) (t total) {
 			t.nanos += n
 		}
 	}
-	t.errors += s.Lost
+	t.errors = s.Errors()
 	return t
 }
 

@@ -32,6 +32,19 @@ type Sum struct {
 	at             time.Time
 }
 
+// Errors are the requests that were answered with 5xx, and those that are lost.
+func (s *Sum) Errors() (n uint64) {
+	for m := range s.Requests {
+		for _, k := range s.Requests[m][serverErrors] {
+			n += k
+		}
+	}
+	return n + s.Lost
+}
+
+// serverErrors is the class of 5xx.
+const serverErrors = 5
+
 // page is the memory of one process.
 type page struct {
 	memory   *counter.Memory

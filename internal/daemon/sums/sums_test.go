@@ -121,3 +121,11 @@ func TestNil(t *testing.T) {
 		t.Error("it has sums")
 	}
 }
+
+func TestErrors(t *testing.T) {
+	s := &Sum{Lost: 2}
+	s.Requests[0][2][0], s.Requests[0][5][1], s.Requests[3][5][0] = 100, 3, 4 // 2xx, 5xx
+	if n := s.Errors(); n != 9 {
+		t.Errorf("%d errors, want 9", n)
+	}
+}

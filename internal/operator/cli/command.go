@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/between/control"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
+	"golang.org/x/sys/unix"
 )
 
 // Command is one of plugserverctl's.
@@ -43,6 +45,16 @@ type Session struct {
 	Problems io.Writer // what went wrong, and progress: a terminal's, or the journal
 	Columns  int       // of the terminal
 	program  *program
+}
+
+// Terminal is the terminal that Out writes to, if it is one.
+func (s *Session) Terminal() (*os.File, bool) {
+	f, ok := s.program.out.w.(*os.File)
+	if !ok {
+		return nil, false
+	}
+	_, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	return f, err == nil
 }
 
 // Arg returns an argument, empty where it was left out.

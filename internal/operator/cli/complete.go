@@ -3,10 +3,10 @@ package cli
 import (
 	"context"
 	"flag"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -42,8 +42,15 @@ func (p *program) arguments(ctx context.Context, c *Command, args []string, begu
 	return kinds, cobra.ShellCompDirectiveFilterFileExt // and folders
 }
 
-// plain are names that no shell expands; others are no handlers'.
-var plain = regexp.MustCompile(`^[\pL\pN][\pL\pN._=,-]*$`)
+// plain reports whether no shell expands a name; others are no handlers'.
+func plain(name string) bool {
+	for i, r := range name {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && (i == 0 || !strings.ContainsRune("._=,-", r)) {
+			return false
+		}
+	}
+	return name != ""
+}
 
 // Handlers are the names of handlers that are not among the arguments yet.
 func Handlers(ctx context.Context, s *Session) (names []string) {
@@ -52,7 +59,7 @@ func Handlers(ctx context.Context, s *Session) (names []string) {
 		return nil
 	}
 	for _, h := range st.Handlers {
-		if plain.MatchString(h.Name) && !slices.Contains(s.Args, h.Name) {
+		if plain(h.Name) && !slices.Contains(s.Args, h.Name) {
 			names = append(names, h.Name)
 		}
 	}
