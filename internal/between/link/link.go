@@ -29,6 +29,7 @@ type Kind string
 // What the supervisor tells its children.
 const (
 	Open   Kind = "open"   // serve under Limits; gate: with Key; cell: as Cell, called Name, load Plugins, prove them, report Ready or Refused
+	Named  Kind = "named"  // cell: Plugins have these Versions, which was not known when they were to be loaded
 	Listen Kind = "listen" // gate: accept from the listening sockets in FDs, those at Secure over TLS, those at Proxied with the PROXY protocol in front, report Ready
 	Secure Kind = "secure" // gate: handshakes go by TLS from now on
 	Join   Kind = "join"   // FDs lead to the gate (cell) or to cell Cell (gate): a socket, and handover's page

@@ -47,6 +47,17 @@ func List(names []string, most int) string {
 	return strings.Join(out, ", ") + rest
 }
 
+// Within lists names in about so many bytes, and says how many it left out.
+func Within(names []string, most int) string {
+	size := 0
+	for i, name := range names {
+		if size += len(name) + 2; size > most {
+			return fmt.Sprintf("%s and %d more", strings.Join(names[:i], ", "), len(names)-i)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
 // Errno spares the reader the call and the path that wrap a system error.
 func Errno(err error) string {
 	var errno syscall.Errno

@@ -60,6 +60,7 @@ type Cells struct {
 	intake   *intake.Intake
 	settings func(handler string) Settings
 	cells    map[uint64]*cell // every cell whose process has not been reaped
+	ahead    map[string]*cell // those that nobody has asked for yet, by handler
 	groups   map[string]*group
 	regroup  bool // who shares a cell with whom is to be looked at
 	lastCell uint64
@@ -75,7 +76,7 @@ type Cells struct {
 func New(cfg Config, owner Owner) *Cells {
 	cs := &Cells{
 		cfg: cfg, owner: owner, log: cfg.Log, intake: cfg.Intake, settings: cfg.Settings,
-		cells: make(map[uint64]*cell), groups: make(map[string]*group), table: table.Table{Dialect: cfg.Fleet.Limits.Mux},
+		cells: make(map[uint64]*cell), ahead: make(map[string]*cell), groups: make(map[string]*group), table: table.Table{Dialect: cfg.Fleet.Limits.Mux},
 	}
 	cs.Fleet = fleet.New(cfg.Fleet, owner.Post, cs.heard)
 	return cs

@@ -123,7 +123,7 @@ func (cs *Cells) gathered(c *cell) {
 	if !ok {
 		if differs != "" {
 			g.failed = c.seating()
-			cs.log.WithFields(c.allFields()).Errorf("cell not shared: %s has other patterns in it", differs)
+			cs.log.WithFields(c.allFields("")).Errorf("cell not shared: %s has other patterns in it", differs)
 		}
 		cs.drop(c) // quiet is to come again
 		return
@@ -145,7 +145,7 @@ func (cs *Cells) notGathered(c *cell, why string) {
 	for _, st := range c.seats {
 		g.apart[st.name] = "the shared cell did not start: " + why
 	}
-	cs.log.WithFields(c.allFields()).WithField("reason", why).Error("cell not shared: " + g.name)
+	cs.log.WithFields(c.allFields("")).WithField("reason", why).Error("cell not shared: " + g.name)
 }
 
 // scattered is called when a shared cell has died. Whose fault it was, the

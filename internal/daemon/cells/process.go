@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/event"
-	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
@@ -36,6 +35,7 @@ type cell struct {
 	proc     *fleet.Cell    // nil before it is asked for
 	program  intake.Program // that it runs; zero until it is prepared
 	patterns []string       // of all seats
+	lead     string         // the path of a version that is started ahead, until that is over
 }
 
 // seat is one version of one handler in a cell.
@@ -56,6 +56,9 @@ func placeOf(st *states.Seat) *seat {
 // Start gives a handler's seat a cell of its own. The part is what is known of its
 // version, if that is it.
 func (cs *Cells) Start(h *lifecycle.Handler, of *states.Seat, part intake.Part) {
+	if part.Version == of.Version && cs.adopt(h.Name, of, part) {
+		return
+	}
 	if part.Version != of.Version {
 		part = intake.Part{Version: of.Version}
 	}
@@ -87,22 +90,17 @@ func (cs *Cells) terms(c *cell) terms.Terms {
 	return terms.Together(all, cs.cfg.Fleet.DrainTimeout)
 }
 
-// title is what ps(1) shows of a cell: the handler, or the group and its
-// handlers, as many as fit.
+// title is what ps(1) shows of a cell: the handler, or the group and its handlers.
 func (c *cell) title() string {
 	if c.group == nil {
 		return c.name
 	}
-	title := c.name + ":"
+	var names []string
 	for _, st := range c.seats {
-		if title += " " + st.name; len(title) > titleMax {
-			return title[:titleMax] + "..."
-		}
+		names = append(names, st.name)
 	}
-	return title
+	return terms.Title(c.name, names)
 }
-
-const titleMax = 400 // bytes
 
 // start starts a cell once what it runs is found.
 func (cs *Cells) start(c *cell) {
@@ -125,15 +123,13 @@ func (cs *Cells) prepared(c *cell, p intake.Prepared) {
 		return
 	}
 	c.program = p.Program
-	var plugins []link.Plugin
 	for i, st := range c.seats {
-		st.part = p.Parts[i]
-		plugins = append(plugins, link.Plugin{Name: st.name, Path: st.part.Version.Path, Version: st.part.Version.Short(), Bounds: st.settings.Bounds})
+		st.part.Info = p.Parts[i].Info
 	}
 	on := cs.terms(c)
 	c.proc = cs.Fleet.Start(fleet.Spec{
 		ID: c.id, Name: c.name, Title: c.title(), Path: p.Path, GODEBUG: p.GODEBUG, Env: on.Env,
-		Limits: on.Limits, Log: on.Log, Plugins: plugins, Sandbox: on.Sandbox.Reading(p.Path), Own: on.Belongings,
+		Limits: on.Limits, Log: on.Log, Plugins: c.plugins(), Unnamed: cs.ahead[c.name] == c, Sandbox: on.Sandbox.Reading(p.Path), Own: on.Belongings,
 		// The n-th plugin of a process takes longer than the first.
 		Ready:  cs.cfg.StartTimeout * time.Duration(len(c.seats)),
 		Fields: c.fields,
@@ -181,6 +177,7 @@ func (cs *Cells) heard(e fleet.Event) {
 
 // proved is called when a cell reports its plugins' patterns.
 func (cs *Cells) proved(c *cell, offers map[string]offer.Offer) {
+	cs.unlead(c)
 	for _, st := range c.seats {
 		o, ok := offers[st.name]
 		if !ok {
@@ -230,6 +227,7 @@ func (cs *Cells) drop(c *cell) {
 		return
 	}
 	c.state = dropped
+	cs.unlead(c)
 	cs.table.Forget(c.id)
 	if c.proc != nil {
 		c.proc.Drop()
@@ -255,8 +253,7 @@ func (cs *Cells) exited(c *cell) {
 	case serving:
 		cs.crashed(c)
 	case retiring:
-		cs.log.WithFields(c.allFields()).Debugf("cell is gone: %s", c.proc.Status())
-	case dropped:
+		cs.log.WithFields(c.allFields("")).Debugf("cell is gone: %s", c.proc.Status())
 	}
 }
 
@@ -266,7 +263,7 @@ func (cs *Cells) crashed(c *cell) {
 	if cs.stopping || !cs.inUse(c) {
 		return
 	}
-	e := cs.log.WithFields(c.allFields()).WithFields(logrus.Fields{
+	e := cs.log.WithFields(c.allFields("")).WithFields(logrus.Fields{
 		event.Field: event.Crashed, "status": c.proc.Status(), "reason": c.proc.Died(),
 	})
 	if frames := c.proc.Frames(); frames != "" {
@@ -285,21 +282,18 @@ func (cs *Cells) crashed(c *cell) {
 	}
 }
 
-// allFields are those of a log record about a cell.
-func (c *cell) allFields() logrus.Fields {
+// allFields are those of a log record about a cell, or about the plugin of that name in it.
+func (c *cell) allFields(plugin string) logrus.Fields {
 	if c.proc != nil {
-		return c.proc.Fields("")
+		return c.proc.Fields(plugin)
 	}
-	return c.fields("")
+	return c.fields(plugin)
 }
 
 // Fields are those of one about a handler's seat that has had a cell.
 func Fields(of *states.Seat) logrus.Fields {
 	st := placeOf(of)
-	if st.in.proc != nil {
-		return st.in.proc.Fields(st.name)
-	}
-	return st.in.fields(st.name)
+	return st.in.allFields(st.name)
 }
 
 // fields tells of a cell, or of the plugin of that name in it, what is known

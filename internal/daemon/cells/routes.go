@@ -1,12 +1,11 @@
 package cells
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/words"
 	"github.com/andrestc/go-plugserver/internal/daemon/events"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/daemon/notice"
@@ -149,7 +148,7 @@ func (cs *Cells) Announce() {
 		n := cs.news[0]
 		cs.news = cs.news[1:]
 		r := notice.Change(n.what, n.handler, n.seat.in.name, n.seat.of)
-		e := cs.log.WithFields(Fields(n.seat.of)).WithFields(r.Fields).WithField("patterns", listed(n.seat.of.Patterns))
+		e := cs.log.WithFields(Fields(n.seat.of)).WithFields(r.Fields).WithField("patterns", words.Within(n.seat.of.Patterns, 2000)) // a record is bounded
 		if n.what == lifecycle.WentLive || n.what == lifecycle.LiveAgain {
 			e = e.WithField("took", time.Since(n.seat.in.proc.Began).Round(100*time.Microsecond))
 		}
@@ -158,16 +157,4 @@ func (cs *Cells) Announce() {
 		}
 		e.Log(r.Level, r.Text)
 	}
-}
-
-// listed lists patterns for a log record, which has to be of bounded length.
-func listed(patterns []string) string {
-	const most = 2000 // bytes
-	size := 0
-	for i, p := range patterns {
-		if size += len(p) + 2; size > most {
-			return fmt.Sprintf("%s and %d more", strings.Join(patterns[:i], ", "), len(patterns)-i)
-		}
-	}
-	return strings.Join(patterns, ", ")
 }

@@ -28,6 +28,10 @@ type Owner struct {
 	// Has reports whether a handler is still there, and is to be served.
 	Has  func(*lifecycle.Handler) bool
 	Tell func(*lifecycle.Handler, lifecycle.Event)
+	// Ahead starts what a handler is likely to be told that it is admitted; Forgo ends that where it
+	// was not.
+	Ahead func(*lifecycle.Handler, intake.Part)
+	Forgo func(*lifecycle.Handler)
 	// Writes counts what was written to the file of that name.
 	Writes func(file string) uint64
 	// Needs adds the sums of the versions that may be served now or later to keep.
@@ -80,6 +84,11 @@ type (
 		of    *admission
 		doing string
 	}
+	// ahead: the copy is whole, and its sum is still being made.
+	ahead struct {
+		of   *admission
+		part intake.Part
+	}
 	// admitted: an admission has ended.
 	admitted struct {
 		of  *admission
@@ -99,6 +108,7 @@ type (
 )
 
 func (delayed) event()   {}
+func (ahead) event()     {}
 func (admitted) event()  {}
 func (recalled) event()  {}
 func (searchDue) event() {}
@@ -115,6 +125,12 @@ func (fs *Files) Handle(e Event) {
 	switch e := e.(type) {
 	case delayed:
 		fs.delayed(e.of, e.doing)
+	case ahead:
+		if fs.work[e.of.handler].admission == e.of {
+			fs.owner.Ahead(e.of.handler, e.part)
+		} else {
+			fs.intake.Unlead(e.part.Version.Path)
+		}
 	case admitted:
 		fs.admitted(e.of, e.got)
 	case recalled:
@@ -136,9 +152,14 @@ func (fs *Files) Admit(h *lifecycle.Handler, newest handlerdir.File) {
 	a := &admission{handler: h}
 	fs.work[h] = work{a, fs.work[h].part}
 	fs.admitting++
-	a.Admission = fs.intake.Admit(newest,
-		func(doing string) { fs.owner.Post(delayed{a, doing}) },
-		func(got intake.Admitted) { fs.owner.Post(admitted{a, got}) })
+	asks := intake.Asks{Long: func(doing string) { fs.owner.Post(delayed{a, doing}) }}
+	if h.Live != nil {
+		asks.Live = h.Live.Version.Path
+	}
+	if !h.HasGivenUp() { // what was is not run again before it is known
+		asks.Ahead = func(p intake.Part) { fs.owner.Post(ahead{a, p}) }
+	}
+	a.Admission = fs.intake.Admit(newest, asks, func(got intake.Admitted) { fs.owner.Post(admitted{a, got}) })
 }
 
 // Abandon gives up the one that is under way for a handler.
@@ -146,6 +167,7 @@ func (fs *Files) Abandon(h *lifecycle.Handler) {
 	w := fs.work[h]
 	w.admission.Cancel()
 	fs.work[h] = work{nil, w.part}
+	fs.owner.Forgo(h)
 }
 
 // Forget forgets a handler for which nothing is under way.
@@ -179,7 +201,7 @@ func (fs *Files) admitted(a *admission, got intake.Admitted) {
 	if fs.work[h].admission != a {
 		return // the file has changed or gone meanwhile
 	}
-	fs.work[h] = work{nil, intake.Part{Version: got.Version, Info: got.Info}}
+	fs.work[h] = work{nil, intake.Part{Version: got.Version, Info: got.Info, Led: got.Led}}
 	e := lifecycle.Admitted{
 		Version: got.Version,
 		Content: past.Content{Sum: got.Version.Sum, Dev: a.File.ID.Dev, Ino: a.File.ID.Ino, Writes: fs.owner.Writes(h.File)},
@@ -190,6 +212,7 @@ func (fs *Files) admitted(a *admission, got intake.Admitted) {
 		e.Refusal, e.Retry = states.NotServed(got.Err, got.WantsCell)
 	}
 	fs.owner.Tell(h, e)
+	fs.owner.Forgo(h)
 }
 
 // Recall looks for the first of the versions, by their sums, that is in the store, for

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -30,11 +31,12 @@ const diskTime = 5 * time.Second
 // A world is an owner of files on a made-up disk, in a bubble of testing/synctest.
 type world struct {
 	*Files
-	t      *testing.T
-	posted chan func()
-	told   []string
-	gone   map[*lifecycle.Handler]bool
-	needs  []string
+	t       *testing.T
+	posted  chan func()
+	told    []string
+	forgone int
+	gone    map[*lifecycle.Handler]bool
+	needs   []string
 
 	mu     sync.Mutex // guards the rest
 	did    []string   // what the disk did
@@ -46,11 +48,13 @@ func in(t *testing.T, test func(w *world)) {
 		w := &world{t: t, posted: make(chan func(), 64), gone: make(map[*lifecycle.Handler]bool)}
 		log := logrus.New()
 		log.SetOutput(io.Discard)
-		intake := intake.On(intake.Config{Log: log}, w.disk(), nil)
+		disk := intake.On(intake.Config{Log: log}, w.disk(), nil)
 		post := func(f func()) bool { w.posted <- f; return true }
-		w.Files = New(intake, Owner{
+		w.Files = New(disk, Owner{
 			Has:    func(h *lifecycle.Handler) bool { return !w.gone[h] },
 			Tell:   w.tell,
+			Ahead:  func(h *lifecycle.Handler, p intake.Part) { w.told = append(w.told, h.Name+" ahead "+p.Version.Path) },
+			Forgo:  func(*lifecycle.Handler) { w.forgone++ },
 			Writes: func(string) uint64 { return 7 },
 			Needs: func(keep map[string]bool) {
 				for _, sum := range w.needs {
@@ -67,26 +71,32 @@ func in(t *testing.T, test func(w *world)) {
 		}()
 		test(w)
 		time.Sleep(time.Hour)
-		intake.Close()
+		disk.Close()
 		close(w.posted)
 	})
 }
 
 func (w *world) disk() intake.Disk {
-	did := func(what string) {
-		time.Sleep(diskTime)
+	note := func(what string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.did = append(w.did, what)
 	}
+	did := func(what string) { time.Sleep(diskTime); note(what) }
 	return intake.Disk{
-		Copy: func(f handlerdir.File) (intake.Copied, error) {
+		Copy: func(f handlerdir.File, whole func(*os.File, *elfplug.Info)) (intake.Copied, error) {
 			did("copy " + f.Name)
+			if f.Name == "whole" {
+				whole(nil, &elfplug.Info{Exports: []string{"Handler"}})
+				did("sum")
+			}
 			if f.Name == "changes" {
 				return intake.Copied{}, handlerdir.ErrChanged
 			}
 			return intake.Copied{Version: store.Version{Sum: "sum of " + f.Name, Path: f.Name}}, nil
 		},
+		Lead:   func(*os.File) (string, error) { return "lead", nil },
+		Unlead: func(path string) error { note("unlead " + path); return nil },
 		Find: func(sum string) (store.Version, error) {
 			did("find " + sum)
 			w.mu.Lock()
@@ -230,5 +240,37 @@ func TestClean(t *testing.T) {
 		w.do(func() { w.Sweep(time.Hour) })
 		w.after(diskTime)
 		w.was(`a Admitted "sum of a", 7 writes, changed false`, "copy a; keep [1]; sweep")
+	})
+}
+
+// What is whole is told before its sum is known, to who still waits for it, and not where the
+// handler has given something up.
+func TestAhead(t *testing.T) {
+	in(t, func(w *world) {
+		a := &lifecycle.Handler{Name: "a"}
+		w.do(func() { w.Admit(a, handlerdir.File{Name: "whole"}) })
+		w.after(diskTime)
+		w.was("a ahead lead", "copy whole")
+		w.after(diskTime)
+		w.was(`a Admitted "sum of whole", 7 writes, changed false`, "sum")
+		if w.forgone != 1 {
+			t.Errorf("forgone %d times", w.forgone)
+		}
+		w.after(time.Hour)
+		w.was("", "keep []")
+
+		w.do(func() { w.Admit(a, handlerdir.File{Name: "whole"}); w.Abandon(a) })
+		if w.forgone != 2 {
+			t.Errorf("forgone %d times", w.forgone)
+		}
+		w.after(time.Hour)
+		w.was("", "copy whole; unlead lead; sum; keep []")
+
+		a.Record.Bad = []string{"other"}
+		w.do(func() { w.Admit(a, handlerdir.File{Name: "whole"}) })
+		w.after(diskTime)
+		w.was("", "copy whole")
+		w.after(time.Hour)
+		w.was(`a Admitted "sum of whole", 7 writes, changed false`, "sum; keep []")
 	})
 }

@@ -36,6 +36,9 @@ type Spec struct {
 	Plugins []link.Plugin
 	Sandbox *sandbox.Rules // nil is none
 	Own     belongings.Belongings
+	// Unnamed says that it is not known yet which versions the plugins are: nothing that the cell
+	// says is heard until Name tells.
+	Unnamed bool
 	// Ready is how long the plugins may take to become ready.
 	Ready time.Duration
 	// Fields are those of the log records of one plugin, or of the whole cell
@@ -59,6 +62,7 @@ type Cell struct {
 	overdue *time.Timer
 	joined  *gate // the gate that it has a way to
 
+	named    chan struct{} // closed once what it says is heard
 	logs     *handlerlog.Log
 	stats    link.Stats
 	asked    uint64 // the last Ping
@@ -78,7 +82,10 @@ const (
 
 // Start starts a cell as soon as there is a slot.
 func (f *Fleet) Start(spec Spec) *Cell {
-	c := &Cell{ID: spec.ID, fleet: f, spec: spec}
+	c := &Cell{ID: spec.ID, fleet: f, spec: spec, named: make(chan struct{})}
+	if !spec.Unnamed {
+		close(c.named)
+	}
 	c.logs = handlerlog.New(f.cfg.Log, spec.Name, c.Fields, spec.Log)
 	f.cells[c.ID] = c
 	f.queue = append(f.queue, c)
@@ -142,9 +149,25 @@ func (c *Cell) started(p Process, err error) {
 	})
 }
 
+// Name says which versions the plugins are of a cell that was started without.
+func (c *Cell) Name(plugins []link.Plugin) {
+	c.spec.Plugins = plugins
+	c.Send(link.Message{Kind: link.Named, Plugins: plugins})
+	c.listen()
+}
+
+// listen has what an unnamed cell says be heard.
+func (c *Cell) listen() {
+	if c.spec.Unnamed {
+		c.spec.Unnamed = false
+		close(c.named)
+	}
+}
+
 // hear hears what a cell says until it ends.
 func (c *Cell) hear(p Process) {
 	f := c.fleet
+	<-c.named
 	for {
 		m, err := p.Recv()
 		if err != nil {
@@ -239,6 +262,7 @@ func (c *Cell) Drop() {
 		return
 	}
 	c.dropped = true
+	c.listen()
 	if c.overdue != nil {
 		c.overdue.Stop()
 	}

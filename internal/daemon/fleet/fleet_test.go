@@ -79,7 +79,7 @@ func (w *ward) start(proc.Spec) (Process, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	d := &dummy{gone: make(chan struct{})}
+	d := &dummy{says: make(chan link.Message, 1), gone: make(chan struct{})}
 	w.born = append(w.born, d)
 	return d, nil
 }
@@ -99,26 +99,35 @@ func (w *ward) cell(id uint64) (c *Cell) {
 
 // dummy is a process that does nothing until it is killed.
 type dummy struct {
+	says chan link.Message
 	gone chan struct{}
 	once sync.Once
 	said []string
 	sent []link.Message // by the owner's goroutine
 }
 
-func (d *dummy) PID() int                    { return 7 }
-func (d *dummy) Send(m link.Message) error   { d.sent = append(d.sent, m); return nil }
-func (d *dummy) Recv() (link.Message, error) { <-d.gone; return link.Message{}, io.EOF }
-func (d *dummy) SendError() error            { return nil }
-func (d *dummy) Lend([]string) error         { return nil }
-func (d *dummy) Said(line string)            { d.said = append(d.said, line) }
-func (d *dummy) Kill()                       { d.once.Do(func() { close(d.gone) }) }
-func (d *dummy) End(time.Duration)           { <-d.gone }
-func (d *dummy) Close()                      {}
-func (d *dummy) Status() string              { return "signal: killed" }
-func (d *dummy) Exceeded() string            { return "" }
-func (d *dummy) Printed() string             { return strings.Join(d.said, " | ") }
-func (d *dummy) Exited() <-chan struct{}     { return nil }
-func (d *dummy) Crash() (proc.Crash, bool)   { return proc.Crash{}, false }
+func (d *dummy) PID() int                  { return 7 }
+func (d *dummy) Send(m link.Message) error { d.sent = append(d.sent, m); return nil }
+func (d *dummy) SendError() error          { return nil }
+func (d *dummy) Lend([]string) error       { return nil }
+func (d *dummy) Said(line string)          { d.said = append(d.said, line) }
+func (d *dummy) Kill()                     { d.once.Do(func() { close(d.gone) }) }
+func (d *dummy) End(time.Duration)         { <-d.gone }
+func (d *dummy) Close()                    {}
+func (d *dummy) Status() string            { return "signal: killed" }
+func (d *dummy) Exceeded() string          { return "" }
+func (d *dummy) Printed() string           { return strings.Join(d.said, " | ") }
+func (d *dummy) Exited() <-chan struct{}   { return nil }
+func (d *dummy) Crash() (proc.Crash, bool) { return proc.Crash{}, false }
+
+func (d *dummy) Recv() (link.Message, error) {
+	select {
+	case m := <-d.says:
+		return m, nil
+	case <-d.gone:
+		return link.Message{}, io.EOF
+	}
+}
 
 func (d *dummy) dead() bool {
 	select {
@@ -278,5 +287,71 @@ func TestSecureIsTheGatesAlone(t *testing.T) {
 			t.Errorf("gates were told %v", got)
 		}
 		w.do(w.Close)
+	})
+}
+
+// Until it is known what a cell runs, nothing is heard of it: what it logs would be nobody's.
+func TestUnnamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard(t)
+		var log strings.Builder // by one goroutine at a time
+		w.cfg.Log.SetOutput(&log)
+		version := ""
+		start := func(id uint64) (c *Cell) {
+			w.do(func() {
+				c = w.Start(Spec{
+					ID: id, Unnamed: true, Ready: time.Minute, Plugins: []link.Plugin{{Name: "a"}},
+					Log:    LogRate{Burst: 10, Interval: time.Second},
+					Fields: func(string) logrus.Fields { return logrus.Fields{"version": version} },
+				})
+			})
+			return c
+		}
+		c := start(1)
+		d := w.all()[0]
+		d.says <- link.Message{Kind: link.Log, Text: "hello"}
+		synctest.Wait()
+		if len(w.events) > 0 || log.Len() > 0 {
+			t.Errorf("told %v, logged %s", w.events, log.String())
+		}
+		w.do(func() {
+			version = "v1"
+			c.Name([]link.Plugin{{Name: "a", Version: "v1"}})
+		})
+		w.do(func() {
+			if text := log.String(); !strings.Contains(text, "hello") || !strings.Contains(text, "version=v1") {
+				t.Errorf("told %v, logged %s", w.events, log.String())
+			}
+			if last := d.sent[len(d.sent)-1]; last.Kind != link.Named || last.Plugins[0].Version != "v1" {
+				t.Errorf("sent %+v", last)
+			}
+		})
+		d.Kill()
+		synctest.Wait()
+		w.do(func() {
+			if len(w.events) != 1 || w.events[0] != (Ended{c}) {
+				t.Errorf("told %v", w.events)
+			}
+		})
+		// One that is named before it runs learns that with all else.
+		forked := make(chan struct{})
+		w.fork = func() error { <-forked; return nil }
+		c = start(2)
+		w.do(func() { c.Name([]link.Plugin{{Name: "a", Version: "v2"}}) })
+		close(forked)
+		synctest.Wait()
+		w.do(func() {
+			if sent := w.all()[1].sent; len(sent) != 1 || sent[0].Kind != link.Open || sent[0].Plugins[0].Version != "v2" {
+				t.Errorf("sent %+v", sent)
+			}
+		})
+		// And one that nobody wants ends.
+		c = start(3)
+		w.do(c.Drop)
+		w.do(func() {
+			if !c.Gone() {
+				t.Error("it is not gone")
+			}
+		})
 	})
 }

@@ -28,7 +28,7 @@ func (w *work) compile(ctx context.Context) (v store.Version, err error) {
 	case os.Geteuid() == 0:
 		return v, badfile.SourceAsRoot(w.file.Path)
 	}
-	w.long("compiling " + filepath.Base(w.file.Path))
+	w.Long("compiling " + filepath.Base(w.file.Path))
 	dir, err := w.scratch()
 	if err != nil {
 		return v, fmt.Errorf("compile: %w", err)
@@ -78,7 +78,7 @@ func (w *work) buildCell(ctx context.Context, refused *refusal.Error) error {
 	case !w.cfg.BuildCells, len(there) == 0:
 		return refused
 	}
-	w.long("building a cell for " + release)
+	w.Long("building a cell for " + release)
 	select {
 	case w.builds <- struct{}{}:
 		defer func() { <-w.builds }()

@@ -3,7 +3,6 @@ package intake
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -20,8 +19,11 @@ import (
 type Disk struct {
 	// Scan looks at the directory, at the names that have changed where it is sure which those are.
 	Scan func(prev *handlerdir.Snapshot, changed []string, sure bool) (*handlerdir.Snapshot, error)
-	// Copy copies a file into the store, if it is settled.
-	Copy    func(handlerdir.File) (Copied, error)
+	// Copy copies a file into the store, if it is settled. A copy that is whole is shown while its
+	// sum is still being made; nothing is changed in it any more.
+	Copy    func(f handlerdir.File, whole func(*os.File, *elfplug.Info)) (Copied, error)
+	Lead    func(copy *os.File) (path string, err error) // another name of a copy that is shown
+	Unlead  func(path string) error
 	Put     func(path string) (store.Version, error) // a file that was built into the store
 	Find    func(sum string) (store.Version, error)
 	Inspect func(path string) (*elfplug.Info, error)
@@ -56,7 +58,7 @@ func diskOf(cfg Config, st *store.Store) Disk {
 			}
 			return handlerdir.Scan(cfg.Handlers, rules, prev, time.Now())
 		},
-		Copy: func(f handlerdir.File) (c Copied, _ error) {
+		Copy: func(f handlerdir.File, whole func(*os.File, *elfplug.Info)) (c Copied, _ error) {
 			src, err := handlerdir.Open(f)
 			if err != nil {
 				return c, err
@@ -66,9 +68,14 @@ func diskOf(cfg Config, st *store.Store) Disk {
 			if c.Version, c.Known = st.Known(from); c.Known {
 				return c, nil
 			}
-			c.Version, err = st.PutBeside(src, cfg.MaxSize, func(r io.ReaderAt, size int64) {
+			c.Version, err = st.PutBeside(src, cfg.MaxSize, func(copy *os.File, size int64) {
 				c.Inspected = true
-				c.Info, c.Err = elfplug.Inspect(r, size)
+				if c.Info, c.Err = elfplug.Inspect(copy, size); c.Err != nil {
+					return
+				}
+				if same, err := handlerdir.Unchanged(src, f.ID); err == nil && same {
+					whole(copy, c.Info)
+				}
 			})
 			if err != nil {
 				return c, err
@@ -79,6 +86,7 @@ func diskOf(cfg Config, st *store.Store) Disk {
 			st.Learn(from, c.Version)
 			return c, nil
 		},
+		Lead: st.Lead, Unlead: os.Remove,
 		Put: func(path string) (store.Version, error) {
 			src, err := os.Open(path)
 			if err != nil {

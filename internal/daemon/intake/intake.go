@@ -10,9 +10,11 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -163,13 +165,24 @@ type Admitted struct {
 	Err error
 	// WantsCell says that Err is for want of a cell.
 	WantsCell bool
+	// Led is the path in the Part that Asks.Ahead got; "" where it was not called.
+	Led string
+}
+
+// Asks are what is told of an admission under way, each in a goroutine of its own too.
+type Asks struct {
+	// Long is told where it takes longer than a moment, because something is built, and what.
+	Long func(doing string)
+	// Ahead, where it is not nil, gets a copy that is whole and that a cell loads, while its sum is being made,
+	// unless it is a copy of what is at Live. Nobody is to be served by it before the outcome.
+	// Whoever gets it calls Unlead with its path, which nobody opens any more then.
+	Ahead func(Part)
+	Live  string // the path of the version that serves, "" where none does
 }
 
 // Admit copies a file into the store, or compiles it, inspects the copy and sees
-// to it that there is a cell that loads it. Where that takes longer than a moment,
-// because something is built, long is told first, with what, and in a goroutine
-// of its own too.
-func (in *Intake) Admit(f handlerdir.File, long func(doing string), done func(Admitted)) *Admission {
+// to it that there is a cell that loads it.
+func (in *Intake) Admit(f handlerdir.File, asks Asks, done func(Admitted)) *Admission {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &Admission{File: f, cancel: cancel}
 	cleaned := in.cleaning
@@ -177,7 +190,7 @@ func (in *Intake) Admit(f handlerdir.File, long func(doing string), done func(Ad
 		if cleaned != nil {
 			<-cleaned // what is put into the store now would be deleted
 		}
-		w := &work{Intake: in, file: f, long: long}
+		w := &work{Intake: in, file: f, Asks: asks}
 		w.Err = w.bringIn(ctx)
 		cancel()
 		done(w.Admitted)
@@ -189,9 +202,9 @@ func (in *Intake) Admit(f handlerdir.File, long func(doing string), done func(Ad
 type work struct {
 	*Intake
 	Admitted
+	Asks
 	file handlerdir.File
 	copy Copied // where it was copied
-	long func(doing string)
 }
 
 func (w *work) bringIn(ctx context.Context) (err error) {
@@ -230,7 +243,7 @@ func (w *work) inspect() (*elfplug.Info, error) {
 func (w *work) copyIn(context.Context) (v store.Version, err error) {
 	w.admits <- struct{}{}
 	defer func() { <-w.admits }()
-	w.copy, err = w.disk.Copy(w.file)
+	w.copy, err = w.disk.Copy(w.file, w.lead)
 	v = w.copy.Version
 	if err == nil && w.file.Over {
 		var whole bool
@@ -240,10 +253,57 @@ func (w *work) copyIn(context.Context) (v store.Version, err error) {
 	return v, err
 }
 
+// lead hands a copy out whose sum is still being made. It is not worth it beside another, nor
+// where a mixture of versions may be in it.
+func (w *work) lead(copy *os.File, info *elfplug.Info) {
+	if w.Ahead == nil || w.file.Over || len(w.admits) > 1 {
+		return
+	}
+	if v, err := verdict.Of(info, nil, w.disk.Choose); err != nil || v.At != verdict.Passed || sameContent(copy, w.Live) {
+		return
+	}
+	if path, err := w.disk.Lead(copy); err == nil {
+		w.Led = path
+		w.Ahead(Part{Version: store.Version{Path: path}, Info: info})
+	}
+}
+
+// sameContent reports whether a file has what is at the path, too. One that cannot be
+// read does not.
+func sameContent(a io.ReaderAt, path string) bool {
+	b, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer b.Close()
+	const piece = 128 << 10
+	mine, its := make([]byte, piece), make([]byte, piece)
+	for at := int64(0); ; at += piece {
+		n, err := a.ReadAt(mine, at)
+		m, e := b.ReadAt(its, at)
+		switch {
+		case !bytes.Equal(mine[:n], its[:m]):
+			return false
+		case err == io.EOF || e == io.EOF:
+			return err == e
+		case err != nil || e != nil:
+			return false
+		}
+	}
+}
+
+// Unlead ends the name of a copy that Asks.Ahead got; "" is none.
+func (in *Intake) Unlead(path string) {
+	if path != "" {
+		go in.disk.Unlead(path) // what is left behind the next daemon removes
+	}
+}
+
 // Part is a version that a process is to load.
 type Part struct {
 	Version store.Version
 	Info    *elfplug.Info // what it says of itself; nil where it was not inspected yet
+	Led     string        // Admitted's
 }
 
 // Agree says why two cannot be in one process, nil if they can.

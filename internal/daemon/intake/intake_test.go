@@ -1,10 +1,13 @@
 package intake
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -60,7 +63,7 @@ func newTray(t *testing.T) *tray {
 		return &elfplug.Info{GoVersion: release, Exports: []string{"Handler"}}, tr.note(how + " " + path)
 	}
 	tr.Intake = On(Config{Log: log}, Disk{
-		Copy: func(f handlerdir.File) (Copied, error) {
+		Copy: func(f handlerdir.File, whole func(*os.File, *elfplug.Info)) (Copied, error) {
 			return Copied{Version: version(f.Name), Known: f.Name == "known"}, tr.note("copy " + f.Name)
 		},
 		Find:    func(sum string) (store.Version, error) { return version(sum), tr.note("find " + sum) },
@@ -96,7 +99,7 @@ func TestAdmitWaitsForCleaning(t *testing.T) {
 		cleaned := make(chan struct{})
 		tr.Clean(nil, func() { close(cleaned) })
 		got := make(chan Admitted, 1)
-		tr.Admit(handlerdir.File{Name: "a", Over: true}, nil, func(a Admitted) { got <- a })
+		tr.Admit(handlerdir.File{Name: "a", Over: true}, Asks{}, func(a Admitted) { got <- a })
 		a := <-got
 		<-cleaned
 		if a.Err != nil || a.Version.Sum != "a" || a.Info == nil || a.Mixed {
@@ -113,7 +116,7 @@ func TestAdmitKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTray(t)
 		got := make(chan Admitted, 1)
-		tr.Admit(handlerdir.File{Name: "known"}, nil, func(a Admitted) { got <- a })
+		tr.Admit(handlerdir.File{Name: "known"}, Asks{}, func(a Admitted) { got <- a })
 		if a := <-got; a.Err != nil || a.Info == nil || tr.order() != "copy known, read known" {
 			t.Errorf("%+v; it did %s", a, tr.order())
 		}
@@ -132,14 +135,14 @@ func TestAdmitFails(t *testing.T) {
 			"mixed":   func(a Admitted) bool { return a.Err == nil && a.Mixed },
 		} {
 			got := make(chan Admitted, 1)
-			tr.Admit(handlerdir.File{Name: name, Over: true}, nil, func(a Admitted) { got <- a })
+			tr.Admit(handlerdir.File{Name: name, Over: true}, Asks{}, func(a Admitted) { got <- a })
 			if a := <-got; !want(a) {
 				t.Errorf("%s: %+v", name, a)
 			}
 		}
 		// Source that is not to be built is refused, in a moment.
 		got := make(chan Admitted, 1)
-		tr.Admit(handlerdir.File{Name: "s", Path: "s.go", Kind: handlerdir.GoFile}, func(string) { t.Error("it takes long") }, func(a Admitted) { got <- a })
+		tr.Admit(handlerdir.File{Name: "s", Path: "s.go", Kind: handlerdir.GoFile}, Asks{Long: func(string) { t.Error("it takes long") }}, func(a Admitted) { got <- a })
 		if a := <-got; a.Err == nil || a.Version.Sum != "" {
 			t.Errorf("source: %+v", a)
 		}
@@ -231,4 +234,65 @@ func TestSave(t *testing.T) {
 			t.Errorf("it did %s", tr.order())
 		}
 	})
+}
+
+// A copy that is whole is handed out while its sum is being made, but for one that may be a mixture, one that
+// no cell loads, one of what is live, and one beside which another is being admitted.
+func TestAhead(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const content = "content"
+	long := strings.Repeat(content, 50_000)
+	for _, tt := range []struct {
+		name, content, live string
+		over, busy          bool
+		release             string
+		want                bool
+	}{
+		{name: "new", content: content, want: true},
+		{name: "other", content: long, live: write("other", long[1:]+"."), want: true},
+		{name: "longer", content: long + ".", live: write("longer", long), want: true},
+		{name: "shorter", content: long[1:], live: write("shorter", long), want: true},
+		{name: "nothing to compare with", content: content, live: filepath.Join(dir, "none"), want: true},
+		{name: "the same", content: long, live: write("same", long)},
+		{name: "over", content: content, over: true},
+		{name: "beside another", content: content, busy: true},
+		{name: "no cell", content: content, release: "go1.20"},
+	} {
+		copy, err := os.Open(write("copy", tt.content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		info := &elfplug.Info{GoVersion: cmp.Or(tt.release, "go1.26.0"), Exports: []string{"Handler"}}
+		choose := func(i *elfplug.Info) (catalogue.Binary, *refusal.Error) {
+			if i.GoVersion != "go1.26.0" {
+				return catalogue.Binary{}, &refusal.Error{Reason: "no cell"}
+			}
+			return catalogue.Binary{Info: i}, nil
+		}
+		lead := func(f *os.File) (string, error) { return f.Name() + ".lead", nil }
+		in := &Intake{admits: make(chan struct{}, 2), disk: Disk{Choose: choose, Lead: lead}}
+		in.admits <- struct{}{} // its own
+		if tt.busy {
+			in.admits <- struct{}{}
+		}
+		var got []Part
+		w := &work{Intake: in, file: handlerdir.File{Over: tt.over}, Asks: Asks{Live: tt.live, Ahead: func(p Part) { got = append(got, p) }}}
+		w.lead(copy, info)
+		copy.Close()
+		switch {
+		case !tt.want && (len(got) > 0 || w.Led != ""):
+			t.Errorf("%s: handed out", tt.name)
+		case tt.want && (len(got) != 1 || got[0].Version.Path != copy.Name()+".lead" || got[0].Info != info || w.Led != got[0].Version.Path):
+			t.Errorf("%s: handed out %+v", tt.name, got)
+		}
+		w.Asks = Asks{}
+		w.lead(nil, info) // nobody wants it
+	}
 }

@@ -69,6 +69,9 @@ func (p *Past) IsBad(sum string) bool { return slices.Contains(p.Record.Bad, sum
 // too often, or an operator has rolled it back.
 func (p *Past) GivenUp(sum string) bool { return p.IsBad(sum) || p.Record.Held == sum }
 
+// HasGivenUp reports whether there is any version that it is true of.
+func (p *Past) HasGivenUp() bool { return len(p.Record.Bad) > 0 || p.Record.Held != "" }
+
 // WhyGivenUp says why, nil where that is not known any more.
 func (p *Past) WhyGivenUp(sum string) *refusal.Error { return p.given[sum] }
 

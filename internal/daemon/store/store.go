@@ -116,12 +116,12 @@ func (s *Store) remove(unwanted func(name string) bool) error {
 // src while the disk is full; that error wraps the system's. Whatever the
 // error, nothing stays behind.
 func (s *Store) Put(src io.Reader, maxSize int64) (Version, error) {
-	return s.PutBeside(src, maxSize, func(io.ReaderAt, int64) {})
+	return s.PutBeside(src, maxSize, func(*os.File, int64) {})
 }
 
 // PutBeside is Put that shows the copy of size bytes once it is written, while its sum is
 // still being made.
-func (s *Store) PutBeside(src io.Reader, maxSize int64, look func(copy io.ReaderAt, size int64)) (Version, error) {
+func (s *Store) PutBeside(src io.Reader, maxSize int64, look func(copy *os.File, size int64)) (Version, error) {
 	temp, err := s.temp(0o400)
 	if err != nil {
 		return Version{}, err
@@ -144,7 +144,7 @@ func (s *Store) PutBeside(src io.Reader, maxSize int64, look func(copy io.Reader
 }
 
 // copy writes src to temp, and has it hashed and looked at.
-func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64, look func(io.ReaderAt, int64)) (Version, error) {
+func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64, look func(*os.File, int64)) (Version, error) {
 	hash := sha256.New()
 	behind := follow(temp, hash)
 	limit := max(maxSize, maxSize+1) // even if maxSize+1 overflows
@@ -163,6 +163,13 @@ func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64, look func(io.R
 	}
 	sum := hex.EncodeToString(hash.Sum(nil))
 	return Version{Sum: sum, Path: s.path(sum), Size: size}, nil
+}
+
+// Lead gives a copy that PutBeside shows another name, which is good for as long as the caller
+// wants, or until the next Open.
+func (s *Store) Lead(copy *os.File) (path string, err error) {
+	path = filepath.Join(s.dir, tempPrefix+rand.Text())
+	return path, os.Link(copy.Name(), path)
 }
 
 // fill writes src to temp, and tells of each part.

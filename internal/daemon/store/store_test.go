@@ -103,7 +103,8 @@ func TestPutBeside(t *testing.T) {
 	s := newStore(t)
 	want := content(1, 9*chunk+7)
 	var seen []byte
-	look := func(r io.ReaderAt, size int64) {
+	var lead string
+	look := func(r *os.File, size int64) {
 		seen = make([]byte, size)
 		if _, err := r.ReadAt(seen, 0); err != nil {
 			t.Error(err)
@@ -111,12 +112,22 @@ func TestPutBeside(t *testing.T) {
 		if left := names(t, s); len(left) != 1 || !strings.HasPrefix(left[0], tempPrefix) {
 			t.Errorf("looked at %q", left)
 		}
+		var err error
+		if lead, err = s.Lead(r); err != nil {
+			t.Error(err)
+		}
 	}
 	v, err := s.PutBeside(bytes.NewReader(want), math.MaxInt64, look)
 	if err != nil || v.Sum != sumOf(want) || !bytes.Equal(seen, want) {
 		t.Errorf("%+v, %v: seen are %d bytes of %d", v, err, len(seen), len(want))
 	}
-	never := func(io.ReaderAt, int64) { t.Error("it is looked at") }
+	if led, err := os.ReadFile(lead); err != nil || !bytes.Equal(led, want) {
+		t.Errorf("at its other name are %d bytes, %v", len(led), err)
+	}
+	if s, err = Open(s.dir); err != nil || len(names(t, s)) != 1 {
+		t.Errorf("left for the next daemon: %q, %v", names(t, s), err)
+	}
+	never := func(*os.File, int64) { t.Error("it is looked at") }
 	if _, err := s.PutBeside(bytes.NewReader(want), chunk, never); err == nil {
 		t.Error("it is not refused")
 	}

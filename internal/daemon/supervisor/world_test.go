@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -237,7 +238,7 @@ func (w *world) disk() intake.Disk {
 			})
 			return snap, nil
 		},
-		Copy: func(f handlerdir.File) (intake.Copied, error) {
+		Copy: func(f handlerdir.File, whole func(*os.File, *elfplug.Info)) (intake.Copied, error) {
 			var c content
 			locked(func() { c = w.contents[f.ID.Ino] })
 			v, err := put(c)
@@ -304,6 +305,7 @@ type process struct {
 
 	// Guarded by the world's mutex.
 	cell    uint64 // 0 of a gate
+	named   string // the version that it was told
 	routes  map[string]uint64
 	version uint64 // of them
 	deaf    bool   // it answers nothing any more
@@ -337,10 +339,14 @@ func (p *process) Send(m link.Message) error {
 	case link.Open:
 		if m.Cell != 0 {
 			p.w.mu.Lock()
-			p.cell = m.Cell
+			p.cell, p.named = m.Cell, m.Plugins[0].Version
 			p.w.mu.Unlock()
 			p.load(m)
 		}
+	case link.Named:
+		p.w.mu.Lock()
+		p.named = m.Plugins[0].Version
+		p.w.mu.Unlock()
 	case link.Listen:
 		p.say(link.Message{Kind: link.Ready})
 	case link.Table:

@@ -72,3 +72,16 @@ func Together(all []Terms, usual time.Duration) (t Terms) {
 	}
 	return t
 }
+
+// Title is what ps(1) shows of a process that handlers share: its name and theirs, as many as fit.
+func Title(name string, handlers []string) string {
+	title := name + ":"
+	for _, h := range handlers {
+		if title += " " + h; len(title) > titleMax {
+			return title[:titleMax] + "..."
+		}
+	}
+	return title
+}
+
+const titleMax = 400 // bytes

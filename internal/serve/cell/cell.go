@@ -65,10 +65,11 @@ type Cell struct {
 	peer   *handover.Peer
 	joined chan struct{} // closed and replaced when peer changes
 
-	id      uint64 // set by Open, like limits, slim, server and cancel
+	id      uint64 // set by Open, like limits, slim, version, server and cancel
 	limits  link.Limits
 	proxies *proxied.Trusted
 	slim    *slim.Slim
+	version map[string]*atomic.Pointer[string] // by plugin
 	plugins []*loaded
 	owners  map[string]*own // by pattern
 	opened  chan struct{}   // closed once plugins and owners are set, for good
@@ -105,6 +106,8 @@ func (c *Cell) hear(lc *link.Conn) {
 			title.Set(m.Name)
 			c.listen(m)
 			go c.open(m.Plugins, counter.MapHandlers(m.FDs, len(m.Plugins)))
+		case link.Named:
+			c.named(m.Plugins)
 		case link.Access:
 			if !c.server.LogTo(m.Format, m.FDs, c.logFails) {
 				lc.Send(link.Message{Kind: link.Unlogged})
@@ -150,16 +153,26 @@ func (c *Cell) listen(m link.Message) {
 	c.server.Back = func() *handover.Peer { return c.gate(context.Background()) }
 	c.proxies, _ = proxied.Trust(m.Limits.Proxies, proxied.Header(m.Limits.ProxyHeader)) // the supervisor has tried
 	var files []string
+	c.version = make(map[string]*atomic.Pointer[string])
 	for _, p := range m.Plugins {
 		files = append(files, p.Path)
+		c.version[p.Name] = new(atomic.Pointer[string])
 	}
 	c.slim = slim.New(files)
+	c.named(m.Plugins)
+}
+
+// named takes in which versions the plugins are.
+func (c *Cell) named(plugins []link.Plugin) {
+	for _, p := range plugins {
+		c.version[p.Name].Store(&p.Version)
+	}
 }
 
 // loaded is one plugin of this cell.
 type loaded struct {
 	name     string
-	version  string
+	version  *atomic.Pointer[string]
 	contract *contract
 	counts   *counter.Handler
 	bounds   link.Bounds
@@ -187,7 +200,7 @@ func (c *Cell) open(plugins []link.Plugin, counts []*counter.Handler) {
 			c.link.Send(link.Message{Kind: link.Refused, Name: p.Name, Refusal: refused.Bounded()})
 			return
 		}
-		l := &loaded{name: p.Name, version: p.Version, contract: k, counts: counts[i], bounds: p.Bounds}
+		l := &loaded{name: p.Name, version: c.version[p.Name], contract: k, counts: counts[i], bounds: p.Bounds}
 		c.plugins = append(c.plugins, l)
 		patterns := slices.Sorted(maps.Keys(k.handlers))
 		for _, pattern := range patterns {

@@ -122,3 +122,14 @@ func TestGate(t *testing.T) {
 		t.Error("a gate for a service that ends")
 	}
 }
+
+// The version of a plugin may be known only once that is loaded.
+func TestNamed(t *testing.T) {
+	c, _ := newCell(t)
+	c.listen(link.Message{Plugins: []link.Plugin{{Name: "a"}, {Name: "b", Version: "1"}}})
+	l := &loaded{name: "a", version: c.version["a"]}
+	c.named([]link.Plugin{{Name: "a", Version: "2"}})
+	if got := *l.version.Load() + *c.version["b"].Load(); got != "21" {
+		t.Errorf("the versions are %s", got)
+	}
+}

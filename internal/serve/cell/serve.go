@@ -50,7 +50,7 @@ func (o *own) count(e *access.Entry, w http.ResponseWriter, r *http.Request, ans
 	handover.Finished(e, w, r, answers)
 	o.plugin.counts.End(e.Asked.Method, e.Status, e.Took, handover.Received(r), e.Bytes)
 	if o.logged() {
-		e.Handler, e.Version, e.Pattern = o.plugin.name, o.plugin.version, o.pattern
+		e.Handler, e.Version, e.Pattern = o.plugin.name, *o.plugin.version.Load(), o.pattern
 		o.cell.server.Access.Add(e)
 	}
 }
