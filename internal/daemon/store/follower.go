@@ -7,9 +7,14 @@ import (
 	"sync"
 )
 
-// chunk is how much is read, written and hashed at a time, in bytes: little
-// enough to stay in the processor's cache.
-const chunk = 128 << 10
+const (
+	// chunk is how much is read and hashed at a time, in bytes: little enough to stay in the
+	// processor's cache.
+	chunk = 128 << 10
+	// piece is how much is written at a time: the more, the larger are the folios that file systems
+	// take for it, and the less each page costs, here and where the copy is mapped.
+	piece = 1 << 20
+)
 
 // A follower hashes on a second processor what was written to a copy on the first, at its
 // own pace: hashing takes longer than writing, and who writes goes on to what follows.

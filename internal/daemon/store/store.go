@@ -174,7 +174,7 @@ func (s *Store) Lead(copy *os.File) (path string, err error) {
 
 // fill writes src to temp, and tells of each part.
 func (s *Store) fill(temp *os.File, src io.Reader, wrote func(int)) (size int64, err error) {
-	for buf := make([]byte, chunk); ; {
+	for buf := make([]byte, piece); ; {
 		n, err := io.ReadFull(src, buf)
 		if n > 0 {
 			if _, err := s.write(temp, buf[:n]); err != nil {
