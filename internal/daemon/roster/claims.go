@@ -96,7 +96,11 @@ func fileOf(h *lifecycle.Handler) plan.File { return plan.File{Dev: h.Tried.Dev,
 
 // Decide decides whether a handler's proved version gets its patterns.
 func (r *Roster) Decide(h *lifecycle.Handler) (plan.Verdict, *refusal.Error) {
-	return plan.Claim(r.rules.Dialect, claimant(h), slices.Concat(r.undecided(), r.live()))
+	others := r.undecided()
+	if h.Live == nil || plan.Freed(h.Next.Patterns, h.Live.Patterns) { // else it has what it wants, and nobody served has it too
+		others = append(others, r.live()...)
+	}
+	return plan.Claim(r.rules.Dialect, claimant(h), others)
 }
 
 func claimant(h *lifecycle.Handler) plan.Claimant {

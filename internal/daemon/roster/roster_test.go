@@ -181,6 +181,13 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}
+	// One that serves is granted what it has, and no more than is free.
+	for patterns, want := range map[string]plan.Verdict{"/v": plan.Granted, "/v /w": plan.Granted, "/v /a": plan.Denied, "/x": plan.Granted, "/v /l": plan.Waits} {
+		h := proved(serving("b", "/v /w"), patterns)
+		if got, _ := with(h, serving("a", "/a"), leaving(serving("l", "/l"))).Decide(h); got != want {
+			t.Errorf("%s: %v", patterns, got)
+		}
+	}
 }
 
 // A grant has the next seniority, and needs room.
