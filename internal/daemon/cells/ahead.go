@@ -27,8 +27,7 @@ func (cs *Cells) Forgo(h *lifecycle.Handler) {
 	}
 }
 
-// adopt takes the cell that was started ahead for a seat, if that loads the same copy, on the
-// same terms.
+// adopt takes the cell that was started ahead for a seat, if that loads the same copy, on the same terms.
 func (cs *Cells) adopt(handler string, of *states.Seat, part intake.Part) bool {
 	c := cs.ahead[handler]
 	if c == nil || c.state != starting || c.lead != part.Led || c.seats[0].settings.Outdate(cs.settings(handler)) {

@@ -21,8 +21,7 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// ackEvery is how often a cell is looked for that has not acknowledged its
-// routes (table.Look).
+// ackEvery is how often a cell is looked for that has not acknowledged its routes (table.Look).
 const ackEvery = time.Second
 
 // Config is what the cells are given.
@@ -45,8 +44,7 @@ type Owner struct {
 	Tell func(*lifecycle.Handler, lifecycle.Event)
 	// Claimed are the patterns of handlers that were not tried yet: their requests wait.
 	Claimed func() []string
-	// Post has the owner's goroutine call a function soon, and reports whether it
-	// will. Any goroutine may call it.
+	// Post has the owner's goroutine call a function soon, and reports whether it will. Any goroutine may call it.
 	Post func(func()) bool
 }
 
@@ -102,8 +100,7 @@ func (cs *Cells) Configure(settings func(handler string) Settings) (changed func
 	return func(handler string) bool { return before(handler).Outdate(settings(handler)) }
 }
 
-// Outdated reports whether a handler needs a new cell: the one that serves it was
-// started with other settings.
+// Outdated reports whether a handler needs a new cell: the one that serves it was started with other settings.
 func (cs *Cells) Outdated(h *lifecycle.Handler) bool {
 	if h.Live == nil || placeOf(h.Live) == nil {
 		return false
@@ -198,8 +195,7 @@ func (c *cell) connected() bool {
 	return (c.state == serving || c.state == retiring) && !c.proc.Gone()
 }
 
-// Stopped ends the gate once no cell needs it any more, and reports whether all
-// has ended. It is called after each event once the service ends.
+// Stopped ends the gate once no cell needs it any more, and reports whether all has ended. It is called after each event once the service ends.
 func (cs *Cells) Stopped() bool {
 	for _, c := range cs.cells {
 		if c.connected() && !c.proc.Parted() && time.Now().Before(cs.stopBy) {

@@ -100,8 +100,7 @@ func (c *cell) seating() string {
 	return plan.Seating(members(c.seats))
 }
 
-// gathered gives a shared cell that is proved its handlers' routes, unless one
-// of them has changed meanwhile.
+// gathered gives a shared cell that is proved its handlers' routes, unless one of them has changed meanwhile.
 func (cs *Cells) gathered(c *cell) {
 	g := c.group
 	if g.next != c {
@@ -134,8 +133,7 @@ func (cs *Cells) gathered(c *cell) {
 	}
 }
 
-// notGathered is called when a shared cell did not start. Its handlers go on
-// where they are.
+// notGathered is called when a shared cell did not start. Its handlers go on where they are.
 func (cs *Cells) notGathered(c *cell, why string) {
 	g := c.group
 	if g.next != c || cs.stopping {
@@ -148,8 +146,7 @@ func (cs *Cells) notGathered(c *cell, why string) {
 	cs.log.WithFields(c.allFields("")).WithField("reason", why).Error("cell not shared: " + g.name)
 }
 
-// scattered is called when a shared cell has died. Whose fault it was, the
-// handlers show when each is alone.
+// scattered is called when a shared cell has died. Whose fault it was, the handlers show when each is alone.
 func (cs *Cells) scattered(c *cell) {
 	g := c.group
 	g.live, g.rest = nil, true

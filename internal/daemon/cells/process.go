@@ -24,8 +24,7 @@ const (
 	dropped               // killed, whatever it says now
 )
 
-// cell is one process, from the wish for one to its end. It runs one version of one
-// handler, or, for a group, of several.
+// cell is one process, from the wish for one to its end. It runs one version of one handler, or, for a group, of several.
 type cell struct {
 	id       uint64
 	name     string // of the handler, or of the group
@@ -53,8 +52,7 @@ func placeOf(st *states.Seat) *seat {
 	return place
 }
 
-// Start gives a handler's seat a cell of its own. The part is what is known of its
-// version, if that is it.
+// Start gives a handler's seat a cell of its own. The part is what is known of its version, if that is it.
 func (cs *Cells) Start(h *lifecycle.Handler, of *states.Seat, part intake.Part) {
 	if part.Version == of.Version && cs.adopt(h.Name, of, part) {
 		return
@@ -257,8 +255,7 @@ func (cs *Cells) exited(c *cell) {
 	}
 }
 
-// crashed is called when a cell that served has died. The requests for it wait at
-// the gate.
+// crashed is called when a cell that served has died. The requests for it wait at the gate.
 func (cs *Cells) crashed(c *cell) {
 	if cs.stopping || !cs.inUse(c) {
 		return
@@ -296,8 +293,7 @@ func Fields(of *states.Seat) logrus.Fields {
 	return st.in.allFields(st.name)
 }
 
-// fields tells of a cell, or of the plugin of that name in it, what is known
-// without its process.
+// fields tells of a cell, or of the plugin of that name in it, what is known without its process.
 func (c *cell) fields(plugin string) logrus.Fields {
 	f := logrus.Fields{"handler": c.name}
 	if c.group != nil {

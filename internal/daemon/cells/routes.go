@@ -62,8 +62,7 @@ func (cs *Cells) routes() []link.Route {
 	return table.Route(cs.table.Dialect, served, cs.owner.Claimed())
 }
 
-// SendTable tells the gate and the cells of a table that has begun. It is called when no
-// event waits: a burst of changes becomes one table.
+// SendTable tells the gate and the cells of a table that has begun. It is called when no event waits: a burst of changes becomes one table.
 func (cs *Cells) SendTable() {
 	if cs.table.Unsent() {
 		cs.sendTable()
@@ -87,8 +86,7 @@ func (cs *Cells) sendTable() {
 	cs.awaitAcks()
 }
 
-// awaitAcks sees to it that whoever waits for a table to be in force everywhere
-// does not wait for a cell that never says so.
+// awaitAcks sees to it that whoever waits for a table to be in force everywhere does not wait for a cell that never says so.
 func (cs *Cells) awaitAcks() {
 	if !cs.awaited {
 		cs.awaited = true
