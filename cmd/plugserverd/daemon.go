@@ -186,6 +186,7 @@ func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
 	stop()
 	all.Wait()
 	d.access.Close(time.Second)
+	os.Remove(d.cfg.Keep()) // which the end of the last child has left empty
 	return errors.Join(err, served)
 }
 
