@@ -30,7 +30,7 @@ func TestManPage(t *testing.T) {
 			continue
 		}
 		flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
-		c.Bind(flags)
+		c.Declare(flags)
 		flags.VisitAll(func(f *flag.Flag) {
 			name := "-" + f.Name
 			if len(f.Name) == 1 {

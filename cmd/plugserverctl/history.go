@@ -36,6 +36,7 @@ var historyCommand = cli.Command{
 
 var rollbackCommand = cli.Command{
 	Name:     "rollback",
+	Tells:    true,
 	Args:     "NAME [VERSION]",
 	Complete: cli.Versions,
 	Short:    "serve an earlier version of a handler, by default the one before, and wait until it is live",
@@ -58,6 +59,6 @@ func rollback(ctx context.Context, s *cli.Session) error {
 	if out.Handler == nil {
 		return fmt.Errorf("roll back %q: somebody has removed the file", name)
 	}
-	fmt.Fprintf(s.Out, "rolled back: %s\n", terminal.Escape(deploy.Serves(out.Handler)))
+	s.Tell(out, "rolled back: %s\n", terminal.Escape(deploy.Serves(out.Handler)))
 	return nil
 }

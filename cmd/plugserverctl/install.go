@@ -14,6 +14,7 @@ import (
 
 var installCommand = cli.Command{
 	Name:  "install",
+	Tells: true,
 	Args:  "FILE.so|PACKAGE|FILE.go",
 	Short: "check a handler's file, put it into the daemon's directory, and wait until it is live or refused",
 	Long: "Source is compiled, as build does. The file is then read, as check does without its trial: what cannot be served is not installed, unless the daemon builds the cell for it. " +
@@ -49,6 +50,7 @@ var installCommand = cli.Command{
 
 var removeCommand = cli.Command{
 	Name:     "remove",
+	Tells:    true,
 	Args:     "NAME",
 	Complete: cli.Handlers,
 	Short:    "delete a handler's file, NAME.so or NAME.go, and wait until its routes are gone",

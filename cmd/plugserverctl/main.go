@@ -33,8 +33,8 @@ func main() {
 func commands() []*cli.Command {
 	return []*cli.Command{
 		&statusCommand,
-		&reloadCommand,
-		&releaseCommand,
+		&deploy.Reload,
+		&deploy.Release,
 		&newCommand,
 		&checkCommand,
 		&installCommand,

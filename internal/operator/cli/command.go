@@ -28,6 +28,8 @@ type Command struct {
 	// Complete are the words that its next argument may be, for a shell that completes
 	// it; s.Args are those before. nil for what Args says: files, or nothing known.
 	Complete func(ctx context.Context, s *Session) []string
+	// Tells says that it has --json: what Session.Tell is given is printed then.
+	Tells bool
 	// Bind declares the command's flags, besides --control, and returns what
 	// reads them once they are parsed.
 	Bind func(*flag.FlagSet) Runner
@@ -44,6 +46,7 @@ type Session struct {
 	Out      io.Writer // what was asked for; its errors are noticed elsewhere
 	Problems io.Writer // what went wrong, and progress: a terminal's, or the journal
 	Columns  int       // of the terminal
+	JSON     bool      // --json, of a command that Tells
 	program  *program
 }
 
@@ -77,6 +80,29 @@ var help = Command{
 		return slices.Compact(names)
 	},
 	Bind: NoFlags(showHelp),
+}
+
+// Tell prints what came of a command: a sentence, which ends a line, or with --json the
+// object that is behind it.
+func (s *Session) Tell(object any, format string, args ...any) {
+	if s.JSON {
+		terminal.WriteJSON(s.Out, object) // its errors are noticed elsewhere
+		return
+	}
+	fmt.Fprintf(s.Out, format, args...)
+}
+
+// Declare declares all flags of c but --control, and returns what reads them.
+func (c *Command) Declare(flags *flag.FlagSet) Runner {
+	run := c.Bind(flags)
+	if !c.Tells {
+		return run
+	}
+	asJSON := flags.Bool("json", false, "print one object, for programs")
+	return func(ctx context.Context, s *Session) error {
+		s.JSON = *asJSON
+		return run(ctx, s)
+	}
 }
 
 // NoFlags is the bind of a command that has none of its own.
@@ -186,6 +212,6 @@ func showHelp(_ context.Context, s *Session) error {
 func (c *Command) help() string {
 	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	flags.String("control", "", controlHelp)
-	c.Bind(flags)
+	c.Declare(flags)
 	return c.usage(flags)
 }

@@ -84,7 +84,7 @@ func (p *program) group(use, of string) *cobra.Command {
 
 func (p *program) command(c *Command, name string) *cobra.Command {
 	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
-	run := c.Bind(flags)
+	run := c.Declare(flags)
 	of := &cobra.Command{
 		Use: strings.TrimSpace(name + " " + c.Args), Short: c.Short, Annotations: map[string]string{"name": c.Name},
 		Args: func(_ *cobra.Command, args []string) error {

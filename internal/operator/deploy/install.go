@@ -107,6 +107,7 @@ func installed(s *cli.Session, name, version string, out api.Outcome, took time.
 	case h == nil:
 		return fmt.Errorf("install %q: somebody has removed the file", name)
 	case h.Refusal != nil:
+		s.Tell(out, "")
 		report.Refusal(s.Problems, name, *h.Refusal)
 		if h.Version != "" {
 			fmt.Fprintf(s.Problems, "  version %s goes on serving\n", terminal.Escape(h.Version))
@@ -117,7 +118,7 @@ func installed(s *cli.Session, name, version string, out api.Outcome, took time.
 	case h.Version != version:
 		return fmt.Errorf("install %q: version %s was installed and version %s is live: somebody else has copied another", name, version, h.Version)
 	}
-	fmt.Fprintf(s.Out, "live: %s (%v)\n", terminal.Escape(Serves(h)), took.Round(time.Millisecond))
+	s.Tell(out, "live: %s (%v)\n", terminal.Escape(Serves(h)), took.Round(time.Millisecond))
 	return nil
 }
 
@@ -141,6 +142,6 @@ func Remove(ctx context.Context, s *cli.Session, name string) error {
 	if out.Handler != nil {
 		return fmt.Errorf("remove %q: %s deleted, and the handler is %s; see plugserverctl status", name, strings.Join(deleted, " and "), out.Handler.State)
 	}
-	fmt.Fprintf(s.Out, "removed: %s\n", terminal.Escape(name))
+	s.Tell(out, "removed: %s\n", terminal.Escape(name))
 	return nil
 }

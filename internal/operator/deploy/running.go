@@ -15,6 +15,7 @@ var (
 	Restart = cli.Command{
 		Name:     "restart",
 		Args:     "NAME",
+		Tells:    true,
 		Complete: cli.Handlers,
 		Short:    "give a handler a new process, and wait until it serves; no request fails",
 		Bind:     cli.NoFlags(restart),
@@ -22,6 +23,7 @@ var (
 	Disable = cli.Command{
 		Name:     "disable",
 		Args:     "NAME",
+		Tells:    true,
 		Complete: cli.Handlers,
 		Short:    "serve a handler's file no longer, until it is enabled, and wait until its routes are gone",
 		Long:     "It holds from one start of the daemon to the next. The file stays where it is.",
@@ -30,6 +32,7 @@ var (
 	Enable = cli.Command{
 		Name:     "enable",
 		Args:     "NAME",
+		Tells:    true,
 		Complete: cli.Handlers,
 		Short:    "serve a handler's file again that was disabled, and wait until it is live",
 		Bind:     cli.NoFlags(enable),
@@ -45,7 +48,7 @@ func restart(ctx context.Context, s *cli.Session) error {
 	if out.Handler == nil {
 		return fmt.Errorf("restart %q: somebody has removed the file", name)
 	}
-	fmt.Fprintf(s.Out, "restarted: %s\n", terminal.Escape(Serves(out.Handler)))
+	s.Tell(out, "restarted: %s\n", terminal.Escape(Serves(out.Handler)))
 	return nil
 }
 
@@ -56,11 +59,11 @@ func disable(ctx context.Context, s *cli.Session) error {
 	case err != nil:
 		return err
 	case out.Handler == nil:
-		fmt.Fprintf(s.Out, "disabled: %s, of which there is no file\n", terminal.Escape(name))
+		s.Tell(out, "disabled: %s, of which there is no file\n", terminal.Escape(name))
 	case out.Handler.State != api.StateDisabled:
 		return fmt.Errorf("disable %q: it is %s; see plugserverctl status", name, out.Handler.State)
 	default:
-		fmt.Fprintf(s.Out, "disabled: %s\n", terminal.Escape(name))
+		s.Tell(out, "disabled: %s\n", terminal.Escape(name))
 	}
 	return nil
 }
@@ -72,12 +75,13 @@ func enable(ctx context.Context, s *cli.Session) error {
 	case err != nil:
 		return err
 	case out.Handler == nil:
-		fmt.Fprintf(s.Out, "enabled: %s, of which there is no file\n", terminal.Escape(name))
+		s.Tell(out, "enabled: %s, of which there is no file\n", terminal.Escape(name))
 	case out.Handler.Refusal != nil:
+		s.Tell(out, "")
 		report.Refusal(s.Problems, name, *out.Handler.Refusal)
 		return cli.ErrRefused
 	default:
-		fmt.Fprintf(s.Out, "enabled: %s\n", terminal.Escape(Serves(out.Handler)))
+		s.Tell(out, "enabled: %s\n", terminal.Escape(Serves(out.Handler)))
 	}
 	return nil
 }

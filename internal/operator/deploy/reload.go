@@ -1,4 +1,4 @@
-package main
+package deploy
 
 import (
 	"context"
@@ -11,14 +11,18 @@ import (
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
-var reloadCommand = cli.Command{
+// Reload looks at the handlers again.
+var Reload = cli.Command{
 	Name:  "reload",
+	Tells: true,
 	Short: "look at the handlers again and wait until all is in force; exit 1 if something was refused",
 	Bind:  cli.NoFlags(reload),
 }
 
-var releaseCommand = cli.Command{
+// Release tries a handler again that was given up.
+var Release = cli.Command{
 	Name:     "release",
+	Tells:    true,
 	Args:     "NAME",
 	Complete: cli.Handlers,
 	Short:    "try a handler's file again that was given up for crashing",
@@ -30,7 +34,10 @@ func reload(ctx context.Context, s *cli.Session) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Out, "reloaded: %d live\n", re.Live)
+	s.Tell(re, "reloaded: %d live\n", re.Live)
+	if s.JSON {
+		re.RolledBack, re.Notes = nil, nil // they are told
+	}
 	// One line a fact, unwrapped: systemd runs this and the journal keeps it.
 	for _, name := range slices.Sorted(maps.Keys(re.RolledBack)) {
 		fmt.Fprintf(s.Out, "rolled back %s: %s\n", terminal.Escape(name), terminal.Escape(re.RolledBack[name].Reason))
@@ -58,13 +65,14 @@ func release(ctx context.Context, s *cli.Session) error {
 		return err
 	}
 	if r, ok := re.Refused[name]; ok {
+		s.Tell(re, "")
 		report.Refusal(s.Problems, name, r)
 		return cli.ErrRefused
 	}
 	if re.Nothing {
-		fmt.Fprintf(s.Out, "nothing to release: %s is live, with its newest file\n", terminal.Escape(name))
+		s.Tell(re, "nothing to release: %s is live, with its newest file\n", terminal.Escape(name))
 		return nil
 	}
-	fmt.Fprintf(s.Out, "released: %s is live\n", terminal.Escape(name))
+	s.Tell(re, "released: %s is live\n", terminal.Escape(name))
 	return nil
 }
