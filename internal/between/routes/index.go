@@ -1,18 +1,22 @@
 package routes
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/andrestc/go-plugserver/internal/between/routers"
+)
 
 // Index finds the items whose patterns some request could match that matches a
 // given pattern, too.
 type Index[T any] struct {
 	items  []T
-	places places // of their patterns
+	places routers.Places // of their patterns
 }
 
 // NewIndex returns an index of items, in whose order it answers. Their patterns are of
 // the dialect.
 func NewIndex[T any](d Dialect, items []T, pattern func(T) string) *Index[T] {
-	x := &Index[T]{places: d.router().places()}
+	x := &Index[T]{places: d.router().Places()}
 	for _, item := range items {
 		x.Add(item, pattern(item))
 	}
@@ -22,13 +26,13 @@ func NewIndex[T any](d Dialect, items []T, pattern func(T) string) *Index[T] {
 // Add adds an item and its pattern, which is Valid.
 func (x *Index[T]) Add(item T, pattern string) {
 	x.items = append(x.items, item)
-	x.places.add(pattern)
+	x.places.Add(pattern)
 }
 
 // Overlapping returns the items some of whose requests one of the patterns
 // matches, too, whatever the method. There may be others among them.
 func (x *Index[T]) Overlapping(patterns []string) (found []T) {
-	for _, i := range x.places.overlapping(patterns) {
+	for _, i := range x.places.Overlapping(patterns) {
 		found = append(found, x.items[i])
 	}
 	return found
@@ -37,7 +41,7 @@ func (x *Index[T]) Overlapping(patterns []string) (found []T) {
 // Conflicting returns the first item beside whose pattern the router would not
 // serve one of the patterns, and the first such one.
 func (x *Index[T]) Conflicting(patterns ...string) (item T, pattern string, ok bool) {
-	i, j, ok := x.places.conflicting(patterns)
+	i, j, ok := x.places.Conflicting(patterns)
 	if !ok {
 		return item, "", false
 	}
@@ -55,7 +59,7 @@ type tree struct {
 func treeOf(patterns []string) *tree {
 	x := &tree{hosts: make(map[string]*node)}
 	for _, p := range patterns {
-		x.add(p)
+		x.Add(p)
 	}
 	return x
 }
@@ -68,7 +72,7 @@ type node struct {
 	multis   []int // patterns that go on with a multi wildcard
 }
 
-func (x *tree) add(text string) {
+func (x *tree) Add(text string) {
 	p := parse(text)
 	n := x.hosts[p.host]
 	if n == nil {
@@ -102,7 +106,7 @@ func (x *tree) add(text string) {
 	n.ends = append(n.ends, at)
 }
 
-func (x *tree) overlapping(patterns []string) (at []int) {
+func (x *tree) Overlapping(patterns []string) (at []int) {
 	take := func(items, others []int, _ relation) {
 		if len(others) > 0 {
 			at = append(at, items...)
@@ -120,7 +124,7 @@ func (x *tree) overlapping(patterns []string) (at []int) {
 	return slices.Compact(at)
 }
 
-func (x *tree) conflicting(patterns []string) (mine, theirs int, ok bool) {
+func (x *tree) Conflicting(patterns []string) (mine, theirs int, ok bool) {
 	y := treeOf(patterns)
 	first := [2]int{-1, -1}
 	for host, theirs := range y.hosts {

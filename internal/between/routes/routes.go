@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/between/routers"
 )
 
 // The bounds of a handler's patterns that hold where an operator sets no others:
@@ -22,59 +23,39 @@ const (
 // one. The zero Dialect is Std.
 type Dialect string
 
-// Std is net/http.ServeMux's.
-const Std Dialect = "std"
+// The dialects. Each matches as that router does by default.
+const (
+	Std        Dialect = "std" // net/http.ServeMux
+	Chi        Dialect = "chi"
+	Gorilla    Dialect = "gorilla"
+	HTTPRouter Dialect = "httprouter"
+)
 
 // Mux finds the handler of a request, and its pattern; it answers what has none.
-type Mux interface {
-	http.Handler
-	Handler(r *http.Request) (h http.Handler, pattern string)
-}
+type Mux = routers.Mux
 
-// router is what a Dialect says of patterns.
-type router interface {
-	// syntax is what its patterns look like, for those who wrote others.
-	syntax() string
-	// valid reports what is wrong with a pattern.
-	valid(pattern string) error
-	// mux returns a Mux with every pattern of handlers. What no pattern matches is
-	// rest's, or, where that is nil, answered as the router does.
-	mux(handlers map[string]http.Handler, rest http.Handler) (Mux, error)
-	// places returns an index of patterns, empty.
-	places() places
-}
+// known are the routers of the dialects.
+var known = map[Dialect]routers.Router{Std: std{}, "": std{}, Chi: routers.Chi, Gorilla: routers.Gorilla, HTTPRouter: routers.HTTPRouter}
 
-// places finds patterns, each by its place: how many were added before.
-type places interface {
-	// add adds a pattern, which is valid.
-	add(pattern string)
-	// overlapping returns, sorted, those some of whose requests one of the patterns
-	// matches, too; it may return others.
-	overlapping(patterns []string) []int
-	// conflicting returns the first pattern that is not served beside one of the
-	// patterns, and which of these.
-	conflicting(patterns []string) (mine, theirs int, ok bool)
-}
-
-func (d Dialect) router() router { return std{} }
+func (d Dialect) router() routers.Router { return known[d] }
 
 // Mux returns a Mux with every pattern of handlers. A pattern that is malformed, or that
 // conflicts with another, is an error that names it.
 func (d Dialect) Mux(handlers map[string]http.Handler) (Mux, error) {
-	return d.router().mux(handlers, nil)
+	return d.router().Mux(handlers, nil)
 }
 
 // MuxAmong is Mux for handlers some of whose requests somebody else's patterns decide:
 // what no pattern matches is rest's.
 func (d Dialect) MuxAmong(handlers map[string]http.Handler, rest http.Handler) (Mux, error) {
-	return d.router().mux(handlers, rest)
+	return d.router().Mux(handlers, rest)
 }
 
 // Valid reports what is wrong with a pattern, in the router's words.
-func (d Dialect) Valid(pattern string) error { return d.router().valid(pattern) }
+func (d Dialect) Valid(pattern string) error { return d.router().Valid(pattern) }
 
 // Refuse is the refusal of a pattern, for what Valid or Mux says.
-func (d Dialect) Refuse(err error) *refusal.Error { return refusal.Pattern(err, d.router().syntax()) }
+func (d Dialect) Refuse(err error) *refusal.Error { return refusal.Pattern(err, d.router().Syntax()) }
 
 // Beside returns those of more that the router would serve beside all of base,
 // and beside each other, the earlier first. All are Valid.

@@ -6,16 +6,18 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/between/routers"
 )
 
 // std is net/http.ServeMux, which does all matching.
 type std struct{}
 
-func (std) syntax() string {
+func (std) Syntax() string {
 	return "the syntax of net/http.ServeMux: [METHOD ][HOST]/[PATH]"
 }
 
-func (std) mux(handlers map[string]http.Handler, rest http.Handler) (Mux, error) {
+func (std) Mux(handlers map[string]http.Handler, rest http.Handler) (Mux, error) {
 	mux := http.NewServeMux()
 	if _, all := handlers["/"]; !all && rest != nil {
 		mux.Handle("/", rest)
@@ -53,8 +55,8 @@ func add(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 	return nil
 }
 
-func (std) valid(pattern string) error {
+func (std) Valid(pattern string) error {
 	return add(http.NewServeMux(), pattern, http.NotFoundHandler())
 }
 
-func (std) places() places { return treeOf(nil) }
+func (std) Places() routers.Places { return treeOf(nil) }
