@@ -39,6 +39,7 @@ var checkCommand = cli.Command{
 		var bounds link.Limits
 		flags.IntVar(&bounds.MaxPatterns, "max-patterns", routes.MaxPatterns, "how many patterns the handler may have")
 		flags.IntVar(&bounds.MaxPatternBytes, "max-pattern-bytes", routes.MaxPatternBytes, "how long each may be, in `BYTES`")
+		flags.Var(&bounds.Mux, "mux", routes.Dialects+": the `ROUTER` whose patterns the handler gives (default std)")
 		return func(ctx context.Context, s *cli.Session) error {
 			r, err := check.Inspect(s.Arg(0), binaries())
 			if err != nil {

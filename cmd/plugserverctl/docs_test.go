@@ -82,6 +82,7 @@ func TestCompletion(t *testing.T) {
 		{"build -o ", ":0"},
 		{"build --state ", ":16"},
 		{"build --build-network o", "off on :4"},
+		{"check --mux ", "chi gorilla httprouter std :4"},
 		{"cell ", "add build list remove :4"},
 		{"cell build ", "so :8"},
 		{"cell add ", ":0"},

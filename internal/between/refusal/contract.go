@@ -58,7 +58,7 @@ func Pattern(err error, syntax string) *Error {
 func TooManyPatterns(n, most int) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("has %d patterns, a handler may have %d", n, most),
-		Mend:   "let one pattern stand for many, such as /users/{id} or /files/, or raise --max-patterns of plugserverd",
+		Mend:   "let one pattern with a parameter stand for many, or raise --max-patterns of plugserverd",
 	}
 }
 
@@ -83,7 +83,7 @@ func PatternEncoding(pattern string) *Error {
 func PatternsTooLarge(size, most int) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("the patterns take %d bytes together, %d can be sent to plugserverd", size, most),
-		Mend:   "shorten them, or let one pattern stand for many, such as /users/{id} or /files/",
+		Mend:   "shorten them, or let one pattern with a parameter stand for many",
 	}
 }
 

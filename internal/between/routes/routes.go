@@ -4,6 +4,7 @@
 package routes
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"unicode/utf8"
@@ -33,6 +34,21 @@ const (
 
 // Mux finds the handler of a request, and its pattern; it answers what has none.
 type Mux = routers.Mux
+
+// Dialects are the names of all, for who reads them.
+const Dialects = "std, chi, gorilla or httprouter"
+
+// String implements flag.Value.
+func (d Dialect) String() string { return string(d) }
+
+// Set implements flag.Value.
+func (d *Dialect) Set(name string) error {
+	if name == "" || known[Dialect(name)] == nil {
+		return errors.New("possible are " + Dialects)
+	}
+	*d = Dialect(name)
+	return nil
+}
 
 // known are the routers of the dialects.
 var known = map[Dialect]routers.Router{Std: std{}, "": std{}, Chi: routers.Chi, Gorilla: routers.Gorilla, HTTPRouter: routers.HTTPRouter}

@@ -224,3 +224,33 @@ func TestOffered(t *testing.T) {
 		}
 	}
 }
+
+// A dialect that there is not is none; what there are is told.
+func TestSet(t *testing.T) {
+	for _, name := range []string{"std", "chi", "gorilla", "httprouter"} {
+		if d := Dialect(""); d.Set(name) != nil || d.String() != name || !strings.Contains(Dialects, name) {
+			t.Errorf("%s: %q", name, d)
+		}
+	}
+	for _, name := range []string{"", "gin"} {
+		if d := Chi; d.Set(name) == nil || d != Chi {
+			t.Errorf("%q is taken: %q", name, d)
+		}
+	}
+}
+
+// What is wrong in a pattern is told with the syntax of its router.
+func TestDialects(t *testing.T) {
+	for d, c := range map[Dialect][2]string{
+		"": {"/{x", "net/http.ServeMux"}, Std: {"/{x", "net/http.ServeMux"},
+		Chi: {"/a/*/b", "syntax of chi"}, Gorilla: {"/{a:(b)}", "syntax of gorilla/mux"}, HTTPRouter: {"/{x}", "syntax of httprouter"},
+	} {
+		refused := d.Check([]string{c[0]}, 1, 0)
+		if refused == nil || !strings.Contains(refused.Mend, c[1]) {
+			t.Errorf("%s: %q: %v", d, c[0], refused)
+		}
+		if got := d.Beside([]string{"/a"}, []string{"/a", "/b"}); !slices.Equal(got, []string{"/b"}) {
+			t.Errorf("%s: %q beside /a", d, got)
+		}
+	}
+}

@@ -96,6 +96,8 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.Var(&c.MaxBody, "max-body", "longest body of a request, a `size` such as 10M; infinity is no limit (default infinity)")
 	fs.IntVar(&c.Limits.MaxPatterns, "max-patterns", routes.MaxPatterns, "most patterns that a handler may have")
 	fs.IntVar(&c.Limits.MaxPatternBytes, "max-pattern-bytes", routes.MaxPatternBytes, "longest pattern of a handler, in `bytes`")
+	c.Limits.Mux = routes.Std
+	fs.Var(&c.Limits.Mux, "mux", routes.Dialects+": the `router` whose patterns handlers give, std being net/http.ServeMux's")
 	fs.DurationVar(&c.Limits.Hold, "hold", 2*time.Second, "how long a request waits for a handler that is being restarted before it is answered 503")
 	c.HTTP2 = choice(string(link.HTTP2OverTLS), string(link.HTTP2All), string(link.HTTP2Off))
 	fs.Var(&c.HTTP2, "http2", "tls, all or off: whether to speak HTTP/2 over TLS alone, also in the clear with prior knowledge (h2c), or not at all")

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"flag"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -86,11 +87,17 @@ func files(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCom
 	return nil, cobra.ShellCompDirectiveDefault
 }
 
+// oneOf is the beginning of the usage of a flag that has one of several values.
+var oneOf = regexp.MustCompile(`^([a-z]+(?:, [a-z]+)+) or ([a-z]+):`)
+
 // values completes a flag's, by what its usage calls it.
 func values(f *flag.Flag) cobra.CompletionFunc {
 	switch name, usage := flag.UnquoteUsage(f); {
 	case strings.HasPrefix(usage, "on or off"):
 		return cobra.FixedCompletions([]cobra.Completion{"off", "on"}, cobra.ShellCompDirectiveNoFileComp)
+	case oneOf.MatchString(usage):
+		m := oneOf.FindStringSubmatch(usage)
+		return cobra.FixedCompletions(append(strings.Split(m[1], ", "), m[2]), cobra.ShellCompDirectiveNoFileComp)
 	case name == "PATH" || strings.HasPrefix(name, "FILE"):
 		return files
 	case name == "DIRECTORY":
