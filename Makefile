@@ -92,10 +92,10 @@ lint: ## gofmt, go vet and staticcheck (pinned in go.mod)
 	for m in $(MODULES); do (cd $$m && go vet ./... && $(CURDIR)/bin/staticcheck -tags systemd ./... && go mod tidy -diff && go mod verify) || exit; done
 
 .PHONY: bench
-bench: bench-deps build ## plugserver beside its peers into docs/benchmarks.md; PEER=, WORK= (or live with HANDLERS=), ROUNDS=, TIME=, BASE=folder, SHORT=1
+bench: bench-deps build ## plugserver beside its peers into docs/benchmarks.md; PEER=, WORK= (or live with HANDLERS=, into docs/benchmarks-live.md), ROUNDS=, TIME=, BASE=folder, SHORT=1
 ifeq ($(WORK),live)
 	cd bench && go build -o ../bin/bench/live ./cmd/live
-	bin/bench/live -bin bin -base '$(BASE)' $(if $(SHORT),-handlers 1 -changes 3) $(if $(HANDLERS),-handlers '$(HANDLERS)')
+	bin/bench/live -bin bin -base '$(BASE)' -note '$(NOTE)' $(if $(SHORT),-handlers 1 -changes 3,-docs docs/benchmarks-live.md) $(if $(HANDLERS),-handlers '$(HANDLERS)')
 else
 	cd bench && go build -o ../bin/bench/bench ./cmd/bench
 	bin/bench/bench -root . -peer '$(PEER)' -work '$(WORK)' -base '$(BASE)' -docs docs -note '$(NOTE)' \

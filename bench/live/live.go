@@ -24,6 +24,7 @@ type Spec struct {
 	Handlers int    // that there are
 	Changes  int    // of each kind
 	Out      io.Writer
+	Page     *Page // nil where none is written
 }
 
 // figures are those of one build, by name.
@@ -93,6 +94,9 @@ func Run(s Spec, twins *Twins) error {
 		}
 	}
 	print(s, all)
+	if s.Page != nil {
+		s.Page.table(s, all)
+	}
 	return RunPeers(s)
 }
 

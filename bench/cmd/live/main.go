@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/andrestc/go-plugserver/bench/live"
+	"github.com/andrestc/go-plugserver/bench/report"
 )
 
 func main() {
@@ -26,6 +28,8 @@ func run() error {
 	changes := flag.Int("changes", 30, "`number` of changes of each kind")
 	port := flag.Int("port", 18700, "first `port` to listen on")
 	dir := flag.String("dir", "", "`folder` for handlers and state (default a temporary one)")
+	docs := flag.String("docs", "", "`file` to write what was measured to (default none)")
+	note := flag.String("note", "", "`text` about it, in that file")
 	flag.Parse()
 	top, err := os.MkdirTemp(*dir, "live-")
 	if err != nil {
@@ -35,7 +39,8 @@ func run() error {
 	if err := os.Chmod(top, 0o755); err != nil {
 		return err
 	}
-	s := live.Spec{Dir: top, Port: *port, Changes: *changes, Out: os.Stdout}
+	page := new(live.Page)
+	s := live.Spec{Page: page, Dir: top, Port: *port, Changes: *changes, Out: os.Stdout}
 	for _, b := range []live.Build{{Name: "base", Bin: *base}, {Name: "plugserver", Bin: *bin}} {
 		if b.Bin != "" {
 			if b.Bin, err = filepath.Abs(b.Bin); err != nil {
@@ -61,5 +66,12 @@ func run() error {
 			return err
 		}
 	}
-	return nil
+	if *docs == "" {
+		return nil
+	}
+	what := fmt.Sprintf("Measured on %s, plugserver at %s, %d changes of each kind.", time.Now().Format("2 January 2006"), report.Commit("."), s.Changes)
+	if *note != "" {
+		what = "**" + *note + "**\n\n" + what
+	}
+	return page.Write(*docs, what, report.Machine("."), twins.Size())
 }
