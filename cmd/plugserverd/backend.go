@@ -145,3 +145,13 @@ func (b *backend) configure() error {
 	b.supervisor.Configure(b.cfg.Settings(file), file.Named())
 	return nil
 }
+
+// again puts the settings in force again that hold, for what follows from them is not what it was.
+func (b *backend) again() {
+	b.log.Info("files of the system were replaced: handlers get a new process that may read them")
+	file := b.file.Load()
+	b.supervisor.Configure(b.cfg.Settings(file), file.Named())
+	if _, err := settings.Load(b.cfg.Config); err != nil {
+		b.supervisor.Misconfigured(err)
+	}
+}

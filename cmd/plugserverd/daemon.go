@@ -16,6 +16,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/control"
 	"github.com/andrestc/go-plugserver/internal/between/event"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
+	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/build/cellsource"
 	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
@@ -53,6 +54,7 @@ type daemon struct {
 	access     *accesslog.Log // nil where there is none
 	renewal    *renewal.Renewal
 	file       *settings.Settings // that holds at the start
+	system     string             // likewise: config.System
 	listener   net.Listener
 	addresses  []string
 }
@@ -87,7 +89,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	if misread != nil {
 		file = &settings.Settings{} // the flags alone hold: better than no service
 	}
-	d.file = file
+	d.file, d.system = file, cfg.System(file)
 	if d.disabled, err = disabled.Open(filepath.Join(cfg.Store(), "disabled"), file.Disabled); err != nil {
 		return nil, err
 	}
@@ -99,7 +101,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 		Fleet: fleet.Config{
 			Gate: []string{self, "gate"}, Listeners: files, Secure: certs.Places(addresses), Proxied: certs.ProxiedPlaces(addresses), Limits: cfg.Limits, DrainTimeout: cfg.DrainTimeout, Log: log, Sums: d.sums, Access: d.access,
 		},
-		Addresses: addresses, StartTimeout: cfg.StartTimeout,
+		Addresses: addresses, Unconfined: cfg.Unconfined(sandbox.Kernel()), StartTimeout: cfg.StartTimeout,
 		CrashLimit: cfg.CrashLimit.N, CrashWindow: cfg.CrashLimit.Window,
 		Settings: cfg.Settings(file), Named: file.Named(),
 		Version: version, PID: os.Getpid(), Log: log, Report: tell.report, Now: now, Writes: d.watcher.Writes,
@@ -173,6 +175,7 @@ func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
 	all.Go(func() { d.tell.watchdog(beside, d.supervisor) })
 	all.Go(func() { d.tellReady(beside) })
 	all.Go(func() { d.reloadAt(beside, hup, back) })
+	all.Go(func() { d.followSystem(beside, back) })
 	serving, end := context.WithCancel(context.Background())
 	all.Go(func() {
 		defer end()
@@ -198,6 +201,25 @@ func (d *daemon) tellReady(ctx context.Context) {
 		d.tell.ready()
 		debug.FreeOSMemory() // a thousand starts leave more garbage than is ever live again
 	case <-ctx.Done():
+	}
+}
+
+// followSystem has handlers started anew, until ctx is done, when files of the system were replaced
+// that their sandboxes let them read by what they were.
+func (d *daemon) followSystem(ctx context.Context, back *backend) {
+	poll := time.NewTicker(d.cfg.Poll)
+	defer poll.Stop()
+	for last := d.system; ; {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return
+		}
+		now := d.cfg.System(back.file.Load())
+		if now != last && now != "" && last != "" { // else it is of other settings, which came by a reload
+			back.again()
+		}
+		last = now
 	}
 }
 

@@ -30,7 +30,7 @@ func TestPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	var l lines
-	spec := Spec{Path: self, Env: []string{"PROC_CHILD=temp", "GORACE=atexit_sleep_ms=0"}, Output: l.add, Sandbox: &sandbox.Rules{Hide: []string{dir}, Private: parent}}
+	spec := Spec{Path: self, Env: []string{"PROC_CHILD=temp", "GORACE=atexit_sleep_ms=0"}, Output: l.add, Sandbox: &sandbox.Rules{Hide: []string{dir}, Read: []string{self}, Private: parent}}
 	c, err := Start(spec)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func lent(t *testing.T, dir string) {
 		}
 	}
 	var l lines
-	rules := &sandbox.Rules{Hide: []string{dir}, Shelf: shelf}
+	rules := &sandbox.Rules{Hide: []string{dir}, Read: []string{self}, Shelf: shelf}
 	c, err := Start(Spec{Path: self, Env: []string{"PROC_CHILD=read", "GORACE=atexit_sleep_ms=0"}, Output: l.add, Sandbox: rules, Ahead: true})
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestBelongings(t *testing.T) {
 	var l lines
 	c, err := Start(Spec{
 		Path: self, Env: []string{"PROC_CHILD=belongings", "GORACE=atexit_sleep_ms=0"}, Output: l.add, Belongings: has,
-		Sandbox: &sandbox.Rules{Hide: []string{keep, filepath.Dir(state)}},
+		Sandbox: &sandbox.Rules{Hide: []string{keep, filepath.Dir(state)}, Read: []string{self}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -164,12 +164,16 @@ func (s *ruleset) holdsHidden(path string) bool {
 
 // around grants rights on a folder, but for what is hidden: Landlock's rights are never less
 // in a folder than above it, so that all else in the folders on the way is granted for itself. What comes to be in
-// such a folder later is not. What cannot be opened or listed is nothing that a child could read.
+// such a folder later is not. What cannot be opened or listed is nothing that a child could read. Of a folder
+// that is everybody's to write, as /tmp is, no more is granted than what is on the way: the rest comes and goes, and may be much.
 func (s *ruleset) around(folder string, rights uint64) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !passable(err) {
 		return err
 	}
+	var is unix.Stat_t
+	unix.Stat(folder, &is)
+	everybodys := is.Mode&unix.S_IWOTH != 0
 	for _, e := range entries {
 		path := filepath.Join(folder, e.Name())
 		switch {
@@ -179,6 +183,8 @@ func (s *ruleset) around(folder string, rights uint64) error {
 			continue
 		case s.holdsHidden(path):
 			err = s.around(path, rights)
+		case everybodys:
+			continue
 		case e.IsDir():
 			err = s.add(path, rights)
 		default:

@@ -34,6 +34,8 @@ type Rules struct {
 	// Shelf is the folder in which a child that is started ahead gets one of its own, where it finds
 	// the files that it is lent later: what else may be read has to be known before it starts.
 	Shelf string
+	// System tells which files of the system these are rules of: WithSystem.
+	System string
 	// Open leaves all open: there is the folder of its own, and no more.
 	Open bool
 }
@@ -46,7 +48,7 @@ func (r *Rules) And(o *Rules) *Rules {
 	if r == nil || o == nil {
 		return nil
 	}
-	all := Rules{Hide: union(r.Hide, o.Hide), Read: union(r.Read, o.Read), Write: union(r.Write, o.Write), Private: r.Private, Shelf: r.Shelf, Open: r.Open || o.Open}
+	all := Rules{Hide: union(r.Hide, o.Hide), Read: union(r.Read, o.Read), Write: union(r.Write, o.Write), Private: r.Private, Shelf: r.Shelf, System: r.System, Open: r.Open || o.Open}
 	if r.Families != nil || o.Families != nil {
 		all.Families = union(r.families(), o.families())
 	}

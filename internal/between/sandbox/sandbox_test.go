@@ -125,7 +125,11 @@ func killChild([]string) error {
 func confined(t *testing.T, r Rules, tries ...[2]string) {
 	t.Helper()
 	var out strings.Builder
-	c := exec.Command(os.Args[0], "try")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, r := exec.Command(self, "try"), *r.Reading(self)
 	for _, try := range tries {
 		c.Args = append(c.Args, try[1])
 	}
@@ -265,11 +269,61 @@ func TestGrants(t *testing.T) {
 		{"ok", "write " + own + "/new"},
 		{"ok", "write " + dir + "/beside/new"},
 	}...)
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	confined(t, r, [][2]string{ // as /tmp is
+		{"ok", "read " + hidden + "/file"},
+		{"EACCES", "write " + hidden + "/file"},
+		{"EACCES", "read " + dir + "/beside/file"},
+	}...)
+	r.Read = append(r.Read, dir+"/beside")
+	confined(t, r, [2]string{"ok", "read " + dir + "/beside/file"})
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	r.Write = []string{"-" + dir + "/missing"}
 	confined(t, r, [2]string{"ok", "read " + own + "/file"})
 	r.Write = []string{dir + "/missing"}
 	if err := r.Start(func() error { t.Error("started"); return nil }); err == nil || !strings.Contains(err.Error(), dir+"/missing: no such file or directory; make ") {
 		t.Errorf("what is not there is granted: %v", err)
+	}
+}
+
+// What is made or replaced in a folder that holds something hidden makes other rules of the same words.
+func TestStamp(t *testing.T) {
+	whole(t)
+	r, _, hidden := room(t)
+	etc := filepath.Dir(hidden)
+	stamps := func() [2]string { return [...]string{r.Stamp(), r.withSystem(etc).System} }
+	put := func(path string) {
+		if err := errors.Join(os.WriteFile(path+".new", nil, 0o600), os.Rename(path+".new", path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(etc + "/resolv.conf")
+	confined(t, r, [2]string{"ok", "read " + etc + "/resolv.conf"})
+	was := stamps()
+	if was != stamps() || was[1] == "" {
+		t.Errorf("%q, then %q", was, stamps())
+	}
+	put(hidden + "/new")
+	put(etc + "/beside/new")
+	if now := stamps(); now != was {
+		t.Errorf("what changes in folders that are hidden or granted whole: %q, then %q", was, now)
+	}
+	put(etc + "/resolv.conf")
+	if now := stamps(); now[0] == was[0] || now[1] == was[1] {
+		t.Errorf("another file of the name: %q, then %q", was, now)
+	}
+	was = stamps()
+	put(etc + "/other")
+	if now := stamps(); now[0] == was[0] || now[1] != was[1] {
+		t.Errorf("a file that no library reads by itself: %q, then %q", was, now)
+	}
+	r.Hide = nil
+	if r.withSystem(etc).System != "" {
+		t.Error("nothing of it is hidden, and it matters")
 	}
 }
 

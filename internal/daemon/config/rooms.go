@@ -50,7 +50,9 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 		}
 		rules := base
 		h.Allowed.Apply(&rules)
-		rules.Open = rules.Open || !c.Sandbox.On()
+		if rules.Open = rules.Open || !c.Sandbox.On(); rules.Open {
+			rules.System = ""
+		}
 		has := h.Given.Belongings(absolute(c.StateDirectories()))
 		has.Keep = keep
 		drain := h.DrainTimeout

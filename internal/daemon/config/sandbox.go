@@ -46,7 +46,25 @@ func (c *Config) sandbox(file *settings.Settings) sandbox.Rules {
 		hide[i] = absolute(path)
 	}
 	// Its files are everybody's; beside them may be what handlers read.
-	return sandbox.Rules{Hide: hide, Read: []string{"-" + absolute(c.Handlers)}, Private: absolute(c.Private()), Shelf: absolute(c.Shelf())}
+	return sandbox.Rules{
+		Hide: hide, Read: []string{"-" + absolute(c.Handlers)}, Private: absolute(c.Private()), Shelf: absolute(c.Shelf()),
+	}.WithSystem()
+}
+
+// Unconfined is what is left open by the sandboxes of a kernel that can so much; nil where there are none.
+func (c *Config) Unconfined(can sandbox.Can) []string {
+	if !c.Sandbox.On() {
+		return nil
+	}
+	return can.Lacks()
+}
+
+// System changes when the sandboxes in force are to be made anew, though file does not.
+func (c *Config) System(file *settings.Settings) string {
+	if !c.Sandbox.On() {
+		return ""
+	}
+	return c.sandbox(file).System
 }
 
 // absolute is path from /. The daemon stays in the folder that it was started in.

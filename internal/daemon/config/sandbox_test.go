@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 )
 
@@ -52,11 +53,15 @@ func TestSandboxOfHandlers(t *testing.T) {
 	if other.Private != "/s/tmp" || !slices.Equal(other.Read, []string{"-/s/h"}) {
 		t.Errorf("of all: %+v", other)
 	}
-	if c, err = Parse([]string{"--sandbox=off", "--state", "/s"}, nil, nil); err != nil || !c.Settings(file)("other").Sandbox.Open {
+	old := sandbox.Can{Landlock: 2, Seccomp: true}
+	if c, err = Parse([]string{"--sandbox=off", "--state", "/s"}, nil, nil); err != nil || !c.Settings(file)("other").Sandbox.Open || c.Unconfined(old) != nil {
 		t.Errorf("it cannot be taken from all: %v", err)
 	}
-	if c, err = Parse([]string{"--state", "run"}, nil, nil); err != nil {
+	if c, err = Parse([]string{"--state", "run", "--sandbox=on"}, nil, nil); err != nil {
 		t.Fatal(err)
+	}
+	if c.Settings(file)("other").Sandbox.Open || c.Unconfined(old) == nil {
+		t.Error("by default there are none")
 	}
 	for _, path := range c.sandbox(file).Hide {
 		if !filepath.IsAbs(path) || strings.HasSuffix(path, "/-") {

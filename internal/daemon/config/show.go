@@ -32,7 +32,7 @@ func (c *Config) Show(file *settings.Settings, handler string) (all []api.Settin
 		all = append(all, api.Setting{Key: "AccessLog", Value: yesNo(c.AccessLog != ""), Where: c.flagged("access-log")})
 	}
 	if where := "default"; !set["NoSandbox"] {
-		if lacks := sandbox.Kernel().Lacks(); len(lacks) > 0 {
+		if lacks := c.Unconfined(sandbox.Kernel()); len(lacks) > 0 {
 			where += "; this kernel does not confine " + strings.Join(lacks, "; ")
 		}
 		if !c.Sandbox.On() {

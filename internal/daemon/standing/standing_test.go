@@ -2,6 +2,7 @@ package standing
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
@@ -81,6 +82,10 @@ func TestNotes(t *testing.T) {
 	want := []string{"F.d/a.conf:1: [Handler later]: there is no such handler", "F:4: [Handler userss]: there is no such handler; did you mean users?"}
 	if got := v.Notes(); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
+	}
+	v.Named, v.Daemon.Unconfined = nil, []string{"signals"}
+	if got := v.Notes(); len(got) != 1 || !strings.HasSuffix(got[0], "not confined are signals") {
+		t.Errorf("of an old kernel: %q", got)
 	}
 	if v.Roster.Snapshot = nil; v.Notes() != nil {
 		t.Error("before the first look it knows which handlers there are")

@@ -20,6 +20,7 @@ type Config struct {
 	BuildsCells  bool // for status
 	Fleet        fleet.Config
 	Addresses    []string      // theirs, for status
+	Unconfined   []string      // what sandboxes leave open on this kernel, for status
 	StartTimeout time.Duration // for a handler to become ready
 	CrashLimit   int           // crashes within CrashWindow after which a version is given up; 0 = never
 	CrashWindow  time.Duration

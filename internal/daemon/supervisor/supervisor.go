@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
-	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/daemon/cells"
 	"github.com/andrestc/go-plugserver/internal/daemon/files"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
@@ -91,8 +90,7 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 	}, cfg.Log)
 	s.view = &standing.View{
 		Daemon: api.Daemon{
-			Version: cfg.Version, PID: cfg.PID, Since: time.Now(), Handlers: cfg.Handlers, Listeners: cfg.Addresses, BuildsCells: cfg.BuildsCells,
-			Unconfined: sandbox.Kernel().Lacks(),
+			Version: cfg.Version, PID: cfg.PID, Since: time.Now(), Handlers: cfg.Handlers, Listeners: cfg.Addresses, BuildsCells: cfg.BuildsCells, Unconfined: cfg.Unconfined,
 		},
 		Roster: s.roster, Cells: s.cells, Settings: cfg.Settings, Named: cfg.Named,
 	}
