@@ -239,7 +239,7 @@ func sandbox(t *testing.T, b *box, cell int) {
 		}
 	}
 	for path, want := range map[string]string{
-		"/tmp/x":                "<nil>",
+		"/tmp/x":                "permission denied",
 		"/usr/lib/plugserver/x": "read-only file system",
 		"/var/lib/plugserver/x": "read-only file system",
 		"/etc/x":                "read-only file system",

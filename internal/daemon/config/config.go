@@ -106,7 +106,7 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.Var(&c.MemoryMax, "memory-max", "most `memory` that a handler may use, such as 256M; infinity is no limit (default infinity)")
 	fs.Var(&c.LimitNOFILE, "limit-nofile", "most `descriptors` that a handler may have open; infinity is no limit but the daemon's own (default infinity)")
 	fs.Var(&c.PassEnvironment, "pass-environment", "`names` of the variables that every handler gets of the daemon's environment, beside PATH and its like; may be repeated")
-	c.Sandbox = choice("off", "on")
+	c.Sandbox = choice("on", "off")
 	fs.Var(&c.Sandbox, "sandbox", "on or off: whether each handler's process is confined, but for those with NoSandbox=yes")
 	fs.StringVar(&c.Config, "config", settings.DefaultPath, "`file` of what holds for single handlers; see plugserverd.conf(5)")
 	c.Build, c.BuildCells, c.Network = choice("auto", "off"), choice("auto", "off"), choice("off", "on")

@@ -57,7 +57,7 @@ func TestSandboxOfHandlers(t *testing.T) {
 	if c, err = Parse([]string{"--sandbox=off", "--state", "/s"}, nil, nil); err != nil || !c.Settings(file)("other").Sandbox.Open || c.Unconfined(old) != nil {
 		t.Errorf("it cannot be taken from all: %v", err)
 	}
-	if c, err = Parse([]string{"--state", "run", "--sandbox=on"}, nil, nil); err != nil {
+	if c, err = Parse([]string{"--state", "run"}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if c.Settings(file)("other").Sandbox.Open || c.Unconfined(old) == nil {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -136,8 +137,13 @@ func TestPatternsPassOn(t *testing.T) {
 			files: files{"v2": mode("/v", "two", "dies second")}, change: remove("v1"), want: map[string]string{"/v": ""}, gaps: []string{"/v"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Setenv("HEIRS", t.TempDir())
-			d := testbed.Start(t, testbed.Flags("--sandbox", "off")) // they leave word in a folder of the test's
+			dir := testbed.NewDir(t)
+			t.Setenv("HEIRS", dir+"/heirs") // where those that fail the second time leave word
+			conf := "[Handler v2]\nReadWritePaths=" + os.Getenv("HEIRS") + "\n[Handler v3]\nReadWritePaths=" + os.Getenv("HEIRS") + "\n"
+			if err := errors.Join(os.Mkdir(os.Getenv("HEIRS"), 0o700), os.WriteFile(dir+"/plugserverd.conf", []byte(conf), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			d := testbed.Start(t, testbed.In(dir))
 			for name, plugin := range tt.live {
 				d.Put(name, plugin)
 			}

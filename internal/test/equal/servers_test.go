@@ -3,6 +3,7 @@ package equal
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -109,7 +110,8 @@ func startPair(t *testing.T, lim map[string]string, flags ...string) *pair {
 	t.Setenv("EQUAL_EVENTS", events)
 	p := &pair{}
 	p.reference = server{addr: startReference(t, lim), events: events}
-	p.daemon = startDaemon(t, flags, func(o ...testbed.Option) *testbed.Daemon { return testbed.Start(t, o...) })
+	dir := testbed.NewDir(t)
+	p.daemon = startDaemon(t, dir, flags, func(o ...testbed.Option) *testbed.Daemon { return testbed.Start(t, append(o, testbed.In(dir))...) })
 	p.product = server{addr: p.daemon.Addr, events: events}
 	return p
 }
@@ -126,7 +128,7 @@ func startSecurePair(t *testing.T, lim map[string]string, flags ...string) *pair
 	dir := testbed.NewDir(t)
 	p := &pair{}
 	var secure *testbed.Secure
-	p.daemon = startDaemon(t, flags, func(o ...testbed.Option) *testbed.Daemon {
+	p.daemon = startDaemon(t, dir, flags, func(o ...testbed.Option) *testbed.Daemon {
 		secure = testbed.StartSecure(t, dir, nil, o...)
 		return secure.Daemon
 	})
@@ -136,13 +138,13 @@ func startSecurePair(t *testing.T, lim map[string]string, flags ...string) *pair
 	return p
 }
 
-// startDaemon starts the daemon of a pair, and waits until it has all handlers.
-func startDaemon(t *testing.T, flags []string, start func(...testbed.Option) *testbed.Daemon) *testbed.Daemon {
+// startDaemon starts the daemon of a pair in dir, and waits until it has all handlers.
+func startDaemon(t *testing.T, dir string, flags []string, start func(...testbed.Option) *testbed.Daemon) *testbed.Daemon {
 	t.Helper()
 	if *releaseFlag != "" {
 		flags = append(flags, "--build-cells", "auto")
 	}
-	flags = append(flags, "--sandbox", "off") // events are files of the test's
+	letWrite(t, dir, os.Getenv("EQUAL_EVENTS"))
 	d := start(testbed.Flags(flags...), testbed.Allow("panic", "superfluous"))
 	mark := d.Log.Len()
 	for _, name := range names {
@@ -186,4 +188,17 @@ func startReference(t *testing.T, lim map[string]string, args ...string) (addr s
 		t.Fatalf("the reference tells no address: %v", err)
 	}
 	return strings.TrimSpace(line)
+}
+
+// letWrite lets each handler write in a folder of the test's, where they leave word of events.
+func letWrite(t *testing.T, dir, folder string) {
+	t.Helper()
+	var conf strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&conf, "[Handler %s]\nReadWritePaths=%s\n", name, folder)
+	}
+	dropIns := filepath.Join(dir, "plugserverd.conf.d")
+	if err := errors.Join(os.MkdirAll(dropIns, 0o755), os.WriteFile(filepath.Join(dropIns, "events.conf"), []byte(conf.String()), 0o644)); err != nil {
+		t.Fatal(err)
+	}
 }
