@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/test/testbed"
 )
 
 const (
@@ -42,6 +43,7 @@ type artefacts struct {
 	squat     string   // wants the pattern of greet
 	trimmed   string   // no cell that is installed loads it
 	source    string   // a handler in one file
+	hostile   string   // tries what it is asked to
 }
 
 func TestDebian(t *testing.T) {
@@ -90,9 +92,9 @@ func build(t *testing.T) artefacts {
 	host(t, "sed", "-i", `s/^Version: .*/&+next1/`, tree+"/DEBIAN/control")
 	host(t, "dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, a.next)
 
+	compile := func(name, code string, flags ...string) string { return compile(t, dir, name, code, flags...) }
 	plugin := func(name, text, pattern string, flags ...string) string {
-		src := filepath.Join(dir, "src-"+name)
-		code := fmt.Sprintf(`package main
+		return compile(name, fmt.Sprintf(`package main
 
 import (
 	"bytes"
@@ -126,30 +128,36 @@ func Handlers() map[string]http.HandlerFunc {
 }
 
 func main() {}
-`, text, pattern)
-		mod := fmt.Sprintf("module example.org/%s\n\ngo 1.24\n", name)
-		for file, content := range map[string]string{"main.go": code, "go.mod": mod} {
-			if err := os.MkdirAll(src, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(src, file), []byte(content), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		so := filepath.Join(dir, name+".so")
-		cmd := exec.Command("go", append(append([]string{"build", "-buildmode=plugin", "-o", so}, flags...), ".")...)
-		cmd.Dir = src
-		cmd.Env = append(os.Environ(), "GOFLAGS=", "CGO_ENABLED=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("build %s: %v\n%s", name, err, out)
-		}
-		return so
+`, text, pattern), flags...)
 	}
 	a.greet = []string{plugin("greet1", "one", "/greet"), plugin("greet2", "two", "/greet")}
 	a.squat = plugin("squat", "mine", "/greet")
 	a.trimmed = plugin("trimmed", "trimmed", "/trimmed", "-trimpath")
+	a.hostile = compile("hostile", testbed.Hostile)
 	a.source = filepath.Join(dir, "src-greet1", "main.go")
 	return a
+}
+
+// compile builds a plugin out of one file, in a folder of dir.
+func compile(t *testing.T, dir, name, code string, flags ...string) string {
+	src := filepath.Join(dir, "src-"+name)
+	mod := fmt.Sprintf("module example.org/%s\n\ngo 1.24\n", name)
+	for file, content := range map[string]string{"main.go": code, "go.mod": mod} {
+		if err := os.MkdirAll(src, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(src, file), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	so := filepath.Join(dir, name+".so")
+	cmd := exec.Command("go", append(append([]string{"build", "-buildmode=plugin", "-o", so}, flags...), ".")...)
+	cmd.Dir = src
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "CGO_ENABLED=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", name, err, out)
+	}
+	return so
 }
 
 // reproducible builds the package twice, the second time in another place, and
@@ -292,6 +300,7 @@ func day(t *testing.T, b *box, a artefacts) {
 		}
 	})
 	step("sandbox", func(t *testing.T) { sandbox(t, b, b.cell(t, "greet")) })
+	step("hostile handler", func(t *testing.T) { hostile(t, b, a.hostile, main(t)) })
 	step("group", func(t *testing.T) {
 		b.run(t, "useradd", "alice")
 		as := func(who string) []string {

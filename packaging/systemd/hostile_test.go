@@ -1,0 +1,82 @@
+//go:build systemd
+
+package systemd
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// hostile has a handler try what harms others, and tells what it got. The kernel is the host's, whichever
+// Debian it is: what an older one cannot, plugserverctl says.
+func hostile(t *testing.T, b *box, file string, supervisor int) {
+	b.run(t, "cp", b.put(t, file, "hostile.so"), handlers+"/hostile.so")
+	eventually(t, "the hostile handler is live", func() bool { s, _ := b.get("/hostile/resolve"); return s == 200 })
+	if lacks := b.status(t).Daemon.Unconfined; len(lacks) > 0 {
+		t.Errorf("not confined are %q", lacks)
+	}
+	gate, neighbour := b.status(t).Daemon.GatePID, b.cell(t, "greet")
+	try := func(what string, args ...any) string {
+		q := url.Values{}
+		for _, a := range args {
+			q.Add("a", fmt.Sprint(a))
+		}
+		_, got := b.get("/hostile/" + what + "?" + q.Encode())
+		return got
+	}
+	const denied, refused, readOnly, unseen = "permission denied", "operation not permitted", "read-only file system", "no such file or directory"
+	for _, c := range []struct {
+		want, what string
+		args       []any
+	}{
+		{"ok", "read", []any{"/etc/passwd"}},
+
+		{denied, "read", []any{"/etc/shadow"}},
+		{denied, "list", []any{"/var/lib/plugserver/store"}},
+		{denied, "list", []any{"/var/lib/plugserver/tmp"}},
+		{denied, "write", []any{"/var/lib/plugserver/store/x"}},
+		{denied, "write", []any{"/var/lib/plugserver/cells/x"}},
+		{readOnly, "write", []any{handlers + "/x.so"}},
+		{denied, "write", []any{"/tmp/x"}},
+		{denied, "write", []any{"/dev/shm/x"}},
+		{denied, "write", []any{"/run/plugserver/x"}},
+		{denied, "write", []any{"/var/cache/plugserver/x"}},
+		{denied, "list", []any{"/run/credentials"}},
+		{refused, "chmod", []any{"/var/lib/plugserver/store"}},
+
+		{unseen, "read", []any{fmt.Sprintf("/proc/%d/environ", neighbour)}},
+		{unseen, "write", []any{fmt.Sprintf("/proc/%d/mem", gate)}},
+		{refused, "sys", []any{unix.SYS_PTRACE, unix.PTRACE_SEIZE, neighbour}},
+		{refused, "sys", []any{unix.SYS_PROCESS_VM_WRITEV, gate}},
+		{refused, "sys", []any{unix.SYS_PIDFD_GETFD, 3, 3}},
+		{refused, "sys", []any{unix.SYS_KILL, supervisor, 9}},
+		{refused, "sys", []any{unix.SYS_KILL, gate, 19}},
+		{refused, "sys", []any{unix.SYS_KILL, neighbour, 9}},
+		{refused, "sys", []any{unix.SYS_PRLIMIT64, supervisor, unix.RLIMIT_NOFILE}},
+		{refused, "sys", []any{unix.SYS_UNSHARE, unix.CLONE_NEWUSER}},
+		{refused, "sys", []any{unix.SYS_IO_URING_SETUP, 1}},
+
+		{denied, "bind", nil},
+		{"HTTP/1.0 403 Forbidden", "control", []any{"/run/plugserver/control.sock"}},
+		{"ok", "dial", []any{"/run/dbus/system_bus_socket"}}, // left open, as the next: SECURITY.md
+		{"ok", "dial", []any{"/run/systemd/journal/stdout"}},
+		{denied, "exec", []any{"true"}},
+	} {
+		got := try(c.what, c.args...)
+		t.Logf("%s %v: %s", c.what, c.args, got)
+		if got != c.want {
+			t.Errorf("%s %v: got %q, not %q", c.what, c.args, got, c.want)
+		}
+	}
+	if b.cell(t, "greet") != neighbour || b.status(t).Daemon.GatePID != gate {
+		t.Error("another process has ended")
+	}
+	if err := os.Remove(b.root + handlers + "/hostile.so"); err != nil {
+		t.Fatal(err)
+	}
+	b.run(t, "systemctl", "reload", "plugserverd")
+}
