@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/build/gobuild"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
@@ -61,14 +61,7 @@ func builderFlags(flags *flag.FlagSet) func() (*gobuild.Builder, error) {
 		goroots = append(goroots, s)
 		return nil
 	})
-	network := true
-	flags.Func("build-network", "`on` or off: whether go may fetch modules and toolchains; default on", func(s string) error {
-		if s != "on" && s != "off" {
-			return errors.New("want on or off")
-		}
-		network = s == "on"
-		return nil
-	})
+	network := cli.Switch(flags, "build-network", "whether go may fetch modules and toolchains")
 	limit := flags.Duration("build-timeout", gobuild.DefaultTimeout, "how long go build may take, a `TIME` such as 10m")
 	return func() (*gobuild.Builder, error) {
 		cache, err := os.UserCacheDir()
@@ -76,7 +69,7 @@ func builderFlags(flags *flag.FlagSet) func() (*gobuild.Builder, error) {
 			return nil, fmt.Errorf("find a folder to build in: %w", err)
 		}
 		return gobuild.New(gobuild.Config{
-			GOROOTs: goroots, Cache: filepath.Join(cache, "plugserver"), Inherit: true, Network: network, Root: true, Timeout: *limit,
+			GOROOTs: goroots, Cache: filepath.Join(cache, "plugserver"), Inherit: true, Network: *network, Root: true, Timeout: *limit,
 		})
 	}
 }

@@ -22,9 +22,11 @@ var checkCommand = cli.Command{
 	Long: "First the file is read, and none of it run: what it says of itself, and whether an installed cell loads it. " +
 		"Then it is tried in a cell of its own, which runs its init, Start, Handler and Stop, and ends: " +
 		"without a terminal, with PATH, LANG, TZ and the like of the environment, a folder of its own as HOME and TMPDIR, " +
+		"in a sandbox, so that it writes nothing else and listens nowhere, " +
 		"and, where root asks, as the user plugserver or nobody. Exit 1 if anything is in the way.",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
 		asJSON := flags.Bool("json", false, "print one object, for programs")
+		confined := cli.Switch(flags, "sandbox", "whether the handler is confined, as plugserverd has it")
 		noTrial := flags.Bool("no-trial", false, "only read the file")
 		binaries := cellFlags(flags)
 		var env []string
@@ -49,7 +51,7 @@ var checkCommand = cli.Command{
 				r.Write(s.Out, s.Columns) // a trial takes its time
 			}
 			if r.OK && !*noTrial {
-				if err := r.Try(ctx, trial.Trial{Limit: *limit, Env: env, Limits: bounds}); err != nil {
+				if err := r.Try(ctx, trial.Trial{Limit: *limit, Env: env, Limits: bounds, Open: !*confined}); err != nil {
 					return err
 				}
 				if !*asJSON {

@@ -1,8 +1,8 @@
 // Package trial proves a handler's file in a throwaway cell, as plugserverd
 // would, but without one. Nothing of a trial outlives it: its process group is
 // killed, its folder deleted. Nothing of whoever begins it is the file's: it has
-// no terminal (proc), none of their environment but what is plain, and of root
-// not the user either.
+// no terminal (proc), none of their environment but what is plain, of root not the
+// user either, and it is in a sandbox.
 package trial
 
 import (
@@ -18,6 +18,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 )
 
 const (
@@ -37,6 +38,8 @@ type Trial struct {
 	Env   []string      // names of variables of ours that it gets, besides those in plain
 	// Limits bound the handler's patterns; 0 is no bound.
 	Limits link.Limits
+	// Open has no sandbox around it.
+	Open bool
 	// GODEBUG is the cell's; "" is as we have it.
 	GODEBUG string
 }
@@ -65,7 +68,7 @@ func (t Trial) Run(ctx context.Context) (Result, error) {
 		if err == nil {
 			defer s.remove()
 			var child *proc.Child
-			if child, err = s.start(who, t.name(), t.environ(s.dir)); err == nil {
+			if child, err = t.start(s, who); err == nil {
 				return t.prove(ctx, child, s, who)
 			}
 		}
@@ -80,8 +83,19 @@ func (t Trial) Run(ctx context.Context) (Result, error) {
 // name is the handler's.
 func (t Trial) name() string { return strings.TrimSuffix(filepath.Base(t.File), ".so") }
 
-func (s *stage) start(who user, name string, env []string) (*proc.Child, error) {
-	child, err := proc.Start(proc.Spec{Path: s.cell, Args: []string{name}, Dir: s.dir, Env: env, As: who.credential, Output: func(string, string) {}})
+// rules are those of a trial in dir: it reads the system, but nothing of a packaged daemon, whose user it may
+// be, and writes there.
+func (t Trial) rules(dir string) *sandbox.Rules {
+	return &sandbox.Rules{
+		Hide: []string{"/var/lib/plugserver", "/var/cache/plugserver", "/etc/plugserver"}, Read: []string{"-/var/lib/plugserver/handlers"},
+		Write: []string{dir}, Open: t.Open,
+	}
+}
+
+func (t Trial) start(s *stage, who user) (*proc.Child, error) {
+	child, err := proc.Start(proc.Spec{
+		Path: s.cell, Args: []string{t.name()}, Dir: s.dir, Env: t.environ(s.dir), As: who.credential, Sandbox: t.rules(s.dir), Output: func(string, string) {},
+	})
 	switch {
 	case errors.Is(err, syscall.EPERM) && who.credential != nil: // setgroups(2), setuid(2)
 		err = fmt.Errorf("root runs no handler, and may not become %s here: %w; run it as another user, or with --no-trial", who.name, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +50,12 @@ func TestMain(m *testing.M) {
 			lc.Finish(time.Second)
 			return
 		}
+	case "writes": // its own, and what it is told
+		fmt.Println("own:", os.WriteFile("own", nil, 0o600))
+		fmt.Println("other:", os.WriteFile(rest, nil, 0o600))
+		_, err := net.Listen("tcp", "127.0.0.1:0")
+		fmt.Println("listens:", err)
+		os.Exit(0)
 	case "refused":
 		lc.Send(link.Message{Kind: link.Refused, Refusal: &refusal.Error{Reason: rest, Mend: "mend"}})
 	case "refused and gone":
@@ -167,6 +174,22 @@ func TestWho(t *testing.T) {
 	}
 	if filepath.Dir(wd) != os.Getenv("TMPDIR") {
 		t.Errorf("it ran in %q", wd)
+	}
+}
+
+// TestConfined shows that a trial writes nothing but its own, and listens nowhere, whoever it runs as.
+func TestConfined(t *testing.T) {
+	other := filepath.Join(t.TempDir(), "other")
+	if err := errors.Join(os.WriteFile(other, nil, 0o666), os.Chmod(other, 0o666), os.Chmod(filepath.Dir(other), 0o777), os.Chmod(filepath.Dir(filepath.Dir(other)), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := try(t, t.Context(), "writes:"+other, enough)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := strings.Join(r.Output, "\n")
+	if !strings.Contains(said, "own: <nil>") || !strings.Contains(said, "other: open "+other+": permission denied") || !strings.Contains(said, "listens: listen tcp 127.0.0.1:0: bind: permission denied") {
+		t.Errorf("it says:\n%s", said)
 	}
 }
 
