@@ -82,6 +82,15 @@ func BuildAsRoot() *refusal.Error {
 	}
 }
 
+// SourceOfOthers refuses to compile, as root, source that others may have written; why is the first of it.
+func SourceOfOthers(as, why string) *refusal.Error {
+	return &refusal.Error{
+		Reason: "root compiles nothing that others may have written: " + why,
+		Mend:   "build it as its author, and install the file as root: plugserverctl build " + words.Shell(as),
+		Or:     []string{"make it root's, if you have read it: chown -R root " + words.Shell(as)},
+	}
+}
+
 // goroot is how a Go installation is named.
 const goroot = "GOROOT= in plugserverd.conf, --goroot of plugserverctl"
 

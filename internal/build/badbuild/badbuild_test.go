@@ -30,6 +30,7 @@ func TestBuildRefusalsTellReasonAndMend(t *testing.T) {
 		{ForeignCell("/a b"), "file can be written by others than root and the daemon's user", "chown root '/a b' && chmod go-w '/a b'"},
 		{NotExecutable("/a b"), "file is not executable", "chmod +x '/a b'"},
 		{BuildAsRoot(), "plugserverd runs as root and builds nothing", "build a cell that matches it: plugserverctl cell build NAME.so"},
+		{SourceOfOthers("a b", "/a b: x"), "root compiles nothing that others may have written: /a b: x", "build it as its author, and install the file as root: plugserverctl build 'a b'"},
 		{NoToolchain(), "no Go toolchain was found", "apt install golang-go gcc libc6-dev"},
 		{NoRelease("go1.25.4", []string{"go1.26.8 in /go"}, false, ""), `no Go toolchain of release go1.25.4 was found, there is "go1.26.8 in /go"; --build-network=off kept go from fetching it`, "let go fetch it: --build-network=on; of the service: PLUGSERVER_BUILD_NETWORK=on in /etc/default/plugserverd"},
 		{NoRelease("go1.25.4", []string{"go1.26.8"}, true, "no\nroute"), "no Go toolchain of release go1.25.4 was found, there is go1.26.8; go could not fetch it: no route", "name one: GOROOT= in plugserverd.conf, --goroot of plugserverctl"},

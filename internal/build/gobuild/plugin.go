@@ -54,6 +54,9 @@ func (b *Builder) BuildPlugin(ctx context.Context, src Source, out string, cell 
 	if err := src.resolve(); err != nil {
 		return fmt.Errorf("build plugin: %w", err)
 	}
+	if refused := asRoot(src); refused != nil {
+		return refused
+	}
 	s, err := b.enter(ctx)
 	if err != nil {
 		return err
