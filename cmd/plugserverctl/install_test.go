@@ -32,9 +32,16 @@ func (h *hall) Status(context.Context) (api.Status, error) {
 	}}, nil
 }
 
-func (h *hall) Reload(context.Context) (api.Reload, error) { return api.Reload{}, nil }
+// Reload lasts until its user has looked what is being done.
+func (h *hall) Reload(ctx context.Context) (api.Reload, error) {
+	select {
+	case <-h.asked:
+	case <-ctx.Done():
+	}
+	return api.Reload{}, nil
+}
 
-func (h *hall) Release(context.Context, string) (api.Reload, error) { return api.Reload{}, nil }
+func (h *hall) Release(ctx context.Context, _ string) (api.Reload, error) { return h.Reload(ctx) }
 
 func (h *hall) Settle(ctx context.Context, name string) (api.Outcome, error) {
 	content, err := os.ReadFile(filepath.Join(h.dir, name+".so"))

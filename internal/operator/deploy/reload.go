@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/report"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
@@ -30,7 +31,7 @@ var Release = cli.Command{
 }
 
 func reload(ctx context.Context, s *cli.Session) error {
-	re, err := s.Client.Reload(ctx)
+	re, err := WaitFor(ctx, s, "", s.Client.Reload)
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func reload(ctx context.Context, s *cli.Session) error {
 // release reports on the one handler.
 func release(ctx context.Context, s *cli.Session) error {
 	name := s.Arg(0)
-	re, err := s.Client.Release(ctx, name)
+	re, err := WaitFor(ctx, s, name, func(ctx context.Context) (api.Reload, error) { return s.Client.Release(ctx, name) })
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func restart(ctx context.Context, s *cli.Session) error {
 
 func disable(ctx context.Context, s *cli.Session) error {
 	name := s.Arg(0)
-	out, err := s.Client.Disable(ctx, name)
+	out, err := WaitFor(ctx, s, name, func(ctx context.Context) (api.Outcome, error) { return s.Client.Disable(ctx, name) })
 	switch {
 	case err != nil:
 		return err

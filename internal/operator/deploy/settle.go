@@ -22,8 +22,8 @@ import (
 const askAgain = time.Second
 
 // WaitFor calls ask, which may take as long as a build does, and says meanwhile
-// what is being done about the handler.
-func WaitFor(ctx context.Context, s *cli.Session, name string, ask func(context.Context) (api.Outcome, error)) (out api.Outcome, err error) {
+// what is being done about the handler, or with no name about any.
+func WaitFor[T any](ctx context.Context, s *cli.Session, name string, ask func(context.Context) (T, error)) (out T, err error) {
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
@@ -31,7 +31,7 @@ func WaitFor(ctx context.Context, s *cli.Session, name string, ask func(context.
 	}()
 	tick := time.NewTicker(askAgain)
 	defer tick.Stop()
-	said := ""
+	said := make(map[string]string)
 	for {
 		select {
 		case <-answered:
@@ -43,9 +43,9 @@ func WaitFor(ctx context.Context, s *cli.Session, name string, ask func(context.
 			continue // ask says why
 		}
 		for _, h := range st.Handlers {
-			if h.Name == name && h.Doing != "" && h.Doing != said {
-				said = h.Doing
-				fmt.Fprintf(s.Problems, "%s: %s\n", terminal.Escape(name), terminal.Escape(said))
+			if (h.Name == name || name == "") && h.Doing != "" && h.Doing != said[h.Name] {
+				said[h.Name] = h.Doing
+				fmt.Fprintf(s.Problems, "%s: %s\n", terminal.Escape(h.Name), terminal.Escape(h.Doing))
 			}
 		}
 	}
