@@ -44,6 +44,7 @@ type artefacts struct {
 	trimmed   string   // no cell that is installed loads it
 	source    string   // a handler in one file
 	hostile   string   // tries what it is asked to
+	secret    []string // two versions of a handler with a credential and state
 }
 
 func TestDebian(t *testing.T) {
@@ -120,6 +121,10 @@ func Handlers() map[string]http.HandlerFunc {
 			err := os.WriteFile(r.URL.Query().Get("path"), []byte("x"), 0o600)
 			fmt.Fprint(w, err)
 		},
+		%[2]q + "/read": func(w http.ResponseWriter, r *http.Request) {
+			_, err := os.ReadFile(r.URL.Query().Get("path"))
+			fmt.Fprint(w, err)
+		},
 		%[2]q + "/hog": func(w http.ResponseWriter, r *http.Request) {
 			held = bytes.Repeat([]byte("x"), 256<<20)
 			time.Sleep(20 * time.Second)
@@ -134,6 +139,7 @@ func main() {}
 	a.squat = plugin("squat", "mine", "/greet")
 	a.trimmed = plugin("trimmed", "trimmed", "/trimmed", "-trimpath")
 	a.hostile = compile("hostile", testbed.Hostile)
+	a.secret = secrets(t, dir)
 	a.source = filepath.Join(dir, "src-greet1", "main.go")
 	return a
 }
@@ -299,6 +305,7 @@ func day(t *testing.T, b *box, a artefacts) {
 			t.Errorf("status text: %q", text)
 		}
 	})
+	step("credentials and state", func(t *testing.T) { belongings(t, b, a.secret) })
 	step("sandbox", func(t *testing.T) { sandbox(t, b, b.cell(t, "greet")) })
 	step("hostile handler", func(t *testing.T) { hostile(t, b, a.hostile, main(t)) })
 	step("group", func(t *testing.T) {
