@@ -166,7 +166,7 @@ func (g *Gate) open(lim link.Limits, key []byte) {
 	g.server.Route, g.server.RouteNow, g.server.Counts, g.server.Key = g.route, g.routeNow, g.counts, key
 	g.server.Full = func(most int) {
 		if most == 0 {
-			g.record("warning", "the gate has no more descriptors for connections, of which each over TLS takes two: more wait to be accepted until some end; raise LimitNOFILE= of the service")
+			g.record("warning", "the gate has no more descriptors for connections, of which those over TLS 1.2 take two: more wait to be accepted until some end; raise LimitNOFILE= of the service")
 			return
 		}
 		g.record("warning", fmt.Sprintf("there are %d connections, as many as --max-connections allows: more wait to be accepted until some end", most))
@@ -177,7 +177,7 @@ func (g *Gate) open(lim link.Limits, key []byte) {
 		Log: log.New(logWriter{g}, "", 0),
 	})
 	sc := secure.Config{
-		Limit: lim.HeaderTimeout, Give: g.server.Take, Uses: g.server.Beside, Aside: g.server.Aside,
+		Limit: lim.HeaderTimeout, Give: g.server.Take, GiveSealed: g.server.TakeSealed, Uses: g.server.Beside, Aside: g.server.Aside,
 		Log: func(text string) { g.record("debug", text) },
 	}
 	if lim.HTTP2 == link.HTTP2All {
@@ -369,6 +369,7 @@ func (g *Gate) end(grace time.Duration) {
 	if g.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
+		g.secure.Shaken(ctx)
 		g.h2.Shutdown(ctx) // their connections count with those of server
 		g.server.Shutdown(ctx)
 		g.secure.Drain(ctx)

@@ -74,6 +74,9 @@ func (a *ahead) giveBack() {
 
 // reader returns what reads ahead on s, or nil.
 func (s *wholeConn) reader() *ahead {
+	if s.sealed != nil {
+		return nil // it reads a record at a time
+	}
 	if s.ahead == nil {
 		sc, err := s.SyscallConn()
 		if err != nil {

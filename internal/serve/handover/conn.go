@@ -3,6 +3,7 @@ package handover
 import (
 	"crypto/tls"
 	"errors"
+	"math"
 	"net"
 	"os"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/direct"
 	"github.com/andrestc/go-plugserver/internal/serve/http1"
+	"github.com/andrestc/go-plugserver/internal/serve/tls13"
 )
 
 // Conn is a client's connection while this process has it. It frames the
@@ -23,6 +25,7 @@ import (
 // serve, or net/http's while that serves a request (wholeConn).
 type Conn struct {
 	raw    net.Conn
+	sealed *tls13.Conn // raw's, nil where plain bytes pass
 	server *Server
 	// remote and local are the client's connection's addresses, as accept(2)
 	// gave them: a socket whose client has reset it knows them no more.
@@ -148,6 +151,19 @@ var (
 // from the second request on.
 const bufferSize = 4 << 10
 
+// headLimit is the limit on a head of which so much has come when it is looked at first:
+// what comes over TLS comes in records, of which the first may be short.
+func (c *Conn) headLimit(first int) int {
+	limit := c.server.maxHead() + bufferSize
+	switch {
+	case !c.history.begun:
+		return limit
+	case c.sealed != nil:
+		return limit + min(first, bufferSize)
+	}
+	return limit + bufferSize
+}
+
 // pending are the bytes that wait for a reader.
 func (c *Conn) pending() []byte { return c.buf[c.r:c.w] }
 
@@ -176,9 +192,9 @@ func (c *Conn) consume(n int) {
 func (c *Conn) head() error {
 	c.scan = http1.Scanner{}
 	// Between two requests net/http waits for four bytes before it looks.
-	first, limit := 1, c.server.maxHead()+bufferSize
+	first, limit := 1, math.MaxInt
 	if c.history.begun {
-		first, limit = 4, limit+bufferSize
+		first = 4
 	}
 	for {
 		if c.history.post && c.w-c.r >= first {
@@ -189,6 +205,7 @@ func (c *Conn) head() error {
 		}
 		waits := c.w - c.r
 		if waits >= first {
+			limit = min(limit, c.headLimit(waits)) // the first time says it
 			status := c.scan.Scan(c.pending())
 			switch {
 			case status == http1.Whole && c.scan.Len() <= limit:
@@ -462,8 +479,15 @@ func (c *Conn) remaining() time.Duration {
 func (c *Conn) close() {
 	c.become(left)
 	c.closeWrite()
+	if c.sealed != nil {
+		c.sealed.Transport.CloseWrite() // for whoever has a descriptor still
+	}
 	c.drop()
 }
+
+// endNow has the client know that nothing follows, before drop. It reports false where
+// that would have to wait for the client.
+func (c *Conn) endNow() bool { return c.sealed == nil || c.sealed.TryCloseNotify() }
 
 // closeWrite shuts down the writing side, as net/http does after an error
 // that the client should be able to read.
@@ -477,6 +501,10 @@ func (c *Conn) closeWrite() error {
 // drop closes this process's descriptor.
 func (c *Conn) drop() {
 	c.server.forget(c)
+	if c.sealed != nil {
+		c.sealed.Drop() // raw would tell the client
+		return
+	}
 	c.raw.Close()
 }
 
@@ -524,7 +552,11 @@ func (c *Conn) localText() string {
 
 // SyscallConn gives access to the socket.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
-	sc, ok := c.raw.(syscall.Conn)
+	nc := c.raw
+	if s, ok := nc.(*secured); ok {
+		nc = s.Conn
+	}
+	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		return nil, errors.ErrUnsupported
 	}

@@ -9,7 +9,7 @@ import (
 // newDirect returns nil where nc is no connection of package net.
 func newDirect(nc net.Conn, out bool) *direct.Way {
 	if s, ok := nc.(*secured); ok {
-		nc = s.Conn
+		nc = s.Conn // nothing below, where it is sealed
 	}
 	switch nc := nc.(type) {
 	case *net.TCPConn:

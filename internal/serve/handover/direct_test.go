@@ -40,7 +40,7 @@ func TestDirectOverTLS(t *testing.T) {
 	gate := os.NewFile(uintptr(fds[0]), "gate")
 	defer gate.Close()
 	s := NewServer(context.Background(), hello, Limits{}, nil)
-	nc, err := s.open(fds[1], addr{"tcp", "a"}, addr{"tcp", "b"}, new(tls.ConnectionState))
+	nc, err := s.open(fds[1], addr{"tcp", "a"}, addr{"tcp", "b"}, new(tls.ConnectionState), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

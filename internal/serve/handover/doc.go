@@ -22,6 +22,6 @@
 //	introduced.go  connections of proxies that speak the PROXY protocol
 //	end.go      the end of a server
 //	full.go     descriptors run out
-//	tls.go      connections whose TLS another process has
+//	tls.go      connections over TLS, sealed here or in another process
 //	context.go, watch.go  a request's context, and the client's end
 package handover

@@ -49,6 +49,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.feed.stop()
 	s.http.Close()
 	for _, c := range s.owned() {
+		c.endNow()
 		c.drop()
 	}
 	return err

@@ -364,7 +364,7 @@ func (f *forwarded) took(a answer, r *receiver) error {
 	}
 	b = c.behindHeld(b)
 	if len(b) > 0 && len(f.out) == 0 && !f.busy {
-		n, err := c.raw.(*socket).tryWrite(b)
+		n, err := c.raw.(quick).tryWrite(b)
 		if err != nil {
 			n, a.keep = len(b), false
 		}
@@ -381,7 +381,7 @@ func (f *forwarded) took(a answer, r *receiver) error {
 	}
 	waits := len(f.out) > 0 || f.busy
 	switch {
-	case f.state == answered && !waits && !f.keep && f.alone:
+	case f.state == answered && !waits && !f.keep && f.alone && c.endNow():
 		f.alone = false
 		c.phase = left
 		c.drop()

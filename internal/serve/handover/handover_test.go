@@ -228,7 +228,11 @@ const get = "GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
 // they are forwarded.
 func TestConnectionTravels(t *testing.T) {
 	a, b, address := newSides(t, Limits{})
-	c := dial(t, address)
+	travels(t, a, b, dial(t, address))
+}
+
+func travels(t *testing.T, a, b *side, c *client) {
+	t.Helper()
 	for range 10 {
 		c.write(fmt.Sprintf(get, "b"))
 		c.expect("b", "GET", "/b", "")

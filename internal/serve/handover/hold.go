@@ -98,7 +98,7 @@ func (c *Conn) release() {
 	if len(c.held) == 0 {
 		return
 	}
-	n, _ := c.raw.(*socket).tryWrite(c.held) // an error comes again with the rest
+	n, _ := c.raw.(quick).tryWrite(c.held) // an error comes again with the rest
 	if n < len(c.held) {
 		c.held = append(c.held[:0], c.held[n:]...)
 		c.holder.unhold()

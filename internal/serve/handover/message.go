@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/serve/tls13"
 )
 
 // The frames between two peers. Connections and requests go to the peer, which
@@ -39,6 +41,9 @@ type message struct {
 	remote, local string
 	// tls is the state of the connection's TLS, encoded; "" for a clear one.
 	tls string
+	// keys is what it takes to open and seal its records, encoded (package tls13); nil
+	// where plain bytes pass.
+	keys []byte
 	// bytes were read of the client and not consumed.
 	bytes []byte
 }
@@ -50,7 +55,8 @@ const (
 	flagCanceled
 	flagStamp
 	flagTLS
-	flagAll = flagIdle | flagBegun | flagPost | flagCanceled | flagStamp | flagTLS
+	flagKeys
+	flagAll = flagIdle | flagBegun | flagPost | flagCanceled | flagStamp | flagTLS | flagKeys
 )
 
 // maxAddr bounds an address, in bytes.
@@ -80,6 +86,9 @@ func (m *message) head(b []byte) []byte {
 	if m.tls != "" {
 		flags |= flagTLS
 	}
+	if m.keys != nil {
+		flags |= flagKeys
+	}
 	b = append(b, flags, m.moves)
 	if flags&flagStamp != 0 {
 		b = append(b, m.stamp[:]...)
@@ -92,6 +101,10 @@ func (m *message) head(b []byte) []byte {
 	}
 	if m.tls != "" {
 		b = appendText(b, m.tls)
+	}
+	if m.keys != nil {
+		b = binary.AppendUvarint(b, uint64(len(m.keys)))
+		b = append(b, m.keys...)
 	}
 	return b
 }
@@ -106,7 +119,7 @@ func decode(b []byte) (message, error) {
 	}
 	m.idle, m.begun, m.post, m.canceled = b[0]&flagIdle != 0, b[0]&flagBegun != 0, b[0]&flagPost != 0, b[0]&flagCanceled != 0
 	m.moves = b[1]
-	stamped, secured := b[0]&flagStamp != 0, b[0]&flagTLS != 0
+	stamped, secured, sealed := b[0]&flagStamp != 0, b[0]&flagTLS != 0, b[0]&flagKeys != 0
 	b = b[2:]
 	if stamped {
 		if len(b) < len(m.stamp) {
@@ -140,6 +153,13 @@ func decode(b []byte) (message, error) {
 			return m, errMessage
 		}
 		m.tls, b = string(b[n:n+int(l)]), b[n+int(l):]
+	}
+	if sealed {
+		l, n := binary.Uvarint(b)
+		if n <= 0 || l > tls13.MaxState || uint64(len(b)-n) < l || !secured {
+			return m, errMessage
+		}
+		m.keys, b = b[n:n+int(l)], b[n+int(l):]
 	}
 	m.bytes = b
 	return m, nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/wire"
+	"github.com/andrestc/go-plugserver/internal/serve/tls13"
 )
 
 // Peer is another process that takes connections and requests, and gives them.
@@ -167,6 +168,13 @@ func (p *Peer) giveFor(c *Conn, stream uint64, given func()) error {
 	sc, err := c.SyscallConn()
 	if err != nil {
 		return err
+	}
+	if c.sealed != nil {
+		keys, err := c.sealed.State()
+		if err != nil {
+			return err
+		}
+		m.keys = keys.Append(nil)
 	}
 	pause := time.Millisecond
 	for {
@@ -370,7 +378,7 @@ func (s *Server) conn(p *Peer, f wire.Frame, m message, cookie uint64) (*Conn, e
 		closeAll(f.FDs)
 		return nil, err
 	}
-	nc, err := s.open(f.FDs[0], remote, local, state)
+	nc, err := s.open(f.FDs[0], remote, local, state, m.keys)
 	if err != nil {
 		return nil, err
 	}
@@ -387,7 +395,7 @@ func (s *Server) conn(p *Peer, f wire.Frame, m message, cookie uint64) (*Conn, e
 	if len(m.bytes) > 0 {
 		size := max(bufferSize, len(m.bytes))
 		if !c.grow(size - bufferSize) {
-			nc.Close()
+			c.drop()
 			return nil, errTooLarge
 		}
 		c.buf = make([]byte, size)
@@ -398,7 +406,31 @@ func (s *Server) conn(p *Peer, f wire.Frame, m message, cookie uint64) (*Conn, e
 }
 
 // open makes a connection of a descriptor, which is its from then on.
-func (s *Server) open(fd int, remote, local net.Addr, state *tls.ConnectionState) (net.Conn, error) {
+func (s *Server) open(fd int, remote, local net.Addr, state *tls.ConnectionState, encoded []byte) (net.Conn, error) {
+	nc, err := s.opened(fd, remote, local)
+	if err != nil || state == nil {
+		return nc, err
+	}
+	if encoded == nil {
+		if u, ok := nc.(*net.UnixConn); ok {
+			return &secured{Conn: u, remote: remote, local: local, state: state}, nil
+		} else if s.Route != nil {
+			return nc, nil // no handler gets it
+		}
+	}
+	keys, err := tls13.Decode(encoded)
+	if t, ok := nc.(tls13.Transport); ok && err == nil {
+		var sealed *secured
+		if sealed, err = newSealed(t, remote, local, state, keys); err == nil {
+			return sealed, nil
+		}
+	}
+	nc.Close()
+	return nil, errors.Join(errMessage, err)
+}
+
+// opened is open, but for TLS.
+func (s *Server) opened(fd int, remote, local net.Addr) (net.Conn, error) {
 	if s.Route != nil {
 		err := syscall.SetNonblock(fd, true)
 		if err != nil {
@@ -410,15 +442,7 @@ func (s *Server) open(fd int, remote, local net.Addr, state *tls.ConnectionState
 	// A handler may hijack it: it has to be package net's.
 	file := os.NewFile(uintptr(fd), "connection")
 	defer file.Close()
-	nc, err := net.FileConn(file)
-	if err != nil || state == nil {
-		return nc, err
-	}
-	if _, ok := nc.(*net.UnixConn); !ok {
-		nc.Close()
-		return nil, errMessage
-	}
-	return &secured{nc, remote, local, state}, nil
+	return net.FileConn(file)
 }
 
 // localOf returns the address of a text; most often it is the same.

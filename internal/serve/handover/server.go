@@ -203,6 +203,9 @@ func (s *Server) awaitRoom(l *Listener) {
 // newConn makes a connection that is to become s's own.
 func (s *Server) newConn(nc net.Conn, remote, local net.Addr) *Conn {
 	c := &Conn{raw: nc, server: s, remote: remote, local: local}
+	if s, ok := nc.(*secured); ok {
+		c.sealed = s.sealed
+	}
 	if remote != nil {
 		c.remoteText = remote.String()
 	}

@@ -28,6 +28,12 @@ type socket struct {
 	closed bool       // the last of the users closes fd
 }
 
+// quick is a connection of a process that accepts. Where its tryWrite has written less than
+// it was given, and no error, the next that is written begins with the rest.
+type quick interface {
+	tryWrite(p []byte) (int, error)
+}
+
 // use keeps fd open until unuse.
 func (s *socket) use() error {
 	s.mu.Lock()
@@ -282,7 +288,15 @@ func (r rawSocket) Control(f func(fd uintptr)) error {
 }
 
 // Read implements syscall.RawConn.
-func (r rawSocket) Read(f func(fd uintptr) bool) error { return r.wait(f, syscall.RawConn.Read) }
+func (r rawSocket) Read(f func(fd uintptr) bool) error {
+	if !r.s.isWaited() {
+		done := false
+		if err := r.Control(func(fd uintptr) { done = f(fd) }); err != nil || done {
+			return err
+		}
+	}
+	return r.wait(f, syscall.RawConn.Read)
+}
 
 // Write implements syscall.RawConn.
 func (r rawSocket) Write(f func(fd uintptr) bool) error { return r.wait(f, syscall.RawConn.Write) }

@@ -13,7 +13,8 @@ import (
 // A process that runs handlers could give any descriptor back as a client's
 // connection, and with it any address. So a process that accepts stamps what it
 // gives: a keyed hash over what the kernel alone says of the socket, over the
-// addresses that accept(2) told, and over the state of its TLS. What comes back has to bear the stamp, and nobody
+// addresses that accept(2) told, over the state of its TLS, and whether its records are
+// sealed by who has it. What comes back has to bear the stamp, and nobody
 // else can make one.
 
 // stamp is a keyed hash; that of zeros is none.
@@ -48,6 +49,9 @@ func (s *Server) stampOf(cookie uint64, m *message) (st stamp) {
 	binary.BigEndian.PutUint64(b[:], cookie)
 	binary.BigEndian.PutUint16(b[8:], uint16(len(m.remote)))
 	binary.BigEndian.PutUint16(b[10:], uint16(len(m.local)))
+	if m.keys != nil {
+		b[8] = 1 // no address is as long
+	}
 	told := append(b[:12], m.remote...)
 	h.Write(append(told, m.local...))
 	if m.tls != "" {

@@ -9,26 +9,45 @@ import (
 	"net"
 	"net/http"
 	"reflect"
-	"syscall"
 	"unsafe"
+
+	"github.com/andrestc/go-plugserver/internal/serve/tls13"
+	"github.com/andrestc/go-plugserver/internal/serve/tlskeys"
 )
 
-// A connection that came over TLS is, in every process but that of the handshake, one
-// end of a Unix socket pair, over which plain bytes pass. It is told from others by the
-// state of its handshake, which travels with it, encoded.
+// A connection that came over TLS is told from others by the state of its handshake,
+// which travels with it, encoded. It is sealed where its records are opened and sealed by
+// who has it: what that takes travels, too (package tls13). Else it is, in every process but
+// that of the handshake, one end of a Unix socket pair, over which plain bytes pass.
 
 // Take makes a connection s's own that others have accepted: fd, which is s's from then
 // on, is the end of a stream of plain bytes in non-blocking mode, and state tells of the
 // TLS below it. Where hsts is not "", answers begin with it as their
 // Strict-Transport-Security.
 func (s *Server) Take(fd int, remote, local net.Addr, state *tls.ConnectionState, hsts string) {
-	text := encodeState(state, hsts)
-	if len(text) > maxState {
-		s.http.ErrorLog.Printf("TLS connection of %v: its certificates have %d bytes, and at most %d are taken", remote, len(text), maxState)
-		syscall.Close(fd)
+	s.adopt(&socket{fd: fd, remote: remote, local: local}, state, hsts)
+}
+
+// TakeSealed is Take for the client's own socket, whose records are by keys.
+func (s *Server) TakeSealed(fd int, remote, local net.Addr, state *tls.ConnectionState, hsts string, keys *tlskeys.Keys) {
+	k := &socket{fd: fd, remote: remote, local: local}
+	nc, err := newSealed(k, remote, local, state, tls13.Begin(keys))
+	if err != nil {
+		s.http.ErrorLog.Printf("TLS connection of %v: %v", remote, err)
+		k.Close()
 		return
 	}
-	c := s.newConn(&socket{fd: fd, remote: remote, local: local}, remote, local)
+	s.adopt(nc, state, hsts)
+}
+
+func (s *Server) adopt(nc net.Conn, state *tls.ConnectionState, hsts string) {
+	c, text := s.newConn(nc, nc.RemoteAddr(), nc.LocalAddr()), encodeState(state, hsts)
+	if len(text) > maxState {
+		s.http.ErrorLog.Printf("TLS connection of %v: its certificates have %d bytes, and at most %d are taken", c.remote, len(text), maxState)
+		c.endNow()
+		c.drop()
+		return
+	}
 	c.tls, c.state, c.unasked = text, state, true
 	s.own(c)
 	go s.serve(c)
@@ -42,12 +61,22 @@ const maxState = 48 << 10
 // serve connections without being one: those that a handshake or a relay needs.
 func (s *Server) Beside(n int) { s.beside.Add(int64(n)) }
 
-// secured is the plain end of a TLS connection as a handler gets it that hijacks its
-// request.
+// secured is a TLS connection as a handler gets it that hijacks its request. As *tls.Conn
+// it does not give access to its socket: what passes there is sealed, or the socket is not
+// the client's.
 type secured struct {
-	net.Conn      // a *net.UnixConn
+	net.Conn                  // a *net.UnixConn, or sealed
+	sealed        *tls13.Conn // nil where plain bytes pass
 	remote, local net.Addr
 	state         *tls.ConnectionState
+}
+
+func newSealed(t tls13.Transport, remote, local net.Addr, state *tls.ConnectionState, keys *tls13.State) (*secured, error) {
+	sealed, err := tls13.New(t, keys)
+	if err != nil {
+		return nil, err
+	}
+	return &secured{sealed, sealed, remote, local, state}, nil
 }
 
 // LocalAddr implements net.Conn; it is the address that the client has dialed.
@@ -57,12 +86,12 @@ func (s *secured) LocalAddr() net.Addr { return s.local }
 func (s *secured) RemoteAddr() net.Addr { return s.remote }
 
 // CloseWrite tells the client that nothing follows (close_notify), as tls.Conn's.
-func (s *secured) CloseWrite() error { return s.Conn.(*net.UnixConn).CloseWrite() }
-
-// SyscallConn implements syscall.Conn. The socket is not the client's.
-func (s *secured) SyscallConn() (syscall.RawConn, error) {
-	return s.Conn.(*net.UnixConn).SyscallConn()
+func (s *secured) CloseWrite() error {
+	return s.Conn.(interface{ CloseWrite() error }).CloseWrite()
 }
+
+// tryWrite is what a process asks of it that accepts: there it is sealed.
+func (s *secured) tryWrite(p []byte) (int, error) { return s.sealed.TryWrite(p) }
 
 // ConnectionState is tls.Conn's.
 func (s *secured) ConnectionState() tls.ConnectionState { return *s.state }

@@ -32,6 +32,13 @@ func (k *peek) look(fd uintptr) bool {
 // deadline has passed. Where the client sends, it looks no further, as net/http
 // does, and waits for the deadline on idle.
 func (c *Conn) awaitEnd(stopped <-chan struct{}) error {
+	if c.sealed != nil {
+		if err := c.sealed.Await(); err != nil {
+			return err
+		}
+		<-stopped
+		return os.ErrDeadlineExceeded
+	}
 	sc, err := c.SyscallConn()
 	if err != nil {
 		<-stopped
@@ -52,12 +59,8 @@ func (c *Conn) awaitEnd(stopped <-chan struct{}) error {
 // returns is called. With now, it looks once before it returns. Nobody reads
 // meanwhile.
 func (c *Conn) watch(now bool, gone func()) (stop func()) {
-	sc, err := c.SyscallConn()
-	if err != nil {
-		return func() {}
-	}
-	var k peek
-	if now && (sc.Control(func(fd uintptr) { k.look(fd) }) != nil || k.seen) {
+	k, ok := c.peek(now)
+	if !ok || k.seen {
 		if k.gone {
 			gone()
 		}
@@ -85,6 +88,23 @@ func (c *Conn) watch(now bool, gone func()) (stop func()) {
 	}
 }
 
+// peek looks at the client now, if that is asked for. It reports false where nobody can.
+func (c *Conn) peek(now bool) (k peek, ok bool) {
+	if c.sealed != nil {
+		if now {
+			err := c.sealed.TryAwait()
+			k.seen = err != syscall.EAGAIN
+			k.gone = k.seen && err != nil
+		}
+		return k, true
+	}
+	sc, err := c.SyscallConn()
+	if err == nil && now {
+		err = sc.Control(func(fd uintptr) { k.look(fd) })
+	}
+	return k, err == nil
+}
+
 // readOne reads a byte, if one has come, behind what waits: so does net/http's
 // look-ahead, before a handler hijacks the connection.
 func (c *Conn) readOne() {
@@ -96,6 +116,10 @@ func (c *Conn) readOne() {
 
 // readNow reads what has come, whatever the deadline.
 func (c *Conn) readNow(p []byte) (n int) {
+	if c.sealed != nil {
+		n, _ = c.sealed.TryRead(p)
+		return n
+	}
 	sc, err := c.SyscallConn()
 	if err != nil {
 		return 0

@@ -51,12 +51,27 @@ func config(t *link.TLS, protocols []string) (*tls.Config, error) {
 	if len(keys) > 0 {
 		c.SetSessionTicketKeys(keys)
 	}
-	return c, challenge(c, t.Challenges)
+	answers, err := challenges(t.Challenges)
+	if err != nil {
+		return nil, err
+	}
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if len(answers) > 0 && len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmeTLS {
+			return answers[strings.ToLower(hello.ServerName)], nil
+		}
+		if own, ok := hello.Conn.(*closing); ok && own.travels(hello) {
+			c := c.Clone() // with the keys of tickets of c
+			c.KeyLogWriter = own.KeyLog()
+			return c, nil
+		}
+		return nil, nil // c
+	}
+	return c, nil
 }
 
-// challenge has c answer the challenges that come as handshakes. Those offer one protocol
-// alone, so that no other client's is taken for one.
-func challenge(c *tls.Config, all []link.Challenge) error {
+// challenges returns what answers the challenges that come as handshakes, by name. Those
+// offer one protocol alone, so that no other client's is taken for one.
+func challenges(all []link.Challenge) (map[string]*tls.Config, error) {
 	answers := make(map[string]*tls.Config)
 	for _, a := range all {
 		if a.Pair == nil {
@@ -64,18 +79,9 @@ func challenge(c *tls.Config, all []link.Challenge) error {
 		}
 		pair, err := tls.X509KeyPair(a.Pair.Certificate, a.Pair.Key)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		answers[strings.ToLower(a.Domain)] = &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{acmeTLS}}
 	}
-	if len(answers) == 0 {
-		return nil
-	}
-	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != acmeTLS {
-			return nil, nil // c's
-		}
-		return answers[strings.ToLower(hello.ServerName)], nil
-	}
-	return nil
+	return answers, nil
 }

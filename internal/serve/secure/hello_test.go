@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/serve/tlskeys"
 )
 
 // rsaPair has what clients get that know of RSA alone.
@@ -58,6 +59,18 @@ func serveOurs(t *testing.T, by *link.TLS) (addr string) {
 				defer f.Close()
 				f.Read(make([]byte, 1024))
 				io.WriteString(f, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			}()
+		},
+		GiveSealed: func(fd int, _, _ net.Addr, _ *tls.ConnectionState, _ string, keys *tlskeys.Keys) {
+			c, err := sealedOf(fd, keys)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			go func() {
+				defer c.Close()
+				c.Read(make([]byte, 1024))
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 			}()
 		},
 		HTTP2: func(c *tls.Conn) {

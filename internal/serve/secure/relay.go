@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -18,7 +17,7 @@ import (
 
 // relay is one connection.
 type relay struct {
-	raw    net.Conn
+	raw    *closing
 	secure *tls.Conn
 	// plain is our end of the pair; nil during the handshake, set under Server.mu, with
 	// its two ways.

@@ -1,7 +1,9 @@
 // Package secure ends TLS for the gate. It shakes hands on connections that were
-// accepted, and relays the plain bytes of each through a socket pair whose other end is
-// served like any accepted connection. What waits on the way is bounded: a relay has one
-// buffer for each direction, and stops reading where the other side takes nothing.
+// accepted. One of TLS 1.3 is then served by whoever has it, with the keys that were agreed
+// on (package tlskeys). Of all others the plain bytes are relayed through a socket pair whose
+// other end is served like any accepted connection. What waits on the way is bounded: a
+// relay has one buffer for each direction, and stops reading where the other side takes
+// nothing.
 package secure
 
 import (
@@ -11,6 +13,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,6 +21,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/direct"
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/serve/tlskeys"
 )
 
 // Config is what a Server is given.
@@ -27,6 +31,9 @@ type Config struct {
 	// Give takes the plain end of a connection, a descriptor in non-blocking mode,
 	// over.
 	Give func(fd int, remote, local net.Addr, state *tls.ConnectionState, hsts string)
+	// GiveSealed, if set, takes over the client's own socket, where its records can be
+	// opened and sealed by keys.
+	GiveSealed func(fd int, remote, local net.Addr, state *tls.ConnectionState, hsts string, keys *tlskeys.Keys)
 	// HTTP2, if set, takes over a connection that speaks HTTP/2, and closes it. What is
 	// below it has HSTS.
 	HTTP2 func(*tls.Conn)
@@ -46,6 +53,7 @@ type Server struct {
 
 	mu     sync.Mutex // guards the rest
 	relays map[*relay]bool
+	late   bool // no connection is given any more: its server is about to end
 	closed bool
 }
 
@@ -92,10 +100,7 @@ func (s *Server) Serve(fd int, remote, local net.Addr) {
 		}
 		defer nc.Close()
 		by := s.tls.Load()
-		raw := &closing{
-			Conn: nc, in: direct.New(nc.(direct.Stream), false), out: direct.New(nc.(direct.Stream), true),
-			hsts: by.hsts, closed: make(chan struct{}),
-		}
+		raw := newClosing(nc, by.hsts, s.travels)
 		r := &relay{raw: raw, secure: tls.Server(raw, by.Config)}
 		if !s.own(r) {
 			return
@@ -105,31 +110,55 @@ func (s *Server) Serve(fd int, remote, local net.Addr) {
 			return
 		}
 		state := r.secure.ConnectionState()
-		if state.NegotiatedProtocol == acmeTLS {
+		given := func() { s.cfg.Aside(-aside); aside = 0 }
+		switch {
+		case state.NegotiatedProtocol == acmeTLS:
 			r.secure.Close() // the handshake was the answer
-			return
-		}
-		if state.NegotiatedProtocol == http2 && s.cfg.HTTP2 != nil {
+		case state.NegotiatedProtocol == http2 && s.cfg.HTTP2 != nil:
 			s.disown(r)
+			raw.Over()
 			s.cfg.HTTP2(r.secure)
 			<-raw.closed // it has its descriptor until then
-			return
+		default:
+			if keys, ok := raw.Keys(state.CipherSuite); ok {
+				s.give(r, remote, local, &state, by.hsts, keys)
+				return
+			}
+			raw.Over()
+			s.relay(r, remote, local, &state, by.hsts, given)
 		}
-		s.relay(r, remote, local, &state, by.hsts, func() { s.cfg.Aside(-aside); aside = 0 })
 	}()
+}
+
+// travels reports whether the connection of a client that says hello can be served by
+// others than this process. Whether it will be is known later.
+func (s *Server) travels(hello *tls.ClientHelloInfo) bool {
+	return s.cfg.GiveSealed != nil && slices.Contains(hello.SupportedVersions, tls.VersionTLS13) &&
+		(s.cfg.HTTP2 == nil || !slices.Contains(hello.SupportedProtos, http2))
 }
 
 // closing is a connection that tells when it is closed.
 type closing struct {
-	net.Conn
-	in, out *direct.Way
+	*tlskeys.Handshake
 	hsts    string
+	travels func(*tls.ClientHelloInfo) bool
 	once    sync.Once
 	closed  chan struct{}
 }
 
-func (c *closing) Read(p []byte) (int, error)  { return c.in.Read(p) }
-func (c *closing) Write(p []byte) (int, error) { return c.out.Write(p) }
+func newClosing(nc net.Conn, hsts string, travels func(*tls.ClientHelloInfo) bool) *closing {
+	ways := &ways{Conn: nc, in: direct.New(nc.(direct.Stream), false), out: direct.New(nc.(direct.Stream), true)}
+	return &closing{Handshake: tlskeys.NewHandshake(ways), hsts: hsts, travels: travels, closed: make(chan struct{})}
+}
+
+// ways is a connection that the runtime is not told of being read and written.
+type ways struct {
+	net.Conn
+	in, out *direct.Way
+}
+
+func (w *ways) Read(p []byte) (int, error)  { return w.in.Read(p) }
+func (w *ways) Write(p []byte) (int, error) { return w.out.Write(p) }
 
 // HSTS is the Strict-Transport-Security of answers over it; "" for none.
 func (c *closing) HSTS() string { return c.hsts }
@@ -137,6 +166,24 @@ func (c *closing) HSTS() string { return c.hsts }
 func (c *closing) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	return c.Conn.Close()
+}
+
+// duplicate returns another descriptor of its socket, in non-blocking mode as that is.
+func (c *closing) duplicate() (fd int, err error) {
+	rc, err := c.Conn.(*ways).Conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var errno syscall.Errno
+	err = rc.Control(func(s uintptr) {
+		var n uintptr
+		n, _, errno = syscall.Syscall(syscall.SYS_FCNTL, s, syscall.F_DUPFD_CLOEXEC, 0)
+		fd = int(n)
+	})
+	if err == nil && errno != 0 {
+		err = os.NewSyscallError("fcntl", errno)
+	}
+	return fd, err
 }
 
 // handshake reports whether one came about. What a client gets that speaks no TLS is
@@ -167,6 +214,27 @@ func looksLikeHTTP(hdr [5]byte) bool {
 		return true
 	}
 	return false
+}
+
+// give gives the client's socket to be served, with its keys. It counts as another's from
+// then on.
+func (s *Server) give(r *relay, remote, local net.Addr, state *tls.ConnectionState, hsts string, keys *tlskeys.Keys) {
+	fd, err := r.raw.duplicate()
+	if err != nil {
+		s.cfg.Log(fmt.Sprintf("TLS connection of %v: %v", remote, err))
+		r.secure.Close()
+		return
+	}
+	s.mu.Lock()
+	over := s.late || s.closed
+	if !over {
+		s.cfg.GiveSealed(fd, remote, local, state, hsts, keys)
+	}
+	s.mu.Unlock()
+	if over {
+		syscall.Close(fd)
+		r.secure.Close()
+	}
 }
 
 // relay gives the plain end of r to be served, calls given, and returns once the connection is
@@ -225,6 +293,31 @@ const (
 	shaking = time.Second
 )
 
+// Shaken returns once no handshake is under way, or has taken too long for the end, or ctx
+// is done. From then on no connection is given that is served by others. None comes any
+// more.
+func (s *Server) Shaken(ctx context.Context) {
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for began := time.Now(); s.shaking() && time.Since(began) < shaking && ctx.Err() == nil; {
+		<-look.C
+	}
+	s.mu.Lock()
+	s.late = true
+	s.mu.Unlock()
+}
+
+func (s *Server) shaking() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r := range s.relays {
+		if r.plain == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // Drain returns once what was answered is with the clients, or ctx is done, and closes
 // what is left: at the end of the service that are connections that handlers have
 // hijacked. No connection comes any more.
@@ -278,7 +371,7 @@ func (s *Server) busy(began, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for r := range s.relays {
-		if r.plain == nil && now.Sub(began) < shaking {
+		if r.plain == nil && !s.late && now.Sub(began) < shaking {
 			return true
 		}
 		if r.plain != nil && (r.owes.Load() || now.Sub(time.Unix(0, r.last.Load())) < settling) {

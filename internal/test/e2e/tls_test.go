@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -177,7 +178,10 @@ func TestTLSReloadUnderLoad(t *testing.T) {
 	s.Put("busy", plain(t, "/busy", number(0)))
 	s.Put("calm", plain(t, "/calm", "calm"))
 	dial := func() (*testbed.Client, error) { return s.DialTLS(nil) }
+	relayed := s.Config.Clone()
+	relayed.MaxVersion = tls.VersionTLS12
 	loads := []*testbed.Load{
+		testbed.Plan{Dial: func() (*testbed.Client, error) { return s.DialTLS(relayed) }, Clients: 3, Paths: []string{"/busy", "/calm"}}.Run(t),
 		testbed.Plan{Dial: dial, Clients: 10, Paths: []string{"/busy"}}.Run(t),
 		testbed.Plan{Dial: dial, Clients: 6, Paths: []string{"/busy", "/calm"}}.Run(t),
 		testbed.Plan{Dial: dial, Clients: 2, Paths: []string{"/busy"}, Fresh: true}.Run(t),
@@ -227,11 +231,12 @@ func awaitCertificate(t *testing.T, s *testbed.Secure, name string) {
 	})
 }
 
-// A gate that dies takes its TLS connections with it; clients resume their sessions
-// with the next.
+// A gate that dies takes its connections of TLS 1.2 with it, and no others: those of TLS 1.3
+// go on in the cells, and with the next gate. Clients resume their sessions with that.
 func TestTLSGateKilled(t *testing.T) {
 	s := testbed.StartSecure(t, testbed.NewDir(t), nil, testbed.Allow("gate died"))
 	s.Put("calm", plain(t, "/calm", "calm"))
+	s.Put("other", plain(t, "/other", "other"))
 	cfg := s.Config.Clone()
 	cfg.ClientSessionCache = tls.NewLRUClientSessionCache(9)
 	ask := func() bool {
@@ -252,21 +257,33 @@ func TestTLSGateKilled(t *testing.T) {
 	if !ask() {
 		t.Error("the second is not")
 	}
-	held, err := s.DialTLS(nil)
-	if err != nil {
-		t.Fatal(err)
+	hold := func(cfg *tls.Config) *testbed.Client {
+		t.Helper()
+		c, err := s.DialTLS(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if a, err := c.Get("/calm"); err != nil || string(a.Body) != "calm" {
+			t.Fatalf("%q, %v", a.Body, err)
+		}
+		return c
 	}
-	defer held.Close()
-	if _, err := held.Get("/calm"); err != nil {
-		t.Fatal(err)
-	}
+	old := s.Config.Clone()
+	old.MaxVersion = tls.VersionTLS12
+	held, relayed := hold(nil), hold(old)
 	gate := s.Status().Daemon.GatePID
 	syscall.Kill(gate, syscall.SIGKILL)
-	if _, err := held.R.ReadByte(); err == nil {
-		t.Error("the connection of the dead gate lives")
+	if _, err := relayed.R.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("TLS 1.2 behind the gate's end: %v", err)
 	}
 	if !ask() {
 		t.Error("the session is not resumed with the next gate")
+	}
+	for _, path := range []string{"/calm", "/other", "/calm", "/nobodys", "/calm"} {
+		if a, err := held.Get(path); err != nil || path != "/nobodys" && string(a.Body) != path[1:] {
+			t.Fatalf("%s, over a connection that has outlived its gate: %q, %v", path, a.Body, err)
+		}
 	}
 }
 
@@ -379,9 +396,18 @@ func TestTLSHandshakes(t *testing.T) {
 func TestTLSHalfClose(t *testing.T) {
 	s := testbed.StartSecure(t, testbed.NewDir(t), nil)
 	s.Put("kitchen", kitchen(t))
+	for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12} { // the second is relayed
+		cfg := s.Config.Clone()
+		cfg.MaxVersion = version
+		halfClose(t, s, cfg)
+	}
+}
+
+func halfClose(t *testing.T, s *testbed.Secure, cfg *tls.Config) {
+	t.Helper()
 	dial := func() *testbed.Client {
 		t.Helper()
-		c, err := s.DialTLS(nil)
+		c, err := s.DialTLS(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}

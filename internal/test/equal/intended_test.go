@@ -61,13 +61,6 @@ var intended = []*intention{
 				want.got == strings.ReplaceAll(got.got, "type *handover.secured tcp", "type *tls.Conn tcp")
 		},
 	},
-	{
-		"tls-reset", regexp.MustCompile(`^leave-reset/.*hijack`),
-		func(want, got transcript) bool {
-			const reset = "ends with read tcp SERVER->CLIENT: read: connection reset by peer"
-			return want.end == got.end && want.got == got.got && strings.ReplaceAll(want.events, reset, "ends with EOF") == got.events
-		},
-	},
 }
 
 // closed reports whether both connections were closed, in whichever way.
