@@ -70,7 +70,7 @@ func (l *Lab) Peers() []Peer {
 // baseSpeaks reports whether the other build knows TLS: the first release does not.
 func (l *Lab) baseSpeaks() bool {
 	out, _ := exec.Command(filepath.Join(l.Base, "plugserverd"), "--help").CombinedOutput()
-	return strings.Contains(string(out), "--http2")
+	return strings.Contains(string(out), "-http2")
 }
 
 // program starts one of this module's.
