@@ -47,7 +47,7 @@ func (s *Server) patience(begun bool) time.Duration {
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.Parted(ctx)
 	s.feed.stop()
-	s.http.Close()
+	s.closeHTTP()
 	for _, c := range s.owned() {
 		c.endNow()
 		c.drop()

@@ -83,13 +83,27 @@ func (s *wholeConn) pose(w http.ResponseWriter) (restore func()) {
 	own := *rwc
 	s.server.posing.Store(raw, s)
 	s.setPosed(true)
-	*rwc = raw
+	s.server.hold(rwc, raw)
 	return func() {
 		s.server.posing.Delete(raw)
 		if s.stage.Load() != hijacked {
-			*rwc = own // a limit that the handler has set holds for the rest of the body
+			s.server.hold(rwc, own) // a limit that the handler has set holds for the rest of the body
 		}
 	}
+}
+
+// hold has net/http's server keep nc, where closeHTTP does not look meanwhile.
+func (s *Server) hold(rwc *net.Conn, nc net.Conn) {
+	s.held.RLock()
+	defer s.held.RUnlock()
+	*rwc = nc
+}
+
+// closeHTTP closes net/http's server, and with it the connections that it keeps.
+func (s *Server) closeHTTP() {
+	s.held.Lock()
+	defer s.held.Unlock()
+	s.http.Close()
 }
 
 // setPosed says whether others set the raw connection's deadlines.

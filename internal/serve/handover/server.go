@@ -96,7 +96,8 @@ type Server struct {
 	parted  atomic.Bool // every answer ends its connection
 	feed    feed
 	holds   holds
-	posing  sync.Map // net.Conn to *wholeConn; see pose.go
+	posing  sync.Map     // net.Conn to *wholeConn; see pose.go
+	held    sync.RWMutex // see pose.go
 	retired atomic.Bool
 	streams atomic.Int64 // requests that were forwarded here and are being served
 
