@@ -18,7 +18,7 @@ import (
 )
 
 // packages are what a root holds beyond Debian's essential packages.
-const packages = "systemd,systemd-sysv,dbus,curl"
+const packages = "systemd,systemd-sysv,dbus,curl,logrotate"
 
 // compiler is what a root in which is built holds beyond those.
 const compiler = ",gcc,libc6-dev"

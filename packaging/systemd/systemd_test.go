@@ -51,7 +51,7 @@ func TestDebian(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can boot a Debian")
 	}
-	install(t, map[string]string{"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "lintian": "lintian"})
+	install(t, map[string]string{"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "lintian": "lintian", "prometheus": "prometheus"})
 	a := build(t)
 	for _, suite := range []string{"bookworm", "trixie"} {
 		t.Run(suite, func(t *testing.T) {
@@ -327,6 +327,9 @@ func day(t *testing.T, b *box, a artefacts) {
 			}
 		}), 0)
 	})
+	if !b.builds { // one Debian is enough
+		step("watch", func(t *testing.T) { watched(t, b, greet) })
+	}
 	step("reload by SIGHUP", func(t *testing.T) {
 		b.run(t, "cp", greet[1], handlers+"/.new") // over the old one, it would be no version to go back to for 10 s
 		b.run(t, "mv", handlers+"/.new", handlers+"/greet.so")
@@ -359,6 +362,9 @@ func day(t *testing.T, b *box, a artefacts) {
 		b.run(t, "journalctl", "--sync")
 		if log := b.run(t, "journalctl", "--no-pager", "-u", "plugserverd", "PLUGSERVER_HANDLER=greet"); !strings.Contains(log, "slowly") {
 			t.Errorf("what the handler printed is not in its log:\n%s", log)
+		}
+		if log := b.run(t, "plugserverctl", "logs", "greet"); !strings.Contains(log, "slowly") {
+			t.Errorf("plugserverctl logs says:\n%s", log)
 		}
 		log := b.run(t, "journalctl", "--no-pager", "-o", "cat", "-u", "plugserverd")
 		for _, want := range []string{"greet: slowly", `greet: asked  for="a while" n=3`} {
