@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -44,7 +45,10 @@ func Handler() (string, http.HandlerFunc) {
 `
 
 // Twins are handlers' files that are made out of one build.
-type Twins struct{ built []byte }
+type Twins struct {
+	built []byte
+	id    []byte // the build ID, which begins with a hash of what it is built of
+}
 
 // BuildTwins builds that one, in dir.
 func BuildTwins(dir string) (*Twins, error) {
@@ -59,8 +63,12 @@ func BuildTwins(dir string) (*Twins, error) {
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build a plugin: %w\n%s", err, text)
 	}
+	id, err := exec.Command("go", "tool", "buildid", out).Output()
+	if err != nil {
+		return nil, fmt.Errorf("read a plugin's build ID: %w", err)
+	}
 	built, err := os.ReadFile(out)
-	return &Twins{built}, err
+	return &Twins{built, bytes.TrimSpace(id)}, err
 }
 
 // Size is a twin's, in bytes.
@@ -75,6 +83,9 @@ func (t *Twins) Make(n int, name, version string) []byte {
 	}
 	fill(patternSlot, "PATTERN:", "/"+name)
 	fill(versionSlot, "VERSION:", version)
+	hash := sha256.Sum256([]byte(name + " " + version))
+	id := append(fmt.Appendf(nil, "%x", hash[:10]), t.id[20:]...) // no two builds have one in common
+	b = bytes.ReplaceAll(b, t.id, id)
 	own := "bench.example/"
 	for bit := range 13 {
 		own += [2]string{"ay", "bX"}[n>>bit&1]
