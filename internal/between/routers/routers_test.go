@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -180,5 +181,19 @@ func BenchmarkMux(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// With chi an empty segment is no value of a regular expression, even where that matches
+// nothing: chi itself takes it or not, by what else is in the table (docs/routers.md).
+func TestChiEmptyValue(t *testing.T) {
+	m, err := Chi.Mux(map[string]http.Handler{"/{a:[a-z]*}/x": http.NotFoundHandler(), "/{b}/y": http.NotFoundHandler()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"//x": "", "/a/x": "/{a:[a-z]*}/x", "//y": "/{b}/y"} {
+		if _, got := m.Handler(&http.Request{Method: "GET", URL: &url.URL{Path: path}}); got != want {
+			t.Errorf("%s is %q's, want %q's", path, got, want)
+		}
 	}
 }

@@ -15,7 +15,6 @@ type node struct {
 	next  []*node // what goes on with a literal; their first bytes differ
 	param *node   // what goes on with a parameter: it has no path, and one in next at the most
 	all   int     // of the pattern that goes on with a slash and all that remains, or -1
-	root  bool
 }
 
 // rest is what remains of the pattern at a place.
@@ -24,15 +23,8 @@ type rest struct {
 	at   int
 }
 
-// grow returns the root of a tree of the patterns.
+// grow returns a node for what begins alike: the root, for all.
 func grow(all []rest) *node {
-	n := branchOf(all)
-	n.root = true
-	return n
-}
-
-// branchOf returns a node for what begins alike.
-func branchOf(all []rest) *node {
 	n := &node{at: -1, all: -1, path: literalOf(all[0].path)}
 	for _, r := range all[1:] {
 		text := literalOf(r.path)
@@ -78,7 +70,7 @@ func (n *node) divide(all []rest) {
 		}
 	}
 	for _, same := range literals {
-		n.next = append(n.next, branchOf(same))
+		n.next = append(n.next, grow(same))
 	}
 	if params == nil {
 		return
@@ -93,7 +85,7 @@ func (n *node) divide(all []rest) {
 		}
 	}
 	if longer != nil {
-		n.param.next = []*node{branchOf(longer)}
+		n.param.next = []*node{grow(longer)}
 	}
 }
 
@@ -156,7 +148,7 @@ func (n *node) find(path string) (at int, values []string, slash bool) {
 
 // slashed reports whether a path that ends here, where no pattern does, is redirected.
 func (n *node) slashed(path string) bool {
-	return path == "/" && n.param != nil && !n.root || n.all >= 0 || n.slash() != nil
+	return path == "/" && n.param != nil || n.all >= 0 || n.slash() != nil
 }
 
 // slash returns the node of a pattern that has a slash more, or nil.
