@@ -34,6 +34,9 @@ func hostile(t *testing.T, b *box, file string, supervisor int) {
 		args       []any
 	}{
 		{"ok", "read", []any{"/etc/passwd"}},
+		{"ok", "user", nil},
+		{"ok", "roots", nil},
+		{"ok", "pair", nil},
 
 		{denied, "read", []any{"/etc/shadow"}},
 		{denied, "list", []any{"/var/lib/plugserver/store"}},
@@ -62,8 +65,8 @@ func hostile(t *testing.T, b *box, file string, supervisor int) {
 
 		{denied, "bind", nil},
 		{"HTTP/1.0 403 Forbidden", "control", []any{"/run/plugserver/control.sock"}},
-		{"ok", "dial", []any{"/run/dbus/system_bus_socket"}}, // left open, as the next: SECURITY.md
-		{"ok", "dial", []any{"/run/systemd/journal/stdout"}},
+		{denied, "dial", []any{"/run/dbus/system_bus_socket"}},
+		{"ok", "dial", []any{"/run/systemd/journal/stdout"}}, // left open: SECURITY.md
 		{denied, "exec", []any{"true"}},
 	} {
 		got := try(c.what, c.args...)
