@@ -175,7 +175,7 @@ func BenchmarkMux(b *testing.B) {
 			}
 			r := httptest.NewRequest("GET", "/f500/7", nil)
 			b.ReportAllocs()
-			for b.Loop() {
+			for range b.N {
 				if _, pattern := m.Handler(r); pattern == "" {
 					b.Fatal("not found")
 				}

@@ -78,7 +78,7 @@ func (s *wholeConn) reader() *ahead {
 		return nil // it reads a record at a time
 	}
 	if s.ahead == nil {
-		sc, err := s.SyscallConn()
+		sc, err := s.syscallConn()
 		if err != nil {
 			return nil
 		}

@@ -538,7 +538,7 @@ func (c *Conn) giveAway() {
 
 // closed reports whether the handler that has hijacked c has closed it.
 func (c *Conn) closed() bool {
-	sc, err := c.SyscallConn()
+	sc, err := c.syscallConn()
 	return err != nil || sc.Control(func(uintptr) {}) != nil
 }
 
@@ -550,8 +550,8 @@ func (c *Conn) localText() string {
 	return c.localAddr
 }
 
-// SyscallConn gives access to the socket.
-func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+// syscallConn gives access to the socket; no handler gets it so (wholeConn).
+func (c *Conn) syscallConn() (syscall.RawConn, error) {
 	nc := c.raw
 	if s, ok := nc.(*secured); ok {
 		nc = s.Conn

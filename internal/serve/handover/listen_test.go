@@ -88,7 +88,7 @@ func TestListen(t *testing.T) {
 		if a, b := reflect.TypeOf(got.local), reflect.TypeOf(want.LocalAddr()); a != b {
 			t.Errorf("%s: the address is a %v, want %v", tt.address, a, b)
 		}
-		if a, b := options(t, got), options(t, want.(syscall.Conn)); a != b {
+		if a, b := options(t, got.raw.(syscall.Conn)), options(t, want.(syscall.Conn)); a != b {
 			t.Errorf("%s: options %v, want %v", tt.address, a, b)
 		}
 		nl.Close()

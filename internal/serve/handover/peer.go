@@ -165,7 +165,7 @@ func (p *Peer) give(c *Conn) error { return p.giveFor(c, 0, nil) }
 func (p *Peer) giveFor(c *Conn, stream uint64, given func()) error {
 	m := c.message()
 	m.stream = stream
-	sc, err := c.SyscallConn()
+	sc, err := c.syscallConn()
 	if err != nil {
 		return err
 	}

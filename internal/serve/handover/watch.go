@@ -39,7 +39,7 @@ func (c *Conn) awaitEnd(stopped <-chan struct{}) error {
 		<-stopped
 		return os.ErrDeadlineExceeded
 	}
-	sc, err := c.SyscallConn()
+	sc, err := c.syscallConn()
 	if err != nil {
 		<-stopped
 		return os.ErrDeadlineExceeded
@@ -98,7 +98,7 @@ func (c *Conn) peek(now bool) (k peek, ok bool) {
 		}
 		return k, true
 	}
-	sc, err := c.SyscallConn()
+	sc, err := c.syscallConn()
 	if err == nil && now {
 		err = sc.Control(func(fd uintptr) { k.look(fd) })
 	}
@@ -120,7 +120,7 @@ func (c *Conn) readNow(p []byte) (n int) {
 		n, _ = c.sealed.TryRead(p)
 		return n
 	}
-	sc, err := c.SyscallConn()
+	sc, err := c.syscallConn()
 	if err != nil {
 		return 0
 	}

@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"fmt"
+	"go/version"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +94,9 @@ func (r *raw) received() (told string) {
 // What a client may send, and what none should, is answered as crypto/tls does: the
 // records that it gets, what is read, and the errors of reading and writing.
 func TestRecordsAreAnsweredAsCryptoTLSDoes(t *testing.T) {
+	if version.Compare(runtime.Version(), "go1.26") < 0 {
+		t.Skip("the gate's crypto/tls is the measure, whatever a cell is built by: those before differ")
+	}
 	ccs := []byte{typeCCS, 3, 3, 0, 1, 1}
 	many := func(r *raw, n int, one func() []byte) {
 		for range n {
