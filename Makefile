@@ -4,7 +4,7 @@ VERSION  := $(shell sed -n '1s/.*(\([^-)]*\).*/\1/p' packaging/deb/debian/change
 LDFLAGS  := -X main.version=$(or $(VERSION),dev)
 SAMPLES  := bye clock hello secret static users wrapped
 # The modules of the repository: the main one, the samples with dependencies, and the benchmarks.
-MODULES  := . handlers/chi handlers/echo handlers/grpc handlers/trace bench
+MODULES  := . handlers/chi handlers/echo handlers/gin handlers/grpc handlers/labstack handlers/trace bench
 FUZZTIME ?= 20s
 LISTEN   ?= :8080
 export GOFLAGS ?= -buildvcs=false
@@ -21,7 +21,7 @@ build: ## build plugserverd, plugserver-acme, plugserver-cell and plugserverctl 
 handlers: ## build the sample handlers into bin/handlers/
 	mkdir -p bin/handlers
 	for h in $(SAMPLES); do go build -buildmode=plugin -o bin/handlers/$$h.so ./handlers/$$h || exit; done
-	for h in chi echo grpc trace; do (cd handlers/$$h && go build -buildmode=plugin -o ../../bin/handlers/$$h.so .) || exit; done
+	for h in chi echo gin grpc labstack trace; do (cd handlers/$$h && go build -buildmode=plugin -o ../../bin/handlers/$$h.so .) || exit; done
 
 .PHONY: run
 run: build handlers ## serve the sample handlers on :8080 from run/handlers, until Ctrl-C

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/andrestc/go-plugserver/internal/test/testbed"
@@ -12,20 +13,21 @@ import (
 // A handler that is a whole router serves as it does in net/http's server: its own test
 // passes against both.
 func TestRouter(t *testing.T) {
-	dir := filepath.Join(testbed.SourceRoot(), "handlers", "chi")
-	client := filepath.Join(t.TempDir(), "chi.test")
-	build := exec.Command("go", "test", "-c", "-o", client)
-	build.Dir, build.Env = dir, testbed.GoEnv()
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	d := testbed.Start(t)
-	d.Put("chi", testbed.Sample(t, "chi"))
-	d.Put("other", plain(t, "/books/by/Bob/x", "another's"))
-	test := exec.CommandContext(t.Context(), client, "-test.run", "^TestRouter$")
-	test.Env = append(os.Environ(), "CHI_ADDRESS="+d.Addr)
-	if out, err := test.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	for _, name := range []string{"chi", "gin", "labstack"} {
+		client := filepath.Join(t.TempDir(), name+".test")
+		build := exec.Command("go", "test", "-c", "-o", client)
+		build.Dir, build.Env = filepath.Join(testbed.SourceRoot(), "handlers", name), testbed.GoEnv()
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+		d.Put(name, testbed.Sample(t, name))
+		test := exec.CommandContext(t.Context(), client, "-test.run", "^TestRouter$")
+		test.Env = append(os.Environ(), strings.ToUpper(name)+"_ADDRESS="+d.Addr)
+		if out, err := test.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
 	}
+	d.Put("other", plain(t, "/books/by/Bob/x", "another's"))
 	d.Want("/books/by/Bob/x", 200, "another's") // what is more specific is another handler's
 }
