@@ -162,6 +162,31 @@ func TestGroup(t *testing.T) {
 	})
 }
 
+// A shared cell that all have left ends once the gate leads nobody's requests there: not
+// with the first whose routes are elsewhere.
+func TestLeftOneByOne(t *testing.T) {
+	in(t, func(w *world) {
+		w.settings.Group = "g"
+		w.begin("a", "1")
+		w.begin("b", "2")
+		w.do(w.Gather)
+		w.do(func() {
+			a, b := placeOf(w.handlers["a"].Live), placeOf(w.handlers["b"].Live)
+			delete(w.handlers, "a")
+			delete(w.handlers, "b")
+			w.news = []news{{old: a}, {old: b, version: w.table.Change()}}
+			if w.retireOld(); a.in != b.in || a.in.state != serving {
+				t.Errorf("the cell is in state %v while the gate leads to it", a.in.state)
+			}
+			w.news[1].version = 0
+			if w.retireOld(); a.in.state != retiring {
+				t.Errorf("the cell is in state %v, and nobody needs it", a.in.state)
+			}
+			w.news = nil
+		})
+	})
+}
+
 // A shared cell in which one has other patterns than alone is not used, nor tried again.
 func TestNotShared(t *testing.T) {
 	for _, way := range []string{"is another in company", "hangs"} {

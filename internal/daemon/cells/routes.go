@@ -119,9 +119,10 @@ func (cs *Cells) newGate() {
 func (cs *Cells) retireOld() {
 	for i := range cs.news {
 		n := &cs.news[i]
+		led := func(m news) bool { return m.old != nil && m.old.in == n.old.in && !m.retired } // the gate still leads another there
 		if n.old != nil && !n.retired && cs.table.GateHas(n.version) {
 			n.retired = true
-			if !cs.inUse(n.old.in) {
+			if !cs.inUse(n.old.in) && !slices.ContainsFunc(cs.news, led) {
 				cs.retire(n.old.in)
 			}
 		}
