@@ -172,7 +172,7 @@ func TestSealedEnds(t *testing.T) {
 			await(t, "it is answered", func() bool { return b.saw.Load() == 1 })
 			c.br.Peek(1) // the answer has come
 			for _, conn := range b.srv.owned() {
-				conn.endNow()
+				await(t, "who has written is done", conn.endNow)
 				conn.drop()
 			}
 		}},
