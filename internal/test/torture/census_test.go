@@ -136,6 +136,12 @@ func (a *arena) store(c *census) {
 		switch e.Name() {
 		case "history.json", "history.log", "known": // the store's own
 			continue
+		case "lent": // a folder for each process in a sandbox, and here none is in one
+			lent, err := os.ReadDir(filepath.Join(dir, "lent"))
+			if err != nil || len(lent) > 0 {
+				c.strays = append(c.strays, fmt.Sprintf("%d folders lent, %v", len(lent), err))
+			}
+			continue
 		}
 		if !known[e.Name()] {
 			c.strays = append(c.strays, "file "+e.Name()+" in the store")
