@@ -85,12 +85,15 @@ func New(cfg Config, owner Owner) *Cells {
 func (cs *Cells) Configure(settings func(handler string) Settings) (changed func(handler string) bool) {
 	before := cs.settings
 	cs.settings, cs.regroup = settings, true
+	for h := range cs.owner.Handlers() { // one whose cell is dead has requests held, too
+		if hold := settings(h.Name).Hold; h.Live != nil && placeOf(h.Live).settings.Hold != hold {
+			placeOf(h.Live).settings.Hold = hold
+			cs.table.Change()
+		}
+	}
 	for _, c := range cs.cells {
 		for _, st := range c.seats {
 			now := settings(st.name)
-			if st.settings.Hold != now.Hold {
-				cs.table.Change()
-			}
 			st.settings.Log, st.settings.DrainTimeout, st.settings.Hold = now.Log, now.DrainTimeout, now.Hold
 		}
 		if c.proc != nil {
@@ -106,8 +109,7 @@ func (cs *Cells) Outdated(h *lifecycle.Handler) bool {
 		return false
 	}
 	want, st := cs.settings(h.Name), placeOf(h.Live)
-	moved := st.in.group != nil && st.in.group.name != want.Group
-	return moved || st.settings.Outdate(want)
+	return st.in.group != nil && st.in.group.name != want.Group || st.settings.Outdate(want)
 }
 
 // Needs adds the sums of the versions that cells run, or are to, to keep.

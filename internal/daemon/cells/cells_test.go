@@ -251,6 +251,12 @@ func TestHold(t *testing.T) {
 		if got := w.gate().did(); !strings.HasSuffix(got, "[/a], [/a held 1m0s], [/a]") {
 			t.Errorf("the gate was told %s", got)
 		}
+		w.running("a")[0].Kill()
+		w.after(time.Second)
+		w.do(func() { w.Configure(func(string) Settings { return Settings{Hold: time.Hour} }) })
+		if got := w.gate().did(); !strings.HasSuffix(got, "[/a held 1h0m0s]") {
+			t.Errorf("of a handler whose cell is dead the gate was told %s", got)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package cells
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,10 +61,7 @@ func (cs *Cells) gatherGroup(g *group, all []*lifecycle.Handler) {
 	}
 	now := plan.Group{Serves: g.live.seating(), Starts: g.next.seating(), Failed: g.failed, Rests: g.rest}
 	to := plan.Gather(now, members(seats), func(i, j int) error {
-		if err := seats[i].settings.Agree(seats[j].settings); err != nil {
-			return err
-		}
-		return seats[i].part.Agree(seats[j].part)
+		return cmp.Or(seats[i].settings.Agree(seats[j].settings), seats[i].part.Agree(seats[j].part))
 	})
 	g.apart = to.Apart
 	if to.Drop {

@@ -128,8 +128,7 @@ func (cs *Cells) prepared(c *cell, p intake.Prepared) {
 	c.proc = cs.Fleet.Start(fleet.Spec{
 		ID: c.id, Name: c.name, Title: c.title(), Path: p.Path, GODEBUG: p.GODEBUG, Env: on.Env,
 		Limits: on.Limits, Log: on.Log, Plugins: c.plugins(), Unnamed: cs.ahead[c.name] == c, Sandbox: on.Sandbox.Reading(p.Path), Own: on.Belongings,
-		// The n-th plugin of a process takes longer than the first.
-		Ready:  cs.cfg.StartTimeout * time.Duration(len(c.seats)),
+		Ready:  cs.cfg.StartTimeout * time.Duration(len(c.seats)), // the n-th plugin of a process takes longer than the first
 		Fields: c.fields,
 	})
 }

@@ -54,8 +54,9 @@ func (cs *Cells) routes() []link.Route {
 	var served []link.Route
 	for h := range cs.owner.Handlers() {
 		if h.Live != nil {
+			st := placeOf(h.Live)
 			for _, p := range h.Live.Patterns {
-				served = append(served, link.Route{Pattern: p, Cell: placeOf(h.Live).in.id, Hold: cs.settings(h.Name).Hold, Down: h.Standing == states.Quarantined})
+				served = append(served, link.Route{Pattern: p, Cell: st.in.id, Hold: st.settings.Hold, Down: h.Standing == states.Quarantined})
 			}
 		}
 	}

@@ -55,7 +55,8 @@ func Together(all []Terms, usual time.Duration) (t Terms) {
 			one.DrainTimeout = usual
 		}
 		if i == 0 {
-			t.Limits, t.Log, t.Sandbox, t.Belongings = one.Limits, one.Log, one.Sandbox, one.Belongings // all agree on these
+			t.Limits, t.Log, t.Sandbox = one.Limits, one.Log, one.Sandbox
+			t.Belongings = one.Belongings // all agree on them
 		} else {
 			t.Limits, t.Log, t.Sandbox = t.Limits.And(one.Limits), t.Log.And(one.Log), t.Sandbox.And(one.Sandbox)
 		}
