@@ -42,7 +42,7 @@ func Waiting(f *os.File) (*Conn, error) {
 
 // Dup returns a duplicate of f's descriptor that is closed on exec
 // (F_DUPFD_CLOEXEC, fcntl(2)). It is the caller's to close.
-func Dup(f *os.File) (fd int, err error) {
+func Dup(f syscall.Conn) (fd int, err error) {
 	sc, err := f.SyscallConn()
 	if err != nil {
 		return -1, err

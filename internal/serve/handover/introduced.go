@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/andrestc/go-plugserver/internal/between/wire"
 	"github.com/andrestc/go-plugserver/internal/serve/proxied"
 )
 
@@ -24,7 +25,7 @@ func (s *Server) introduced(l *Listener, k *socket) {
 	}
 	if l.Secure != nil {
 		defer known()
-		fd, err := k.duplicate()
+		fd, err := wire.Dup(k)
 		k.Close()
 		if err != nil {
 			s.http.ErrorLog.Printf("connection of %v closed: %v", k.remote, err)
@@ -93,19 +94,4 @@ func hasEnded(fd uintptr) bool {
 	var none syscall.Timespec
 	n, _, _ := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&none)), 0, 0, 0)
 	return n == 1 && p.revents != 0
-}
-
-// duplicate returns another descriptor of the socket.
-func (k *socket) duplicate() (fd int, err error) {
-	raw, _ := k.SyscallConn()
-	var errno syscall.Errno
-	err = raw.Control(func(s uintptr) {
-		var n uintptr
-		n, _, errno = syscall.Syscall(syscall.SYS_FCNTL, s, syscall.F_DUPFD_CLOEXEC, 0)
-		fd = int(n)
-	})
-	if err == nil && errno != 0 {
-		err = errno
-	}
-	return fd, err
 }

@@ -95,18 +95,28 @@ func (m *message) head(b []byte) []byte {
 	}
 	b = binary.AppendUvarint(b, m.stream)
 	b = binary.AppendUvarint(b, uint64(m.wait/time.Millisecond))
-	for _, s := range [2]string{m.remote, m.local} {
-		b = binary.AppendUvarint(b, uint64(len(s)))
-		b = append(b, s...)
-	}
+	b = appendText(appendText(b, m.remote), m.local)
 	if m.tls != "" {
 		b = appendText(b, m.tls)
 	}
 	if m.keys != nil {
-		b = binary.AppendUvarint(b, uint64(len(m.keys)))
-		b = append(b, m.keys...)
+		b = appendText(b, m.keys)
 	}
 	return b
+}
+
+// appendText appends what cutText takes.
+func appendText[T string | []byte](b []byte, s T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// cutText takes a text of most bytes at the most from the front of b, which it aliases.
+func cutText(b []byte, most int) (text, rest []byte, ok bool) {
+	l, n := binary.Uvarint(b)
+	if n <= 0 || l > uint64(most) || uint64(len(b)-n) < l {
+		return nil, nil, false
+	}
+	return b[n : n+int(l)], b[n+int(l):], true
 }
 
 var errMessage = errors.New("decode hand-over: malformed message")
@@ -140,26 +150,24 @@ func decode(b []byte) (message, error) {
 	}
 	m.wait = time.Duration(ms) * time.Millisecond
 	for _, s := range [2]*string{&m.remote, &m.local} {
-		l, n := binary.Uvarint(b)
-		if n <= 0 || l > maxAddr || uint64(len(b)-n) < l {
+		text, rest, ok := cutText(b, maxAddr)
+		if !ok {
 			return m, errMessage
 		}
-		*s = string(b[n : n+int(l)])
-		b = b[n+int(l):]
+		*s, b = string(text), rest
 	}
 	if secured {
-		l, n := binary.Uvarint(b)
-		if n <= 0 || l == 0 || uint64(len(b)-n) < l {
+		text, rest, ok := cutText(b, len(b))
+		if !ok || len(text) == 0 {
 			return m, errMessage
 		}
-		m.tls, b = string(b[n:n+int(l)]), b[n+int(l):]
+		m.tls, b = string(text), rest
 	}
 	if sealed {
-		l, n := binary.Uvarint(b)
-		if n <= 0 || l > tls13.MaxState || uint64(len(b)-n) < l || !secured {
+		var ok bool
+		if m.keys, b, ok = cutText(b, tls13.MaxState); !ok || !secured {
 			return m, errMessage
 		}
-		m.keys, b = b[n:n+int(l)], b[n+int(l):]
 	}
 	m.bytes = b
 	return m, nil

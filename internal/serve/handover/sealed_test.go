@@ -257,7 +257,7 @@ func TestSealedContext(t *testing.T) {
 	for _, head := range []string{"GET /b HTTP/1.1\r\nHost: x\r\n\r\n", "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"} {
 		for _, more := range []string{"", fmt.Sprintf(get, "b/next")} {
 			begun, ended := make(chan struct{}), make(chan error, 1)
-			a, b, _ := newSides(t, Limits{}, func(s *side) {
+			a, _, _ := newSides(t, Limits{}, func(s *side) {
 				mux := s.mux()
 				busy := http.NewServeMux()
 				busy.HandleFunc("/b", func(w http.ResponseWriter, r *http.Request) {
@@ -281,7 +281,6 @@ func TestSealedContext(t *testing.T) {
 					s.srv.Mux = func() Mux { return busy }
 				}
 			})
-			_ = b
 			c := dialSealed(t, acceptSealed(t, a.srv))
 			c.write(head)
 			<-begun

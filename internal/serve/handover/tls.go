@@ -178,11 +178,11 @@ func encodeState(s *tls.ConnectionState, hsts string) string {
 	b = binary.AppendUvarint(b, id)
 	b = appendText(b, s.ServerName)
 	b = appendText(b, s.NegotiatedProtocol)
-	b = appendText(b, string(s.TLSUnique))
-	b = appendText(b, string(s.OCSPResponse))
+	b = appendText(b, s.TLSUnique)
+	b = appendText(b, s.OCSPResponse)
 	b = binary.AppendUvarint(b, uint64(len(s.SignedCertificateTimestamps)))
 	for _, t := range s.SignedCertificateTimestamps {
-		b = appendText(b, string(t))
+		b = appendText(b, t)
 	}
 	return string(appendCertificates(b, s))
 }
@@ -211,10 +211,6 @@ func appendCertificates(b []byte, s *tls.ConnectionState) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(len(s.VerifiedChains)))
 	return append(b, lists...)
-}
-
-func appendText(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // decodeState decodes what encodeState has made. It refuses a certificate that this
@@ -334,7 +330,7 @@ func (r *stateReader) certificates(s *tls.ConnectionState) {
 	}
 }
 
-var errKeyingMaterial = errors.New("plugserver: the keys of the TLS connection are in another process")
+var errKeyingMaterial = errors.New("plugserver: the secret that keying material is exported from is not told behind the handshake")
 
 // noKeyingMaterial has s.ExportKeyingMaterial return an error: without a function of
 // crypto/tls's it would panic. Where the field is not what it was nothing is done.

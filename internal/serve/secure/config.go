@@ -28,8 +28,8 @@ func (s *Server) protocols() []string {
 // config returns what crypto/tls is to go by. Which certificate a client gets is
 // crypto/tls's to choose: the first that it supports, by its name (SNI) and by the
 // kinds of keys that it knows, or else the first.
-func config(t *link.TLS, protocols []string) (*tls.Config, error) {
-	c := &tls.Config{NextProtos: protocols, MinVersion: t.MinVersion, ClientAuth: tls.ClientAuthType(t.ClientAuth)}
+func (s *Server) config(t *link.TLS) (*tls.Config, error) {
+	c := &tls.Config{NextProtos: s.protocols(), MinVersion: t.MinVersion, ClientAuth: tls.ClientAuthType(t.ClientAuth)}
 	for _, p := range t.Pairs {
 		pair, err := tls.X509KeyPair(p.Certificate, p.Key)
 		if err != nil {
@@ -59,7 +59,7 @@ func config(t *link.TLS, protocols []string) (*tls.Config, error) {
 		if len(answers) > 0 && len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmeTLS {
 			return answers[strings.ToLower(hello.ServerName)], nil
 		}
-		if own, ok := hello.Conn.(*closing); ok && own.travels(hello) {
+		if own, ok := hello.Conn.(*closing); ok && s.travels(hello) {
 			c := c.Clone() // with the keys of tickets of c
 			c.KeyLogWriter = own.KeyLog()
 			return c, nil

@@ -1,7 +1,7 @@
 // Package secure ends TLS for the gate. It shakes hands on connections that were
-// accepted. One of TLS 1.3 is then served by whoever has it, with the keys that were agreed
-// on (package tlskeys). Of all others the plain bytes are relayed through a socket pair whose
-// other end is served like any accepted connection. What waits on the way is bounded: a
+// accepted. One of HTTP/1.1 over TLS 1.3 is then served by whoever has it, with the keys that
+// were agreed on (package tlskeys); one of HTTP/2 is handed to who serves that. Of all others the
+// plain bytes are relayed through a socket pair whose other end is served like any accepted connection. What waits on the way is bounded: a
 // relay has one buffer for each direction, and stops reading where the other side takes
 // nothing.
 package secure
@@ -21,6 +21,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/direct"
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/wire"
 	"github.com/andrestc/go-plugserver/internal/serve/tlskeys"
 )
 
@@ -53,7 +54,7 @@ type Server struct {
 
 	mu     sync.Mutex // guards the rest
 	relays map[*relay]bool
-	late   bool // no connection is given any more: its server is about to end
+	late   bool // no sealed connection is given any more: its server is about to end
 	closed bool
 }
 
@@ -76,7 +77,7 @@ func New(cfg Config) *Server {
 // Configure has every handshake from now on go by t. After an error all stays as it
 // was.
 func (s *Server) Configure(t *link.TLS) error {
-	cfg, err := config(t, s.protocols())
+	cfg, err := s.config(t)
 	if err == nil {
 		s.tls.Store(&inForce{cfg, t.HSTS})
 	}
@@ -100,7 +101,7 @@ func (s *Server) Serve(fd int, remote, local net.Addr) {
 		}
 		defer nc.Close()
 		by := s.tls.Load()
-		raw := newClosing(nc, by.hsts, s.travels)
+		raw := newClosing(nc, by.hsts)
 		r := &relay{raw: raw, secure: tls.Server(raw, by.Config)}
 		if !s.own(r) {
 			return
@@ -121,11 +122,11 @@ func (s *Server) Serve(fd int, remote, local net.Addr) {
 			<-raw.closed // it has its descriptor until then
 		default:
 			if keys, ok := raw.Keys(state.CipherSuite); ok {
-				s.give(r, remote, local, &state, by.hsts, keys)
+				s.give(r, remote, local, &state, keys)
 				return
 			}
 			raw.Over()
-			s.relay(r, remote, local, &state, by.hsts, given)
+			s.relay(r, remote, local, &state, given)
 		}
 	}()
 }
@@ -140,15 +141,14 @@ func (s *Server) travels(hello *tls.ClientHelloInfo) bool {
 // closing is a connection that tells when it is closed.
 type closing struct {
 	*tlskeys.Handshake
-	hsts    string
-	travels func(*tls.ClientHelloInfo) bool
-	once    sync.Once
-	closed  chan struct{}
+	hsts   string
+	once   sync.Once
+	closed chan struct{}
 }
 
-func newClosing(nc net.Conn, hsts string, travels func(*tls.ClientHelloInfo) bool) *closing {
+func newClosing(nc net.Conn, hsts string) *closing {
 	ways := &ways{Conn: nc, in: direct.New(nc.(direct.Stream), false), out: direct.New(nc.(direct.Stream), true)}
-	return &closing{Handshake: tlskeys.NewHandshake(ways), hsts: hsts, travels: travels, closed: make(chan struct{})}
+	return &closing{Handshake: tlskeys.NewHandshake(ways), hsts: hsts, closed: make(chan struct{})}
 }
 
 // ways is a connection that the runtime is not told of being read and written.
@@ -166,24 +166,6 @@ func (c *closing) HSTS() string { return c.hsts }
 func (c *closing) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	return c.Conn.Close()
-}
-
-// duplicate returns another descriptor of its socket, in non-blocking mode as that is.
-func (c *closing) duplicate() (fd int, err error) {
-	rc, err := c.Conn.(*ways).Conn.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var errno syscall.Errno
-	err = rc.Control(func(s uintptr) {
-		var n uintptr
-		n, _, errno = syscall.Syscall(syscall.SYS_FCNTL, s, syscall.F_DUPFD_CLOEXEC, 0)
-		fd = int(n)
-	})
-	if err == nil && errno != 0 {
-		err = os.NewSyscallError("fcntl", errno)
-	}
-	return fd, err
 }
 
 // handshake reports whether one came about. What a client gets that speaks no TLS is
@@ -218,8 +200,8 @@ func looksLikeHTTP(hdr [5]byte) bool {
 
 // give gives the client's socket to be served, with its keys. It counts as another's from
 // then on.
-func (s *Server) give(r *relay, remote, local net.Addr, state *tls.ConnectionState, hsts string, keys *tlskeys.Keys) {
-	fd, err := r.raw.duplicate()
+func (s *Server) give(r *relay, remote, local net.Addr, state *tls.ConnectionState, keys *tlskeys.Keys) {
+	fd, err := wire.Dup(r.raw.Conn.(*ways).Conn.(syscall.Conn))
 	if err != nil {
 		s.cfg.Log(fmt.Sprintf("TLS connection of %v: %v", remote, err))
 		r.secure.Close()
@@ -228,7 +210,7 @@ func (s *Server) give(r *relay, remote, local net.Addr, state *tls.ConnectionSta
 	s.mu.Lock()
 	over := s.late || s.closed
 	if !over {
-		s.cfg.GiveSealed(fd, remote, local, state, hsts, keys)
+		s.cfg.GiveSealed(fd, remote, local, state, r.raw.hsts, keys)
 	}
 	s.mu.Unlock()
 	if over {
@@ -239,7 +221,7 @@ func (s *Server) give(r *relay, remote, local net.Addr, state *tls.ConnectionSta
 
 // relay gives the plain end of r to be served, calls given, and returns once the connection is
 // over.
-func (s *Server) relay(r *relay, remote, local net.Addr, state *tls.ConnectionState, hsts string, given func()) {
+func (s *Server) relay(r *relay, remote, local net.Addr, state *tls.ConnectionState, given func()) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {
 		s.cfg.Log(fmt.Sprintf("TLS connection of %v: %v", remote, os.NewSyscallError("socketpair", err)))
@@ -265,7 +247,7 @@ func (s *Server) relay(r *relay, remote, local net.Addr, state *tls.ConnectionSt
 		r.secure.Close()
 		return
 	}
-	s.cfg.Give(fds[1], remote, local, state, hsts)
+	s.cfg.Give(fds[1], remote, local, state, r.raw.hsts)
 	given()
 	r.run()
 }
@@ -322,13 +304,12 @@ func (s *Server) shaking() bool {
 // what is left: at the end of the service that are connections that handlers have
 // hijacked. No connection comes any more.
 func (s *Server) Drain(ctx context.Context) {
-	began := time.Now()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
-	watched := watch{last: began}
+	watched := watch{last: time.Now()}
 	for {
 		now := time.Now()
-		if watched.awake(now) && !s.busy(began, now) {
+		if watched.awake(now) && !s.busy(now) {
 			break
 		}
 		select {
@@ -367,13 +348,10 @@ func (w *watch) awake(now time.Time) bool {
 }
 
 // busy reports whether anything is on its way, or was a moment before now.
-func (s *Server) busy(began, now time.Time) bool {
+func (s *Server) busy(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for r := range s.relays {
-		if r.plain == nil && !s.late && now.Sub(began) < shaking {
-			return true
-		}
 		if r.plain != nil && (r.owes.Load() || now.Sub(time.Unix(0, r.last.Load())) < settling) {
 			return true
 		}

@@ -238,11 +238,11 @@ func TestDrainBehindAHandshake(t *testing.T) {
 
 // Without a pool of authorities crypto/tls would trust whom the system does.
 func TestNobodySignsForClients(t *testing.T) {
-	cfg, err := config(&link.TLS{ClientAuth: int(tls.RequireAndVerifyClientCert)}, nil)
+	cfg, err := New(Config{}).config(&link.TLS{ClientAuth: int(tls.RequireAndVerifyClientCert)})
 	if err != nil || cfg.ClientCAs == nil {
 		t.Errorf("%+v, %v", cfg, err)
 	}
-	if _, err := config(&link.TLS{ClientCAs: []byte("rubbish")}, nil); err == nil {
+	if _, err := New(Config{}).config(&link.TLS{ClientCAs: []byte("rubbish")}); err == nil {
 		t.Error("rubbish is an authority")
 	}
 }
@@ -394,7 +394,7 @@ func TestTickets(t *testing.T) {
 		}
 		s.Close()
 	}
-	if _, err := config(&link.TLS{Tickets: [][]byte{{1}}}, nil); err == nil {
+	if _, err := New(Config{}).config(&link.TLS{Tickets: [][]byte{{1}}}); err == nil {
 		t.Error("a short key is taken")
 	}
 }
