@@ -5,8 +5,6 @@ package systemd
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -19,23 +17,7 @@ func secrets(t *testing.T, dir string) (files []string) {
 		t.Fatal(err)
 	}
 	for i, text := range []string{"visit %d", "visit %d by now"} {
-		src := filepath.Join(dir, fmt.Sprintf("src-secret%d", i+1))
-		if err := os.Mkdir(src, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		for file, content := range map[string]string{
-			"secret.go": strings.Replace(string(code), "visit %d", text, 1), "go.mod": "module example.org/secret\n\ngo 1.26\n",
-		} {
-			if err := os.WriteFile(filepath.Join(src, file), []byte(content), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		cmd := exec.Command("go", "build", "-buildmode=plugin", "-o", src+".so", ".")
-		cmd.Dir, cmd.Env = src, append(os.Environ(), "GOFLAGS=", "CGO_ENABLED=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("build secret: %v\n%s", err, out)
-		}
-		files = append(files, src+".so")
+		files = append(files, compile(t, dir, fmt.Sprintf("secret%d", i+1), strings.Replace(string(code), "visit %d", text, 1)))
 	}
 	return files
 }

@@ -27,17 +27,8 @@ func Argument(arg string) Source {
 
 // inModule reports whether a folder is in a module.
 func inModule(dir string) bool {
-	dir, err := filepath.Abs(dir)
-	for err == nil {
-		if info, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil && !info.IsDir() {
-			return true
-		}
-		if dir == filepath.Dir(dir) {
-			break
-		}
-		dir = filepath.Dir(dir)
-	}
-	return false
+	abs, err := filepath.Abs(dir)
+	return err == nil && above(abs, "go.mod") != ""
 }
 
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)

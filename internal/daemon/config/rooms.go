@@ -53,7 +53,7 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 		if rules.Open = rules.Open || !c.Sandbox.On(); rules.Open {
 			rules.System = ""
 		}
-		has := h.Given.Belongings(absolute(c.StateDirectories()))
+		has := h.Given.Belongings(c.StateDirectories())
 		has.Keep = keep
 		drain := h.DrainTimeout
 		if drain == settings.Infinity {

@@ -47,7 +47,7 @@ func (c *Config) sandbox(file *settings.Settings) sandbox.Rules {
 	}
 	// Its files are everybody's; beside them may be what handlers read.
 	return sandbox.Rules{
-		Hide: hide, Read: []string{"-" + absolute(c.Handlers)}, Private: absolute(c.Private()), Shelf: absolute(c.Shelf()),
+		Hide: hide, Read: []string{"-" + absolute(c.Handlers)}, Private: c.Private(), Shelf: c.Shelf(),
 	}.WithSystem()
 }
 

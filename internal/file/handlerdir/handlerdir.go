@@ -1,5 +1,6 @@
-// Package handlerdir turns the handlers directory into facts. A Snapshot is
-// one look at the whole directory: it is never changed once returned, it is
+// Package handlerdir turns the handlers directory into facts. A Snapshot is the whole
+// directory as of one look, which may take an earlier one's word for what has not changed:
+// it is never changed once returned, it is
 // never empty because something could not be read, and a file in it that is
 // Settled was complete and at rest when it was looked at.
 //
