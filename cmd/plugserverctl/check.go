@@ -17,6 +17,7 @@ import (
 
 var checkCommand = cli.Command{
 	Name:  "check",
+	Tells: true,
 	Args:  "FILE.so",
 	Short: "tell whether a handler's file would be served, and if not, why, and the fix; needs no daemon",
 	Long: "First the file is read, and none of it run: what it says of itself, and whether an installed cell loads it. " +
@@ -25,7 +26,6 @@ var checkCommand = cli.Command{
 		"in a sandbox, so that it writes nothing else and listens nowhere, " +
 		"and, where root asks, as the user plugserver or nobody. Exit 1 if anything is in the way.",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
-		asJSON := flags.Bool("json", false, "print one object, for programs")
 		confined := cli.Switch(flags, "sandbox", "whether the handler is confined, as plugserverd has it")
 		noTrial := flags.Bool("no-trial", false, "only read the file")
 		binaries := cellFlags(flags)
@@ -47,18 +47,18 @@ var checkCommand = cli.Command{
 			if err != nil {
 				return err
 			}
-			if !*asJSON {
+			if !s.JSON {
 				r.Write(s.Out, s.Columns) // a trial takes its time
 			}
 			if r.OK && !*noTrial {
 				if err := r.Try(ctx, trial.Trial{Limit: *limit, Env: env, Limits: bounds, Open: !*confined}); err != nil {
 					return err
 				}
-				if !*asJSON {
+				if !s.JSON {
 					r.Steps[len(r.Steps)-1].Write(s.Out)
 				}
 			}
-			if *asJSON {
+			if s.JSON {
 				if err := terminal.WriteJSON(s.Out, r); err != nil {
 					return err
 				}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"time"
 
@@ -15,23 +14,21 @@ import (
 
 var historyCommand = cli.Command{
 	Name:     "history",
+	Tells:    true,
 	Args:     "NAME",
 	Complete: cli.Handlers,
 	Short:    "list the versions of a handler that can be served, the newest first",
-	Bind: func(flags *flag.FlagSet) cli.Runner {
-		asJSON := flags.Bool("json", false, "print one object, for programs")
-		return func(ctx context.Context, s *cli.Session) error {
-			h, err := s.Client.History(ctx, s.Arg(0))
-			if err != nil {
-				return err
-			}
-			if *asJSON {
-				return terminal.WriteJSON(s.Out, h)
-			}
-			report.History(s.Out, h, time.Now())
-			return nil
+	Bind: cli.NoFlags(func(ctx context.Context, s *cli.Session) error {
+		h, err := s.Client.History(ctx, s.Arg(0))
+		if err != nil {
+			return err
 		}
-	},
+		if s.JSON {
+			return terminal.WriteJSON(s.Out, h)
+		}
+		report.History(s.Out, h, time.Now())
+		return nil
+	}),
 }
 
 var rollbackCommand = cli.Command{

@@ -18,11 +18,11 @@ import (
 
 var statusCommand = cli.Command{
 	Name:     "status",
+	Tells:    true,
 	Args:     "[NAME...]",
 	Complete: cli.Handlers,
 	Short:    "show every handler, or those named, and why one is not served",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
-		asJSON := flags.Bool("json", false, "print one object, for programs")
 		resources := flags.Bool("resources", false, "show what each handler uses, and may use, in place of what it serves")
 		return func(ctx context.Context, s *cli.Session) error {
 			st, err := s.Client.Status(ctx)
@@ -32,7 +32,7 @@ var statusCommand = cli.Command{
 			if st.Handlers, err = named(st.Handlers, s.Args); err != nil {
 				return err
 			}
-			if *asJSON {
+			if s.JSON {
 				return terminal.WriteJSON(s.Out, st)
 			}
 			table := report.Routes

@@ -88,13 +88,11 @@ func files(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCom
 }
 
 // oneOf is the beginning of the usage of a flag that has one of several values.
-var oneOf = regexp.MustCompile(`^([a-z]+(?:, [a-z]+)+) or ([a-z]+):`)
+var oneOf = regexp.MustCompile(`^([a-z]+(?:, [a-z]+)*) or ([a-z]+):`)
 
 // values completes a flag's, by what its usage calls it.
 func values(f *flag.Flag) cobra.CompletionFunc {
 	switch name, usage := flag.UnquoteUsage(f); {
-	case strings.HasPrefix(usage, "on or off"):
-		return cobra.FixedCompletions([]cobra.Completion{"off", "on"}, cobra.ShellCompDirectiveNoFileComp)
 	case oneOf.MatchString(usage):
 		m := oneOf.FindStringSubmatch(usage)
 		return cobra.FixedCompletions(append(strings.Split(m[1], ", "), m[2]), cobra.ShellCompDirectiveNoFileComp)

@@ -68,6 +68,9 @@ func TestRun(t *testing.T) {
 		{"help one", ExitOK, "usage: plugserverctl one [--control PATH] [--loud] [-o FILE] [--word WORD] NAME\n…", ""},
 		{"one --help", ExitOK, "usage: plugserverctl one …", ""},
 		{"help cell", ExitOK, "plugserverctl cell list [NAME...]: list cells\n", ""},
+		{"cell --help", ExitOK, "plugserverctl cell list [NAME...]: list cells\n", ""},
+		{"cell list --help", ExitOK, "usage: plugserverctl cell list …", ""},
+		{"one --lod -- x", ExitUsage, "", "see plugserverctl help one"},
 		{"help", ExitOK, "usage: plugserverctl [--control PATH] COMMAND\n…", ""},
 	} {
 		var out, errs bytes.Buffer

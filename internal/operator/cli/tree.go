@@ -39,11 +39,7 @@ func (p *program) tree() *cobra.Command {
 	root.RegisterFlagCompletionFunc("control", files)
 	root.SetFlagErrorFunc(func(of *cobra.Command, err error) error { return usageError{flagError(of, err)} })
 	root.SetHelpFunc(func(of *cobra.Command, _ []string) {
-		if c := p.of(of); c != nil {
-			io.WriteString(p.out, c.help())
-			return
-		}
-		io.WriteString(p.out, p.overview())
+		showHelp(of.Context(), p.session(strings.Fields(of.CommandPath())[1:])) // what cobra has found there is
 	})
 	groups := map[string]*cobra.Command{"": root}
 	for _, c := range p.commands {
@@ -65,8 +61,7 @@ func (p *program) tree() *cobra.Command {
 // group is a command that is none without one more word; of is that of those in it.
 func (p *program) group(use, of string) *cobra.Command {
 	return &cobra.Command{
-		Use:   use,
-		Short: "look after " + use + "s",
+		Use: use,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -86,9 +81,8 @@ func (p *program) command(c *Command, name string) *cobra.Command {
 	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	run := c.Declare(flags)
 	of := &cobra.Command{
-		Use: strings.TrimSpace(name + " " + c.Args), Short: c.Short, Annotations: map[string]string{"name": c.Name},
+		Use: name, Annotations: map[string]string{"name": c.Name},
 		Args: func(_ *cobra.Command, args []string) error {
-			p.at = c
 			if missing := c.missing(len(args)); missing != "" {
 				return usageError{fmt.Errorf("%s: no %s given", c.Name, missing)}
 			}
@@ -124,7 +118,8 @@ func (p *program) dashed(root *cobra.Command, args []string) []string {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" || strings.HasPrefix(arg, cobra.ShellCompRequestCmd) && i == 0 {
-			return append(all, args[i:]...)
+			all = append(all, args[i:]...)
+			break
 		}
 		if !strings.HasPrefix(arg, "-") || arg == "-" {
 			for _, c := range of.Commands() {

@@ -5,7 +5,6 @@ package observe
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"time"
@@ -18,31 +17,29 @@ import (
 // Events lists what has happened.
 var Events = cli.Command{
 	Name:     "events",
+	Tells:    true,
 	Args:     "[NAME]",
 	Complete: cli.Handlers,
 	Short:    "list the last events, a thousand at the most, or those of one handler, the oldest first",
-	Bind: func(flags *flag.FlagSet) cli.Runner {
-		asJSON := flags.Bool("json", false, "print one object, for programs")
-		return func(ctx context.Context, s *cli.Session) error {
-			all, err := s.Client.Events(ctx, 0, false)
-			if err != nil {
-				return err
-			}
-			kept := []api.Event{}
-			for _, e := range all.Events {
-				if s.Arg(0) == "" || e.Handler == s.Arg(0) {
-					kept = append(kept, e)
-				}
-			}
-			if *asJSON {
-				return terminal.WriteJSON(s.Out, api.Events{Events: kept})
-			}
-			for _, e := range kept {
-				writeEvent(s.Out, e)
-			}
-			return nil
+	Bind: cli.NoFlags(func(ctx context.Context, s *cli.Session) error {
+		all, err := s.Client.Events(ctx, 0, false)
+		if err != nil {
+			return err
 		}
-	},
+		kept := []api.Event{}
+		for _, e := range all.Events {
+			if s.Arg(0) == "" || e.Handler == s.Arg(0) {
+				kept = append(kept, e)
+			}
+		}
+		if s.JSON {
+			return terminal.WriteJSON(s.Out, api.Events{Events: kept})
+		}
+		for _, e := range kept {
+			writeEvent(s.Out, e)
+		}
+		return nil
+	}),
 }
 
 // writeEvent writes an event on one line, and below it why, and the fix.

@@ -25,15 +25,19 @@ var Top = cli.Command{
 	Long:  "r, c, m, e and n sort by requests, processor time, memory, errors and name. Where it does not write to a terminal it looks for a second, writes once, and ends.",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
 		asJSON := flags.Bool("json", false, "look for a second, and print one list, for programs")
-		key := flags.String("sort", "r", "what to sort by at first, a `KEY`")
+		key := "r"
+		flags.Func("sort", "r, c, m, e or n: the `KEY` to sort by at first; default r", func(text string) error {
+			if !known(text) {
+				return errors.New("want r, c, m, e or n")
+			}
+			key = text
+			return nil
+		})
 		return func(ctx context.Context, s *cli.Session) error {
-			if !known(*key) {
-				return fmt.Errorf("sort by %q: want r, c, m, e or n", *key)
-			}
 			if f, ok := s.Terminal(); ok && !*asJSON {
-				return watch(ctx, s, f, *key)
+				return watch(ctx, s, f, key)
 			}
-			return once(ctx, s, *key, *asJSON)
+			return once(ctx, s, key, *asJSON)
 		}
 	},
 }
