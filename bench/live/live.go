@@ -24,7 +24,7 @@ type Spec struct {
 	Handlers int    // that there are
 	Changes  int    // of each kind
 	Out      io.Writer
-	Page     *Page // nil where none is written
+	Page     *Page // what is measured is added to it
 }
 
 // figures are those of one build, by name.
@@ -94,9 +94,7 @@ func Run(s Spec, twins *Twins) error {
 		}
 	}
 	print(s, all)
-	if s.Page != nil {
-		s.Page.table(s, all)
-	}
+	s.Page.table(s, all)
 	return RunPeers(s)
 }
 
@@ -224,13 +222,9 @@ func print(s Spec, all []figures) {
 			if len(v) == 0 {
 				continue
 			}
-			sum := stats.Of(v)
-			fmt.Fprintf(s.Out, "  %s: %v", b.Name, sum)
-			if len(v) > 2 {
-				fmt.Fprintf(s.Out, " %.2f", stats.Quantile(v, 0.99))
-			}
+			fmt.Fprintf(s.Out, "  %s: %s", b.Name, figure(v))
 			if base := all[0][row]; i > 0 && len(base) > 0 {
-				fmt.Fprintf(s.Out, " = %.2f×", sum.Median/stats.Of(base).Median)
+				fmt.Fprintf(s.Out, " = %.2f×", stats.Of(v).Median/stats.Of(base).Median)
 			}
 		}
 		fmt.Fprintln(s.Out)

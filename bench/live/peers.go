@@ -55,10 +55,8 @@ func RunPeers(s Spec) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		fmt.Fprintf(s.Out, "  %-28s  %s reload: %v %.2f, CPU %v ms/change, answers made of its configuration\n", "replaced, ms", p.name, stats.Of(took), stats.Quantile(took, 0.99), stats.Of(cpu))
-		if s.Page != nil {
-			s.Page.peer(p.name, took, cpu)
-		}
+		fmt.Fprintf(s.Out, "  %-28s  %s reload: %s, CPU %v ms/change, answers made of its configuration\n", "replaced, ms", p.name, figure(took), stats.Of(cpu))
+		s.Page.peer(p.name, took, cpu)
 	}
 	return nil
 }

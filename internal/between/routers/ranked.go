@@ -17,11 +17,7 @@ func rank(sorted []*pattern) *ranked {
 	x := &ranked{patterns: sorted, exact: make(map[string][]int), begin: make(map[string][]int)}
 	for at, p := range sorted {
 		if len(p.names) == 0 {
-			path := ""
-			for _, t := range p.tokens {
-				path += t.text
-			}
-			x.exact[path] = append(x.exact[path], at)
+			x.exact[p.path] = append(x.exact[p.path], at)
 			continue
 		}
 		before := p.tokens[0].text

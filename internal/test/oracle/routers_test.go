@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/andrestc/go-plugserver/internal/between/routers"
+	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/go-chi/chi/v5"
 	"github.com/gorilla/mux"
 	"github.com/julienschmidt/httprouter"
@@ -65,7 +66,7 @@ func (re *real) order(patterns []string) []string {
 	return re.ours.(interface{ Order([]string) []string }).Order(patterns)
 }
 
-// chiSays registers what has a method once more: chi has it replace what has none.
+// chi registers what has a method once more: chi has it replace what has none.
 func (re *real) chi(patterns []string) http.Handler {
 	m := chi.NewRouter()
 	sorted := re.order(patterns)
@@ -358,18 +359,6 @@ func only1(t *testing.T, re *real, a, b string) bool {
 	return true
 }
 
-// beside returns those of patterns that do not conflict with one before.
-func (re *real) beside(patterns []string) (served []string) {
-	x := re.ours.Places()
-	for _, p := range patterns {
-		if _, _, conflicts := x.Conflicting([]string{p}); !conflicts {
-			x.Add(p)
-			served = append(served, p)
-		}
-	}
-	return served
-}
-
 // Tables of several patterns, drawn from a seed, answer as the router does.
 func TestRoutersTables(t *testing.T) {
 	n := 1000
@@ -387,7 +376,7 @@ func TestRoutersTables(t *testing.T) {
 			for range 20 {
 				paths = append(paths, re.paths[r.IntN(len(re.paths))])
 			}
-			re.same(t, re.beside(patterns), paths, methods)
+			re.same(t, routes.Dialect(re.name).Beside(nil, patterns), paths, methods)
 			if t.Failed() {
 				t.Fatalf("%s, seed %d", re.name, seed)
 			}
@@ -406,7 +395,7 @@ func TestRoutersParts(t *testing.T) {
 			for range 2 + r.IntN(10) {
 				patterns = append(patterns, valid[r.IntN(len(valid))])
 			}
-			patterns = re.beside(patterns)
+			patterns = routes.Dialect(re.name).Beside(nil, patterns)
 			own := patterns[:1+r.IntN(len(patterns))]
 			x := re.ours.Places()
 			for _, p := range patterns {
@@ -473,7 +462,7 @@ func FuzzRouters(f *testing.F) {
 			}
 		}
 		patterns = slices.DeleteFunc(patterns, func(p string) bool { return re.ours.Valid(p) != nil })
-		if patterns = re.beside(patterns); len(patterns) == 0 || path == "" || path[0] != '/' && method != "CONNECT" {
+		if patterns = routes.Dialect(re.name).Beside(nil, patterns); len(patterns) == 0 || path == "" || path[0] != '/' && method != "CONNECT" {
 			return
 		}
 		re.same(t, patterns, []string{path}, []string{method})
