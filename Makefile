@@ -37,12 +37,10 @@ run: build handlers ## serve the sample handlers on :8080 from run/handlers, unt
 .PHONY: deps
 deps:
 	@command -v gcc >/dev/null || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -q -y --no-install-recommends gcc libc6-dev; }
-	@for p in strace pebble; do \
-		command -v $$p >/dev/null || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends $$p; } || exit; \
-	done
-	@command -v chromium chromium-browser google-chrome >/dev/null || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends chromium; }
-	@command -v promtool >/dev/null || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends prometheus; }
-	@command -v npm >/dev/null || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends nodejs npm; }
+	@want=; lack() { for p; do command -v $$p >/dev/null && return 1; done; return 0; }; \
+	lack strace && want="$$want strace"; lack pebble && want="$$want pebble"; lack promtool && want="$$want prometheus"; \
+	lack chromium chromium-browser google-chrome && want="$$want chromium"; lack npm && want="$$want nodejs npm"; \
+	test -z "$$want" || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends $$want; }
 	@cd internal/test/e2e/browser && { cmp -s package-lock.json node_modules/.installed || ! command -v npm >/dev/null || \
 		{ npm ci --silent --no-audit --no-fund --ignore-scripts && cp package-lock.json node_modules/.installed; }; }
 

@@ -181,7 +181,7 @@ func main() {}
 // A full disk costs lines, which are counted and told of, and no request.
 func TestAccessLogFull(t *testing.T) {
 	d := testbed.Start(t, testbed.Allow("access log: lines are lost"), testbed.Flags("--access-log", "/dev/full", "--admin-listen", "127.0.0.1:0"))
-	admin := d.WaitLog("the admin socket", func(e testbed.Entry) bool { return e.Msg() == "admin socket is ready" }).Get("listen")
+	admin := d.Admin()
 	d.Put("busy", plain(t, "/busy", number(0)))
 	load := testbed.Plan{Addr: d.Addr, Clients: 4, Paths: []string{"/busy"}}.Run(t)
 	load.Await(t, 500)

@@ -89,7 +89,7 @@ func TestACME(t *testing.T) {
 	roots := p.Roots()
 	dial := func(name string) (*testbed.Client, error) { return testbed.DialTLS(secure, acmeClient(roots, name)) }
 	for _, name := range []string{"e2e.example", "www.e2e.example"} {
-		awaitTLS(t, "the certificate in force", func() bool {
+		await(t, "the certificate in force", func() bool {
 			c, err := dial(name)
 			if err == nil {
 				c.Close()
@@ -108,7 +108,7 @@ func TestACME(t *testing.T) {
 		testbed.Plan{Dial: func() (*testbed.Client, error) { return dial("www.e2e.example") }, Clients: 2, Paths: []string{"/calm"}, Fresh: true}.Run(t),
 	}
 	for _, domain := range []string{"e2e.example", "www.e2e.example"} {
-		awaitTLS(t, "two renewals of "+domain, func() bool { return certificates(d, "certificate_renewed", domain) >= 2 })
+		await(t, "two renewals of "+domain, func() bool { return certificates(d, "certificate_renewed", domain) >= 2 })
 	}
 	testbed.Each(t, loads...)
 	for _, l := range loads {

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/test/testbed"
@@ -156,11 +155,10 @@ func TestHostileHandler(t *testing.T) {
 // restartAhead has a handler run in a cell that was started ahead, and returns those that were.
 func restartAhead(t *testing.T, d *testbed.Daemon, name string) (spares []int) {
 	t.Helper()
-	for end := time.Now().Add(testbed.Patience); len(spares) < 2; time.Sleep(5 * time.Millisecond) { // for the rules of either handler
-		if spares = d.Status().Daemon.Spares; time.Now().After(end) {
-			t.Fatalf("these were started ahead: %v", spares)
-		}
-	}
+	await(t, "a cell that is started ahead, for the rules of either handler,", func() bool {
+		spares = d.Status().Daemon.Spares
+		return len(spares) >= 2
+	})
 	if _, stderr, code := d.Ctl("restart", name); code != 0 {
 		t.Fatal(stderr)
 	}

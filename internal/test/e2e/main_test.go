@@ -58,7 +58,13 @@ func plain(tb testing.TB, pattern, version string) testbed.Plugin {
 
 func plainBuild(tb testing.TB) testbed.Plugin {
 	tb.Helper()
-	return testbed.Source{Files: map[string]string{"main.go": plainSource}, Flags: []string{"-ldflags=-s"}}.Build(tb)
+	return plainly(tb, plainSource)
+}
+
+// plainly builds one file.
+func plainly(tb testing.TB, code string) testbed.Plugin {
+	tb.Helper()
+	return testbed.Source{Files: map[string]string{"main.go": code}, Flags: []string{"-ldflags=-s"}}.Build(tb)
 }
 
 func number(n int) string { return fmt.Sprintf("v%06d", n) }

@@ -32,7 +32,7 @@ func metric(t *testing.T, text, sample string) (sum int64) {
 // that nobody could foresee; and by HTTP as by the control socket.
 func TestMetrics(t *testing.T) {
 	d := testbed.Start(t, testbed.Allow("crashed: busy"), testbed.Flags("--admin-listen", "127.0.0.1:0"))
-	admin := d.WaitLog("the admin socket", func(e testbed.Entry) bool { return e.Msg() == "admin socket is ready" }).Get("listen")
+	admin := d.Admin()
 	d.Put("busy", plain(t, "/busy", number(0)))
 	d.Put("calm", plain(t, "/calm", "calm"))
 	var posted, got atomic.Int64 // of busy

@@ -9,39 +9,15 @@ import (
 )
 
 // valuesSource answers with its version and what a request's pattern has matched.
-const valuesSource = `package main
-
-import (
-	"fmt"
-	"io"
-	"net/http"
-	"strings"
-)
-
-var (
-	pattern = "PATTERN:........................................"
-	version = "VERSION:................................"
-)
-
-func value(s string) string {
-	_, v, _ := strings.Cut(s, ":")
-	return strings.TrimRight(v, ".")
-}
-
-func Handler() (string, func(http.ResponseWriter, *http.Request)) {
-	version := value(version)
-	return value(pattern), func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		fmt.Fprintf(w, "%s of %s: id %q, rest %q", version, r.Pattern, r.PathValue("id"), r.PathValue("rest")+r.PathValue("*"))
-	}
-}
-`
+var valuesSource = strings.NewReplacer(
+	"import (", "import (\n\t\"fmt\"",
+	"io.WriteString(w, version)", `fmt.Fprintf(w, "%s of %s: id %q, rest %q", version, r.Pattern, r.PathValue("id"), r.PathValue("rest")+r.PathValue("*"))`,
+).Replace(plainSource)
 
 // values is a handler of the pattern that answers so.
 func values(tb testing.TB, pattern, version string) testbed.Plugin {
 	tb.Helper()
-	build := testbed.Source{Files: map[string]string{"main.go": valuesSource}, Flags: []string{"-ldflags=-s"}}.Build(tb)
-	return build.Patched(tb, patternSlot, "PATTERN:"+pattern, versionSlot, "VERSION:"+version)
+	return plainly(tb, valuesSource).Patched(tb, patternSlot, "PATTERN:"+pattern, versionSlot, "VERSION:"+version)
 }
 
 // muxCase is what handlers give with one router.

@@ -20,11 +20,11 @@ func TestPage(t *testing.T) {
 		}
 	}
 	if chromium == "" {
-		testbed.Need(t, "there is no browser: make deps", "chromium")
+		testbed.Missing(t, "there is no browser: make deps")
 	}
 	testbed.Need(t, "there is no node: make deps", "node")
 	if _, err := os.Stat("browser/node_modules/playwright-core"); err != nil {
-		testbed.Need(t, "there is no playwright-core: make deps", "playwright-core that npm ci installs")
+		testbed.Missing(t, "there is no playwright-core: make deps")
 	}
 	shots := filepath.Join(testbed.SourceRoot(), "bin", "screenshots")
 	if err := os.MkdirAll(shots, 0o755); err != nil {
@@ -32,7 +32,7 @@ func TestPage(t *testing.T) {
 	}
 
 	d := testbed.Start(t, testbed.Flags("--admin-listen", "127.0.0.1:0"))
-	admin := d.WaitLog("the admin socket", func(e testbed.Entry) bool { return e.Msg() == "admin socket is ready" }).Get("listen")
+	admin := d.Admin()
 	d.Put("users", plain(t, "/users", number(0)))
 	d.Put("users", plain(t, "/users", number(1)))
 	load := testbed.Plan{Addr: d.Addr, Clients: 1, Paths: []string{"/users"}, Pause: func(int) time.Duration { return 2 * time.Millisecond }}.Run(t)

@@ -31,7 +31,7 @@ func promtool(t *testing.T, stdin string, args ...string) {
 func TestPromtool(t *testing.T) {
 	testbed.Need(t, "there is no promtool: apt-get install prometheus", "promtool")
 	d := testbed.Start(t, testbed.Flags("--admin-listen", "127.0.0.1:0"))
-	admin := d.WaitLog("the admin socket", func(e testbed.Entry) bool { return e.Msg() == "admin socket is ready" }).Get("listen")
+	admin := d.Admin()
 	d.Put("users", plain(t, "/users", number(0)))
 	d.Want("/users", 200, number(0))
 	d.Want("/nowhere", 404, "404 page not found\n")

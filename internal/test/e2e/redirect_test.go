@@ -57,7 +57,7 @@ func TestTLSRedirect(t *testing.T) {
 	if errs, code := s.Reload(); code != 0 {
 		t.Fatal(errs)
 	}
-	awaitTLS(t, "the end of the redirect", func() bool {
+	await(t, "the end of the redirect", func() bool {
 		a, err := ask(clear, fmt.Sprintf(get, "/tell", ""))
 		return err == nil && a.Status == 200
 	})

@@ -221,7 +221,7 @@ func renew(t *testing.T, dir, name string) {
 // awaitCertificate waits until clients get the certificate that is for name.example.
 func awaitCertificate(t *testing.T, s *testbed.Secure, name string) {
 	t.Helper()
-	awaitTLS(t, "the renewed certificate", func() bool {
+	await(t, "the renewed certificate", func() bool {
 		c, err := s.DialTLS(nil)
 		if err != nil {
 			t.Fatal(err)
@@ -328,7 +328,7 @@ func TestTLSClientCertificates(t *testing.T) {
 	if errs, code := s.Reload(); code != 0 {
 		t.Fatal(errs)
 	}
-	awaitTLS(t, "the other authority", func() bool {
+	await(t, "the other authority", func() bool {
 		_, err := ask(others)
 		return err == nil
 	})
@@ -338,8 +338,8 @@ func TestTLSClientCertificates(t *testing.T) {
 	}
 }
 
-// awaitTLS waits for what the gate does once it has been told.
-func awaitTLS(t *testing.T, what string, ok func() bool) {
+// await waits for what no record of the log tells.
+func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(testbed.Patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {

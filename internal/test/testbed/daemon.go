@@ -307,6 +307,12 @@ func (d *Daemon) allows(text string) bool {
 	return false
 }
 
+// Admin is the address at which --admin-listen listens.
+func (d *Daemon) Admin() string {
+	d.tb.Helper()
+	return d.WaitLog("the admin socket", func(e Entry) bool { return e.Msg() == "admin socket is ready" }).Get("listen")
+}
+
 // WaitLog waits for an entry, from the start of the log on.
 func (d *Daemon) WaitLog(what string, match func(Entry) bool) Entry {
 	d.tb.Helper()

@@ -19,9 +19,15 @@ func Need(tb Skipper, how string, commands ...string) {
 		if _, err := exec.LookPath(name); err == nil {
 			continue
 		}
-		if os.Getenv("CI") == "true" {
-			tb.Fatalf("%s", how)
-		}
-		tb.Skip(how)
+		Missing(tb, how)
 	}
+}
+
+// Missing is Need for what was found to be missing.
+func Missing(tb Skipper, how string) {
+	tb.Helper()
+	if os.Getenv("CI") == "true" {
+		tb.Fatalf("%s", how)
+	}
+	tb.Skip(how)
 }
