@@ -86,7 +86,7 @@ func diskOf(cfg Config, st *store.Store) Disk {
 			st.Learn(from, c.Version)
 			return c, nil
 		},
-		Lead: st.Lead, Unlead: os.Remove,
+		Lead: st.Lead, Unlead: st.Discard,
 		Put: func(path string) (store.Version, error) {
 			src, err := os.Open(path)
 			if err != nil {

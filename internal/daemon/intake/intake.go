@@ -295,7 +295,7 @@ func sameContent(a io.ReaderAt, path string) bool {
 // Unlead ends the name of a copy that Asks.Ahead got; "" is none.
 func (in *Intake) Unlead(path string) {
 	if path != "" {
-		go in.disk.Unlead(path) // what is left behind the next daemon removes
+		go in.disk.Unlead(path) // what cannot be deleted now, Keep deletes
 	}
 }
 

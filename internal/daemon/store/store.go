@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
@@ -37,7 +38,11 @@ type Store struct {
 	past             History
 	logged, document int64
 
+	mu     sync.Mutex
+	litter map[string]bool // paths of files that could not be deleted when nobody needed them any more
+
 	write func(f *os.File, p []byte) (int, error) // f.Write, but for tests
+	erase func(path string) error                 // os.Remove, but for tests
 }
 
 // Version is one copy in the store.
@@ -84,31 +89,8 @@ func Open(dir string) (*Store, error) {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
-	s := &Store{dir: dir, known: loadKnown(dir), past: History{}, write: (*os.File).Write}
+	s := &Store{dir: dir, known: loadKnown(dir), past: History{}, litter: map[string]bool{}, write: (*os.File).Write, erase: os.Remove}
 	return s, s.remove(func(name string) bool { return strings.HasPrefix(name, tempPrefix) })
-}
-
-// remove deletes the files that unwanted picks.
-func (s *Store) remove(unwanted func(name string) bool) error {
-	d, err := os.Open(s.dir)
-	if err != nil {
-		return fmt.Errorf("read store: %w", err)
-	}
-	defer d.Close()
-	names, err := d.Readdirnames(-1)
-	if err != nil {
-		return fmt.Errorf("read store: %w", err)
-	}
-	var errs []error
-	for _, name := range names {
-		if !unwanted(name) {
-			continue
-		}
-		if err := os.Remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("clean store: %w", err))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // Put copies src into the store and returns the copy. It reads no more than
@@ -137,7 +119,7 @@ func (s *Store) PutBeside(src io.Reader, maxSize int64, look func(copy *os.File,
 		}
 	}
 	if err != nil {
-		os.Remove(temp.Name())
+		s.Discard(temp.Name())
 		return Version{}, err
 	}
 	return v, nil
@@ -166,7 +148,7 @@ func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64, look func(*os.
 }
 
 // Lead gives a copy that PutBeside shows another name, which is good for as long as the caller
-// wants, or until the next Open.
+// wants, or until the next Open. Discard takes it away.
 func (s *Store) Lead(copy *os.File) (path string, err error) {
 	path = filepath.Join(s.dir, tempPrefix+rand.Text())
 	return path, os.Link(copy.Name(), path)
@@ -247,23 +229,6 @@ func (s *Store) List() (versions []Version, err error) {
 		}
 	}
 	return versions, nil
-}
-
-// Keep deletes every copy whose sum is not in sums. The caller sees to it that
-// sums has what a Put in progress, or one whose result is not looked at yet,
-// may return.
-func (s *Store) Keep(sums map[string]bool) error {
-	s.known.mu.Lock()
-	for sum := range s.known.copies {
-		if !sums[sum] {
-			s.known.forget(sum)
-		}
-	}
-	s.known.mu.Unlock()
-	return s.remove(func(name string) bool {
-		sum, ok := strings.CutSuffix(name, copySuffix)
-		return ok && isSum(sum) && !sums[sum]
-	})
 }
 
 // isSum reports whether s is a sum as Version has it.

@@ -447,3 +447,31 @@ func BenchmarkPut(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+func TestDiscardedLater(t *testing.T) {
+	s := newStore(t)
+	erase := s.erase
+	s.erase = func(path string) error { return &os.PathError{Op: "unlink", Path: path, Err: syscall.EIO} }
+	var led string
+	if _, err := s.PutBeside(strings.NewReader("users"), 2, func(*os.File, int64) {}); err == nil { // too large
+		t.Fatal("got a copy")
+	}
+	v, err := s.PutBeside(strings.NewReader("users"), 100, func(copy *os.File, _ int64) { led, _ = s.Lead(copy) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Discard(led); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("discarded: %v", err)
+	}
+	keep := map[string]bool{v.Sum: true}
+	if err := s.Keep(keep); !errors.Is(err, syscall.EIO) || len(names(t, s)) != 3 {
+		t.Errorf("while nothing can be deleted: %v, %q", err, names(t, s))
+	}
+	s.erase = erase
+	if err := s.Keep(keep); err != nil || len(names(t, s)) != 1 {
+		t.Errorf("afterwards: %v, %q", err, names(t, s))
+	}
+	if err := s.Discard(led); err != nil {
+		t.Errorf("what is gone: %v", err)
+	}
+}
