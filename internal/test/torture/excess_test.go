@@ -64,7 +64,7 @@ var mute = []fault{
 }
 
 // answerTime is how long the supervisor may take to answer on a machine on which
-// all arenas are at work.
+// other arenas are at work.
 const answerTime = 5 * time.Second
 
 // answering asks the supervisor for its status, again and again, while f runs.
