@@ -52,6 +52,7 @@ var signals = []fault{
 		a.d.WaitLogFrom(mark, "the outcome", func(e testbed.Entry) bool {
 			return e.Get("handler") == "victim" && e.Get("event") != "" && e.Get("event") != "crashed"
 		})
+		a.inFlight(mark) // a spare that became the new cell is killed live, and so may the next be
 		a.refresh()
 	}},
 	{"SIGKILL the cell until it is rolled back", 1, func(a *arena) {
