@@ -21,10 +21,14 @@ import (
 	"syscall"
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/daemon/follower"
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
 )
 
 const (
+	// piece is how much is written at a time: the more, the larger are the folios that file systems
+	// take for it, and the less each page costs, here and where the copy is mapped.
+	piece      = 1 << 20 // bytes
 	tempPrefix = ".tmp-"
 	copySuffix = ".so"
 )
@@ -128,16 +132,16 @@ func (s *Store) PutBeside(src io.Reader, maxSize int64, look func(copy *os.File,
 // copy writes src to temp, and has it hashed and looked at.
 func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64, look func(*os.File, int64)) (Version, error) {
 	hash := sha256.New()
-	behind := follow(temp, hash)
+	behind := follower.Follow(temp, hash)
 	limit := max(maxSize, maxSize+1) // even if maxSize+1 overflows
-	size, err := s.fill(temp, io.LimitReader(src, limit), behind.wrote)
+	size, err := s.fill(temp, io.LimitReader(src, limit), behind.Wrote)
 	if err == nil && size > maxSize {
 		err = badfile.TooLarge(maxSize)
 	}
 	if err == nil {
 		look(temp, size)
 	}
-	if e := behind.wait(); err == nil {
+	if e := behind.Wait(); err == nil {
 		err = e
 	}
 	if err != nil {
@@ -203,7 +207,7 @@ func (s *Store) read(sum string) (Version, error) {
 	}
 	defer f.Close()
 	hash := sha256.New()
-	size, err := io.CopyBuffer(struct{ io.Writer }{hash}, struct{ io.Reader }{f}, make([]byte, chunk))
+	size, err := io.CopyBuffer(struct{ io.Writer }{hash}, struct{ io.Reader }{f}, make([]byte, follower.Chunk))
 	if err != nil {
 		return Version{}, fmt.Errorf("find version: %w", err)
 	}

@@ -19,8 +19,11 @@ import (
 	"testing/iotest"
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/daemon/follower"
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
 )
+
+const chunk = follower.Chunk
 
 func newStore(t testing.TB) *Store {
 	t.Helper()

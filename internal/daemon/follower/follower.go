@@ -1,4 +1,5 @@
-package store
+// Package follower hashes a file while it is being written.
+package follower
 
 import (
 	"fmt"
@@ -7,18 +8,13 @@ import (
 	"sync"
 )
 
-const (
-	// chunk is how much is read and hashed at a time, in bytes: little enough to stay in the
-	// processor's cache.
-	chunk = 128 << 10
-	// piece is how much is written at a time: the more, the larger are the folios that file systems
-	// take for it, and the less each page costs, here and where the copy is mapped.
-	piece = 1 << 20
-)
+// Chunk is how much is read and hashed at a time, in bytes: little enough to stay in the
+// processor's cache.
+const Chunk = 128 << 10
 
-// A follower hashes on a second processor what was written to a copy on the first, at its
+// A Follower hashes on a second processor what was written to a copy on the first, at its
 // own pace: hashing takes longer than writing, and who writes goes on to what follows.
-type follower struct {
+type Follower struct {
 	copy io.ReaderAt
 	hash hash.Hash
 	done chan struct{} // closed once all is hashed, or cannot be
@@ -30,19 +26,19 @@ type follower struct {
 	ended   bool // nothing more is written
 }
 
-// follow starts the goroutine that hashes. The caller calls wait.
-func follow(file io.ReaderAt, h hash.Hash) *follower {
-	f := &follower{copy: file, hash: h, done: make(chan struct{})}
+// Follow starts the goroutine that hashes. The caller calls Wait.
+func Follow(file io.ReaderAt, h hash.Hash) *Follower {
+	f := &Follower{copy: file, hash: h, done: make(chan struct{})}
 	f.more.L = &f.mu
 	go f.run()
 	return f
 }
 
-func (f *follower) run() {
+func (f *Follower) run() {
 	defer close(f.done)
-	buf := make([]byte, chunk)
+	buf := make([]byte, Chunk)
 	for at := int64(0); ; {
-		b := buf[:min(chunk, f.after(at))]
+		b := buf[:min(Chunk, f.after(at))]
 		if len(b) == 0 {
 			return
 		}
@@ -57,7 +53,7 @@ func (f *follower) run() {
 
 // after waits until more than at bytes are written, and returns how many more; 0 once nothing
 // more is.
-func (f *follower) after(at int64) int64 {
+func (f *Follower) after(at int64) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for f.written == at && !f.ended {
@@ -66,16 +62,16 @@ func (f *follower) after(at int64) int64 {
 	return f.written - at
 }
 
-// wrote tells of n bytes more.
-func (f *follower) wrote(n int) {
+// Wrote tells of n bytes more.
+func (f *Follower) Wrote(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.written += int64(n)
 	f.more.Signal()
 }
 
-// wait returns once every byte that was written is hashed, and the goroutine is gone.
-func (f *follower) wait() error {
+// Wait returns once every byte that was written is hashed, and the goroutine is gone.
+func (f *Follower) Wait() error {
 	f.mu.Lock()
 	f.ended = true
 	f.more.Signal()
