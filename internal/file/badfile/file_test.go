@@ -40,6 +40,11 @@ func TestFileRefusalsTellReasonAndMend(t *testing.T) {
 		{TooLarge(256 << 20), "file is larger than the 256 MiB that a handler may have", "-ldflags=-s"},
 		{TooLarge(1000), "file is larger than the 1000 bytes that a handler may have", "-ldflags=-s"},
 		{Unreadable("/h/a.so", "plugserver", denied), "file cannot be read: permission denied", "chgrp plugserver /h/a.so && chmod g+r /h/a.so"},
+		{Unsigned(), "not signed: there is no signature (.minisig) beside it, and [Trust] has Require=yes", "plugserverctl sign NAME.so"},
+		{UnsignedSource(), "source is not signed, and [Trust] has Require=yes", "build it with plugserverctl build"},
+		{NoSignature("bad\n"), `its signature (.minisig) is none of minisign's: "bad\n"`, "plugserverctl sign NAME.so"},
+		{OtherHandler("a", "b"), "signed for the handler a, not for b", "rename both files to a.so, or have it signed for this one: plugserverctl sign --handler b NAME.so"},
+		{Replayed("version 3", "version 4"), "older than what was served: it is version 3, and there was version 4", "plugserverctl rollback"},
 		{Unreadable("/h/a.so", "plugserver", syscall.EIO), "file cannot be read: input/output error", "kernel's log"},
 	} {
 		if tt.got.Reason != tt.reason || !strings.Contains(tt.got.Mend, tt.mend) {
