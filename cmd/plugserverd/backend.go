@@ -142,7 +142,7 @@ func (b *backend) configure() error {
 	b.intake.SetBuilder(builder)
 	b.certs.Load(file.TLS(), file.Redirect())
 	b.renewal.Configure(file.TLS().ACME)
-	b.supervisor.Configure(b.cfg.Settings(file), file.Named())
+	b.supervisor.Configure(b.cfg.Settings(file), file.Named(), file.Trust())
 	return nil
 }
 
@@ -150,7 +150,7 @@ func (b *backend) configure() error {
 func (b *backend) again() {
 	b.log.Info("files of the system were replaced: handlers get a new process that may read them")
 	file := b.file.Load()
-	b.supervisor.Configure(b.cfg.Settings(file), file.Named())
+	b.supervisor.Configure(b.cfg.Settings(file), file.Named(), file.Trust())
 	if _, err := settings.Load(b.cfg.Config); err != nil {
 		b.supervisor.Misconfigured(err)
 	}

@@ -87,7 +87,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	d.watcher.Skip = sourcedir.Ignored // what is watched and what is compiled are one set
 	file, misread := settings.Load(cfg.Config)
 	if misread != nil {
-		file = &settings.Settings{} // the flags alone hold: better than no service
+		file = settings.Suspect(cfg.Config) // the flags alone hold, but for who is trusted: better than no service
 	}
 	d.file, d.system = file, cfg.System(file)
 	if d.disabled, err = disabled.Open(filepath.Join(cfg.Store(), "disabled"), file.Disabled); err != nil {
@@ -150,7 +150,7 @@ func (d *daemon) newIntake(file *settings.Settings) (*intake.Intake, error) {
 	}
 	return intake.New(intake.Config{
 		Handlers: cfg.Handlers, Store: cfg.Store(), Cells: binaries, MaxSize: cfg.MaxSize,
-		Builder: builder, Scratch: cfg.Cache, BuildCells: cfg.BuildCells.On(), BuildSource: cfg.Build.On(),
+		Builder: builder, Scratch: cfg.Cache, BuildCells: cfg.BuildCells.On(), BuildSource: cfg.Build.On(), Trust: file.Trust(),
 		Log: log, Writing: func(file string) handlerdir.Writer { return writers[d.watcher.Writing(file)] },
 		Changed: d.watcher.Changed, Built: d.metrics.Built, Disabled: func(handler string) bool { return d.disabled.Has(handler) },
 	})

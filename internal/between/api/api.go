@@ -70,6 +70,23 @@ type Handler struct {
 	Refusal *Refusal `json:"refusal,omitempty"`
 	// Earlier says that Version is an earlier one than that of the newest file.
 	Earlier bool `json:"earlier,omitempty"`
+	// Signed is what the signature of Version says; nil where it has none, or none is looked at.
+	Signed *Signed `json:"signed,omitempty"`
+}
+
+// Signed is what a signature says that was believed.
+type Signed struct {
+	Key     string    `json:"key"`               // its ID, 16 hex digits
+	Version string    `json:"version,omitempty"` // that the trusted comment names
+	Time    time.Time `json:"time,omitzero"`     // when it was signed
+}
+
+// Trust is whose signatures are believed.
+type Trust struct {
+	Keys      []string `json:"keys"`              // as minisign has them, in base64
+	Revoked   []string `json:"revoked,omitempty"` // IDs of keys
+	Require   bool     `json:"require"`
+	Monotonic bool     `json:"monotonic"`
 }
 
 // Daemon is the supervisor itself.
@@ -95,6 +112,8 @@ type Daemon struct {
 	Spares []int `json:"spares,omitempty"`
 	// Unconfined is what the sandboxes of handlers do not confine, since the kernel cannot.
 	Unconfined []string `json:"unconfined,omitempty"`
+	// Trust is whose signatures are believed; nil where none is looked at.
+	Trust *Trust `json:"trust,omitempty"`
 	// Problem is what ails the daemon as a whole, such as an unreadable
 	// directory; empty when all is well.
 	Problem string `json:"problem,omitempty"`
@@ -157,6 +176,7 @@ type Past struct {
 	Current bool      `json:"current"`        // it serves
 	Bad     bool      `json:"bad"`            // it crashed too often
 	Held    bool      `json:"held,omitempty"` // an operator has rolled it back
+	Signed  *Signed   `json:"signed,omitempty"`
 }
 
 // Setting is one that holds for a handler.

@@ -76,6 +76,7 @@ func (cs *Cells) gatherGroup(g *group, all []*lifecycle.Handler) {
 		c.group, g.next = g, c
 		for _, i := range to.Members {
 			st := seats[i]
+			st.part.Version = st.of.Version // which may have been signed anew
 			c.seat(st.name, &states.Seat{Version: st.of.Version, Why: states.Again, Phase: states.Starting}, st.part, cs.settings(st.name))
 		}
 		cs.start(c)

@@ -58,10 +58,10 @@ func (cs *Cells) Start(h *lifecycle.Handler, of *states.Seat, part intake.Part) 
 		return
 	}
 	if part.Version != of.Version {
-		part = intake.Part{Version: of.Version}
+		part = intake.Part{Handler: h.Name, Version: of.Version}
 	}
 	if h.Live != nil && h.Live.Version == of.Version {
-		part = placeOf(h.Live).part // which was inspected
+		part.Info = placeOf(h.Live).part.Info // which was inspected
 	}
 	c := cs.newCell(h.Name)
 	c.seat(h.Name, of, part, cs.settings(h.Name))
@@ -288,8 +288,7 @@ func (c *cell) allFields(plugin string) logrus.Fields {
 
 // Fields are those of one about a handler's seat that has had a cell.
 func Fields(of *states.Seat) logrus.Fields {
-	st := placeOf(of)
-	return st.in.allFields(st.name)
+	return placeOf(of).in.allFields(placeOf(of).name)
 }
 
 // fields tells of a cell, or of the plugin of that name in it, what is known without its process.

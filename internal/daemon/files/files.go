@@ -152,7 +152,7 @@ func (fs *Files) Admit(h *lifecycle.Handler, newest handlerdir.File) {
 	a := &admission{handler: h}
 	fs.work[h] = work{a, fs.work[h].part}
 	fs.admitting++
-	asks := intake.Asks{Long: func(doing string) { fs.owner.Post(delayed{a, doing}) }}
+	asks := intake.Asks{Long: func(doing string) { fs.owner.Post(delayed{a, doing}) }, Newest: past.Newest(h.Record)}
 	if h.Live != nil {
 		asks.Live = h.Live.Version.Path
 	}
@@ -201,7 +201,7 @@ func (fs *Files) admitted(a *admission, got intake.Admitted) {
 	if fs.work[h].admission != a {
 		return // the file has changed or gone meanwhile
 	}
-	fs.work[h] = work{nil, intake.Part{Version: got.Version, Info: got.Info, Led: got.Led}}
+	fs.work[h] = work{nil, intake.Part{Handler: h.Name, Version: got.Version, Info: got.Info, Led: got.Led}}
 	e := lifecycle.Admitted{
 		Version: got.Version,
 		Content: past.Content{Sum: got.Version.Sum, Dev: a.File.ID.Dev, Ino: a.File.ID.Ino, Writes: fs.owner.Writes(h.File)},
@@ -222,7 +222,7 @@ func (fs *Files) Recall(h *lifecycle.Handler, seat *states.Seat, sums []string) 
 }
 
 func (fs *Files) search(s search) {
-	fs.intake.Recall(s.sums, func(got intake.Recalled) { fs.owner.Post(recalled{s, got}) })
+	fs.intake.Recall(s.handler.Name, s.handler.Record.Find(s.sums...), func(got intake.Recalled) { fs.owner.Post(recalled{s, got}) })
 }
 
 func (fs *Files) recalled(s search, got intake.Recalled) {

@@ -25,6 +25,8 @@ func (w *work) compile(ctx context.Context) (v store.Version, err error) {
 	switch {
 	case !w.cfg.BuildSource:
 		return v, badfile.SourceOff(w.file.Path)
+	case w.Policy().Require:
+		return v, badfile.UnsignedSource()
 	case os.Geteuid() == 0:
 		return v, badfile.SourceAsRoot(w.file.Path)
 	}

@@ -9,8 +9,10 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
+	"github.com/andrestc/go-plugserver/internal/daemon/trusted"
 	"github.com/andrestc/go-plugserver/internal/file/elfplug"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
 	"github.com/andrestc/go-plugserver/internal/file/trust"
 )
 
@@ -21,21 +23,23 @@ type Disk struct {
 	Scan func(prev *handlerdir.Snapshot, changed []string, sure bool) (*handlerdir.Snapshot, error)
 	// Copy copies a file into the store, if it is settled. A copy that is whole is shown while its
 	// sum is still being made; nothing is changed in it any more.
-	Copy    func(f handlerdir.File, whole func(*os.File, *elfplug.Info)) (Copied, error)
-	Lead    func(copy *os.File) (path string, err error) // another name of a copy that is shown
-	Unlead  func(path string) error
-	Put     func(path string) (store.Version, error) // a file that was built into the store
-	Find    func(sum string) (store.Version, error)
-	Inspect func(path string) (*elfplug.Info, error)
-	Read    func(path string) (*elfplug.Info, error) // what was inspected before
-	Check   func(ctx context.Context, damaged func(sum string))
-	Whole   func(path string) (bool, error) // elfplug.WholeFile
-	Choose  func(*elfplug.Info) (catalogue.Binary, *refusal.Error)
-	Cells   func() uint64 // catalogue.Catalogue's Generation
-	Keep    func(sums map[string]bool) error
-	Sweep   func(age time.Duration) (deleted []string, err error)
-	Save    func(store.Changes) error
-	Compact func() error // what Save has saved; nothing is saved after it
+	Copy      func(f handlerdir.File, whole func(*os.File, *elfplug.Info)) (Copied, error)
+	Lead      func(copy *os.File) (path string, err error) // another name of a copy that is shown
+	Unlead    func(path string) error
+	Put       func(path string) (store.Version, error) // a file that was built into the store
+	Find      func(sum string) (store.Version, error)
+	Signature func(path string) (text string, touched time.Time, err error) // signature.Read
+	Judge     trusted.Judge
+	Inspect   func(path string) (*elfplug.Info, error)
+	Read      func(path string) (*elfplug.Info, error) // what was inspected before
+	Check     func(ctx context.Context, damaged func(sum string))
+	Whole     func(path string) (bool, error) // elfplug.WholeFile
+	Choose    func(*elfplug.Info) (catalogue.Binary, *refusal.Error)
+	Cells     func() uint64 // catalogue.Catalogue's Generation
+	Keep      func(sums map[string]bool) error
+	Sweep     func(age time.Duration) (deleted []string, err error)
+	Save      func(store.Changes) error
+	Compact   func() error // what Save has saved; nothing is saved after it
 }
 
 // Copied is a file's copy in the store.
@@ -49,10 +53,14 @@ type Copied struct {
 }
 
 // diskOf is the machine's.
-func diskOf(cfg Config, st *store.Store) Disk {
+func diskOf(cfg Config, st *store.Store, keeper *trusted.Keeper) Disk {
 	rules := cfg.rules()
 	return Disk{
 		Scan: func(prev *handlerdir.Snapshot, changed []string, sure bool) (*handlerdir.Snapshot, error) {
+			rules := rules
+			if keeper.Policy().On() {
+				rules.Signed = signature.Suffix
+			}
 			if sure {
 				return handlerdir.ScanSome(cfg.Handlers, rules, prev, changed, time.Now())
 			}
@@ -86,7 +94,8 @@ func diskOf(cfg Config, st *store.Store) Disk {
 			st.Learn(from, c.Version)
 			return c, nil
 		},
-		Lead: st.Lead, Unlead: st.Discard,
+		Signature: signature.Read,
+		Lead:      st.Lead, Unlead: st.Discard,
 		Put: func(path string) (store.Version, error) {
 			src, err := os.Open(path)
 			if err != nil {

@@ -25,8 +25,10 @@ import (
 	"github.com/andrestc/go-plugserver/internal/build/gobuild"
 	"github.com/andrestc/go-plugserver/internal/build/verdict"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
+	"github.com/andrestc/go-plugserver/internal/daemon/trusted"
 	"github.com/andrestc/go-plugserver/internal/file/elfplug"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
 	"github.com/sirupsen/logrus"
 )
 
@@ -53,6 +55,8 @@ type Config struct {
 	Scratch     string // a directory for what is being built
 	MaxSize     int64  // of a handler's file, in bytes
 	Log         *logrus.Logger
+	// Trust says whose signatures are believed; Intake's Trust replaces it.
+	Trust signature.Policy
 	// Writing says what is known of who writes to the file of that name in the
 	// directory (watch); nil where nothing is. Any goroutine may call it.
 	Writing func(file string) handlerdir.Writer
@@ -80,6 +84,7 @@ type Intake struct {
 	// first. It is the owner's.
 	cleaning chan struct{}
 	saver
+	*trusted.Keeper // who is trusted
 }
 
 // New prepares an intake: it opens the store, reads its history, and sees to it
@@ -100,12 +105,17 @@ func New(cfg Config) (*Intake, error) {
 	if err != nil {
 		cfg.Log.WithError(err).Error("history cannot be read: handlers lose their seniority")
 	}
-	return On(cfg, diskOf(cfg, st), history), nil
+	keeper := trusted.New(cfg.Trust, trusted.Copy)
+	return on(cfg, keeper, diskOf(cfg, st, keeper), history), nil
 }
 
 // On is New on a disk of the caller's, for tests. The history is the intake's.
 func On(cfg Config, disk Disk, history store.History) *Intake {
-	in := &Intake{cfg: cfg, disk: disk, admits: make(chan struct{}, 2), builds: make(chan struct{}, 1), history: history}
+	return on(cfg, trusted.New(cfg.Trust, disk.Judge), disk, history)
+}
+
+func on(cfg Config, keeper *trusted.Keeper, disk Disk, history store.History) *Intake {
+	in := &Intake{cfg: cfg, Keeper: keeper, disk: disk, admits: make(chan struct{}, 2), builds: make(chan struct{}, 1), history: history}
 	in.builder.Store(cfg.Builder)
 	in.saver.begin(in.disk.Save, in.disk.Compact, cfg.Log)
 	return in
@@ -178,6 +188,8 @@ type Asks struct {
 	// Whoever gets it calls Unlead with its path, which nobody opens any more then.
 	Ahead func(Part)
 	Live  string // the path of the version that serves, "" where none does
+	// Newest is the newest signature of the handler's that was served, zero where none was.
+	Newest signature.Signed
 }
 
 // Admit copies a file into the store, or compiles it, inspects the copy and sees
@@ -219,14 +231,17 @@ func (w *work) bringIn(ctx context.Context) (err error) {
 	v, err := verdict.Of(info, err, w.disk.Choose)
 	w.Info = v.Info
 	switch {
-	case err != nil || v.At == verdict.Passed:
+	case err != nil:
 		return err
-	case v.At == verdict.Cell:
-		err = w.buildCell(ctx, v.Refusal)
-		w.WantsCell = err != nil
+	case v.At != verdict.Passed && v.At != verdict.Cell:
+		return v.Refusal
+	}
+	if err := w.sign(ctx); err != nil || v.At == verdict.Passed {
 		return err
 	}
-	return v.Refusal
+	err = w.buildCell(ctx, v.Refusal)
+	w.WantsCell = err != nil
+	return err
 }
 
 // inspect inspects the version, where that was not done beside its copying.
@@ -256,7 +271,7 @@ func (w *work) copyIn(context.Context) (v store.Version, err error) {
 // lead hands a copy out whose sum is still being made. It is not worth it beside another, nor
 // where a mixture of versions may be in it.
 func (w *work) lead(copy *os.File, info *elfplug.Info) {
-	if w.Ahead == nil || w.file.Over || len(w.admits) > 1 {
+	if w.Ahead == nil || w.file.Over || len(w.admits) > 1 || w.signs() {
 		return
 	}
 	if v, err := verdict.Of(info, nil, w.disk.Choose); err != nil || v.At != verdict.Passed || sameContent(copy, w.Live) {
@@ -264,7 +279,7 @@ func (w *work) lead(copy *os.File, info *elfplug.Info) {
 	}
 	if path, err := w.disk.Lead(copy); err == nil {
 		w.Led = path
-		w.Ahead(Part{Version: store.Version{Path: path}, Info: info})
+		w.Ahead(Part{Handler: w.file.Name, Version: store.Version{Path: path}, Info: info})
 	}
 }
 
@@ -301,6 +316,7 @@ func (in *Intake) Unlead(path string) {
 
 // Part is a version that a process is to load.
 type Part struct {
+	Handler string
 	Version store.Version
 	Info    *elfplug.Info // what it says of itself; nil where it was not inspected yet
 	Led     string        // Admitted's
@@ -334,6 +350,9 @@ func (in *Intake) Prepare(parts []Part, done func(Prepared)) {
 func (in *Intake) prepare(p *Prepared) error {
 	for i := range p.Parts {
 		part := &p.Parts[i]
+		if err := in.Believe(part.Handler, part.Version); err != nil {
+			return err
+		}
 		if part.Info == nil {
 			info, err := in.disk.Read(part.Version.Path)
 			if err != nil {
@@ -364,15 +383,18 @@ type Recalled struct {
 	Passing bool
 }
 
-// Recall looks for the first of the versions that is in the store. It reads the
+// Recall looks for the first of a handler's versions, by their sums and signatures, that is in the store, and may run. It reads the
 // whole copy: one that is damaged does not count.
-func (in *Intake) Recall(sums []string, done func(Recalled)) {
-	go func() { done(in.recall(sums)) }()
+func (in *Intake) Recall(handler string, wanted []store.Version, done func(Recalled)) {
+	go func() { done(in.recall(handler, wanted)) }()
 }
 
-func (in *Intake) recall(sums []string) (r Recalled) {
-	for _, sum := range sums {
-		v, err := in.disk.Find(sum)
+func (in *Intake) recall(handler string, wanted []store.Version) (r Recalled) {
+	for _, want := range wanted {
+		v, err := in.disk.Find(want.Sum)
+		if v.Signature = want.Signature; err == nil {
+			err = in.Believe(handler, v)
+		}
 		if err == nil {
 			r.Version = v
 			return r

@@ -20,8 +20,10 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
+	"github.com/andrestc/go-plugserver/internal/daemon/trusted"
 	"github.com/andrestc/go-plugserver/internal/file/elfplug"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
 	"github.com/sirupsen/logrus"
 )
 
@@ -167,7 +169,7 @@ func TestRecall(t *testing.T) {
 			{"lost busy b", "", 2, true},
 		} {
 			got := make(chan Recalled, 1)
-			tr.Recall(strings.Fields(tt.sums), func(r Recalled) { got <- r })
+			tr.Recall("a", store.Record{}.Find(strings.Fields(tt.sums)...), func(r Recalled) { got <- r })
 			if r := <-got; r.Version.Sum != tt.want || len(r.Lost) != tt.lost || r.Passing != tt.passing {
 				t.Errorf("%s: %+v", tt.sums, r)
 			}
@@ -237,7 +239,7 @@ func TestSave(t *testing.T) {
 }
 
 // A copy that is whole is handed out while its sum is being made, but for one that may be a mixture, one that
-// no cell loads, one of what is live, and one beside which another is being admitted.
+// no cell loads, one that may be signed badly, one of what is live, and one beside which another is being admitted.
 func TestAhead(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string) string {
@@ -253,6 +255,8 @@ func TestAhead(t *testing.T) {
 		name, content, live string
 		over, busy          bool
 		release             string
+		trust               signature.Policy
+		signed              uint64 // the inode of its signature
 		want                bool
 	}{
 		{name: "new", content: content, want: true},
@@ -264,6 +268,9 @@ func TestAhead(t *testing.T) {
 		{name: "over", content: content, over: true},
 		{name: "beside another", content: content, busy: true},
 		{name: "no cell", content: content, release: "go1.20"},
+		{name: "perhaps not signed", content: content, trust: signature.Policy{Require: true}},
+		{name: "perhaps badly signed", content: content, trust: signature.Policy{Keys: []signature.Key{{}}}, signed: 1},
+		{name: "need not be signed, and is not", content: content, trust: signature.Policy{Keys: []signature.Key{{}}}, want: true},
 	} {
 		copy, err := os.Open(write("copy", tt.content))
 		if err != nil {
@@ -277,13 +284,13 @@ func TestAhead(t *testing.T) {
 			return catalogue.Binary{Info: i}, nil
 		}
 		lead := func(f *os.File) (string, error) { return f.Name() + ".lead", nil }
-		in := &Intake{admits: make(chan struct{}, 2), disk: Disk{Choose: choose, Lead: lead}}
+		in := &Intake{admits: make(chan struct{}, 2), disk: Disk{Choose: choose, Lead: lead}, Keeper: trusted.New(tt.trust, nil)}
 		in.admits <- struct{}{} // its own
 		if tt.busy {
 			in.admits <- struct{}{}
 		}
 		var got []Part
-		w := &work{Intake: in, file: handlerdir.File{Over: tt.over}, Asks: Asks{Live: tt.live, Ahead: func(p Part) { got = append(got, p) }}}
+		w := &work{Intake: in, file: handlerdir.File{Over: tt.over, ID: handlerdir.ID{Sign: handlerdir.State{Ino: tt.signed}}}, Asks: Asks{Live: tt.live, Ahead: func(p Part) { got = append(got, p) }}}
 		w.lead(copy, info)
 		copy.Close()
 		switch {

@@ -306,8 +306,12 @@ func (h *Handler) admitted(e Admitted) {
 		}
 		h.refuse(states.Refusal{Error: e.Refusal, Retry: e.Retry})
 	case h.Live != nil && h.Live.Version.Sum == e.Version.Sum:
-		// The live version again: touched, or copied back.
+		// The live version again: touched, copied back, or signed anew.
 		h.dropNext()
+		if h.Past.Signed(e.Version) {
+			h.Live.Version, h.serve = e.Version, e.Version
+			h.do(Save{})
+		}
 		h.Refusal, h.RolledBack = nil, false
 		if h.Standing == states.Quarantined {
 			h.Standing = states.Dead

@@ -212,6 +212,7 @@ var events = []struct {
 	{"Failed", func(t *trial) Event { return Failed{t.seat(), &refusal.Error{Reason: "no"}, states.OnChange} }},
 	{"Failed, passing", func(t *trial) Event { return Failed{t.seat(), &refusal.Error{Reason: "no"}, states.Soon} }},
 	{"Failed, no cell", func(t *trial) Event { return Failed{t.seat(), &refusal.Error{Reason: "no"}, states.WithCells} }},
+	{"Failed, not trusted", func(t *trial) Event { return Failed{t.seat(), &refusal.Error{Reason: "no"}, states.WithTrust} }},
 	{"Failed, of a seat of before", func(t *trial) Event { return Failed{&states.Seat{}, why, states.OnChange} }},
 	{"Died", func(t *trial) Event { return Died{Seat: t.Live, How: "it died"} }},
 	{"Died, cut off", func(t *trial) Event { return Died{Seat: t.Live, How: "it died", Cut: true} }},
@@ -260,7 +261,7 @@ func (t *trial) stands() string {
 		b = append(b, "in a pause")
 	}
 	if r := t.Refusal; r != nil {
-		text := "refused, to be tried " + []string{"when it changes", "soon", "with other cells", "when free"}[r.Retry]
+		text := "refused, to be tried " + []string{"when it changes", "soon", "with other cells", "when free", "with other settings", "when trusted"}[r.Retry]
 		switch {
 		case r.Held:
 			text = "held"

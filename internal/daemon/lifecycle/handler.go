@@ -82,12 +82,6 @@ func (h *Handler) IsProved() bool { return h.Next != nil && h.Next.Phase == stat
 // Serves reports whether requests are answered, by whatever version.
 func (h *Handler) Serves() bool { return h.Standing == states.Serving }
 
-// Earlier reports whether the version that has the routes is not the one of the
-// newest file.
-func (h *Handler) Earlier() bool {
-	return h.Live != nil && h.Refusal != nil && h.Refusal.Of != h.Live.Version.Sum
-}
-
 // Target is past.Past's.
 func (h *Handler) Target(version string) (string, error) {
 	live := ""
@@ -96,7 +90,3 @@ func (h *Handler) Target(version string) (string, error) {
 	}
 	return h.Past.Target(h.Name, version, live, h.Serves())
 }
-
-// Held reports whether the newest file is not served because an operator has said
-// so: nothing is wrong then.
-func (h *Handler) Held() bool { return h.Refusal != nil && h.Refusal.Held }

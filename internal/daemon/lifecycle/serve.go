@@ -27,7 +27,7 @@ func (h *Handler) promote(st *states.Seat, seq int64) {
 		what = WentLive
 	}
 	h.do(Publish{what, st, old})
-	h.Past.Served(past.Served{Sum: st.Version.Sum, Patterns: st.Patterns, Live: h.Since, Newest: st.Why == states.Newest, Mixed: st.Mixed}, seq)
+	h.Past.Served(past.Served{Sum: st.Version.Sum, Patterns: st.Patterns, Live: h.Since, Newest: st.Why == states.Newest, Mixed: st.Mixed, Signature: st.Version.Signature}, seq)
 	h.do(Save{})
 	h.decided()
 }
@@ -67,6 +67,10 @@ func (h *Handler) failed(st *states.Seat, r states.Refusal) {
 		h.decided() // it comes when there is a cell for it
 	case r.Retry == states.Soon, r.Retry == states.WithCells:
 		h.restartLater()
+	case r.Retry == states.WithTrust:
+		if !h.fallBack() { // to one that may run
+			h.quarantine()
+		}
 	default:
 		h.failedAgain(r.Reason)
 	}

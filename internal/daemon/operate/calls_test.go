@@ -47,7 +47,7 @@ func newOwner() *owner {
 		View:   &standing.View{Roster: o.roster, Cells: cells.New(cells.Config{Settings: settings}, cells.Owner{}), Settings: settings},
 		Look:   func() { o.looks++; o.roster.Looks.Begin(true) },
 		Tell:   o.tell,
-		Recall: func(_ []string, done func(intake.Recalled)) { done(o.recalled) },
+		Recall: func(_ *lifecycle.Handler, _ string, done func(intake.Recalled)) { done(o.recalled) },
 
 		InForce: func() bool { return true }, Reconciled: func() bool { return o.reconciled },
 	})

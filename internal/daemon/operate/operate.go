@@ -27,9 +27,9 @@ type Owner struct {
 	// Look looks at the directory, now or after the look that is under way.
 	Look func()
 	Tell func(*lifecycle.Handler, lifecycle.Event)
-	// Recall looks for the first of the versions that is in the store; done is called
+	// Recall looks for a version of a handler in the store, by its sum; done is called
 	// by the owner's goroutine.
-	Recall func(sums []string, done func(intake.Recalled))
+	Recall func(h *lifecycle.Handler, sum string, done func(intake.Recalled))
 	// InForce reports whether everybody has the routes, and nothing is to be
 	// considered again; Reconciled whether besides nothing is under way for anybody.
 	InForce, Reconciled func() bool
@@ -216,7 +216,7 @@ func (d *Desk) Rollback(ctx context.Context, name, version string) (api.Outcome,
 			answer(api.Outcome{}, fmt.Errorf("roll back: %w", err))
 			return
 		}
-		d.owner.Recall([]string{sum}, func(r intake.Recalled) {
+		d.owner.Recall(h, sum, func(r intake.Recalled) {
 			switch {
 			case !d.roster.Has(h):
 				answer(api.Outcome{}, noSuch(name))

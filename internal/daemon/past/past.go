@@ -10,6 +10,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
 )
 
 const (
@@ -77,11 +78,12 @@ func (p *Past) WhyGivenUp(sum string) *refusal.Error { return p.given[sum] }
 
 // Served is a version that has gone live.
 type Served struct {
-	Sum      string
-	Patterns []string
-	Live     time.Time
-	Newest   bool // it is the handler's newest file, and not one that has served before
-	Mixed    bool // it may be a mixture: written in place over another version, and not proved to be whole
+	Sum       string
+	Patterns  []string
+	Live      time.Time
+	Newest    bool   // it is the handler's newest file, and not one that has served before
+	Mixed     bool   // it may be a mixture: written in place over another version, and not proved to be whole
+	Signature string // store.Version's
 }
 
 // Served puts into the record what is live now. seq is the seniority of a handler
@@ -101,7 +103,8 @@ func (p *Past) Served(v Served, seq int64) {
 		p.origin = next
 		r.Held = ""
 	}
-	now := store.Served{Sum: v.Sum, Live: v.Live}
+	now := store.Served{Sum: v.Sum, Live: v.Live, Signature: v.Signature}
+	p.mark(v.Signature)
 	at := slices.IndexFunc(r.Versions, func(v store.Served) bool { return v.Sum == now.Sum })
 	switch {
 	case at >= 0 && !v.Newest:
@@ -113,6 +116,30 @@ func (p *Past) Served(v Served, seq int64) {
 	}
 	r.Versions = r.Versions[max(0, len(r.Versions)-store.KeptVersions):]
 	p.notBad(v.Sum)
+}
+
+// Signed takes in the signature that a version of the record has now, and reports whether it had another.
+func (p *Past) Signed(v store.Version) (changed bool) {
+	at := slices.IndexFunc(p.Record.Versions, func(s store.Served) bool { return s.Sum == v.Sum })
+	if at < 0 || p.Record.Versions[at].Signature == v.Signature {
+		return false
+	}
+	p.Record.Versions = slices.Clone(p.Record.Versions)
+	p.Record.Versions[at].Signature = v.Signature
+	p.mark(v.Signature)
+	return true
+}
+
+// mark takes note of the newest signature.
+func (p *Past) mark(text string) {
+	if said, err := signature.Parse(text); err == nil && signature.Compare(said, Newest(p.Record)) > 0 {
+		p.Record.Newest = store.Mark{Version: said.Version, Time: said.Time}
+	}
+}
+
+// Newest is what the newest signature says that was served.
+func Newest(r store.Record) signature.Signed {
+	return signature.Signed{Version: r.Newest.Version, Time: r.Newest.Time}
 }
 
 // Asked takes in what is in the file now, and reports whether somebody has put it

@@ -98,8 +98,10 @@ func (r *Roster) Lost() (steps []Step) {
 	if r.Snapshot != nil {
 		return nil // all stays as it is
 	}
-	for name := range r.History {
-		steps = append(steps, Step{name, lifecycle.FallBack{}})
+	for name, record := range r.History {
+		if record.Seq > 0 { // else it is gone
+			steps = append(steps, Step{name, lifecycle.FallBack{}})
+		}
 	}
 	return steps
 }
@@ -145,8 +147,7 @@ func (r *Roster) seen() (steps []Step) {
 // Ignores reports whether a file is left alone: a library that lies beside the
 // plugins that link it, where no handler of its name was ever served.
 func (r *Roster) Ignores(f handlerdir.File) bool {
-	_, served := r.History[f.Name]
-	return f.Library && r.Handlers[f.Name] == nil && !served
+	return f.Library && r.Handlers[f.Name] == nil && r.History[f.Name].Seq == 0
 }
 
 // WithOtherCells returns those that no cell could load, to be tried again.
@@ -169,6 +170,16 @@ func (r *Roster) WithOtherSettings(changed func(handler string) bool) (steps []S
 		}
 		if why.Retry == states.WithSettings || why.Retry == states.OnChange && changed(h.Name) {
 			steps = append(steps, Step{h.Name, lifecycle.TryAgain{}})
+		}
+	}
+	return steps
+}
+
+// All returns all, to be tried again.
+func (r *Roster) All() (steps []Step) {
+	for name, h := range r.Handlers {
+		if h.Tried != (handlerdir.ID{}) {
+			steps = append(steps, Step{name, lifecycle.TryAgain{}})
 		}
 	}
 	return steps

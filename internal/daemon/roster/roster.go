@@ -77,13 +77,18 @@ func (r *Roster) Save(h *lifecycle.Handler) store.Record {
 	return h.Record
 }
 
-// Forget takes a handler out, and reports whether the history has changed.
-func (r *Roster) Forget(h *lifecycle.Handler) (changed bool) {
+// Forget takes a handler out, and reports whether the history has changed. What is left of its record, nil if nothing is, is how far
+// signed versions of that name have come.
+func (r *Roster) Forget(h *lifecycle.Handler) (left *store.Record, changed bool) {
 	delete(r.Handlers, h.Name)
 	delete(r.first, h.Name)
-	_, changed = r.History[h.Name]
+	was, changed := r.History[h.Name]
 	delete(r.History, h.Name)
-	return changed
+	if was.Newest != (store.Mark{}) {
+		left = &store.Record{Newest: was.Newest}
+		r.History[h.Name] = *left
+	}
+	return left, changed
 }
 
 // Grant is what a handler whose version is proved is told when nobody has a better

@@ -331,11 +331,28 @@ func TestNeeds(t *testing.T) {
 	if r.Needs(keep); len(keep) != 3 {
 		t.Errorf("needed are %v", keep)
 	}
-	if !r.Forget(h) || r.Has(h) {
+	if left, changed := r.Forget(h); left != nil || !changed || r.Has(h) {
 		t.Error("it is not forgotten")
 	}
 	clear(keep)
 	if r.Needs(keep); len(keep) != 0 {
 		t.Errorf("needed are %v", keep)
+	}
+}
+
+// How far signed versions of a name have come outlives the handler: its file is removed, and an older one put there.
+func TestNewestOutlivesItsHandler(t *testing.T) {
+	mark := store.Mark{Version: "3"}
+	r := with(serving("a", "/a"))
+	r.History["a"] = store.Record{Seq: 1, Newest: mark, Versions: []store.Served{{Sum: "0"}}}
+	left, changed := r.Forget(r.Handlers["a"])
+	if !changed || left == nil || left.Newest != mark || left.Seq != 0 || left.Versions != nil || r.History["a"].Newest != mark {
+		t.Errorf("left is %+v, in the history %+v", left, r.History["a"])
+	}
+	if len(r.Lost()) > 0 || !r.Ignores(handlerdir.File{Name: "a", Library: true}) {
+		t.Error("it is taken for one that may serve")
+	}
+	if h := r.Handler("a", time.Now()); h.Record.Newest != mark {
+		t.Errorf("the next of that name has %+v", h.Record)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/words"
 	"github.com/andrestc/go-plugserver/internal/daemon/envfile"
 	"github.com/andrestc/go-plugserver/internal/daemon/sd"
+	"github.com/andrestc/go-plugserver/internal/daemon/signers"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
 )
 
@@ -23,11 +24,14 @@ type keys map[string]func(value string) error
 // apply takes over what a file's text says. The errors are those of its lines.
 func (s *Settings) apply(file, text string) (errs []error) {
 	var section keys // nil below a header that was refused
+	header := ""
 	for e, err := range sd.INI(text) {
 		switch {
-		case err != nil:
+		case err != nil: // the header of [Trust], for all that is known
+			s.distrust = s.distrust || strings.Contains(text, "Trust")
 		case e.Name == "":
-			section, err = s.section(e.Section)
+			header = e.Section
+			section, err = s.section(header)
 			if name := handlerOf(e.Section); err == nil && name != "" && s.named[name] == "" {
 				s.named[name] = fmt.Sprintf("%s:%d", file, e.Line)
 			}
@@ -37,6 +41,7 @@ func (s *Settings) apply(file, text string) (errs []error) {
 			}
 		}
 		if err != nil {
+			s.distrust = s.distrust || strings.EqualFold(header, "Trust")
 			errs = append(errs, fmt.Errorf("%s:%d: %w", file, e.Line, err))
 		}
 	}
@@ -67,6 +72,8 @@ func (s *Settings) section(header string) (keys, error) {
 		return s.redirectKeys(), nil
 	case header == "TLS":
 		return s.tlsKeys(), nil
+	case header == "Trust":
+		return signers.Keys(&s.trust, parseBool, read), nil
 	case header == "Toolchains":
 		return keys{"GOROOT": s.addGOROOT}, nil
 	case kind == "Handler":
@@ -74,12 +81,12 @@ func (s *Settings) section(header string) (keys, error) {
 	case strings.EqualFold(kind, "Handler"):
 		return nil, fmt.Errorf("unknown section %.60q; write [Handler NAME]", header)
 	}
-	for _, known := range []string{"Redirect", "TLS", "Toolchains"} {
+	for _, known := range []string{"Redirect", "TLS", "Toolchains", "Trust"} {
 		if strings.EqualFold(header, known) {
 			return nil, fmt.Errorf("unknown section %.60q; write [%s]", header, known)
 		}
 	}
-	return nil, fmt.Errorf("unknown section %.60q; possible are [Handler NAME], [Redirect], [TLS] and [Toolchains]", header)
+	return nil, fmt.Errorf("unknown section %.60q; possible are [Handler NAME], [Redirect], [TLS], [Toolchains] and [Trust]", header)
 }
 
 func (s *Settings) handler(name string) (keys, error) {

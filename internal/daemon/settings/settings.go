@@ -15,6 +15,8 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/allowed"
 	"github.com/andrestc/go-plugserver/internal/daemon/envfile"
 	"github.com/andrestc/go-plugserver/internal/daemon/given"
+	"github.com/andrestc/go-plugserver/internal/daemon/signers"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
 )
 
 // DefaultPath is where the Debian package has the file.
@@ -32,6 +34,8 @@ type Settings struct {
 	goroots  []string
 	tls      TLS
 	redirect Redirect
+	trust    signature.Policy
+	distrust bool // there is a fault in [Trust]
 	outside  bool // not of the daemon: what credentials the service has is not known
 }
 
@@ -90,7 +94,7 @@ func (s *Settings) load(path string) (*Settings, error) {
 		errs = append(errs, s.apply(file, text)...)
 	}
 	if errors.Join(errs...) == nil {
-		errs = append(errs, s.tls.finish(), s.lacking())
+		errs = append(errs, s.tls.finish(), signers.Finish(s.trust), s.lacking())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

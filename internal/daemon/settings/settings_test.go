@@ -176,8 +176,8 @@ func TestFaultsAreNamedByLine(t *testing.T) {
 		`F:18: "users.so" is a file, not a handler; write [Handler users]`,
 		`F:19: unknown section "handler users"; write [Handler NAME]`,
 		`F:20: unknown section "toolchains"; write [Toolchains]`,
-		`F:21: unknown section "Toolchains extra"; possible are [Handler NAME], [Redirect], [TLS] and [Toolchains]`,
-		`F:22: unknown section "Cells"; possible are [Handler NAME], [Redirect], [TLS] and [Toolchains]`,
+		`F:21: unknown section "Toolchains extra"; possible are [Handler NAME], [Redirect], [TLS], [Toolchains] and [Trust]`,
+		`F:22: unknown section "Cells"; possible are [Handler NAME], [Redirect], [TLS], [Toolchains] and [Trust]`,
 		`F:24: GOROOT="go": not an absolute path; write one such as /usr/local/go, without quotes`,
 		`F:25: GOROOT="\"/go\"": not an absolute path; write one such as /usr/local/go, without quotes`,
 		`F:26: unknown key "goroot"; write GOROOT=`,
@@ -235,7 +235,7 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 		{"several", map[string]string{dropIn + "a.conf/": "", dropIn + "b.conf": "[x]", "plugserverd.conf/": ""}, nil, nil,
 			`read settings "F": not a regular file; remove it, or put a file in its place` + "\n" +
 				`read settings "F.d/a.conf": not a regular file; remove it, or put a file in its place` + "\n" +
-				`F.d/b.conf:1: unknown section "x"; possible are [Handler NAME], [Redirect], [TLS] and [Toolchains]`},
+				`F.d/b.conf:1: unknown section "x"; possible are [Handler NAME], [Redirect], [TLS], [Toolchains] and [Trust]`},
 	} {
 		path := layout(t, tt.files)
 		if tt.spoil != nil {

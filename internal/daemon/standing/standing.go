@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
@@ -15,6 +16,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/daemon/roster"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
 )
 
 // state is how a handler stands, in one word.
@@ -40,16 +42,41 @@ func state(h *lifecycle.Handler) string {
 // handler is how a handler stands, but for what its process counts.
 func handler(h *lifecycle.Handler) api.Handler {
 	a := api.Handler{
-		Name: h.Name, State: state(h), Earlier: h.Earlier(), Since: h.Since, Restarts: h.Restarts, Doing: h.Doing,
+		Name: h.Name, State: state(h), Earlier: h.Refusal.Bars(h.Live), Since: h.Since, Restarts: h.Restarts, Doing: h.Doing,
 	}
 	if h.Live != nil {
-		a.Version, a.Patterns = h.Live.Version.Short(), h.Live.Patterns
+		a.Version, a.Patterns, a.Signed = h.Live.Version.Short(), h.Live.Patterns, signed(h.Live.Version.Signature)
 	}
 	if h.Refusal != nil {
 		told := told(h.Refusal.Error)
 		a.Refusal = &told
 	}
 	return a
+}
+
+// signed is what a signature says that was believed, nil where there is none.
+func signed(text string) *api.Signed {
+	said, err := signature.Parse(text)
+	if text == "" || err != nil {
+		return nil
+	}
+	s := &api.Signed{Key: said.Key, Version: said.Version}
+	if said.Time != 0 {
+		s.Time = time.Unix(said.Time, 0).UTC()
+	}
+	return s
+}
+
+// trust is a policy as operators are told of it, nil where nothing is signed.
+func trust(p signature.Policy) *api.Trust {
+	if !p.On() {
+		return nil
+	}
+	t := &api.Trust{Require: p.Require, Monotonic: p.Monotonic, Revoked: p.Revoked}
+	for _, k := range p.Keys {
+		t.Keys = append(t.Keys, k.String())
+	}
+	return t
 }
 
 // told is a refusal as operators are told of it.
@@ -63,7 +90,7 @@ func reload(r *roster.Roster) api.Reload {
 			re.Live++
 		}
 		switch {
-		case h.Held():
+		case h.Refusal.ByHand():
 			re.RolledBack[h.Name] = told(h.Refusal.Error)
 		case h.Refusal != nil:
 			re.Refused[h.Name] = told(h.Refusal.Error)
@@ -78,7 +105,7 @@ func Past(h *lifecycle.Handler) (versions []api.Past) {
 	for _, v := range slices.Backward(r.Versions) {
 		versions = append(versions, api.Past{
 			Version: v.Sum[:12], Live: v.Live, Bad: h.IsBad(v.Sum), Held: r.Held == v.Sum,
-			Current: h.Serves() && h.Live.Version.Sum == v.Sum,
+			Current: h.Serves() && h.Live.Version.Sum == v.Sum, Signed: signed(v.Signature),
 		})
 	}
 	return versions

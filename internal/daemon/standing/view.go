@@ -8,9 +8,12 @@ import (
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/cells"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/daemon/roster"
+	"github.com/andrestc/go-plugserver/internal/daemon/states"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
 )
 
 // View is a daemon as operators see it. Its fields are the owner's, whose goroutine
@@ -29,11 +32,40 @@ type View struct {
 	// Unobtained says which certificates do not come by ACME, and why, Awaited which are
 	// about to; "" if none.
 	Unobtained, Awaited string
+
+	distrusted map[*states.Seat]*refusal.Error // what ran already when it was not to any more, and why
+}
+
+// Trust takes note of who is trusted from now on.
+func (v *View) Trust(p signature.Policy) {
+	v.Daemon.Trust, v.distrusted = trust(p), make(map[*states.Seat]*refusal.Error)
+	for _, h := range v.Roster.Handlers {
+		if h.Live != nil {
+			if why := p.Vouches(h.Live.Version.Signature); why != nil {
+				v.distrusted[h.Live] = why
+			}
+		}
+	}
+}
+
+// serveOn says which versions go on serving that would not be started any more, "" if none do.
+func (v *View) serveOn() string {
+	var all []string
+	if len(v.distrusted) == 0 {
+		return "" // which is most often, and asked at every turn
+	}
+	for _, h := range v.Roster.Handlers {
+		if why := v.distrusted[h.Live]; h.Live != nil && why != nil {
+			all = append(all, fmt.Sprintf("version %s of %s goes on serving, and would not be started again: %s", h.Live.Version.Short(), h.Name, why.Reason))
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, "; ")
 }
 
 // Problem is what ails the daemon as a whole, "" if nothing does.
 func (v *View) Problem() string {
-	return problem(v.Daemon.Handlers, v.Lost, v.Roster.Orphans(), v.Misconfigured, v.unheeded(), v.Insecure, v.Unobtained)
+	return problem(v.Daemon.Handlers, v.Lost, v.Roster.Orphans(), v.Misconfigured, v.unheeded(), v.serveOn(), v.Insecure, v.Unobtained)
 }
 
 // unheeded says which handlers go on with settings of before, and why; "" if none do.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
+	"github.com/andrestc/go-plugserver/internal/daemon/trusted"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
 )
 
@@ -81,6 +82,7 @@ const (
 	WithCells                 // when there are other cells
 	WhenFree                  // when a pattern becomes free
 	WithSettings              // when settings are read again: no process can be started on those that there are
+	WithTrust                 // when it is trusted again: it must not run
 )
 
 // Refusal is why the newest file is not served.
@@ -104,10 +106,21 @@ type Refusal struct {
 // Contested reports whether the file is tried again when patterns become free.
 func (r *Refusal) Contested() bool { return r != nil && r.Patterns != nil }
 
+// ByHand reports whether the newest file is not served because an operator has said
+// so: nothing is wrong then.
+func (r *Refusal) ByHand() bool { return r != nil && r.Held }
+
+// Bars reports whether what has the routes, if anything does, is not of the newest file.
+func (r *Refusal) Bars(live *Seat) bool {
+	return r != nil && live != nil && r.Of != live.Version.Sum
+}
+
 // NotServed is the refusal for an error of admission or start, and when the file
 // is tried again.
 func NotServed(err error, wantsCell bool) (*refusal.Error, Retry) {
 	switch {
+	case trusted.Untrusted(err):
+		return refusal.From(err), WithTrust
 	case refusal.Passing(err):
 		return refusal.From(err), Soon
 	case wantsCell:

@@ -41,6 +41,29 @@ type Record struct {
 	Bad []string `json:"bad,omitempty"`
 	// Held is the sum of the newest file where an operator has rolled it back.
 	Held string `json:"held,omitempty"`
+	// Newest is what the newest signature says that was served. It outlives the rest, so that no
+	// older version is served behind a file that was removed.
+	Newest Mark `json:"newest,omitzero"`
+}
+
+// Mark is a place in the order of signed versions (signature.Compare).
+type Mark struct {
+	Version string `json:"version,omitempty"`
+	Time    int64  `json:"time,omitempty"` // seconds since the epoch
+}
+
+// Find returns the versions of these sums, as far as the record tells.
+func (r Record) Find(sums ...string) (all []Version) {
+	for _, sum := range sums {
+		v := Version{Sum: sum}
+		for _, s := range r.Versions {
+			if s.Sum == sum {
+				v.Signature = s.Signature
+			}
+		}
+		all = append(all, v)
+	}
+	return all
 }
 
 // Changes are records that are others than before, by handler name; nil: there is none
@@ -67,6 +90,8 @@ func (r Record) kept() Record {
 type Served struct {
 	Sum  string    `json:"sum"`  // of its copy, see Version
 	Live time.Time `json:"live"` // when it last went live
+	// Signature is Version's.
+	Signature string `json:"signature,omitempty"`
 }
 
 // historyDocument is the file's content.

@@ -54,6 +54,9 @@ type Version struct {
 	Sum  string // SHA-256 of the content, 64 lower-case hex digits
 	Path string // absolute
 	Size int64  // bytes
+	// Signature is the text of the one that it was admitted with, "" where none was looked at. It
+	// is none of the store's.
+	Signature string
 }
 
 // Short returns the first 12 digits of the sum: the version as people see it.

@@ -13,6 +13,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
 	"github.com/andrestc/go-plugserver/internal/file/elfplug"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
 )
 
 // summing is how long the disk makes the sum of a copy that is whole.
@@ -160,7 +161,7 @@ func TestLoadsOnTheNewestTerms(t *testing.T) {
 		w.put("a", "/a;1")
 		w.after(summing / 2)
 		early := w.one("a")
-		w.Configure(func(string) Settings { return Settings{Env: []string{"A=1"}} }, nil)
+		w.Configure(func(string) Settings { return Settings{Env: []string{"A=1"}} }, nil, signature.Policy{})
 		w.after(2 * summing)
 		w.is("a", api.StateLive, "/a;1")
 		if p := w.one("a"); p == early || !slices.Contains(p.spec.Env, "A=1") || w.told("event=live") != 1 {

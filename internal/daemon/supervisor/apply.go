@@ -56,8 +56,8 @@ func (s *Supervisor) apply(h *lifecycle.Handler, a lifecycle.Action) {
 		s.files.Changed(h.Name, &record)
 	case lifecycle.Forget:
 		s.files.Forget(h)
-		if s.roster.Forget(h) {
-			s.files.Changed(h.Name, nil)
+		if left, changed := s.roster.Forget(h); changed {
+			s.files.Changed(h.Name, left)
 		}
 	case lifecycle.Wake:
 		time.AfterFunc(a.After, func() { s.post(woken{h, a.Event}) })

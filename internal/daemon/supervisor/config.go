@@ -10,6 +10,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/standing"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
 	"github.com/sirupsen/logrus"
 )
 
@@ -48,9 +49,9 @@ type Settings = cells.Settings
 type Report = standing.Report
 
 // Configure puts settings in force, and who they name, with where: a handler for
-// which they have changed gets a new cell.
-func (s *Supervisor) Configure(settings func(handler string) Settings, named map[string]string) {
-	s.post(configured{settings, named})
+// which they have changed gets a new cell. So it does who is trusted: what runs already goes on.
+func (s *Supervisor) Configure(settings func(handler string) Settings, named map[string]string, trust signature.Policy) {
+	s.post(inTurn{func() { s.configured(settings, named, trust) }})
 }
 
 // Misconfigured says why the newest settings are not in force. Those before stay.
@@ -72,9 +73,13 @@ func (s *Supervisor) secured(f certs.Force) {
 	s.cells.Fleet.Secure(f.TLS)
 }
 
-func (s *Supervisor) configured(settings func(handler string) Settings, named map[string]string) {
+func (s *Supervisor) configured(settings func(handler string) Settings, named map[string]string, trust signature.Policy) {
 	s.view.Misconfigured, s.view.Settings, s.view.Named, s.noted = "", settings, named, false
 	s.step(s.roster.WithOtherSettings(s.cells.Configure(settings)))
+	if s.intake.Trust(trust) {
+		s.view.Trust(trust)
+		s.step(s.roster.All())
+	}
 	for _, h := range s.roster.Handlers {
 		s.renew(h)
 	}

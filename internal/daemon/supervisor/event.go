@@ -36,11 +36,6 @@ type (
 	turned struct{}
 	// asked: an operator has a question.
 	asked struct{ question func() }
-	// configured: there are other settings.
-	configured struct {
-		settings func(handler string) Settings
-		named    map[string]string
-	}
 	// misconfigured: there are, but they cannot be put in force.
 	misconfigured struct{ problem error }
 	// secured: other certificates are in force.
@@ -54,7 +49,6 @@ func (woken) event()         {}
 func (lookDue) event()       {}
 func (turned) event()        {}
 func (asked) event()         {}
-func (configured) event()    {}
 func (misconfigured) event() {}
 func (secured) event()       {}
 
@@ -76,8 +70,6 @@ func (s *Supervisor) on(e Event) {
 	case turned:
 	case asked:
 		e.question()
-	case configured:
-		s.configured(e.settings, e.named)
 	case secured:
 		s.secured(e.Force)
 	case misconfigured:

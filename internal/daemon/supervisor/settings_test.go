@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
 )
 
 // What was refused with the settings of before is tried again with others, and what no process could be started for
@@ -32,7 +33,7 @@ func TestRefusedOnSettings(t *testing.T) {
 					return Settings{Env: env}
 				}
 				return Settings{}
-			}, nil)
+			}, nil, signature.Policy{})
 		}
 		configure()
 		tried(2)

@@ -94,10 +94,11 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 		},
 		Roster: s.roster, Cells: s.cells, Settings: cfg.Settings, Named: cfg.Named,
 	}
+	s.view.Trust(cfg.Intake.Policy())
 	s.Desk = operate.New(operate.Owner{
 		Ask: s.ask, Done: s.done, View: s.view, Look: s.look, Tell: s.handle,
-		Recall: func(sums []string, done func(intake.Recalled)) {
-			s.intake.Recall(sums, func(got intake.Recalled) { s.post(inTurn{func() { done(got) }}) })
+		Recall: func(h *lifecycle.Handler, sum string, done func(intake.Recalled)) {
+			s.intake.Recall(h.Name, h.Record.Find(sum), func(got intake.Recalled) { s.post(inTurn{func() { done(got) }}) })
 		},
 		InForce: s.inForce, Reconciled: s.reconciled,
 	})

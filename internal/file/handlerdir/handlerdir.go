@@ -29,13 +29,27 @@ import (
 var ErrChanged = errors.New("file changed since it was scanned")
 
 // ID identifies one state of one file (stat(2)): writing to the file,
-// replacing it, and changing its owner or mode each give another ID. Of a
+// replacing it, and changing its owner or mode each give another ID. So does a
+// signature beside a Plugin, where the rules ask for it. Of a
 // GoPackage it identifies the state of everything in the folder.
 type ID struct {
 	Dev, Ino     uint64   // of a GoPackage: the folder's
 	Size         int64    // bytes; of a GoPackage: of all its files
 	Mtime, Ctime int64    // nanoseconds since the epoch; of a GoPackage: of its youngest file
 	Tree         [16]byte // of a GoPackage: a hash of what lstat(2) says of each entry
+	Sign         State    // of a Plugin: what stat(2) says of its signature; zero if there is none
+}
+
+// State is one of a file that lies beside another. Times are in nanoseconds since the epoch.
+type State struct {
+	Ino          uint64
+	Mtime, Ctime int64
+}
+
+// content is the ID of the file alone, whatever lies beside it.
+func (id ID) content() ID {
+	id.Sign = State{}
+	return id
 }
 
 // File is one candidate in the directory.
@@ -107,6 +121,9 @@ type Rules struct {
 	// missed file is absent at once.
 	Gone  time.Duration
 	Trust trust.Rules // who may write besides root
+	// Signed is what the name of a plugin's signature has behind the plugin's; "" if none is
+	// looked for.
+	Signed string
 	// Skip says that a handler's files are not looked at, as if they were not there; nil where all
 	// are.
 	Skip func(name string) bool
@@ -167,7 +184,7 @@ func Unchanged(fd *os.File, id ID) (bool, error) {
 	if err := lstat.Retry(func() error { return unix.Fstat(int(fd.Fd()), &st) }); err != nil {
 		return false, fmt.Errorf("stat handler file %q: %w", fd.Name(), err)
 	}
-	return idOf(&st) == id, nil
+	return idOf(&st) == id.content(), nil
 }
 
 // Same reports whether what is at f.Path is still in the state that f
@@ -189,7 +206,7 @@ func Same(f File, rules Rules) (bool, error) {
 	var refused *refusal.Error
 	switch {
 	case err == nil:
-		return id == f.ID, nil
+		return id == f.ID.content(), nil
 	case err == sourcedir.ErrNone, err == sourcedir.ErrChanged, err == unix.ENOENT, err == unix.ENOTDIR, err == unix.ELOOP, errors.As(err, &refused):
 		return false, nil
 	}

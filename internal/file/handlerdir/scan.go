@@ -100,6 +100,9 @@ func (s *scan) stay(some []string) (files []File, names []string) {
 	changed := make(map[string]bool, len(some))
 	for _, name := range some {
 		changed[name] = true
+		if of, ok := strings.CutSuffix(name, s.rules.Signed); ok {
+			changed[of] = true
+		}
 	}
 	for i := range s.prev.Files {
 		if f := &s.prev.Files[i]; f.final && f.claims == nil && f.Real == "" && !changed[filepath.Base(f.Path)] {
@@ -210,6 +213,9 @@ func (s *scan) look(file string, kind Kind) (f File, present bool, err error) {
 	}
 
 	f.ID = idOf(&st)
+	if kind == Plugin {
+		f.ID.Sign = s.signature(file)
+	}
 	if f.sameAs(old) {
 		return f, true, nil
 	}
@@ -263,10 +269,20 @@ func (s *scan) lookInto(f File, st *unix.Stat_t, old *File) (File, bool, error) 
 	return f, true, err
 }
 
+// signature is the state of what lies beside a plugin, as its signature. Whether it is one, and what it says, is
+// found out by who admits the plugin.
+func (s *scan) signature(file string) State {
+	var st unix.Stat_t
+	if s.rules.Signed == "" || lstat.Retry(func() error { return unix.Fstatat(s.fd, file+s.rules.Signed, &st, 0) }) != nil {
+		return State{}
+	}
+	return State{st.Ino, st.Mtim.Nano(), st.Ctim.Nano()}
+}
+
 // sameAs takes over what old, which may be nil, says of the state that f is in,
-// and reports whether that is the verdict.
+// and reports whether that is the verdict. A signature changes nothing of it.
 func (f *File) sameAs(old *File) bool {
-	if old == nil || old.ID != f.ID || !old.gone.IsZero() {
+	if old == nil || old.ID.content() != f.ID.content() || !old.gone.IsZero() {
 		return false
 	}
 	f.since = old.since

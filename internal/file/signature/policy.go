@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"aead.dev/minisign"
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
 )
 
@@ -55,6 +56,27 @@ func (p Policy) On() bool { return p.Require || len(p.Keys)+len(p.Revoked) > 0 }
 func (p Policy) Equal(o Policy) bool {
 	return p.Require == o.Require && p.Monotonic == o.Monotonic && slices.Equal(p.Revoked, o.Revoked) &&
 		slices.EqualFunc(p.Keys, o.Keys, func(a, b Key) bool { return a.key.Equal(b.key) })
+}
+
+// Vouches says why a version that was signed so, "" if not at all, would not be believed any more, whatever it
+// is; nil if it would. It is Check without the file.
+func (p Policy) Vouches(text string) *refusal.Error {
+	switch {
+	case text == "" && p.Require:
+		return badfile.Unsigned()
+	case text == "" || !p.On():
+		return nil
+	}
+	said, err := Parse(text)
+	switch {
+	case err != nil:
+		return refusal.From(err)
+	case slices.Contains(p.Revoked, said.Key):
+		return badfile.RevokedKey(said.Key)
+	case !slices.ContainsFunc(p.Keys, func(k Key) bool { return k.ID() == said.Key }):
+		return badfile.ForeignKey(said.Key)
+	}
+	return nil
 }
 
 // Check decides on a handler's file by its signature, "" where it has none: that is
