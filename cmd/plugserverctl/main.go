@@ -15,6 +15,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/operator/deploy"
 	"github.com/andrestc/go-plugserver/internal/operator/logs"
 	"github.com/andrestc/go-plugserver/internal/operator/observe"
+	"github.com/andrestc/go-plugserver/internal/operator/signing"
 	"github.com/andrestc/go-plugserver/internal/operator/top"
 	"golang.org/x/sys/unix"
 )
@@ -52,6 +53,8 @@ func commands() []*cli.Command {
 		&logs.Logs,
 		&top.Top,
 		&buildCommand,
+		&signing.Sign,
+		&signing.Verify,
 		&cellListCommand,
 		&cellBuildCommand,
 		&cellAddCommand,

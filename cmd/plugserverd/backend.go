@@ -98,8 +98,15 @@ func (b *backend) able(ctx context.Context, name string, disable bool) (api.Outc
 	return b.supervisor.Settle(ctx, name)
 }
 
-func (b *backend) Show(_ context.Context, name string) (api.Shown, error) {
-	return api.Shown{Name: name, Settings: b.cfg.Show(b.file.Load(), name)}, nil
+func (b *backend) Show(ctx context.Context, name string) (api.Shown, error) {
+	shown := api.Shown{Name: name, Settings: b.cfg.Show(b.file.Load(), name)}
+	past, _ := b.supervisor.History(ctx, name) // there need be none
+	for _, v := range past.Versions {
+		if v.Current {
+			shown.Version, shown.Signed = v.Version, v.Signed
+		}
+	}
+	return shown, nil
 }
 
 func (b *backend) Metrics(context.Context) (api.Metrics, error) {

@@ -190,6 +190,9 @@ type Setting struct {
 type Shown struct {
 	Name     string    `json:"name"`
 	Settings []Setting `json:"settings"`
+	// Version is the one that serves, and Signed what its signature says; empty where none does, or it has none.
+	Version string  `json:"version,omitempty"`
+	Signed  *Signed `json:"signed,omitempty"`
 }
 
 // Event is something that operators act on, as the log had it.

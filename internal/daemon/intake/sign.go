@@ -11,7 +11,7 @@ import (
 
 // signTime is how long a file and its signature may be apart, whichever comes first: until then one that does not
 // hold is waited for, not refused.
-const signTime = 2 * time.Second
+const signTime = time.Second
 
 // sign finds the signature that lies beside the file, and decides by it. It is waited for, for a moment: it may come
 // after the file, or before the file that it is of.
@@ -22,6 +22,9 @@ func (w *work) sign(ctx context.Context) error {
 	}
 	touched, err := w.signed(p)
 	if rest := signTime - time.Since(touched); err != nil && rest > 0 {
+		if w.Live == "" && w.Long != nil {
+			w.Long("waiting for its signature") // meanwhile what served before may
+		}
 		select {
 		case <-time.After(min(rest, signTime)):
 			_, err = w.signed(p)

@@ -46,6 +46,9 @@ func (s *Supervisor) apply(h *lifecycle.Handler, a lifecycle.Action) {
 		s.wakeLate()
 		s.tryHeirs()
 	case lifecycle.Decided:
+		if h.Live == nil && h.Record.Seq > 0 {
+			s.cells.Alter() // requests waited for what it had
+		}
 		s.reclaim()
 	case lifecycle.LookAgain:
 		s.look()

@@ -1,13 +1,19 @@
 package supervisor
 
 import (
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/roster"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
+	"github.com/andrestc/go-plugserver/internal/file/elfplug"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
 	"github.com/sirupsen/logrus"
 )
@@ -46,4 +52,29 @@ func TestRefusedIsToldOnce(t *testing.T) {
 			t.Errorf("%s: told %d times, want %d\n%s", tt.name, told, tt.told, out.String())
 		}
 	}
+}
+
+// Once it is known that nothing is to be served where something was before, its requests do not wait any more.
+func TestNothingIsHeldForWhatIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost := sumOf("lost")
+		past := store.History{"a": {Seq: 1, Patterns: []string{"/a"}, Serves: lost, Versions: []store.Served{{Sum: lost}}}}
+		w := newWorld(t, Config{}, past, func(d intake.Disk) intake.Disk {
+			d.Copy = func(handlerdir.File, func(*os.File, *elfplug.Info)) (intake.Copied, error) {
+				time.Sleep(2 * acceptWait)
+				return intake.Copied{}, &refusal.Error{Reason: "no"}
+			}
+			return d
+		})
+		w.put("a", "/a")
+		w.after(acceptWait + time.Second)
+		if _, held := w.table()["/a"]; !held {
+			t.Error("its requests do not wait")
+		}
+		w.after(acceptWait)
+		w.is("a", api.StateRefused, "")
+		if to, held := w.table()["/a"]; held {
+			t.Errorf("its requests wait for %d", to)
+		}
+	})
 }

@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/andrestc/go-plugserver/internal/file/atomicfile"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
+	"github.com/andrestc/go-plugserver/internal/operator/signing"
 )
 
 // place puts a copy of src at dst, which appears whole or not at all. version
@@ -42,17 +44,50 @@ func place(ctx context.Context, dst, src, version string) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	// First, for what is new is then signed when it is seen.
+	text, err := os.ReadFile(src + signature.Suffix)
+	if err == nil {
+		err = signing.Put(dst, text)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = unsign(dst)
+	}
+	if err != nil {
+		return err
+	}
 	return f.Commit(dst)
+}
+
+// unsign takes away the signature of the file at path, if it has one.
+func unsign(path string) error {
+	if err := os.Remove(path + signature.Suffix); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // former is the file that an installation takes the place of.
 type former struct {
 	link    string // another name of it; "" if there was none
 	version string
+	// signature is the text of what lay beside it; "" if there was none.
+	signature string
+}
+
+// resign puts the signature back.
+func (f former) resign(path string) error {
+	if f.signature == "" {
+		return unsign(path)
+	}
+	return signing.Put(path, []byte(f.signature))
 }
 
 // keep gives the file at path another name, which the daemon passes over.
-func keep(path string) (former, error) {
+func keep(path string) (was former, err error) {
+	text, _, err := signature.Read(path) // of what it says the daemon is the judge
+	if err != nil {
+		text = ""
+	}
+	defer func() { was.signature = text }()
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return former{}, nil
@@ -69,7 +104,7 @@ func keep(path string) (former, error) {
 	if _, err := io.Copy(hash, f); err != nil {
 		return former{}, err
 	}
-	was := former{filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:8]), hex.EncodeToString(hash.Sum(nil))[:12]}
+	was = former{link: filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:8]), version: hex.EncodeToString(hash.Sum(nil))[:12]}
 	if os.Link(path, was.link) != nil { // some file systems have no links
 		was.link = ""
 	}
@@ -107,6 +142,7 @@ func deleteFiles(dir, name string) (deleted []string, err error) {
 		switch err := os.Remove(filepath.Join(dir, file)); {
 		case err == nil:
 			deleted = append(deleted, file)
+			unsign(filepath.Join(dir, file)) // it is nobody's any more
 		case !errors.Is(err, fs.ErrNotExist):
 			return deleted, err
 		}

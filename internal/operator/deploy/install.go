@@ -82,10 +82,10 @@ func undo(ctx context.Context, s *cli.Session, name, dst string, ours fs.FileInf
 	}
 	var err error
 	switch {
-	case was == former{}:
-		err = os.Remove(dst)
+	case was.link == "" && was.version == "":
+		err = errors.Join(os.Remove(dst), was.resign(dst))
 	case was.link != "" && now.Version == was.version:
-		err = os.Rename(was.link, dst)
+		err = errors.Join(was.resign(dst), os.Rename(was.link, dst))
 	default:
 		fmt.Fprintf(s.Problems, "  the refused file stays in place\n")
 		return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/report"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
@@ -22,6 +23,9 @@ var Show = cli.Command{
 		}
 		if s.JSON {
 			return terminal.WriteJSON(s.Out, shown)
+		}
+		if shown.Signed != nil {
+			fmt.Fprintf(s.Out, "# version %s, %s\n", terminal.Escape(shown.Version), report.Signed(shown.Signed))
 		}
 		for _, set := range shown.Settings {
 			fmt.Fprintf(s.Out, "%s=%s  # %s\n", set.Key, terminal.Escape(set.Value), terminal.Escape(set.Where))

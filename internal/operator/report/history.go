@@ -10,6 +10,18 @@ import (
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
+// Signed tells by which key a version was signed.
+func Signed(s *api.Signed) string {
+	text := "signed with the key " + s.Key
+	if s.Version != "" {
+		text += " as version " + s.Version
+	}
+	if !s.Time.IsZero() {
+		text += " on " + s.Time.UTC().Format(time.DateOnly)
+	}
+	return terminal.Escape(text)
+}
+
 // History writes the versions of a handler that can be served.
 func History(w io.Writer, h api.History, now time.Time) {
 	if len(h.Versions) == 0 {
@@ -26,6 +38,9 @@ func History(w io.Writer, h api.History, now time.Time) {
 			if n.is {
 				notes = append(notes, n.what)
 			}
+		}
+		if v.Signed != nil {
+			notes = append(notes, Signed(v.Signed))
 		}
 		live := "-"
 		if !v.Live.IsZero() {

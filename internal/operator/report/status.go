@@ -22,6 +22,9 @@ func Details(w *bytes.Buffer, handlers []api.Handler, columns int) {
 		for _, p := range h.Patterns {
 			w.WriteString(terminal.Wrap("", "  ", h.Name+" serves "+p, columns))
 		}
+		if h.Signed != nil {
+			w.WriteString(terminal.Wrap("", "  ", fmt.Sprintf("%s: version %s was %s", h.Name, h.Version, Signed(h.Signed)), columns))
+		}
 		if h.LogDropped > 0 {
 			w.WriteString(terminal.Wrap("", "  ", fmt.Sprintf("%s: %d log records were dropped since its process began: set LogRateLimitBurst= in plugserverd.conf(5) for more", h.Name, h.LogDropped), columns))
 		}
