@@ -30,9 +30,15 @@ type Frame struct {
 
 func (f Frame) String() string { return f.Func[:min(len(f.Func), 300)] + " (" + f.At + ")" }
 
+// What the runtime says where there is no thread for it, without and with cgo.
+const (
+	noThread  = "runtime: failed to create new OS thread"
+	noThreadC = "runtime/cgo: pthread_create failed: "
+)
+
 // beginsCrash recognises the first line of a crash.
 func beginsCrash(line string) bool {
-	for _, p := range []string{"panic: ", "fatal error: ", "unexpected fault address ", "SIGSEGV: ", "SIGABRT: ", "SIGBUS: ", "SIGILL: ", "SIGFPE: ", "runtime: goroutine stack exceeds "} {
+	for _, p := range []string{"panic: ", "fatal error: ", "unexpected fault address ", "SIGSEGV: ", "SIGABRT: ", "SIGBUS: ", "SIGILL: ", "SIGFPE: ", "runtime: goroutine stack exceeds ", noThread, noThreadC} {
 		if strings.HasPrefix(line, p) {
 			return true
 		}

@@ -51,6 +51,17 @@ myplugin.(*Store).Put(0xc0)
 gopkg.in/yaml%2ev3.Unmarshal(...)
 	gopkg.in/yaml.v3@v3.0.1/yaml.go:9
 `, "fatal error: concurrent map writes", []string{"myplugin.(*Store).Put (myplugin/store.go:4)", "gopkg.in/yaml%2ev3.Unmarshal (gopkg.in/yaml.v3@v3.0.1/yaml.go:9)"}},
+		{"no thread", `runtime: failed to create new OS thread (have 31 already; errno=11)
+runtime: may need to increase max user processes (ulimit -u)
+fatal error: newosproc
+
+runtime stack:`, "runtime: failed to create new OS thread (have 31 already; errno=11) runtime: may need to increase max user processes (ulimit -u) fatal error: newosproc runtime stack:", nil},
+		{"no thread, with cgo", `runtime/cgo: pthread_create failed: Resource temporarily unavailable
+SIGABRT: abort
+PC=0x7fb05fa25eec m=5 sigcode=18446744073709551610
+
+goroutine 0 gp=0x1e m=5 mp=0x1e [idle]:
+runtime: g 0 gp=0x1e9f6c9f7860: unknown pc 0x7fb05fa25eec`, "runtime/cgo: pthread_create failed: Resource temporarily unavailable SIGABRT: abort PC=0x7fb05fa25eec m=5 sigcode=18446744073709551610", nil},
 		{"cut short", "panic: x\n\ngoroutine 1 [running]:\na.b()", "panic: x", nil},
 		{"no stack", "fatal error: all goroutines are asleep", "fatal error: all goroutines are asleep", nil},
 	} {
