@@ -9,17 +9,20 @@ import (
 )
 
 // Limits bound what a child may use; 0 is no bound. A child that is beyond its
-// memory is killed, within a second; beyond its descriptors the kernel gives it
-// none (EMFILE), and it goes on.
+// memory is killed, within a second, or by the kernel at once where it has a control group; beyond
+// its descriptors the kernel gives it none (EMFILE), and it goes on. CPU and Tasks bound where there
+// are control groups.
 type Limits struct {
 	Memory      int64 // bytes of private memory (Usage.Private)
 	Descriptors int   // RLIMIT_NOFILE, getrlimit(2)
+	CPU         int   // hundredths of a percent of one processor
+	Tasks       int   // processes and threads, with all that it starts
 }
 
 // And bounds what two may use together that share a child; where one has no bound,
 // they have none.
 func (l Limits) And(o Limits) Limits {
-	return Limits{sumOrNone(l.Memory, o.Memory), sumOrNone(l.Descriptors, o.Descriptors)}
+	return Limits{sumOrNone(l.Memory, o.Memory), sumOrNone(l.Descriptors, o.Descriptors), sumOrNone(l.CPU, o.CPU), sumOrNone(l.Tasks, o.Tasks)}
 }
 
 func sumOrNone[N int | int64](a, b N) N {

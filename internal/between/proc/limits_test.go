@@ -98,8 +98,8 @@ func TestMemoryLimitIsTold(t *testing.T) {
 
 // Who shares a process may use what each may alone, and has no bound where one has none.
 func TestSharedLimits(t *testing.T) {
-	a, none := Limits{Memory: 3, Descriptors: 5}, Limits{}
-	if got := a.And(Limits{Memory: 4, Descriptors: 6}); got != (Limits{7, 11}) {
+	a, none := Limits{Memory: 3, Descriptors: 5, CPU: 7, Tasks: 9}, Limits{}
+	if got := a.And(Limits{Memory: 4, Descriptors: 6, CPU: 8, Tasks: 10}); got != (Limits{7, 11, 15, 19}) {
 		t.Errorf("%+v", got)
 	}
 	if got := a.And(none); got != none {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/cgroup"
 )
 
 // Vacate makes the folder in which children get theirs, and removes what those of an earlier daemon
@@ -28,6 +30,9 @@ func Vacate(dir string) error {
 // have any. Its sandbox lets it have them. c tidies them up.
 func (c *Child) private(s *Spec) (err error) {
 	if c.belongings, err = s.Belongings.Make(); err != nil {
+		return err
+	}
+	if c.group, err = s.Groups.New(cgroup.Limits{CPU: s.Limits.CPU, Tasks: s.Limits.Tasks, Memory: s.Limits.Memory}); err != nil {
 		return err
 	}
 	own := c.belongings
@@ -87,6 +92,7 @@ func (c *Child) begin(spec Spec) error {
 
 // tidy removes the child's folders. Nobody waits long for one that was filled.
 func (c *Child) tidy() {
+	c.group.End()
 	c.belongings.Remove()
 	if c.shelf != "" {
 		os.RemoveAll(c.shelf)

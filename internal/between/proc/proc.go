@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/belongings"
+	"github.com/andrestc/go-plugserver/internal/between/cgroup"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/between/wire"
@@ -41,8 +42,9 @@ type Spec struct {
 	Env  []string
 	Dir  string              // where it runs, unless its belongings say; "" is where we do
 	As   *syscall.Credential // whom it runs as; nil is as we do
-	// Limits end the child when it is beyond them.
+	// Limits end the child when it is beyond them, or bound it.
 	Limits Limits
+	Groups Groups // where it gets a control group of its own; nil is none
 	// Sandbox is around the child; nil is none.
 	Sandbox *sandbox.Rules
 	// Opens are files that the child is to open, which its sandbox does not hide.
@@ -65,6 +67,8 @@ type Child struct {
 	dir        string // of its own, "" where it has none
 	shelf      string // what it is lent is there; "" where all is in the open
 	belongings belongings.Made
+	group      *cgroup.Group
+	limits     Limits
 	exited     chan struct{} // closed once the process is reaped and its output read
 	err        error         // set before exited closes
 
@@ -98,7 +102,7 @@ func Start(spec Spec) (*Child, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	c := &Child{exited: make(chan struct{})}
+	c := &Child{limits: spec.Limits, exited: make(chan struct{})}
 	if err = c.private(&spec); err != nil {
 		ours.Close()
 		c.tidy()
@@ -136,7 +140,7 @@ func Start(spec Spec) (*Child, error) {
 	}
 	c.PID = c.cmd.Process.Pid
 	if c.Link, err = link.New(ours); err == nil {
-		if err = spec.Limits.apply(c.PID); err != nil {
+		if err = errors.Join(spec.Limits.apply(c.PID), c.join(spec)); err != nil {
 			c.Link.Close()
 		}
 	}
@@ -169,6 +173,7 @@ func (c *Child) reap(readers *sync.WaitGroup, pipes []*os.File) {
 	c.mu.Lock()
 	c.reaped = true
 	c.mu.Unlock()
+	c.group.Joined()
 	c.err = c.cmd.Wait()
 	if c.Link != nil {
 		c.Link.CloseRead() // its end may be open elsewhere, were it on its way to us
@@ -177,6 +182,7 @@ func (c *Child) reap(readers *sync.WaitGroup, pipes []*os.File) {
 	readers.Wait()
 	late.Stop()
 	closeAll(pipes)
+	c.judge()
 	c.tidy()
 	close(c.exited)
 }
@@ -278,6 +284,7 @@ func (c *Child) Tail() []string {
 func (c *Child) Kill() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.group.Kill()
 	if !c.reaped { // then the group's number may be another's
 		syscall.Kill(-c.PID, syscall.SIGKILL)
 	}

@@ -93,6 +93,14 @@ func TestMain(m *testing.M) {
 		_, err = os.ReadDir(os.Getenv("CREDENTIALS_DIRECTORY") + "/..")
 		fmt.Println(err != nil)
 		fmt.Println(os.Getwd())
+	case "starved": // is given no thread, once it is told to
+		lc, err := link.New(os.NewFile(link.ChildFD, "link"))
+		if err != nil {
+			panic(err)
+		}
+		lc.Recv()
+		fmt.Fprint(os.Stderr, noThreadC, "Resource temporarily unavailable\nSIGABRT: abort\n\ngoroutine 0 [idle]:\n")
+		os.Exit(2)
 	case "deaf": // reads nothing, ends by force alone
 		select {}
 	case "heir", "heir apart": // leaves its output to a process that goes on
