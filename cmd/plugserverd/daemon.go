@@ -13,6 +13,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/belongings"
+	"github.com/andrestc/go-plugserver/internal/between/cgroup"
 	"github.com/andrestc/go-plugserver/internal/between/control"
 	"github.com/andrestc/go-plugserver/internal/between/event"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
@@ -62,6 +63,7 @@ type daemon struct {
 // newDaemon makes ready whatever may fail, and begins nothing. now ends the service at
 // once when it is closed.
 func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan struct{}) (*daemon, error) {
+	cfg.Groups = cgroup.Own() // before there are others in ours
 	d := &daemon{cfg: cfg, log: log, tell: tell, sums: sums.New(), metrics: metrics.New(version)}
 	d.events = events.New(d.metrics.Live)
 	log.AddHook(d.events)
@@ -99,7 +101,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	d.supervisor = supervisor.New(supervisor.Config{
 		Handlers: d.intake.Dir(), Intake: d.intake, BuildsCells: cfg.BuildCells.On(),
 		Fleet: fleet.Config{
-			Gate: []string{self, "gate"}, Listeners: files, Secure: certs.Places(addresses), Proxied: certs.ProxiedPlaces(addresses), Limits: cfg.Limits, DrainTimeout: cfg.DrainTimeout, Log: log, Sums: d.sums, Access: d.access,
+			Gate: []string{self, "gate"}, Listeners: files, Secure: certs.Places(addresses), Proxied: certs.ProxiedPlaces(addresses), Limits: cfg.Limits, DrainTimeout: cfg.DrainTimeout, Log: log, Groups: cfg.Groups, Sums: d.sums, Access: d.access,
 		},
 		Addresses: addresses, Unconfined: cfg.Unconfined(sandbox.Kernel()), StartTimeout: cfg.StartTimeout,
 		CrashLimit: cfg.CrashLimit.N, CrashWindow: cfg.CrashLimit.Window,

@@ -51,6 +51,10 @@ type Handler struct {
 	Restarts     int     `json:"restarts"`     // of its cell after a death, since the daemon's start
 	MemoryMax    int64   `json:"memory_max"`   // bytes its cell may use; 0: no limit
 	LimitNOFILE  int     `json:"limit_nofile"` // descriptors its cell may have open; 0: the daemon's own limit
+	// CPUQuota is how much of one processor, in percent, its cell may use, and TasksMax how many
+	// processes and threads it may have; 0: no limit, or none in force.
+	CPUQuota float64 `json:"cpu_quota"`
+	TasksMax int     `json:"tasks_max"`
 	// LogDropped counts the log records of its cell that were dropped, for it wrote
 	// more than it may.
 	LogDropped int64 `json:"log_dropped"`
@@ -184,6 +188,8 @@ type Setting struct {
 	Key   string `json:"key"` // as plugserverd.conf(5) has it
 	Value string `json:"value"`
 	Where string `json:"where"` // FILE:LINE, a flag, or "default"
+	// NotInForce is why it is not; empty where it is.
+	NotInForce string `json:"not_in_force,omitempty"`
 }
 
 // Shown answers GET /v1/show.

@@ -195,7 +195,7 @@ func Hung(limit time.Duration, tail string) *Error {
 func Exceeded(name, why string) *Error {
 	return &Error{
 		Reason: "was killed before it was ready: " + why,
-		Mend:   "mend the leak, or raise MemoryMax= or LimitNOFILE= of [Handler " + name + "] in plugserverd.conf",
+		Mend:   "mend the leak, or raise MemoryMax=, LimitNOFILE= or TasksMax= of [Handler " + name + "] in plugserverd.conf",
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/access"
 	"github.com/andrestc/go-plugserver/internal/between/control"
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/build/gobuild"
@@ -61,6 +62,8 @@ type Config struct {
 	Proxies         listFlag
 	ProxyHeader     choiceFlag
 	Version         bool
+
+	Groups proc.Groups // not of a flag: where handlers get control groups
 
 	given   map[string]bool   // the flags that the command line has set
 	origins map[string]string // of the flags that the environment has set: their variable, and where it stands

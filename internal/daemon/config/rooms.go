@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/access"
+	"github.com/andrestc/go-plugserver/internal/between/cgroup"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/build/gobuild"
@@ -12,6 +13,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/sd"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 	"github.com/andrestc/go-plugserver/internal/daemon/supervisor"
+	"github.com/andrestc/go-plugserver/internal/daemon/terms"
 	"github.com/sirupsen/logrus"
 )
 
@@ -44,6 +46,8 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 		if h.LimitNOFILE != 0 {
 			limits.Descriptors = max(h.LimitNOFILE, 0)
 		}
+		var unheeded []terms.Unheeded
+		limits.CPU, limits.Tasks, unheeded = c.bounds(h)
 		body := int64(c.MaxBody)
 		if h.MaxBodyBytes != 0 {
 			body = max(h.MaxBodyBytes, 0)
@@ -64,9 +68,32 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 			Env: proc.Handlers(own, append(h.Environment.Pass(), c.PassEnvironment...), h.Environment.Set()),
 			// settings.Infinity is none
 			Bounds:       link.Bounds{MaxInFlight: max(h.MaxInFlight, 0), MaxBodyBytes: body, RequestTimeout: max(h.RequestTimeout, 0), Unlogged: h.AccessLog == settings.No},
-			DrainTimeout: drain, Hold: h.HoldTimeout, Sandbox: &rules, Belongings: has,
+			DrainTimeout: drain, Hold: h.HoldTimeout, Sandbox: &rules, Belongings: has, Unheeded: unheeded,
 		}
 	}
+}
+
+// bounds are what only control groups bound; what they do not is unheeded.
+func (c *Config) bounds(h settings.Handler) (cpu, tasks int, unheeded []terms.Unheeded) {
+	cpu, tasks = h.Bounds.CPUQuota, h.Bounds.TasksMax.Of(c.Groups.Tasks())
+	if cpu != 0 && c.lacks("CPUQuota") != "" {
+		cpu, unheeded = 0, append(unheeded, terms.Unheeded{Key: "CPUQuota", Why: c.lacks("CPUQuota")})
+	}
+	if tasks != 0 && c.lacks("TasksMax") != "" {
+		tasks, unheeded = 0, append(unheeded, terms.Unheeded{Key: "TasksMax", Why: c.lacks("TasksMax")})
+	}
+	return cpu, tasks, unheeded
+}
+
+// lacks says why a setting is not in force, "" where it is.
+func (c *Config) lacks(key string) string {
+	switch key {
+	case "CPUQuota":
+		return c.Groups.Lacks(cgroup.CPU)
+	case "TasksMax":
+		return c.Groups.Lacks(cgroup.Tasks)
+	}
+	return ""
 }
 
 // endless is longer than any request.

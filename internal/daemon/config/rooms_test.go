@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/belongings"
+	"github.com/andrestc/go-plugserver/internal/between/cgroup"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 )
 
@@ -69,7 +71,59 @@ func TestBelongings(t *testing.T) {
 		t.Errorf("another has %+v", other.Belongings)
 	}
 	shown := fmt.Sprint(c.Show(file, "a"), c.Show(file, "other"))
-	if strings.Contains(shown, "hunter2") || !strings.Contains(shown, "{SetCredential x:(hidden) "+path+":3}") || !strings.Contains(shown, "{HoldTimeout 2s default}") {
+	if strings.Contains(shown, "hunter2") || !strings.Contains(shown, "{SetCredential x:(hidden) "+path+":3 }") || !strings.Contains(shown, "{HoldTimeout 2s default }") {
 		t.Errorf("shown is %s", shown)
+	}
+}
+
+// What control groups alone bound is in force where one is delegated, and else it is said why not.
+func TestBounds(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "plugserverd.conf")
+	if err := os.WriteFile(path, []byte("[Handler a]\nCPUQuota=50%\nTasksMax=10%\nMemoryMax=64M\n[Handler b]\nTasksMax=infinity\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := settings.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		has        string // controllers; "" is no group
+		cpu, tasks int
+		unheeded   []string // keys
+	}{
+		{"cpu memory pids", 5000, 200, nil},
+		{"cpu memory", 5000, 0, []string{"TasksMax"}},
+		{"memory pids", 0, 200, []string{"CPUQuota"}},
+		{"", 0, 0, []string{"CPUQuota", "TasksMax"}},
+	} {
+		c, err := Parse(nil, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tt.has != "" {
+			group := filepath.Join(dir, tt.has)
+			if err := os.Mkdir(group, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for name, text := range map[string]string{"cgroup.controllers": tt.has, "pids.max": "2000"} {
+				if err := os.WriteFile(filepath.Join(group, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.Groups = cgroup.At(group)
+		}
+		got := c.Settings(file)("a")
+		if got.Limits.CPU != tt.cpu || got.Limits.Tasks != tt.tasks || got.Limits.Memory != 64<<20 || len(got.Unheeded) != len(tt.unheeded) {
+			t.Errorf("%q: %+v, %+v", tt.has, got.Limits, got.Unheeded)
+		}
+		if b := c.Settings(file)("b"); b.Limits.Tasks != 0 || b.Unheeded != nil {
+			t.Errorf("%q: infinity is %+v, %+v", tt.has, b.Limits, b.Unheeded)
+		}
+		for _, s := range c.Show(file, "a") {
+			if lacks := slices.Contains(tt.unheeded, s.Key); (s.NotInForce != "") != lacks {
+				t.Errorf("%q: shown is %+v", tt.has, s)
+			}
+		}
 	}
 }

@@ -15,7 +15,7 @@ func (c *Config) Show(file *settings.Settings, handler string) (all []api.Settin
 	set := make(map[string]bool)
 	for _, a := range file.Assigned(handler) {
 		set[a.Key] = true
-		all = append(all, api.Setting{Key: a.Key, Value: given.Shown(a.Key, a.Value), Where: a.Where})
+		all = append(all, api.Setting{Key: a.Key, Value: given.Shown(a.Key, a.Value), Where: a.Where, NotInForce: c.unheeded(file, handler, a.Key)})
 	}
 	for _, f := range []struct{ key, flag, value string }{
 		{"MemoryMax", "memory-max", c.MemoryMax.String()},
@@ -44,6 +44,17 @@ func (c *Config) Show(file *settings.Settings, handler string) (all []api.Settin
 		all = append(all, api.Setting{Key: "PassEnvironment", Value: strings.Join(c.PassEnvironment, " "), Where: c.flagged("pass-environment")})
 	}
 	return all
+}
+
+// unheeded says why what is set of a handler is not in force, "" where it is.
+func (c *Config) unheeded(file *settings.Settings, handler, key string) string {
+	_, _, all := c.bounds(file.Handler(handler))
+	for _, u := range all {
+		if u.Key == key {
+			return u.Why
+		}
+	}
+	return ""
 }
 
 func yesNo(is bool) string {

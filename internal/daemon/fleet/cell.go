@@ -113,7 +113,7 @@ func (f *Fleet) dequeue() {
 func (c *Cell) begin() {
 	f := c.fleet
 	c.phase, c.Began = starts, time.Now()
-	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: proc.WithGODEBUG(c.spec.Env, c.spec.GODEBUG), Limits: c.spec.Limits, Sandbox: c.spec.Sandbox, Belongings: c.spec.Own, Output: c.logs.Printed}
+	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: proc.WithGODEBUG(c.spec.Env, c.spec.GODEBUG), Limits: c.spec.Limits, Groups: f.cfg.Groups, Sandbox: c.spec.Sandbox, Belongings: c.spec.Own, Output: c.logs.Printed}
 	for _, p := range c.spec.Plugins {
 		spec.Opens = append(spec.Opens, p.Path)
 	}

@@ -48,6 +48,7 @@ type Config struct {
 	Limits       link.Limits   // for every client
 	DrainTimeout time.Duration // for requests to end when their cell does
 	Log          *logrus.Logger
+	Groups       proc.Groups    // where cells get control groups of their own; nil is none
 	Sums         *sums.Book     // of what children count; nil where nobody wants to know
 	Access       *accesslog.Log // nil where there is none
 	// Start starts a process, unless a test has its own: proc.Start, or for a cell a

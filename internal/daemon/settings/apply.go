@@ -122,6 +122,7 @@ func (s *Settings) handler(name string) (keys, error) {
 		"HoldTimeout":    set(&h.HoldTimeout, parseHold),
 	})
 	maps.Copy(all, h.Environment.Keys(s.find))
+	maps.Copy(all, h.Bounds.Keys())
 	maps.Copy(all, h.Allowed.Keys(parseBool))
 	maps.Copy(all, h.Given.Keys(s.find))
 	return all, nil

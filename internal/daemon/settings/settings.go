@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/daemon/allowed"
+	"github.com/andrestc/go-plugserver/internal/daemon/bounds"
 	"github.com/andrestc/go-plugserver/internal/daemon/envfile"
 	"github.com/andrestc/go-plugserver/internal/daemon/given"
 	"github.com/andrestc/go-plugserver/internal/daemon/signers"
@@ -42,8 +43,9 @@ type Settings struct {
 // Handler is what [Handler NAME] says; the zero value says nothing. Two of them
 // that are equal say the same.
 type Handler struct {
-	MemoryMax   int64  // bytes; 0 is unset, Infinity no limit
-	LimitNOFILE int    // descriptors; 0 is unset, Infinity no limit
+	MemoryMax   int64 // bytes; 0 is unset, Infinity no limit
+	LimitNOFILE int   // descriptors; 0 is unset, Infinity no limit
+	Bounds      bounds.Bounds
 	Cell        string // handlers of one Cell share a process; "" is unset
 	// LogRateLimitBurst log records are logged within LogRateLimitInterval; 0 is
 	// unset, Infinity no limit.

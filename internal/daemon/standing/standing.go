@@ -16,6 +16,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/daemon/roster"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
+	"github.com/andrestc/go-plugserver/internal/daemon/terms"
 	"github.com/andrestc/go-plugserver/internal/file/signature"
 )
 
@@ -123,6 +124,28 @@ func problem(dir, lost string, orphans []string, others ...string) string {
 }
 
 // notes tell of settings, each with where, for handlers that there are not.
+// most bounds the names in a note.
+const most = 5
+
+// unbounded says of which of those that are named something is set that is not in force.
+func unbounded(named map[string]string, r *roster.Roster, settings func(string) terms.Terms) (notes []string) {
+	of := make(map[terms.Unheeded][]string)
+	for name := range named {
+		if r.Handlers[name] == nil {
+			continue
+		}
+		for _, u := range settings(name).Unheeded {
+			of[u] = append(of[u], name)
+		}
+	}
+	for u, names := range of {
+		slices.Sort(names)
+		notes = append(notes, fmt.Sprintf("%s= of %s is not in force: %s", u.Key, words.List(names, most), u.Why))
+	}
+	slices.Sort(notes)
+	return notes
+}
+
 func notes(named map[string]string, r *roster.Roster) (notes []string) {
 	known := slices.Collect(maps.Keys(r.Handlers))
 	for name, where := range named {

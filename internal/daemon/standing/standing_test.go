@@ -12,6 +12,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/roster"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
+	"github.com/andrestc/go-plugserver/internal/daemon/terms"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
 )
 
@@ -78,8 +79,12 @@ func TestNotes(t *testing.T) {
 	v := &View{
 		Roster: &roster.Roster{Snapshot: &handlerdir.Snapshot{}, Handlers: map[string]*lifecycle.Handler{"users": {Name: "users"}}},
 		Named:  map[string]string{"users": "F:1", "userss": "F:4", "later": "F.d/a.conf:1"},
+		Settings: func(string) terms.Terms {
+			return terms.Terms{Unheeded: []terms.Unheeded{{Key: "TasksMax", Why: "nobody counts"}}}
+		},
 	}
-	want := []string{"F.d/a.conf:1: [Handler later]: there is no such handler", "F:4: [Handler userss]: there is no such handler; did you mean users?"}
+	want := []string{"F.d/a.conf:1: [Handler later]: there is no such handler", "F:4: [Handler userss]: there is no such handler; did you mean users?",
+		"TasksMax= of users is not in force: nobody counts"}
 	if got := v.Notes(); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}

@@ -85,7 +85,7 @@ func (v *View) Notes() []string {
 	if v.Roster.Snapshot == nil {
 		return nil // nobody knows which handlers there are
 	}
-	all := notes(v.Named, v.Roster)
+	all := slices.Concat(notes(v.Named, v.Roster), unbounded(v.Named, v.Roster, v.Settings))
 	if v.Awaited != "" {
 		all = append(all, "a certificate is being obtained for "+v.Awaited)
 	}
@@ -127,6 +127,7 @@ func (v *View) Handler(h *lifecycle.Handler) api.Handler {
 	a := handler(h)
 	limits := v.Settings(h.Name).Limits
 	a.MemoryMax, a.LimitNOFILE, a.Doing = limits.Memory, limits.Descriptors, cmp.Or(a.Doing, v.Cells.Apart(h.Name))
+	a.CPUQuota, a.TasksMax = float64(limits.CPU)/100, limits.Tasks
 	if h.Live != nil {
 		cells.Status(h.Live, &a)
 	}

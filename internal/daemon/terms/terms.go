@@ -28,7 +28,11 @@ type Terms struct {
 	DrainTimeout time.Duration
 	Hold         time.Duration // for its requests to be held; 0 is as usual, below it not at all
 	Belongings   belongings.Belongings
+	Unheeded     []Unheeded
 }
+
+// Unheeded is a setting that is not in force, and why.
+type Unheeded struct{ Key, Why string }
 
 // Outdate reports whether what was started on the terms t has to be started anew on now.
 func (t Terms) Outdate(now Terms) bool {

@@ -28,7 +28,11 @@ var Show = cli.Command{
 			fmt.Fprintf(s.Out, "# version %s, %s\n", terminal.Escape(shown.Version), report.Signed(shown.Signed))
 		}
 		for _, set := range shown.Settings {
-			fmt.Fprintf(s.Out, "%s=%s  # %s\n", set.Key, terminal.Escape(set.Value), terminal.Escape(set.Where))
+			where := set.Where
+			if set.NotInForce != "" {
+				where += "; not in force: " + set.NotInForce
+			}
+			fmt.Fprintf(s.Out, "%s=%s  # %s\n", set.Key, terminal.Escape(set.Value), terminal.Escape(where))
 		}
 		return nil
 	}),
