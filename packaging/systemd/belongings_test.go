@@ -68,7 +68,7 @@ func belongings(t *testing.T, b *box, versions []string) {
 	}
 
 	b.run(t, "plugserverctl", "remove", "secret")
-	b.fail(t, "test", "-e", dir)
+	eventually(t, "its credentials end with its process", func() bool { _, err := b.try("test", "!", "-e", dir); return err == nil })
 	b.run(t, "rm", unit, conf)
 	b.run(t, "systemctl", "daemon-reload")
 	b.run(t, "systemctl", "restart", service)
