@@ -18,6 +18,7 @@ import (
 
 var buildCommand = cli.Command{
 	Name:  "build",
+	Tells: true,
 	Args:  "PACKAGE|FILE.go",
 	Short: "compile a handler, with the flags of the installed cell",
 	Long: "A package of a module is built as go build would build it there. A file or a folder outside of any module needs no go.mod. " +
@@ -39,8 +40,7 @@ var buildCommand = cli.Command{
 			if err := compile(ctx, s, b, binaries(), s.Arg(0), *out, own()); err != nil {
 				return err
 			}
-			fmt.Fprintf(s.Out, "built: %s\n", terminal.Escape(*out))
-			tellOfCell(s, binaries(), *out)
+			tellBuilt(s, *out, loader(s, binaries(), *out))
 			return nil
 		}
 	},
@@ -72,14 +72,27 @@ func compile(ctx context.Context, s *cli.Session, b *gobuild.Builder, binaries *
 	return err
 }
 
-// tellOfCell says that no cell loads a plugin that was built, where that is so.
-func tellOfCell(s *cli.Session, binaries *catalogue.Catalogue, path string) {
+// tellBuilt says what was built, and for a plugin which cell loads it.
+func tellBuilt(s *cli.Session, path, cell string) {
+	s.Tell(struct {
+		Built string `json:"built"`
+		Cell  string `json:"cell,omitempty"`
+	}{path, cell}, "built: %s\n", terminal.Escape(path))
+}
+
+// loader is the cell that loads a plugin that was built, "" where none does, which it says.
+func loader(s *cli.Session, binaries *catalogue.Catalogue, path string) string {
 	built, err := elfplug.InspectFile(path)
 	if err != nil {
-		return
+		return ""
 	}
-	if c, refused := binaries.Choose(built); refused != nil && c.Info != nil {
+	c, refused := binaries.Choose(built)
+	if refused == nil {
+		return c.Name
+	}
+	if c.Info != nil {
 		fmt.Fprintf(s.Problems, "no cell here loads it: %s\n", terminal.Escape(refused.Reason))
 		terminal.WriteFixes(s.Problems, "  ", "plugserverctl cell build "+path, nil)
 	}
+	return ""
 }

@@ -10,11 +10,13 @@ import (
 	"github.com/andrestc/go-plugserver/internal/build/gobuild"
 	"github.com/andrestc/go-plugserver/internal/file/elfplug"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/report"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
 var cellBuildCommand = cli.Command{
 	Name:  "cell build",
+	Tells: true,
 	Args:  "FILE.so",
 	Short: "build the cell that loads a handler's file, and add it; needs a Go toolchain",
 	Long: "The file's own build settings tell by which Go release and with which flags. " +
@@ -30,7 +32,7 @@ var cellBuildCommand = cli.Command{
 			}
 			if *out == "" {
 				if c, refused := binaries().Choose(plugin); refused == nil {
-					fmt.Fprintf(s.Out, "%s loads it already (%s)\n", terminal.Escape(c.Name), terminal.Escape(c.Info.GoVersion))
+					s.Tell(report.JSON(c), "%s loads it already (%s)\n", terminal.Escape(c.Name), terminal.Escape(c.Info.GoVersion))
 					return nil
 				}
 			}
@@ -58,13 +60,13 @@ func buildCell(ctx context.Context, s *cli.Session, b *gobuild.Builder, plugin *
 		if err := gobuild.Place(path, out, 0o755); err != nil {
 			return err
 		}
-		fmt.Fprintf(s.Out, "built: %s\n", terminal.Escape(out))
+		tellBuilt(s, out, "")
 		return nil
 	}
 	c, err := binaries.Add(path, false)
 	if err != nil {
 		return deniedState(err)
 	}
-	added(s.Out, c)
+	added(s, c)
 	return nil
 }

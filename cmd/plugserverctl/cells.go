@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -68,6 +67,7 @@ var cellListCommand = cli.Command{
 
 var cellAddCommand = cli.Command{
 	Name:  "cell add",
+	Tells: true,
 	Args:  "FILE",
 	Short: "add a cell that was built elsewhere",
 	Long:  "It is used from then on for the handlers that it loads and the installed one does not.",
@@ -78,19 +78,20 @@ var cellAddCommand = cli.Command{
 			if err != nil {
 				return deniedState(err)
 			}
-			added(s.Out, c)
+			added(s, c)
 			return nil
 		}
 	},
 }
 
-func added(w io.Writer, c catalogue.Binary) {
-	fmt.Fprintf(w, "added: %s (%s, %s)\n", terminal.Escape(c.Name), terminal.Escape(c.Info.GoVersion), terminal.Size(c.Size))
+func added(s *cli.Session, c catalogue.Binary) {
+	s.Tell(report.JSON(c), "added: %s (%s, %s)\n", terminal.Escape(c.Name), terminal.Escape(c.Info.GoVersion), terminal.Size(c.Size))
 }
 
 var cellRemoveCommand = cli.Command{
-	Name: "cell remove",
-	Args: "NAME",
+	Name:  "cell remove",
+	Tells: true,
+	Args:  "NAME",
 	Complete: func(context.Context, *cli.Session) (names []string) {
 		for _, c := range cellFlags(flag.NewFlagSet("", flag.ContinueOnError))().List() {
 			names = append(names, c.Name)
@@ -105,7 +106,9 @@ var cellRemoveCommand = cli.Command{
 			if err := binaries().Remove(s.Arg(0)); err != nil {
 				return deniedState(err)
 			}
-			fmt.Fprintf(s.Out, "removed: %s\n", terminal.Escape(s.Arg(0)))
+			s.Tell(struct {
+				Removed string `json:"removed"`
+			}{s.Arg(0)}, "removed: %s\n", terminal.Escape(s.Arg(0)))
 			return nil
 		}
 	},

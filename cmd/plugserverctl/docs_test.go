@@ -24,11 +24,11 @@ func TestManPage(t *testing.T) {
 	}
 	page := string(text)
 	for _, c := range cli.All(commands()) {
-		at := strings.Index(page, "\n.It Cm "+c.Name)
-		if at < 0 {
+		if !strings.Contains(page, "\n.It Cm "+c.Name) {
 			t.Errorf("the man page has no %q", c.Name)
 			continue
 		}
+		says := item(page, c.Name, cli.All(commands()))
 		flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 		c.Declare(flags)
 		flags.VisitAll(func(f *flag.Flag) {
@@ -36,10 +36,40 @@ func TestManPage(t *testing.T) {
 			if len(f.Name) == 1 {
 				name = f.Name
 			}
-			if !strings.Contains(page[at:], `Fl `+strings.ReplaceAll(name, "-", `\-`)) && !strings.Contains(page[at:], "Fl "+name) {
+			// What several take stands once; --json is each one's own.
+			if !strings.Contains(says, "Fl "+name) && (f.Name == "json" || !strings.Contains(page, "Fl "+name)) {
 				t.Errorf("the man page has no --%s of %s", f.Name, c.Name)
 			}
 		})
+	}
+}
+
+// item is what the man page says of a command: where it is listed, and its synopsis.
+func item(page, command string, all []*cli.Command) string {
+	_, text, _ := strings.Cut(page, "\n.It Cm "+command)
+	for _, c := range all {
+		text, _, _ = strings.Cut(text, "\n.It Cm "+c.Name)
+	}
+	_, text, _ = strings.Cut(strings.ReplaceAll(" "+text, "\n.Sh ", "\x00"), " ")
+	text, _, _ = strings.Cut(text, "\x00")
+	synopsis, _, _ := strings.Cut(page, "\n.Sh DESCRIPTION")
+	for _, s := range strings.Split(synopsis, "\n.Nm\n")[1:] {
+		if words, _, _ := strings.Cut(strings.TrimPrefix(s, ".Cm "), "\n"); slices.Contains(strings.Split(words, " | "), command) {
+			text += "\n" + s
+		}
+	}
+	return text
+}
+
+// Whatever a command comes to, a program can read it.
+func TestJSONEverywhere(t *testing.T) {
+	for _, c := range cli.All(commands()) {
+		flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+		c.Declare(flags)
+		// watch prints lines of JSON; completion is a shell's, and help is for people.
+		if none := []string{"watch", "completion", "help"}; (flags.Lookup("json") == nil) != slices.Contains(none, c.Name) {
+			t.Errorf("%s has --json: %v", c.Name, flags.Lookup("json") != nil)
+		}
 	}
 }
 

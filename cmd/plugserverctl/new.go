@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
 	"runtime"
 
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
@@ -14,6 +13,7 @@ import (
 
 var newCommand = cli.Command{
 	Name:  "new",
+	Tells: true,
 	Args:  "NAME",
 	Short: "begin a handler: a folder with its code, its test and a go.mod",
 	Long:  "It builds and passes its test as it stands, with the Go release of the installed cell and without the network.",
@@ -30,7 +30,9 @@ func create(s *cli.Session, name, release string) error {
 	if err := scaffold.Write(name, release); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Out, "created: %s; go on with: cd %s && go test . && plugserverctl install .\n", name, name)
+	s.Tell(struct {
+		Created string `json:"created"` // the folder
+	}{name}, "created: %s; go on with: cd %s && go test . && plugserverctl install .\n", name, name)
 	return nil
 }
 
