@@ -6,3 +6,5 @@ package sandbox
 const arch = 0
 
 var forbidden, ofOthers []int
+
+var opens map[int]int

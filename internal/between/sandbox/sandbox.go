@@ -82,11 +82,13 @@ func (r *Rules) Reading(paths ...string) *Rules {
 // no other thread is concerned, and the child needs to know nothing, whichever release of us it is of. (It
 // would not do where a child is killed on the death of its parent: to the kernel that is the thread,
 // PR_SET_PDEATHSIG, prctl(2). Ours learn of that by their link.)
-func (r Rules) Start(start func() error) error {
+func (r Rules) Start(start func() error) error { return r.startOn(Kernel(), start) }
+
+// startOn is Start on a kernel that can so much.
+func (r Rules) startOn(can Can, start func() error) error {
 	if r.Open {
 		return start()
 	}
-	can := Kernel()
 	set, err := r.ruleset(can)
 	if err != nil {
 		return err

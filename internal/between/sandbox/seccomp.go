@@ -64,6 +64,7 @@ func (r Rules) filter(can Can) (all []unix.SockFilter) {
 	}
 	if can.Landlock < hasTrunc {
 		all = append(all, call(unix.SYS_TRUNCATE, notAllowed)...)
+		all = append(all, emptying()...)
 	}
 	if can.Landlock < hasScopes { // else a signal finds none but its own
 		all = append(all, call(unix.SYS_PIDFD_OPEN, notAllowed)...)
@@ -83,6 +84,17 @@ func (r Rules) filter(can Can) (all []unix.SockFilter) {
 	all = append(all, call(unix.SYS_CLONE, arg(0), jump(unix.BPF_JSET, namespaces, 0, 1), notAllowed, allow)...)
 	all = append(all, call(unix.SYS_UNSHARE, arg(0), jump(unix.BPF_JSET, alsoTime, 0, 1), notAllowed, allow)...)
 	return append(append(all, r.sockets()...), allow)
+}
+
+// emptying are the calls that open a file without the right to write it, and leave nothing in it all the
+// same: that is asked for with O_TRUNC, and Landlock looks at the rest.
+func emptying() (all []unix.SockFilter) {
+	for number, flags := range opens {
+		all = append(all, call(number, arg(flags), jump(unix.BPF_JSET, unix.O_TRUNC, 0, 4),
+			statement(unix.BPF_ALU|unix.BPF_AND|unix.BPF_K, unix.O_ACCMODE), jump(unix.BPF_JEQ, unix.O_WRONLY, 2, 0), jump(unix.BPF_JEQ, unix.O_RDWR, 1, 0),
+			notAllowed, allow)...)
+	}
+	return append(all, call(unix.SYS_OPENAT2, notThere)...) // its flags cannot be seen: who has it has openat
 }
 
 func (r Rules) families() []int {
