@@ -68,6 +68,14 @@ func ForeignCell(path string) *refusal.Error {
 	}
 }
 
+// AlteredCell refuses a cell that is not what it was when it was added: its name tells.
+func AlteredCell(name, path string) *refusal.Error {
+	return &refusal.Error{
+		Reason: "file is not what its name says: the disk or somebody has changed it",
+		Mend:   "delete it, plugserverctl cell remove " + words.Shell(name) + ", and look who may write to " + words.Shell(path) + ": a cell is built again where that is possible",
+	}
+}
+
 // NotExecutable refuses a cell that may not be run.
 func NotExecutable(path string) *refusal.Error {
 	return &refusal.Error{Reason: "file is not executable", Mend: "chmod +x " + words.Shell(path)}

@@ -27,6 +27,7 @@ func TestBuildRefusalsTellReasonAndMend(t *testing.T) {
 		{NotCell(gone), "not a cell: open /p/cpu.pprof: no such file or directory", "build one with plugserverctl cell build"},
 		{OtherProtocol(1, 2), "speaks another protocol than plugserverd: have 1, want 2", "build it again"},
 		{OtherProtocol(0, 2), "not a cell of plugserver: it names no protocol", "build it again"},
+		{AlteredCell("a", "/c/a"), "file is not what its name says: the disk or somebody has changed it", "delete it, plugserverctl cell remove a, and look who may write to /c/a: a cell is built again where that is possible"},
 		{ForeignCell("/a b"), "file can be written by others than root and the daemon's user", "chown root '/a b' && chmod go-w '/a b'"},
 		{NotExecutable("/a b"), "file is not executable", "chmod +x '/a b'"},
 		{BuildAsRoot(), "plugserverd runs as root and builds nothing", "build a cell that matches it: plugserverctl cell build NAME.so"},

@@ -72,8 +72,9 @@ type Catalogue struct {
 
 // known is what was found out about a file, as long as it has the identity.
 type known struct {
-	id   identity
-	cell Binary
+	id      identity
+	cell    Binary
+	genuine bool // its content is that of its name
 }
 
 type identity struct {
@@ -164,8 +165,16 @@ func (c *Catalogue) buildFor(all []Binary, releases []string, canBuildCells bool
 // does, or else one built from the source of today, or the newest. If none
 // does, it returns the cell for which the least of the plugin's build has to
 // change, and its refusal; the zero Binary if there is none at all.
+//
+// One of our own is what it was when it was added: its name has the digest, and it is compared
+// before it is first returned, and whenever the file has changed.
 func (c *Catalogue) Choose(p *elfplug.Info) (Binary, *refusal.Error) {
-	return c.choose(p, c.List())
+	for {
+		k, refused := c.choose(p, c.List())
+		if refused != nil || c.genuine(k) {
+			return k, refused
+		}
+	}
 }
 
 func (c *Catalogue) choose(p *elfplug.Info, cells []Binary) (Binary, *refusal.Error) {
@@ -273,7 +282,7 @@ func (c *Catalogue) see(seen map[string]known, path string, origin Origin) {
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		id = identity{} // looked at again
 	}
-	seen[path] = known{id, cell}
+	seen[path] = known{id: id, cell: cell}
 }
 
 // inspect reads the cell at path, or says why it is none for us. err is what

@@ -354,6 +354,42 @@ func TestAdd(t *testing.T) {
 	}
 }
 
+// A cell of our own that was changed behind its name is not run, whenever that was, and one that is added again takes its place.
+func TestAlteredCell(t *testing.T) {
+	s := newShelf(t)
+	k := s.add(t, s.tagged, true)
+	p := pluginOf(t, s.tagged)
+	if got, refused := s.Choose(p); refused != nil || got.Path != k.Path {
+		t.Fatalf("chose %+v, %v", got, refused)
+	}
+	before := time.Now().Add(-time.Hour)
+	for _, c := range []*Catalogue{s.Catalogue, New(s.cfg)} { // this daemon's, and the next one's
+		f, err := os.OpenFile(k.Path, os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString("x"); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		if err := os.Chtimes(k.Path, before, before); err != nil {
+			t.Fatal(err)
+		}
+		if got, refused := c.Choose(p); refused == nil {
+			t.Errorf("chose %+v", got)
+		}
+		if list := c.List(); len(list) != 1 || list[0].Ignored == nil || !strings.Contains(list[0].Ignored.Reason, "not what its name says") {
+			t.Errorf("there are %+v", list)
+		}
+	}
+	if again := s.add(t, s.tagged, true); again.Ignored != nil {
+		t.Errorf("added again: %+v", again)
+	}
+	if got, refused := s.Choose(p); refused != nil || got.Path != k.Path {
+		t.Errorf("chose %+v, %v", got, refused)
+	}
+}
+
 func TestRemove(t *testing.T) {
 	s := newShelf(t)
 	install(t, s.plain, s.cfg.Packaged)

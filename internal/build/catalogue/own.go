@@ -9,10 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/build/badbuild"
 	"github.com/andrestc/go-plugserver/internal/file/atomicfile"
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
 	"github.com/andrestc/go-plugserver/internal/file/elfplug"
@@ -28,7 +31,7 @@ const (
 // content that is there already does instead. auto says that Keep may delete
 // it. The error is a *refusal.Error where the file is no cell for us.
 func (c *Catalogue) Add(path string, auto bool) (Binary, error) {
-	name, err := c.add(path, auto)
+	name, err := c.add(path, auto, true)
 	if err != nil {
 		return Binary{}, err
 	}
@@ -50,7 +53,7 @@ func (c *Catalogue) Adopt() error {
 			os.Remove(filepath.Join(c.cfg.Own, e.Name()))
 		}
 	}
-	name, err := c.add(c.cfg.Packaged, true)
+	name, err := c.add(c.cfg.Packaged, true, false) // at each start: it is looked at when it is chosen
 	if err != nil {
 		return err
 	}
@@ -60,8 +63,8 @@ func (c *Catalogue) Adopt() error {
 	return nil
 }
 
-// add returns the cell's name.
-func (c *Catalogue) add(path string, auto bool) (name string, err error) {
+// add returns the cell's name. sure says that one that is there is read.
+func (c *Catalogue) add(path string, auto, sure bool) (name string, err error) {
 	src, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", fmt.Errorf("add cell: %w", err)
@@ -78,7 +81,7 @@ func (c *Catalogue) add(path string, auto bool) (name string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("add cell: %w", err)
 	}
-	if name, ok := c.find(sum, auto); ok {
+	if name, ok := c.find(sum, auto, sure); ok {
 		return name, nil
 	}
 	if err := os.MkdirAll(c.cfg.Own, 0o755); err != nil {
@@ -116,9 +119,9 @@ func (c *Catalogue) add(path string, auto bool) (name string, err error) {
 
 // find looks for a cell of our own by the sum in its name. One that somebody
 // asks for now is not deleted any more.
-func (c *Catalogue) find(sum string, auto bool) (name string, ok bool) {
+func (c *Catalogue) find(sum string, auto, sure bool) (name string, ok bool) {
 	for _, k := range c.List() {
-		if k.Origin != Own || k.Ignored != nil || !strings.HasSuffix(k.Name, "-"+sum) {
+		if k.Origin != Own || k.Ignored != nil || !strings.HasSuffix(k.Name, "-"+sum) || sure && !c.genuine(k) {
 			continue
 		}
 		if k.Auto && !auto {
@@ -129,6 +132,39 @@ func (c *Catalogue) find(sum string, auto bool) (name string, ok bool) {
 		return k.Name, true
 	}
 	return "", false
+}
+
+// digest is that of the content in a name that nameOf has made.
+var digest = regexp.MustCompile(`-([0-9a-f]{12})$`)
+
+// genuine reports whether a cell is what it was when it was added. One that is not is ignored from now on.
+func (c *Catalogue) genuine(k Binary) bool {
+	m := digest.FindStringSubmatch(k.Name)
+	c.mu.Lock()
+	was := c.known[k.Path]
+	c.mu.Unlock()
+	if k.Origin != Own || m == nil || was.genuine {
+		return true
+	}
+	sum := ""
+	src, err := os.OpenFile(k.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err == nil {
+		sum, err = copyTo(io.Discard, src)
+		src.Close()
+	}
+	if refusal.Passing(err) {
+		return true // whoever starts it is told
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.known[k.Path]; now.id == was.id {
+		now.genuine = sum == m[1]
+		if !now.genuine {
+			now.cell.Ignored = badbuild.AlteredCell(k.Name, k.Path)
+		}
+		c.known[k.Path] = now
+	}
+	return sum == m[1]
 }
 
 // copyTo copies all of src and returns the beginning of its SHA-256, in hex.
