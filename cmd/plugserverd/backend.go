@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
 	"github.com/andrestc/go-plugserver/internal/daemon/certs"
 	"github.com/andrestc/go-plugserver/internal/daemon/config"
@@ -147,6 +148,9 @@ func (b *backend) configure() error {
 	b.file.Store(file)
 	b.disabled.Configure(file.Disabled)
 	b.intake.SetBuilder(builder)
+	if b.cfg.Unconfines(file, sandbox.Kernel()) {
+		b.intake.Doubt()
+	}
 	b.certs.Load(file.TLS(), file.Redirect())
 	b.renewal.Configure(file.TLS().ACME)
 	b.supervisor.Configure(b.cfg.Settings(file), file.Named(), file.Trust())

@@ -152,7 +152,7 @@ func (d *daemon) newIntake(file *settings.Settings) (*intake.Intake, error) {
 	}
 	return intake.New(intake.Config{
 		Handlers: cfg.Handlers, Store: cfg.Store(), Cells: binaries, MaxSize: cfg.MaxSize,
-		Builder: builder, Scratch: cfg.Cache, BuildCells: cfg.BuildCells.On(), BuildSource: cfg.Build.On(), Trust: file.Trust(),
+		Builder: builder, Scratch: cfg.Cache, BuildCells: cfg.BuildCells.On(), BuildSource: cfg.Build.On(), Trust: file.Trust(), Doubt: cfg.Unconfines(file, sandbox.Kernel()),
 		Log: log, Writing: func(file string) handlerdir.Writer { return writers[d.watcher.Writing(file)] },
 		Changed: d.watcher.Changed, Built: d.metrics.Built, Disabled: func(handler string) bool { return d.disabled.Has(handler) },
 	})

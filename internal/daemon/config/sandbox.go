@@ -59,6 +59,19 @@ func (c *Config) Unconfined(can sandbox.Can) []string {
 	return can.Lacks()
 }
 
+// Unconfines reports whether there may be handlers whom no sandbox keeps from what is the daemon's own.
+func (c *Config) Unconfines(file *settings.Settings, can sandbox.Can) bool {
+	if !c.Sandbox.On() || can.Landlock == 0 {
+		return true
+	}
+	for name := range file.Named() {
+		if file.Handler(name).Allowed.NoSandbox {
+			return true
+		}
+	}
+	return false
+}
+
 // System changes when the sandboxes in force are to be made anew, though file does not.
 func (c *Config) System(file *settings.Settings) string {
 	if !c.Sandbox.On() {

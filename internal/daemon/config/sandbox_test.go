@@ -69,3 +69,33 @@ func TestSandboxOfHandlers(t *testing.T) {
 		}
 	}
 }
+
+// The daemon's own files are its own where every handler is in a sandbox that keeps files.
+func TestUnconfines(t *testing.T) {
+	for _, tt := range []struct {
+		flag, text string
+		can        sandbox.Can
+		want       bool
+	}{
+		{"on", "[Handler a]\nNoSandbox=no\n", sandbox.Can{Landlock: 2, Seccomp: true}, false},
+		{"on", "[Handler a]\nNoSandbox=yes\n", sandbox.Can{Landlock: 6, Seccomp: true}, true},
+		{"off", "", sandbox.Can{Landlock: 6, Seccomp: true}, true},
+		{"on", "", sandbox.Can{Seccomp: true}, true},
+	} {
+		path := filepath.Join(t.TempDir(), "plugserverd.conf")
+		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file, err := settings.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Parse([]string{"--sandbox", tt.flag}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Unconfines(file, tt.can); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
+	}
+}

@@ -39,6 +39,7 @@ type Disk struct {
 	Keep      func(sums map[string]bool) error
 	Sweep     func(age time.Duration) (deleted []string, err error)
 	Save      func(store.Changes) error
+	Doubt     func() error
 	Compact   func() error // what Save has saved; nothing is saved after it
 }
 
@@ -106,7 +107,7 @@ func diskOf(cfg Config, st *store.Store, keeper *trusted.Keeper) Disk {
 		},
 		Check: func(ctx context.Context, damaged func(sum string)) { st.Check(ctx, checkPause, damaged) },
 		Find:  st.Find, Inspect: elfplug.InspectFile, Read: elfplug.ReadFile, Whole: elfplug.WholeFile, Choose: cfg.Cells.Choose, Cells: cfg.Cells.Generation,
-		Keep: st.Keep, Save: st.SaveHistory, Compact: st.CompactHistory,
+		Keep: st.Keep, Doubt: st.Doubt, Save: st.SaveHistory, Compact: st.CompactHistory,
 		Sweep: func(age time.Duration) ([]string, error) { return sweep(cfg.Cells, st, age) },
 	}
 }

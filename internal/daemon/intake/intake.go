@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -26,6 +27,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/build/verdict"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
 	"github.com/andrestc/go-plugserver/internal/daemon/trusted"
+	"github.com/andrestc/go-plugserver/internal/file/badfile"
 	"github.com/andrestc/go-plugserver/internal/file/elfplug"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/file/signature"
@@ -57,6 +59,8 @@ type Config struct {
 	Log         *logrus.Logger
 	// Trust says whose signatures are believed; Intake's Trust replaces it.
 	Trust signature.Policy
+	// Doubt says that handlers may write to the store, since nothing confines them; Intake's Doubt says so later.
+	Doubt bool
 	// Writing says what is known of who writes to the file of that name in the
 	// directory (watch); nil where nothing is. Any goroutine may call it.
 	Writing func(file string) handlerdir.Writer
@@ -106,7 +110,11 @@ func New(cfg Config) (*Intake, error) {
 		cfg.Log.WithError(err).Error("history cannot be read: handlers lose their seniority")
 	}
 	keeper := trusted.New(cfg.Trust, trusted.Copy)
-	return on(cfg, keeper, diskOf(cfg, st, keeper), history), nil
+	in := on(cfg, keeper, diskOf(cfg, st, keeper), history)
+	if cfg.Doubt {
+		in.Doubt()
+	}
+	return in, nil
 }
 
 // On is New on a disk of the caller's, for tests. The history is the intake's.
@@ -307,6 +315,28 @@ func sameContent(a io.ReaderAt, path string) bool {
 	}
 }
 
+// Doubt has no copy be believed from now on: handlers may write to the store. It is not taken back.
+func (in *Intake) Doubt() {
+	if in.Keeper.Doubt() {
+		return
+	}
+	if err := in.disk.Doubt(); err != nil {
+		in.cfg.Log.WithError(err).Error("the store is believed by the next daemon, though handlers may write to it")
+	}
+}
+
+// whole says why a copy is not what it was when it was admitted, where handlers may write to the store.
+func (in *Intake) whole(v store.Version) error {
+	if v.Sum == "" || !in.Doubted() {
+		return nil
+	}
+	_, err := in.disk.Find(v.Sum)
+	if errors.Is(err, fs.ErrNotExist) {
+		return badfile.AlteredCopy(v.Short())
+	}
+	return err
+}
+
 // Unlead ends the name of a copy that Asks.Ahead got; "" is none.
 func (in *Intake) Unlead(path string) {
 	if path != "" {
@@ -350,6 +380,9 @@ func (in *Intake) Prepare(parts []Part, done func(Prepared)) {
 func (in *Intake) prepare(p *Prepared) error {
 	for i := range p.Parts {
 		part := &p.Parts[i]
+		if err := in.whole(part.Version); err != nil {
+			return err
+		}
 		if err := in.Believe(part.Handler, part.Version); err != nil {
 			return err
 		}

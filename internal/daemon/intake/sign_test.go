@@ -3,6 +3,7 @@ package intake
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -142,6 +143,36 @@ func TestOnlyTrustedVersionsRun(t *testing.T) {
 		}
 		if err := prepare(good); err != nil || strings.Count(tr.order(), "judge good c 1") != 1 {
 			t.Errorf("%v; it did %s", err, tr.order())
+		}
+	})
+}
+
+// Where handlers may write to the store, what is started is read before each start, and judged anew.
+func TestDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTray(t)
+		tr.disk.Doubt = func() error { return tr.note("doubt") }
+		tr.signs(required, nil)
+		good := store.Version{Sum: "c", Path: "c", Signature: "good c 1"}
+		prepare := func() error {
+			got := make(chan Prepared, 1)
+			tr.Prepare([]Part{{Handler: "h", Version: good}}, func(p Prepared) { got <- p })
+			return (<-got).Err
+		}
+		if err := prepare(); err != nil {
+			t.Fatal(err)
+		}
+		tr.Doubt()
+		tr.Doubt()
+		if err := errors.Join(prepare(), prepare()); err != nil {
+			t.Error(err)
+		}
+		if want := "judge good c 1, read c, doubt, find c, judge good c 1, read c, find c, judge good c 1, read c"; tr.order() != want {
+			t.Errorf("it did %s, want %s", tr.order(), want)
+		}
+		tr.fail["find c"] = fs.ErrNotExist
+		if err := prepare(); err == nil || trusted.Untrusted(err) || !strings.Contains(err.Error(), "is not what it was") {
+			t.Errorf("altered: %v", err)
 		}
 	})
 }

@@ -42,6 +42,7 @@ type known struct {
 	sums    map[State]string // of files that were copied
 	untried map[string]bool  // copies that a daemon before has read
 	begun   bool             // this daemon has written the file
+	doubted bool             // nothing is known of a copy without reading it
 	lines   int              // in it
 }
 
@@ -107,7 +108,7 @@ func (k *known) forget(sum string) {
 // write writes one entry down, or all where the file has grown. What fails costs the
 // next daemon a look.
 func (k *known) write(sum string, e entry) {
-	if k.boot == "" {
+	if k.boot == "" || k.doubted {
 		return
 	}
 	text, how := k.line(sum, e), os.O_APPEND
@@ -125,6 +126,19 @@ func (k *known) write(sum string, e entry) {
 	defer f.Close()
 	f.WriteString(text)
 	k.lines++
+}
+
+// Doubt has no copy be believed from now on, by no later daemon neither: others than this may have written
+// to the store. Each is read whole whenever it is looked for.
+func (s *Store) Doubt() error {
+	s.known.mu.Lock()
+	defer s.known.mu.Unlock()
+	s.known.doubted = true
+	clear(s.known.untried)
+	if err := os.Remove(s.known.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget what is known of the store: %w", err)
+	}
+	return nil
 }
 
 // Learn takes note that the copy was read whole just now, and of the file that it is a
@@ -159,6 +173,7 @@ func (s *Store) Known(from State) (Version, bool) {
 func (s *Store) unread(sum string) (Version, bool) {
 	s.known.mu.Lock()
 	e, ok := s.known.copies[sum]
+	ok = ok && !s.known.doubted
 	s.known.mu.Unlock()
 	if !ok {
 		return Version{}, false

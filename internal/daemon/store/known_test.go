@@ -165,3 +165,34 @@ func TestCheck(t *testing.T) {
 	}
 	s.Check(context.Background(), 0, func(string) { t.Error("read twice") })
 }
+
+// What others may have written to is read, whatever is known of it, and by the next daemon, too.
+func TestDoubt(t *testing.T) {
+	s := newStore(t)
+	from := State{Ino: 7, Size: 4}
+	v, err := s.Put(strings.NewReader("text"), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Learn(from, v)
+	if _, ok := s.Known(from); !ok {
+		t.Fatal("it is not known")
+	}
+	if err := s.Doubt(); err != nil {
+		t.Fatal(err)
+	}
+	s.Learn(from, v)
+	next, err := Open(s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*Store{s, next} {
+		if _, ok := s.Known(from); ok {
+			t.Error("it is believed without being read")
+		}
+	}
+	damage(t, s, v)
+	if _, err := s.Find(v.Sum); !errors.Is(err, errDamaged) {
+		t.Errorf("found, changed as it is: %v", err)
+	}
+}

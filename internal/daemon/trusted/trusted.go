@@ -22,7 +22,8 @@ type Keeper struct {
 	policy signature.Policy
 	// held are those whose signatures held, for as long as the policy is that: a copy in the store
 	// is not written to.
-	held map[version]signature.Signed
+	held    map[version]signature.Signed
+	doubted bool // copies may be written to: each is judged whenever it is asked for
 }
 
 // version is one of a handler.
@@ -57,6 +58,21 @@ func (k *Keeper) Policy() signature.Policy {
 	return k.policy
 }
 
+// Doubt has every version be judged whenever it is asked for, and reports whether that was so.
+func (k *Keeper) Doubt() (was bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	was, k.doubted, k.held = k.doubted, true, nil
+	return was
+}
+
+// Doubted reports whether Doubt was called.
+func (k *Keeper) Doubted() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.doubted
+}
+
 // Verify says whether a version of a handler may run, and what its signature says. It is judged once.
 func (k *Keeper) Verify(handler string, v store.Version) (signature.Signed, error) {
 	of := version{handler, v.Sum, v.Signature}
@@ -70,7 +86,7 @@ func (k *Keeper) Verify(handler string, v store.Version) (signature.Signed, erro
 	said, err := k.judge(p, handler, v)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err == nil && k.policy.Equal(p) {
+	if err == nil && !k.doubted && k.policy.Equal(p) {
 		if k.held == nil {
 			k.held = make(map[version]signature.Signed)
 		}

@@ -40,6 +40,7 @@ func TestFileRefusalsTellReasonAndMend(t *testing.T) {
 		{TooLarge(256 << 20), "file is larger than the 256 MiB that a handler may have", "-ldflags=-s"},
 		{TooLarge(1000), "file is larger than the 1000 bytes that a handler may have", "-ldflags=-s"},
 		{Unreadable("/h/a.so", "plugserver", denied), "file cannot be read: permission denied", "chgrp plugserver /h/a.so && chmod g+r /h/a.so"},
+		{AlteredCopy("0123"), "the copy of version 0123 in the store is not what it was: the disk, or a handler outside of a sandbox, has changed it", "copy NAME.so again"},
 		{Unsigned(), "not signed: there is no signature (.minisig) beside it, and [Trust] has Require=yes", "plugserverctl sign NAME.so"},
 		{UnsignedSource(), "source is not signed, and [Trust] has Require=yes", "build it with plugserverctl build"},
 		{NoSignature("bad\n"), `its signature (.minisig) is none of minisign's: "bad\n"`, "plugserverctl sign NAME.so"},

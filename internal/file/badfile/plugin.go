@@ -96,6 +96,14 @@ func NoHandler(exports []string) *refusal.Error {
 	}
 }
 
+// AlteredCopy refuses a version whose copy in the store is not there any more as it was.
+func AlteredCopy(version string) *refusal.Error {
+	return &refusal.Error{
+		Reason: "the copy of version " + version + " in the store is not what it was: the disk, or a handler outside of a sandbox, has changed it",
+		Mend:   "copy NAME.so again, and look which handlers have NoSandbox=yes",
+	}
+}
+
 // OtherRelease refuses a plugin built by another Go release than its cell.
 // build is the command that builds one that matches.
 func OtherRelease(have, want string, build string) *refusal.Error {
