@@ -110,7 +110,7 @@ func answerTime() time.Duration {
 // What a handler says or wants too much of is refused by name, or cut short; no
 // other handler's client notices, and the supervisor answers meanwhile.
 func TestExcess(t *testing.T) {
-	d := testbed.Start(t)
+	d := testbed.Start(t, testbed.Flags("--start-timeout", "1m")) // megabytes of patterns, under the race detector
 	d.Put("calm", plain(t, "/calm", "calm"))
 	before := d.Status().Daemon.GatePID
 	load := testbed.Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
