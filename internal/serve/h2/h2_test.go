@@ -49,6 +49,12 @@ func (t toRequest) Word(word byte, n int) error { t.x.Word(word, n); return nil 
 // exchange answers a request by h, as another process would.
 func exchange(t *testing.T, x *replay.Request, h http.HandlerFunc) replay.End {
 	t.Helper()
+	return exchangeOnce(t, x, nil, h)
+}
+
+// exchangeOnce awaits the answer once begun is closed, where it is not nil.
+func exchangeOnce(t *testing.T, x *replay.Request, begun chan bool, h http.HandlerFunc) replay.End {
+	t.Helper()
 	a, err := record.Decode(string(x.Head()), toRequest{x})
 	if err != nil {
 		t.Error(err)
@@ -70,6 +76,9 @@ func exchange(t *testing.T, x *replay.Request, h http.HandlerFunc) replay.End {
 		}()
 		h(w, r)
 	}()
+	if begun != nil {
+		<-begun
+	}
 	return x.Await(toAnswer{a, cancel})
 }
 
@@ -221,6 +230,34 @@ func TestAgain(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if got, err := io.ReadAll(resp.Body); string(got) != "true<nil>" && string(got) != "true <nil>" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A process that begins with what is sent again before it has the body gets that.
+func TestAgainAtOnce(t *testing.T) {
+	_, addr := serve(t, func(x *replay.Request) {
+		p := &deaf{got: make(chan bool, 1)}
+		go func() {
+			<-p.got
+			x.Lost(false)
+		}()
+		if end := x.Await(p); end != replay.Again {
+			t.Errorf("a request that was not taken ends by %d", end)
+		}
+		begun := make(chan bool)
+		exchangeOnce(t, x, begun, func(w http.ResponseWriter, r *http.Request) {
+			http.NewResponseController(w).Flush()
+			close(begun)
+			io.Copy(w, r.Body)
+		})
+	})
+	resp, err := client(t).Post("http://"+addr, "", io.MultiReader(strings.NewReader("body")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got, err := io.ReadAll(resp.Body); string(got) != "body" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -43,6 +43,9 @@ func (u *upload) attach(port parts.Port) {
 	u.mu.Lock()
 	u.port = port
 	kept := u.kept
+	if u.begun {
+		u.kept = nil
+	}
 	begins := u.done == nil
 	u.mu.Unlock()
 	if len(kept) > 0 {
@@ -60,11 +63,13 @@ func (u *upload) detach() {
 	u.port = nil
 }
 
-// begin notes that the request was begun.
+// begin notes that the request was begun. That may be before what was kept has been sent.
 func (u *upload) begin() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.begun, u.kept = true, nil
+	if u.begun = true; u.port != nil {
+		u.kept = nil
+	}
 }
 
 func (u *upload) grant(n int) {
@@ -110,7 +115,7 @@ func (u *upload) send(b []byte) {
 	u.mu.Lock()
 	port := u.port
 	u.credit -= len(b)
-	if !u.begun {
+	if !u.begun || port == nil {
 		u.kept = append(u.kept, b...)
 	}
 	u.mu.Unlock()
