@@ -308,6 +308,7 @@ func day(t *testing.T, b *box, a artefacts) {
 	step("credentials and state", func(t *testing.T) { belongings(t, b, a.secret) })
 	step("sandbox", func(t *testing.T) { sandbox(t, b, b.cell(t, "greet")) })
 	step("control groups", func(t *testing.T) { groups(t, b) })
+	step("replaced libraries", func(t *testing.T) { libraries(t, b, main(t)) })
 	step("hostile handler", func(t *testing.T) { hostile(t, b, a.hostile, main(t)) })
 	step("group", func(t *testing.T) {
 		b.run(t, "useradd", "alice")

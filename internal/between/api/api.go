@@ -55,6 +55,9 @@ type Handler struct {
 	// processes and threads it may have; 0: no limit, or none in force.
 	CPUQuota float64 `json:"cpu_quota"`
 	TasksMax int     `json:"tasks_max"`
+	// Replaced are the libraries that its cell runs and that were replaced on disk since: another process would run
+	// the new ones.
+	Replaced []string `json:"replaced,omitempty"`
 	// LogDropped counts the log records of its cell that were dropped, for it wrote
 	// more than it may.
 	LogDropped int64 `json:"log_dropped"`

@@ -6,6 +6,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
+	"github.com/andrestc/go-plugserver/internal/daemon/replaced"
 	"github.com/andrestc/go-plugserver/internal/daemon/standing"
 )
 
@@ -90,5 +91,6 @@ func measure(a *api.Handler) {
 	if err != nil {
 		return
 	}
+	a.Replaced = replaced.Of(a.PID)
 	a.MemoryBytes, a.PrivateBytes, a.Descriptors, a.Threads, a.CPUSeconds = u.Proportional, u.Private, u.Descriptors, u.Threads, u.CPU.Seconds()
 }

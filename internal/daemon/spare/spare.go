@@ -3,7 +3,7 @@
 // no request depends on it.
 //
 // A spare is handed out in the place of a new process where nothing tells them apart: it
-// runs the binary that is at the path now, in the same environment, within the same
+// runs the binary that is at the path now, and the libraries, in the same environment, within the same
 // limits and in a sandbox of the same rules. Anything else is started anew.
 package spare
 
@@ -18,6 +18,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
+	"github.com/andrestc/go-plugserver/internal/daemon/replaced"
 )
 
 const (
@@ -41,8 +42,9 @@ const (
 // Pool is the spares of one daemon. Any goroutine may call its methods.
 type Pool struct {
 	start func(proc.Spec) (Process, error)
-	ended func()      // is called when one has ended once the pool was closed
-	unfit func(error) // is called where a spare cannot be used, and why
+	ended func()             // is called when one has ended once the pool was closed
+	unfit func(error)        // is called where a spare cannot be used, and why
+	old   func(pid int) bool // the process runs libraries that were replaced since
 
 	mu      sync.Mutex // guards the rest
 	wanted  []wanted   // the ways of starting, the one that was asked for last at the end
@@ -71,7 +73,7 @@ type spare struct {
 // New returns a pool without a spare. start starts a process; unfit is told why a spare that is
 // there could not be handed out.
 func New(start func(proc.Spec) (Process, error), ended func(), unfit func(error)) *Pool {
-	p := &Pool{start: start, ended: ended, unfit: unfit}
+	p := &Pool{start: start, ended: ended, unfit: unfit, old: func(pid int) bool { return replaced.Of(pid) != nil }}
 	p.idle = time.AfterFunc(calm, p.fill)
 	p.idle.Stop()
 	return p
@@ -86,7 +88,7 @@ func (p *Pool) Start(spec proc.Spec) (Process, error) {
 		if err != nil {
 			p.unfit(err)
 		}
-		if err == nil && s.answers(answerWait) {
+		if err == nil && !p.old(s.PID()) && s.answers(answerWait) {
 			s.out.lead(spec.Output)
 			p.mu.Lock()
 			p.there--
@@ -126,7 +128,7 @@ func (p *Pool) remove(s *spare) {
 }
 
 // fill starts the spares that there are not, and ends those that nobody asks for any more, or
-// whose binary is another by now.
+// whose binary or libraries are others by now.
 func (p *Pool) fill() {
 	p.mu.Lock()
 	if p.again = p.filling; p.filling || p.closed {
@@ -138,7 +140,7 @@ func (p *Pool) fill() {
 	missing := slices.Clone(p.wanted)
 	for _, s := range slices.Clone(p.spares) {
 		i := slices.IndexFunc(missing, func(w wanted) bool { return w.key == s.key })
-		if i >= 0 {
+		if i >= 0 && !p.old(s.PID()) {
 			missing = slices.Delete(missing, i, i+1)
 			continue
 		}

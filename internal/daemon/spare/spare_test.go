@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,6 +58,8 @@ type world struct {
 	started []*fake
 	news    chan struct{}
 	unfit   []error
+
+	upgraded atomic.Int64 // the last PID that runs libraries of before
 }
 
 func newWorld() *world {
@@ -68,6 +71,7 @@ func newWorld() *world {
 		w.started = append(w.started, f)
 		return f, nil
 	}, func() { w.news <- struct{}{} }, func(err error) { w.unfit = append(w.unfit, err) })
+	w.old = func(pid int) bool { return w.upgraded.Load() >= int64(pid) } // its PIDs are others' here
 	return w
 }
 
@@ -168,6 +172,23 @@ func TestOthersStartAnew(t *testing.T) {
 		w.await(t, 4)
 		<-w.started[1].exited
 	})
+}
+
+// What runs libraries of before an upgrade is nobody's: neither handed out, nor kept.
+func TestReplacedLibraries(t *testing.T) {
+	w, spec := newWorld(), proc.Spec{Path: binary(t)}
+	defer w.Close()
+	w.start(t, spec)
+	w.await(t, 2)
+	w.upgraded.Store(2)
+	if f := w.start(t, spec); f.pid != 3 {
+		t.Errorf("process %d runs the old libraries", f.pid)
+	}
+	w.await(t, 4)
+	w.upgraded.Store(4)
+	w.start(t, proc.Spec{Path: spec.Path, Env: []string{"A=1"}})
+	w.await(t, 6, 7)
+	<-w.started[3].exited
 }
 
 // One that has died, or does not answer, is no handler's.

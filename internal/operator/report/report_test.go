@@ -187,3 +187,13 @@ func TestWidth(t *testing.T) {
 		}
 	}
 }
+
+// Whoever runs with libraries of before an upgrade is named, with the fix.
+func TestReplaced(t *testing.T) {
+	var b bytes.Buffer
+	Status(&b, api.Status{Handlers: []api.Handler{{Name: "bye", State: api.StateLive}, {Name: "users", State: api.StateLive, Replaced: []string{"libc.so.6", "libssl.so.3"}}}}, Routes, now, columns)
+	got := strings.Join(strings.Fields(b.String()), " ")
+	if !strings.Contains(got, "users: it runs with libraries that were replaced since: libc.so.6, libssl.so.3") || !strings.Contains(got, "plugserverctl restart users") || strings.Contains(got, "bye: ") {
+		t.Errorf("got %s", got)
+	}
+}

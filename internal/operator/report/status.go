@@ -125,6 +125,10 @@ func Status(w *bytes.Buffer, st api.Status, table Table, now time.Time, columns 
 		if h.Doing != "" {
 			w.WriteString("\n" + terminal.Wrap("", "  ", h.Name+": "+h.Doing, columns))
 		}
+		if len(h.Replaced) > 0 {
+			w.WriteString("\n" + terminal.Wrap("", "  ", h.Name+": it runs with libraries that were replaced since: "+strings.Join(h.Replaced, ", "), columns))
+			terminal.WriteFixes(w, "  ", "plugserverctl restart "+h.Name, nil)
+		}
 		if h.Refusal == nil {
 			continue
 		}
