@@ -34,11 +34,25 @@ func (c *Config) Access(log *logrus.Logger) (*accesslog.Log, error) {
 }
 
 // Settings are what holds for each handler: what file says, and where it says
-// nothing the flags.
+// nothing the flags. All are made here, once: those that file does not name have the same.
 func (c *Config) Settings(file *settings.Settings) func(handler string) supervisor.Settings {
-	own, base, keep := proc.Environ(), c.sandbox(file), c.Keep()
+	of := c.terms(file)
+	usual, own := of(settings.Handler{}), make(map[string]supervisor.Settings)
+	for name := range file.Named() {
+		own[name] = of(file.Handler(name))
+	}
 	return func(name string) supervisor.Settings {
-		h := file.Handler(name)
+		if s, ok := own[name]; ok {
+			return s
+		}
+		return usual
+	}
+}
+
+// terms is what the flags and file come to for a handler of which file says h.
+func (c *Config) terms(file *settings.Settings) func(h settings.Handler) supervisor.Settings {
+	own, base, keep := proc.Environ(), c.sandbox(file), c.Keep()
+	return func(h settings.Handler) supervisor.Settings {
 		limits := fleet.Limits{Memory: int64(c.MemoryMax), Descriptors: int(c.LimitNOFILE)}
 		if h.MemoryMax != 0 {
 			limits.Memory = max(h.MemoryMax, 0) // settings.Infinity is none

@@ -127,3 +127,26 @@ func TestBounds(t *testing.T) {
 		}
 	}
 }
+
+// What holds for a handler is looked up, and not made: the supervisor asks for all handlers at each change.
+func TestSettingsAreMadeOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "plugserverd.conf")
+	if err := os.WriteFile(path, []byte("[Handler a]\nMaxInFlight=3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := settings.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Parse(nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := c.Settings(file)
+	if n := testing.AllocsPerRun(10, func() { of("a"); of("other") }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if a, other := of("a"), of("other"); a.Bounds.MaxInFlight != 3 || other.Bounds.MaxInFlight != 0 || a.Sandbox == other.Sandbox {
+		t.Errorf("a has %+v, another %+v", a.Bounds, other.Bounds)
+	}
+}
