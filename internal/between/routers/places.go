@@ -86,7 +86,7 @@ func (x *places) Overlapping(patterns []string) (found []int) {
 	for _, text := range patterns {
 		p := x.valid(text)
 		x.beside(p, func(at int) {
-			if !disjoint(x.all[at], p) {
+			if !disjoint(x.all[at], p) || x.conflict(x.all[at], p) {
 				found = append(found, at)
 			}
 		})

@@ -37,7 +37,7 @@ type Places interface {
 	// Add adds a pattern, which is valid.
 	Add(pattern string)
 	// Overlapping returns, sorted, those some of whose requests one of the patterns
-	// matches, too; there may be others among them.
+	// matches, too, and those that are not served beside one; there may be others among them.
 	Overlapping(patterns []string) []int
 	// Conflicting returns the first pattern that is not served beside one of the
 	// patterns, and which of these.

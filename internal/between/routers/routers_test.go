@@ -93,6 +93,9 @@ func TestConflicts(t *testing.T) {
 			if got != c.want || got && (at != 1 || of != 1) {
 				t.Errorf("%s: %q and %q: %v", c.router, c.a, c.b, got)
 			}
+			if got && !slices.Contains(x.Overlapping([]string{c.b}), 1) {
+				t.Errorf("%s: %q is not found, which conflicts with %q", c.router, c.a, c.b)
+			}
 			_, err := all3[c.router].Mux(map[string]http.Handler{c.a: http.NotFoundHandler(), c.b: http.NotFoundHandler()}, nil)
 			if (err != nil) != c.want || err != nil && (!strings.Contains(err.Error(), c.a) || !strings.Contains(err.Error(), c.b)) {
 				t.Errorf("%s: %q and %q: %v", c.router, c.a, c.b, err)

@@ -30,7 +30,7 @@ func (x *Index[T]) Add(item T, pattern string) {
 }
 
 // Overlapping returns the items some of whose requests one of the patterns
-// matches, too, whatever the method. There may be others among them.
+// matches, too, whatever the method, and those that Conflicting might. There may be others among them.
 func (x *Index[T]) Overlapping(patterns []string) (found []T) {
 	for _, i := range x.places.Overlapping(patterns) {
 		found = append(found, x.items[i])

@@ -58,6 +58,7 @@ type Cells struct {
 	intake   *intake.Intake
 	settings func(handler string) Settings
 	cells    map[uint64]*cell // every cell whose process has not been reaped
+	retiring map[uint64]*cell // those of them that end what they began
 	ahead    map[string]*cell // those that nobody has asked for yet, by handler
 	groups   map[string]*group
 	regroup  bool // who shares a cell with whom is to be looked at
@@ -74,7 +75,7 @@ type Cells struct {
 func New(cfg Config, owner Owner) *Cells {
 	cs := &Cells{
 		cfg: cfg, owner: owner, log: cfg.Log, intake: cfg.Intake, settings: cfg.Settings,
-		cells: make(map[uint64]*cell), ahead: make(map[string]*cell), groups: make(map[string]*group), table: table.Table{Dialect: cfg.Fleet.Limits.Mux},
+		cells: make(map[uint64]*cell), retiring: make(map[uint64]*cell), ahead: make(map[string]*cell), groups: make(map[string]*group), table: table.Table{Dialect: cfg.Fleet.Limits.Mux},
 	}
 	cs.Fleet = fleet.New(cfg.Fleet, owner.Post, cs.heard)
 	return cs
@@ -129,13 +130,11 @@ func (cs *Cells) Left() bool {
 }
 
 // Ending is how many cells end what they began.
-func (cs *Cells) Ending() (n int) {
-	for _, c := range cs.cells {
-		if c.state == retiring || cs.stopping {
-			n++
-		}
+func (cs *Cells) Ending() int {
+	if cs.stopping {
+		return len(cs.cells)
 	}
-	return n
+	return len(cs.retiring)
 }
 
 // Status tells of a handler's seat.
@@ -158,9 +157,9 @@ func Status(of *states.Seat, a *api.Handler) {
 
 // Retiring tells of what still ends what it began of handlers that are gone.
 func (cs *Cells) Retiring() (all []api.Handler) {
-	for _, c := range cs.cells {
+	for _, c := range cs.retiring {
 		for _, st := range c.seats {
-			if c.state == retiring && cs.owner.Handler(st.name) == nil {
+			if cs.owner.Handler(st.name) == nil {
 				a := api.Handler{Name: st.name, State: api.StateRetiring, Since: c.proc.Began}
 				Status(st.of, &a)
 				all = append(all, a)

@@ -197,7 +197,7 @@ func (cs *Cells) proved(c *cell, offers map[string]offer.Offer) {
 // retire makes a cell that has no route any more end.
 func (cs *Cells) retire(c *cell) {
 	if c.state == serving && !c.proc.Gone() {
-		c.state = retiring
+		c.state, cs.retiring[c.id] = retiring, c
 		c.proc.Retire(cs.terms(c).DrainTimeout)
 	}
 }
@@ -224,6 +224,7 @@ func (cs *Cells) drop(c *cell) {
 		return
 	}
 	c.state = dropped
+	delete(cs.retiring, c.id)
 	cs.unlead(c)
 	cs.table.Forget(c.id)
 	if c.proc != nil {
@@ -238,6 +239,7 @@ func (cs *Cells) drop(c *cell) {
 func (cs *Cells) exited(c *cell) {
 	cs.table.Forget(c.id)
 	delete(cs.cells, c.id)
+	delete(cs.retiring, c.id)
 	cs.left = true
 	switch c.state {
 	case starting:

@@ -107,10 +107,8 @@ func (cs *Cells) checkAcks() {
 
 // newGate has a gate that has just started take over.
 func (cs *Cells) newGate() {
-	for _, c := range cs.cells {
-		if c.state == retiring {
-			cs.Fleet.Join(c.proc) // it has connections to give back
-		}
+	for _, c := range cs.retiring {
+		cs.Fleet.Join(c.proc) // it has connections to give back
 	}
 	cs.table.NewGate()
 	cs.sendTable()

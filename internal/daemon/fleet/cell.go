@@ -94,16 +94,10 @@ func (f *Fleet) Start(spec Spec) *Cell {
 }
 
 func (f *Fleet) dequeue() {
-	busy := 0
-	for _, c := range f.cells {
-		if c.phase == starts && !c.dropped {
-			busy++
-		}
-	}
-	for len(f.queue) > 0 && busy < startSlots && !f.closed {
+	f.begun = slices.DeleteFunc(f.begun, func(c *Cell) bool { return c.phase != starts || c.dropped })
+	for len(f.queue) > 0 && len(f.begun) < startSlots && !f.closed {
 		c := f.queue[0]
-		f.queue = f.queue[1:]
-		busy++
+		f.queue, f.begun = f.queue[1:], append(f.begun, c)
 		c.begin()
 	}
 }

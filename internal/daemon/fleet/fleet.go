@@ -66,6 +66,7 @@ type Fleet struct {
 	tell     func(Event)
 	cells    map[uint64]*Cell // all that were asked for and are not gone
 	queue    []*Cell          // those that wait for a slot
+	begun    []*Cell          // those that have one, and some that had
 	gate     *gate
 	listens  bool      // the gate is to accept
 	secure   *link.TLS // what it is to know for handshakes; nil while there is none

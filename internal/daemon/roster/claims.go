@@ -16,37 +16,58 @@ import (
 func (r *Roster) live() (claims []plan.Claimant) {
 	for _, h := range r.Handlers {
 		if h.Live != nil {
-			keeps, gives := stake(h, h.IsProved()).Divide()
-			claims = append(claims, plan.Claimant{Name: h.Name, Patterns: keeps, Leaving: gives, Live: true})
+			claims = append(claims, incumbent(h))
 		}
 	}
 	return claims
 }
 
+func incumbent(h *lifecycle.Handler) plan.Claimant {
+	keeps, gives := stake(h, h.IsProved()).Divide()
+	return plan.Claimant{Name: h.Name, Patterns: keeps, Leaving: gives, Live: true}
+}
+
 // undecided are the patterns that handlers had when they last served, and may have
 // again once they have been tried.
 func (r *Roster) undecided() (claims []plan.Claimant) {
-	claim := func(name string) {
-		record := r.History[name]
-		claims = append(claims, plan.Claimant{Name: name, Patterns: record.Patterns, Seniority: record.Seq})
-	}
 	if r.Snapshot == nil {
-		// Not looked yet, or in vain: then the store's versions are tried.
 		for name := range r.History {
-			if h := r.Handlers[name]; r.Looks.applied == 0 || h != nil && h.Live == nil && h.Next != nil {
-				claim(name)
+			if r.isUndecided(name, nil) {
+				claims = append(claims, r.senior(name))
 			}
 		}
 		return claims
 	}
 	for _, f := range r.Snapshot.Files {
-		_, ok := r.History[f.Name]
-		h := r.Handlers[f.Name]
-		if ok && !(h == nil && f.Refusal != nil) && !(h != nil && (h.Live != nil || !h.Undecided())) {
-			claim(f.Name)
+		if r.isUndecided(f.Name, &f) {
+			claims = append(claims, r.senior(f.Name))
 		}
 	}
 	return claims
+}
+
+// senior is what a handler claims that has served.
+func (r *Roster) senior(name string) plan.Claimant {
+	record := r.History[name]
+	return plan.Claimant{Name: name, Patterns: record.Patterns, Seniority: record.Seq}
+}
+
+// isUndecided reports whether a handler that has served is still to be tried. File is its file in
+// the snapshot, nil if there is none.
+func (r *Roster) isUndecided(name string, file *handlerdir.File) bool {
+	_, served := r.History[name]
+	h := r.Handlers[name]
+	switch {
+	case !served:
+		return false
+	case r.Snapshot == nil: // not looked yet, or in vain: then the store's versions are tried
+		return r.Looks.applied == 0 || h != nil && h.Live == nil && h.Next != nil
+	case file == nil:
+		return false
+	case h == nil:
+		return file.Refusal == nil
+	}
+	return h.Live == nil && h.Undecided()
 }
 
 // Claimed are those patterns.
@@ -96,11 +117,17 @@ func fileOf(h *lifecycle.Handler) plan.File { return plan.File{Dev: h.Tried.Dev,
 
 // Decide decides whether a handler's proved version gets its patterns.
 func (r *Roster) Decide(h *lifecycle.Handler) (plan.Verdict, *refusal.Error) {
-	others := r.undecided()
-	if h.Live == nil || plan.Freed(h.Next.Patterns, h.Live.Patterns) { // else it has what it wants, and nobody served has it too
-		others = append(others, r.live()...)
+	var others, live []plan.Claimant
+	wants := h.Live == nil || plan.Freed(h.Next.Patterns, h.Live.Patterns) // else it has what it wants, and nobody served has it too
+	for _, name := range r.beside(h.Next.Patterns) {
+		if r.isUndecided(name, r.file(name)) {
+			others = append(others, r.senior(name))
+		}
+		if o := r.Handlers[name]; wants && o != nil && o.Live != nil {
+			live = append(live, incumbent(o))
+		}
 	}
-	return plan.Claim(r.rules.Dialect, claimant(h), others)
+	return plan.Claim(r.rules.Dialect, claimant(h), append(others, live...))
 }
 
 func claimant(h *lifecycle.Handler) plan.Claimant {
@@ -110,6 +137,9 @@ func claimant(h *lifecycle.Handler) plan.Claimant {
 // Heirs returns those refused for a contested pattern that could be served once all
 // that is being given up is free: they are to be tried again.
 func (r *Roster) Heirs() (steps []Step) {
+	if r.tally.contested == 0 {
+		return nil
+	}
 	var live []plan.Claimant
 	for _, h := range r.Handlers {
 		if !h.Refusal.Contested() || h.Admission != states.Idle || h.Next != nil || h.Tried == (handlerdir.ID{}) {
@@ -129,13 +159,8 @@ func (r *Roster) Heirs() (steps []Step) {
 }
 
 // others is what all that serve but one take of the table, in bytes.
-func (r *Roster) others(but *lifecycle.Handler) (size int) {
-	for _, h := range r.Handlers {
-		if h != but && h.Live != nil {
-			size += h.Live.Size
-		}
-	}
-	return size
+func (r *Roster) others(but *lifecycle.Handler) int {
+	return r.tally.size - r.tally.noted[but.Name].size
 }
 
 // GivesUp reports whether a proved version that may have its patterns gives others
@@ -166,7 +191,7 @@ type Claim struct {
 // is under way who may want it too, or they have waited long enough. ok says that
 // something was decided.
 func (r *Roster) PassOn(now time.Time) (p Passing, ok bool) {
-	if r.Snapshot == nil {
+	if r.Snapshot == nil || r.tally.leaving+len(r.tally.proved) == 0 {
 		return p, false
 	}
 	var leaving, proved []*lifecycle.Handler
@@ -177,9 +202,6 @@ func (r *Roster) PassOn(now time.Time) (p Passing, ok bool) {
 		case h.IsProved():
 			proved = append(proved, h)
 		}
-	}
-	if len(leaving)+len(proved) == 0 {
-		return p, false
 	}
 	if all := r.candidates(nil); plan.UnderWay(all) {
 		return r.passOnLate(leaving, proved, all, now)

@@ -186,9 +186,18 @@ func (r *Roster) All() (steps []Step) {
 }
 
 // File is the newest file of that name, which was seen.
-func (r *Roster) File(name string) handlerdir.File {
-	i, _ := slices.BinarySearchFunc(r.Snapshot.Files, name, func(f handlerdir.File, name string) int { return strings.Compare(f.Name, name) })
-	return r.Snapshot.Files[i]
+func (r *Roster) File(name string) handlerdir.File { return *r.file(name) }
+
+// file is that, nil if there is none.
+func (r *Roster) file(name string) *handlerdir.File {
+	if r.Snapshot == nil {
+		return nil
+	}
+	i, found := slices.BinarySearchFunc(r.Snapshot.Files, name, func(f handlerdir.File, name string) int { return strings.Compare(f.Name, name) })
+	if !found {
+		return nil
+	}
+	return &r.Snapshot.Files[i]
 }
 
 // Seen are the names of the files that no handler has come of yet.

@@ -36,6 +36,7 @@ type Roster struct {
 	rules   Rules
 	first   map[string]bool // the names in the first snapshot, but for those that were removed since
 	lastSeq int64
+	tally   tally
 }
 
 // Step is what a handler is to be told. There is none of that name yet where it is
@@ -48,11 +49,13 @@ type Step struct {
 // New returns a roster without handlers. The history is its own from now on.
 func New(past store.History, rules Rules) *Roster {
 	r := &Roster{Handlers: make(map[string]*lifecycle.Handler), History: past, rules: rules}
+	r.tally.proved, r.tally.noted = make(map[string]*lifecycle.Handler), make(map[string]noted)
 	for name, record := range past {
 		r.lastSeq = max(r.lastSeq, record.Seq)
 		// They may be of a release that took other patterns, or of another dialect.
 		record.Patterns = slices.DeleteFunc(record.Patterns, func(p string) bool { return rules.Dialect.Check([]string{p}, 0, 0) != nil })
 		past[name] = record
+		r.claims(name, record.Patterns)
 	}
 	return r
 }
@@ -71,10 +74,12 @@ func (r *Roster) Handler(name string, now time.Time) *lifecycle.Handler {
 func (r *Roster) Has(h *lifecycle.Handler) bool { return r.Handlers[h.Name] == h }
 
 // Save puts a handler's record into the history, and returns it.
-func (r *Roster) Save(h *lifecycle.Handler) store.Record {
-	r.History[h.Name] = h.Record
+func (r *Roster) Save(h *lifecycle.Handler) *store.Record {
+	record := h.Record
+	r.History[h.Name] = record
+	r.claims(h.Name, h.Record.Patterns)
 	r.lastSeq = max(r.lastSeq, h.Record.Seq)
-	return h.Record
+	return &record
 }
 
 // Forget takes a handler out, and reports whether the history has changed. What is left of its record, nil if nothing is, is how far
@@ -88,6 +93,7 @@ func (r *Roster) Forget(h *lifecycle.Handler) (left *store.Record, changed bool)
 		left = &store.Record{Newest: was.Newest}
 		r.History[h.Name] = *left
 	}
+	r.Note(h)
 	return left, changed
 }
 
@@ -118,34 +124,23 @@ func (r *Roster) Needs(keep map[string]bool) {
 
 // Quiet reports whether the directory was looked at, and no handler is about to
 // change for what was seen.
-func (r *Roster) Quiet() bool {
-	if !r.Looks.quiet() {
-		return false
-	}
-	for _, h := range r.Handlers {
-		if h.Changing() || h.Presence == states.Leaving {
-			return false
-		}
-	}
-	return true
-}
+func (r *Roster) Quiet() bool { return r.Looks.quiet() && r.tally.changing+r.tally.leaving == 0 }
 
 // Concluded reports whether nothing is under way for the handler of that name: its
 // newest file was tried.
 func (r *Roster) Concluded(name string) bool {
 	h := r.Handlers[name]
-	if r.Snapshot != nil {
-		for _, f := range r.Snapshot.Files {
-			if f.Name == name && !r.Ignores(f) && (h == nil || h.Tried != f.ID || !f.Settled && f.Refusal == nil) {
-				return false
-			}
-		}
+	if f := r.file(name); f != nil && !r.Ignores(*f) && (h == nil || h.Tried != f.ID || !f.Settled && f.Refusal == nil) {
+		return false
 	}
 	return h == nil || h.Admission == states.Idle && h.Next == nil && h.Presence != states.Leaving
 }
 
 // Orphans are the handlers that a directory which was replaced lacks.
 func (r *Roster) Orphans() (names []string) {
+	if r.tally.orphaned == 0 {
+		return nil
+	}
 	for _, h := range r.Handlers {
 		if h.Presence == states.Orphaned {
 			names = append(names, h.Name)

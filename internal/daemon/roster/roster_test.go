@@ -26,6 +26,7 @@ func with(handlers ...*lifecycle.Handler) *Roster {
 	for i, h := range handlers {
 		h.Tried = handlerdir.ID{Ino: uint64(i + 1)}
 		r.Handlers[h.Name] = h
+		r.Note(h)
 	}
 	r.Snapshot, r.Looks.applied = &handlerdir.Snapshot{Dir: handlerdir.ID{Ino: 1}}, 1
 	return r
@@ -161,7 +162,7 @@ func TestGivesUp(t *testing.T) {
 // The incumbent keeps what it has; after a start the senior does.
 func TestDecide(t *testing.T) {
 	later := func(r *Roster, name string, record store.Record) *Roster {
-		r.History[name] = record
+		r.Save(&lifecycle.Handler{Name: name, Past: past.Past{Record: record}})
 		r.Snapshot.Files = append(r.Snapshot.Files, handlerdir.File{Name: name})
 		return r
 	}
@@ -248,6 +249,7 @@ func TestLook(t *testing.T) {
 		steps, orphans := r.See(look, snap)
 		for _, st := range steps {
 			r.Handlers[st.Name].Handle(lifecycle.Now{Time: begin}, st.Event)
+			r.Note(r.Handlers[st.Name])
 		}
 		if got := strings.Join(orphans, " "); got != tt.orphans || strings.Join(r.Orphans(), " ") != tt.orphans {
 			t.Errorf("%s: orphaned are %q, %q", tt.name, got, r.Orphans())
@@ -354,5 +356,21 @@ func TestNewestOutlivesItsHandler(t *testing.T) {
 	}
 	if h := r.Handler("a", time.Now()); h.Record.Newest != mark {
 		t.Errorf("the next of that name has %+v", h.Record)
+	}
+}
+
+// Who decides on one claim among many looks at those alone that it concerns.
+func TestDecideLooksAtFew(t *testing.T) {
+	var all []*lifecycle.Handler
+	for i := range 1000 {
+		all = append(all, serving(fmt.Sprint("h", i), fmt.Sprintf("/h%d", i)))
+	}
+	b := proved(fresh("b"), "/h7")
+	r := with(append(all, b)...)
+	if got, _ := r.Decide(b); got != plan.Denied {
+		t.Errorf("got %v", got)
+	}
+	if n := testing.AllocsPerRun(10, func() { r.Decide(b); r.Quiet(); r.Heirs(); r.Grant(b) }); n > 200 {
+		t.Errorf("%v allocations", n)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
-	"github.com/andrestc/go-plugserver/internal/daemon/roster"
+	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 )
 
 // Report says in numbers how the service stands.
@@ -19,29 +19,36 @@ type Report struct {
 	Problem     string
 }
 
-// count counts the handlers.
-func count(r *roster.Roster) (n Report) {
-	for _, h := range r.Handlers {
-		state := state(h)
-		switch state {
-		case api.StateLive:
-			n.Live++
-		case api.StateRolledBack:
-			n.Live++
-			n.RolledBack++
-		case api.StateCrashed:
-			n.Crashed++
-		case api.StateQuarantined:
-			n.Quarantined++
-		}
-		if h.Refusal != nil && (h.Refusal.Of == "" || state == api.StateRefused) {
-			n.Refused++
-		}
-		if h.Undecided() {
-			n.Trying++
-		}
+// count is what one handler adds.
+func count(h *lifecycle.Handler) (n Report) {
+	state := state(h)
+	switch state {
+	case api.StateLive:
+		n.Live = 1
+	case api.StateRolledBack:
+		n.Live, n.RolledBack = 1, 1
+	case api.StateCrashed:
+		n.Crashed = 1
+	case api.StateQuarantined:
+		n.Quarantined = 1
+	}
+	if h.Refusal != nil && (h.Refusal.Of == "" || state == api.StateRefused) {
+		n.Refused = 1
+	}
+	if h.Undecided() {
+		n.Trying = 1
 	}
 	return n
+}
+
+// add adds what handlers have added.
+func (r *Report) add(o Report, times int) {
+	r.Live += times * o.Live
+	r.RolledBack += times * o.RolledBack
+	r.Refused += times * o.Refused
+	r.Crashed += times * o.Crashed
+	r.Quarantined += times * o.Quarantined
+	r.Trying += times * o.Trying
 }
 
 // String is a line for systemctl status.

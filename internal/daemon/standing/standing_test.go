@@ -53,9 +53,11 @@ func TestStanding(t *testing.T) {
 		h := tt.h
 		none := func(string) cells.Settings { return cells.Settings{} }
 		v := &View{
-			Roster: &roster.Roster{Handlers: map[string]*lifecycle.Handler{"a": h}},
+			Roster: roster.New(store.History{}, roster.Rules{}),
 			Cells:  cells.New(cells.Config{Settings: none}, cells.Owner{}), Settings: none,
 		}
+		v.Roster.Handlers["a"] = h
+		v.Note(h)
 		status := v.Handler(h)
 		re := v.Reload()
 		_, refused := re.Refused["a"]

@@ -34,6 +34,9 @@ type View struct {
 	Unobtained, Awaited string
 
 	distrusted map[*states.Seat]*refusal.Error // what ran already when it was not to any more, and why
+
+	sum   Report            // of the handlers
+	added map[string]Report // by each
 }
 
 // Trust takes note of who is trusted from now on.
@@ -63,6 +66,22 @@ func (v *View) serveOn() string {
 	return strings.Join(all, "; ")
 }
 
+// Note takes in how a handler stands now, for the roster, too. It is called after whatever a
+// handler was told, and once the roster has forgotten it.
+func (v *View) Note(h *lifecycle.Handler) {
+	v.Roster.Note(h)
+	if v.added == nil {
+		v.added = make(map[string]Report)
+	}
+	v.sum.add(v.added[h.Name], -1)
+	delete(v.added, h.Name)
+	if v.Roster.Has(h) {
+		n := count(h)
+		v.sum.add(n, 1)
+		v.added[h.Name] = n
+	}
+}
+
 // Problem is what ails the daemon as a whole, "" if nothing does.
 func (v *View) Problem() string {
 	return problem(v.Daemon.Handlers, v.Lost, v.Roster.Orphans(), v.Misconfigured, v.unheeded(), v.serveOn(), v.Insecure, v.Unobtained)
@@ -70,9 +89,12 @@ func (v *View) Problem() string {
 
 // unheeded says which handlers go on with settings of before, and why; "" if none do.
 func (v *View) unheeded() string {
+	if !v.Roster.Failed() {
+		return ""
+	}
 	var all []string
 	for _, h := range v.Roster.Handlers {
-		if h.Failure != "" && h.Next == nil && v.Cells.Outdated(h) { // the first is rare
+		if h.Failure != "" && h.Next == nil && v.Cells.Outdated(h) {
 			all = append(all, fmt.Sprintf("new settings of %s are not in force, since a process does not become ready with them: %s", h.Name, h.Failure))
 		}
 	}
@@ -156,7 +178,7 @@ func (v *View) Reload() api.Reload {
 
 // Report says in numbers how all stand.
 func (v *View) Report() Report {
-	r := count(v.Roster)
+	r := v.sum
 	r.Ending, r.Problem = v.Cells.Ending(), v.Problem()
 	return r
 }

@@ -10,13 +10,14 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/plan"
 )
 
-// handle tells a handler of an event, and does what comes of it. Once the service
-// ends, nothing does.
+// handle tells a handler of an event, and does what comes of it. Once the service ends, nothing does.
 func (s *Supervisor) handle(h *lifecycle.Handler, e lifecycle.Event) {
 	if s.stopping {
 		return
 	}
-	for _, a := range h.Handle(lifecycle.Now{Time: time.Now(), Writes: s.writes(h.File)}, e) {
+	todo := h.Handle(lifecycle.Now{Time: time.Now(), Writes: s.writes(h.File)}, e)
+	s.view.Note(h)
+	for _, a := range todo {
 		s.apply(h, a)
 	}
 }
@@ -55,13 +56,13 @@ func (s *Supervisor) apply(h *lifecycle.Handler, a lifecycle.Action) {
 	case lifecycle.Reconsider:
 		s.retry = true
 	case lifecycle.Save:
-		record := s.roster.Save(h)
-		s.files.Changed(h.Name, &record)
+		s.files.Changed(h.Name, s.roster.Save(h))
 	case lifecycle.Forget:
 		s.files.Forget(h)
 		if left, changed := s.roster.Forget(h); changed {
 			s.files.Changed(h.Name, left)
 		}
+		s.view.Note(h)
 	case lifecycle.Wake:
 		time.AfterFunc(a.After, func() { s.post(woken{h, a.Event}) })
 	case lifecycle.Tell:
@@ -90,13 +91,12 @@ func (s *Supervisor) claim(h *lifecycle.Handler) {
 
 // reclaim decides anew on the versions that wait for a senior handler.
 func (s *Supervisor) reclaim() {
-	for _, h := range s.roster.Handlers {
+	for _, h := range s.roster.Proved() {
 		s.claim(h)
 	}
 }
 
-// holdsBack reports whether a version that was granted its patterns has to wait:
-// it gives some up that another may want, and that other is not proved yet.
+// holdsBack reports whether a version that was granted its patterns has to wait: it gives some up that another may want, and that other is not proved yet.
 func (s *Supervisor) holdsBack(h *lifecycle.Handler) bool {
 	if !s.roster.GivesUp(h, time.Now()) {
 		return false

@@ -11,6 +11,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/roster"
+	"github.com/andrestc/go-plugserver/internal/daemon/standing"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
 	"github.com/andrestc/go-plugserver/internal/file/elfplug"
@@ -41,6 +42,7 @@ func TestRefusedIsToldOnce(t *testing.T) {
 		log := logrus.New()
 		log.SetOutput(&out)
 		s := &Supervisor{log: log, roster: roster.New(store.History{}, roster.Rules{})}
+		s.view = &standing.View{Roster: s.roster}
 		for _, l := range tt.looks {
 			s.roster.Snapshot = &handlerdir.Snapshot{Files: []handlerdir.File{{Name: "a b", Path: "/h/a b.so", ID: l.id, Refusal: l.refused}}}
 			s.reconcile()

@@ -26,6 +26,8 @@ import (
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
+	"github.com/andrestc/go-plugserver/internal/daemon/roster"
+	"github.com/andrestc/go-plugserver/internal/daemon/standing"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
 	"github.com/andrestc/go-plugserver/internal/file/elfplug"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
@@ -80,6 +82,13 @@ func newWorld(t *testing.T, cfg Config, past store.History, slow func(intake.Dis
 	cfg.Intake = intake.On(intake.Config{Handlers: cfg.Handlers, MaxSize: 1 << 20, Log: log, Changed: w.happened}, disk, past)
 	cfg.Fleet = fleet.Config{Gate: []string{"gate"}, DrainTimeout: 30 * time.Second, Log: log, Start: w.start}
 	cfg.StartTimeout = cmp.Or(cfg.StartTimeout, 10*time.Second)
+	told := cfg.Report
+	cfg.Report = func(r Report) {
+		w.recount(r)
+		if told != nil {
+			told(r)
+		}
+	}
 	w.Supervisor = New(cfg, w.nudges)
 	var ctx context.Context
 	ctx, w.end = context.WithCancel(context.Background())
@@ -103,6 +112,28 @@ func (w *world) stopped() {
 		default:
 			w.t.Errorf("process %d is left over: %v", p.pid, p.spec.Args)
 		}
+	}
+}
+
+// recount checks what is kept of all handlers against a look at each. The supervisor's
+// goroutine calls it.
+func (w *world) recount(told Report) {
+	all := roster.New(maps.Clone(w.roster.History), roster.Rules{})
+	all.Handlers, all.Snapshot, all.Looks = w.roster.Handlers, w.roster.Snapshot, w.roster.Looks
+	view := &standing.View{Daemon: w.view.Daemon, Roster: all, Cells: w.cells, Settings: w.view.Settings, Lost: w.view.Lost, Misconfigured: w.view.Misconfigured}
+	for _, h := range all.Handlers {
+		view.Note(h)
+	}
+	type kept struct {
+		Report
+		quiet, failed   bool
+		proved, orphans int
+	}
+	of := func(r *roster.Roster, n Report) kept {
+		return kept{n, r.Quiet(), r.Failed(), len(r.Proved()), len(r.Orphans())}
+	}
+	if got, want := of(w.roster, told), of(all, view.Report()); got != want {
+		w.t.Errorf("kept is   %+v\nthere are %+v", got, want)
 	}
 }
 

@@ -26,35 +26,8 @@ type Table struct {
 
 	all      []link.Route          // that were told last, by pattern
 	routes   map[string]link.Route // the same
-	patterns book[string]          // theirs, and some of before
-	cells    book[uint64]          // by their own patterns; some of before, too
-}
-
-// book is an index that only grows, and is begun anew where most of it is of before.
-type book[T comparable] struct {
-	index *routes.Index[T]
-	known map[T]bool
-}
-
-// add adds an item that is new; live are how many items there are.
-func (b *book[T]) add(d routes.Dialect, item T, patterns []string, live int, all func(yield func(T, []string))) {
-	if b.known[item] {
-		return
-	}
-	if b.index == nil || len(b.known) > 2*live+100 {
-		b.index, b.known = routes.NewIndex[T](d, nil, nil), make(map[T]bool)
-		all(b.put)
-	}
-	b.put(item, patterns)
-}
-
-func (b *book[T]) put(item T, patterns []string) {
-	if !b.known[item] {
-		b.known[item] = true
-		for _, p := range patterns {
-			b.index.Add(item, p)
-		}
-	}
+	patterns routes.Book[string]   // theirs, and some of before
+	cells    routes.Book[uint64]   // by their own patterns; some of before, too
 }
 
 // part is what one cell has of the table.
@@ -99,17 +72,17 @@ func (t *Table) Tell(all []link.Route, serves []Serves) (version uint64, told []
 	t.unsent = false
 	changed := t.take(all)
 	for _, s := range serves {
-		t.cells.add(t.Dialect, s.Cell, s.Patterns, len(serves), func(yield func(uint64, []string)) {
+		t.cells.Add(t.Dialect, s.Cell, s.Patterns, func(yield func(uint64, []string) bool) {
 			for _, s := range serves {
-				yield(s.Cell, s.Patterns)
+				if !yield(s.Cell, s.Patterns) {
+					return
+				}
 			}
 		})
 	}
 	concerned := make(map[uint64]bool)
-	if len(changed) > 0 && len(serves) > 0 {
-		for _, cell := range t.cells.index.Overlapping(changed) {
-			concerned[cell] = true
-		}
+	for _, cell := range t.cells.Overlapping(changed) {
+		concerned[cell] = true
 	}
 	for _, s := range serves {
 		part := t.part(s.Cell)
@@ -150,9 +123,11 @@ func (t *Table) take(all []link.Route) (changed []string) {
 		now = now[1:]
 	}
 	for _, p := range changed {
-		t.patterns.add(t.Dialect, p, []string{p}, len(all), func(yield func(string, []string)) {
+		t.patterns.Add(t.Dialect, p, []string{p}, func(yield func(string, []string) bool) {
 			for _, r := range all {
-				yield(r.Pattern, []string{r.Pattern})
+				if !yield(r.Pattern, []string{r.Pattern}) {
+					return
+				}
 			}
 		})
 	}
@@ -162,10 +137,7 @@ func (t *Table) take(all []link.Route) (changed []string) {
 
 // overlapping are the routes that can overlap with the patterns, by pattern.
 func (t *Table) overlapping(patterns []string) (found []link.Route) {
-	if t.patterns.index == nil {
-		return nil // there is no route
-	}
-	for _, p := range t.patterns.index.Overlapping(patterns) {
+	for _, p := range t.patterns.Overlapping(patterns) {
 		if r, ok := t.routes[p]; ok {
 			found = append(found, r)
 		}

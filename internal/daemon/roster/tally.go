@@ -1,0 +1,128 @@
+package roster
+
+import (
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/andrestc/go-plugserver/internal/between/routes"
+	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/daemon/states"
+)
+
+// tally is what is to be known of all handlers after each event, kept so that nobody
+// has to look at each of them for it.
+type tally struct {
+	counts
+	proved map[string]*lifecycle.Handler
+	noted  map[string]noted // what each has added
+	claims routes.Book[claim]
+}
+
+// counts are how many handlers are in a state; size is that of the routes of all that serve,
+// in bytes.
+type counts struct{ changing, leaving, contested, orphaned, failed, size int }
+
+type noted struct {
+	counts
+	live *states.Seat
+}
+
+// claim is a pattern that a handler has, or had when it last served.
+type claim struct{ handler, pattern string }
+
+// Note takes in how a handler stands now. It is called after whatever a handler was told.
+func (r *Roster) Note(h *lifecycle.Handler) {
+	t := &r.tally
+	before, now := t.noted[h.Name], noted{}
+	delete(t.noted, h.Name)
+	delete(t.proved, h.Name)
+	if r.Has(h) {
+		now = note(h)
+		t.noted[h.Name] = now
+		if h.IsProved() {
+			t.proved[h.Name] = h
+		}
+	}
+	t.add(before.counts, -1)
+	t.add(now.counts, 1)
+	if now.live != nil && now.live != before.live {
+		r.claims(h.Name, now.live.Patterns)
+	}
+}
+
+func (c *counts) add(o counts, times int) {
+	c.changing += times * o.changing
+	c.leaving += times * o.leaving
+	c.contested += times * o.contested
+	c.orphaned += times * o.orphaned
+	c.failed += times * o.failed
+	c.size += times * o.size
+}
+
+func note(h *lifecycle.Handler) noted {
+	n := noted{live: h.Live}
+	for _, c := range []struct {
+		to *int
+		is bool
+	}{
+		{&n.changing, h.Changing()}, {&n.leaving, h.Presence == states.Leaving}, {&n.contested, h.Refusal.Contested()},
+		{&n.orphaned, h.Presence == states.Orphaned}, {&n.failed, h.Failure != ""},
+	} {
+		if c.is {
+			*c.to = 1
+		}
+	}
+	if h.Live != nil {
+		n.size = h.Live.Size
+	}
+	return n
+}
+
+// Proved are the handlers of which a version waits for its patterns.
+func (r *Roster) Proved() []*lifecycle.Handler { return slices.Collect(maps.Values(r.tally.proved)) }
+
+// Failed reports whether a version of some handler has failed to start again.
+func (r *Roster) Failed() bool { return r.tally.failed > 0 }
+
+// claims takes in which patterns a handler has.
+func (r *Roster) claims(handler string, patterns []string) {
+	for _, p := range patterns {
+		r.tally.claims.Add(r.rules.Dialect, claim{handler, p}, []string{p}, r.claimed())
+	}
+}
+
+// claimed are all claims.
+func (r *Roster) claimed() iter.Seq2[claim, []string] {
+	return func(yield func(claim, []string) bool) {
+		of := func(handler string, patterns []string) bool {
+			for _, p := range patterns {
+				if !yield(claim{handler, p}, []string{p}) {
+					return false
+				}
+			}
+			return true
+		}
+		for name, record := range r.History {
+			if !of(name, record.Patterns) {
+				return
+			}
+		}
+		for name, h := range r.Handlers {
+			if h.Live != nil && !of(name, h.Live.Patterns) {
+				return
+			}
+		}
+	}
+}
+
+// beside are the handlers, by name, that may have a claim on one of the patterns, or on one that
+// cannot be served beside it; there may be others among them.
+func (r *Roster) beside(patterns []string) []string {
+	var names []string
+	for _, c := range r.tally.claims.Overlapping(patterns) {
+		names = append(names, c.handler)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
