@@ -18,8 +18,9 @@ import (
 
 const (
 	// calm is how long after the load a cell gives back what only the load needed:
-	// one that is replaced soon does not, and neither do a thousand that start together.
-	calm = time.Second
+	// one that is replaced soon does not, and neither do a thousand while they start together: it
+	// takes a fifth of the processor time of the start itself.
+	calm = 10 * time.Second
 	// idleWait is for how long a cell has to serve nothing until it is idle.
 	idleWait = 4 * time.Second
 	// small is a live heap, in bytes, that is collected without asking what it costs.
