@@ -34,7 +34,7 @@ const (
 	Secure Kind = "secure" // gate: handshakes go by TLS from now on
 	Join   Kind = "join"   // FDs lead to the gate (cell) or to cell Cell (gate): a socket, and handover's page
 	Gone   Kind = "gone"   // gate: the process of cell Cell has ended
-	Table  Kind = "table"  // Routes at Version are in force; answered by Ack
+	Table  Kind = "table"  // Routes at Version are in force; answered by Ack; gate: where Since is not 0 those that were others at Since, and Gone have none any more
 	Retire Kind = "retire" // cell: give every connection back, end what began within Grace, Stop, report Done
 	Part   Kind = "part"   // Quit is to come: every answer from now on ends its connection; gate: accept no more; cell: report Parted
 	Quit   Kind = "quit"   // end what began within Grace, close the rest, report Done
@@ -227,7 +227,9 @@ type Message struct {
 	Plugins []Plugin          `json:"plugins,omitempty"`
 	Refusal *refusal.Error    `json:"refusal,omitempty"`
 	Version uint64            `json:"version,omitempty"`
+	Since   uint64            `json:"since,omitempty"`
 	Routes  []Route           `json:"routes,omitempty"`
+	Gone    []string          `json:"gone,omitempty"`
 	Grace   time.Duration     `json:"grace,omitempty"`
 	Level   string            `json:"level,omitempty"`
 	Text    string            `json:"text,omitempty"`

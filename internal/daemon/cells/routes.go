@@ -78,12 +78,11 @@ func (cs *Cells) sendTable() {
 			serves = append(serves, table.Serves{Cell: c.id, Patterns: c.patterns})
 		}
 	}
-	all := cs.routes()
-	version, told := cs.table.Tell(all, serves)
+	gate, told := cs.table.Tell(cs.routes(), serves)
 	for _, to := range told {
 		cs.cells[to.Cell].proc.Send(link.Message{Kind: link.Table, Version: to.Version, Routes: to.Routes})
 	}
-	cs.Fleet.SendGate(link.Message{Kind: link.Table, Version: version, Routes: all})
+	cs.Fleet.SendGate(link.Message{Kind: link.Table, Version: gate.Version, Since: gate.Since, Routes: gate.Routes, Gone: gate.Gone})
 	cs.awaitAcks()
 }
 

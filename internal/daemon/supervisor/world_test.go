@@ -407,7 +407,15 @@ func (p *process) Send(m link.Message) error {
 func (p *process) take(m link.Message) {
 	p.w.mu.Lock()
 	if m.Version >= p.version {
-		p.version, p.routes = m.Version, make(map[string]uint64)
+		if m.Since == 0 {
+			p.routes = make(map[string]uint64)
+		} else if m.Since != p.version {
+			p.w.t.Errorf("told what is other than in table %d, it has %d", m.Since, p.version)
+		}
+		p.version = m.Version
+		for _, pattern := range m.Gone {
+			delete(p.routes, pattern)
+		}
 		for _, r := range m.Routes {
 			p.routes[r.Pattern] = r.Cell
 		}

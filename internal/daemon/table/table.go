@@ -22,6 +22,7 @@ type Table struct {
 	version uint64 // of the newest table
 	unsent  bool   // it has begun, and was not told to anybody
 	gate    uint64 // the version that the gate has
+	sent    uint64 // the version that it was told last; 0 is none
 	parts   map[uint64]*part
 
 	all      []link.Route          // that were told last, by pattern
@@ -57,20 +58,32 @@ type Serves struct {
 	Patterns []string // of all its handlers; they never change
 }
 
-// Told is what one cell is to be told.
+// Told is what one cell is to be told: who has what is no matter to it, where it is another.
 type Told struct {
 	Cell    uint64
 	Version uint64
 	Routes  []link.Route
 }
 
+// Change is what the gate is to be told: the routes that were others at the version Since, and the
+// patterns that have none any more; all routes where Since is 0.
+type Change struct {
+	Version, Since uint64
+	Routes         []link.Route
+	Gone           []string
+}
+
 // Tell returns what is to be told of the table all, which is sorted by pattern: to the gate
-// all of it, at the version; to a cell the part that can overlap with its own patterns,
-// where it has another or none. All else it hands back in any case. It looks at
-// those whom a change may concern.
-func (t *Table) Tell(all []link.Route, serves []Serves) (version uint64, told []Told) {
+// what it does not know; to a cell the part that can overlap with its own patterns,
+// where it has another or none. It looks at those whom a change may concern.
+func (t *Table) Tell(all []link.Route, serves []Serves) (gate Change, told []Told) {
 	t.unsent = false
-	changed := t.take(all)
+	d := t.take(all)
+	gate = Change{t.version, t.sent, d.routes, d.gone}
+	if t.sent == 0 {
+		gate.Routes, gate.Gone = t.all, nil
+	}
+	t.sent = t.version
 	for _, s := range serves {
 		t.cells.Add(t.Dialect, s.Cell, s.Patterns, func(yield func(uint64, []string) bool) {
 			for _, s := range serves {
@@ -80,49 +93,68 @@ func (t *Table) Tell(all []link.Route, serves []Serves) (version uint64, told []
 			}
 		})
 	}
-	concerned := make(map[uint64]bool)
-	for _, cell := range t.cells.Overlapping(changed) {
-		concerned[cell] = true
+	for _, cell := range t.cells.Overlapping(d.patterns) {
+		d.owners[cell] = true
 	}
 	for _, s := range serves {
 		part := t.part(s.Cell)
-		if part.wants > 0 && !concerned[s.Cell] {
+		if part.wants > 0 && !d.owners[s.Cell] {
 			continue
 		}
-		if overlaps := t.overlapping(s.Patterns); part.wants == 0 || !slices.Equal(overlaps, part.routes) {
+		if overlaps := t.overlapping(s); part.wants == 0 || !slices.Equal(overlaps, part.routes) {
 			part.routes, part.wants = overlaps, t.version
 			told = append(told, Told{s.Cell, t.version, overlaps})
 		}
 	}
-	return t.version, told
+	return gate, told
 }
 
-// take takes the table over, and returns the patterns whose routes are others than
-// before, or are none any more.
-func (t *Table) take(all []link.Route) (changed []string) {
+// difference is what is other in a table than in the one before.
+type difference struct {
+	routes   []link.Route    // that are new, or others
+	gone     []string        // patterns that have none any more
+	patterns []string        // that there were not, or are not any more
+	owners   map[uint64]bool // that have got a pattern of another's, or have lost one to it
+}
+
+func (d *difference) lacks(old link.Route) {
+	d.gone, d.patterns = append(d.gone, old.Pattern), append(d.patterns, old.Pattern)
+}
+
+func (d *difference) has(now link.Route, old link.Route) {
+	d.routes = append(d.routes, now)
+	if old.Pattern == "" {
+		d.patterns = append(d.patterns, now.Pattern)
+	} else {
+		d.owners[old.Cell], d.owners[now.Cell] = true, true
+	}
+}
+
+// take takes the table over, and returns what is other than before.
+func (t *Table) take(all []link.Route) difference {
 	if t.routes == nil {
 		t.routes = make(map[string]link.Route)
 	}
+	d := difference{owners: make(map[uint64]bool)}
 	old, now := t.all, all
 	for len(old)+len(now) > 0 {
-		switch {
-		case len(now) == 0 || len(old) > 0 && old[0].Pattern < now[0].Pattern:
+		if len(now) == 0 || len(old) > 0 && old[0].Pattern < now[0].Pattern {
 			delete(t.routes, old[0].Pattern)
-			changed, old = append(changed, old[0].Pattern), old[1:]
-			continue
-		case len(old) > 0 && old[0].Pattern == now[0].Pattern:
-			if old[0] != now[0] {
-				changed = append(changed, now[0].Pattern)
-			}
-			t.routes[now[0].Pattern] = now[0]
+			d.lacks(old[0])
 			old = old[1:]
-		default:
-			changed = append(changed, now[0].Pattern)
+			continue
+		}
+		var before link.Route
+		if len(old) > 0 && old[0].Pattern == now[0].Pattern {
+			before, old = old[0], old[1:]
+		}
+		if before != now[0] {
+			d.has(now[0], before)
 			t.routes[now[0].Pattern] = now[0]
 		}
 		now = now[1:]
 	}
-	for _, p := range changed {
+	for _, p := range d.patterns {
 		t.patterns.Add(t.Dialect, p, []string{p}, func(yield func(string, []string) bool) {
 			for _, r := range all {
 				if !yield(r.Pattern, []string{r.Pattern}) {
@@ -132,14 +164,19 @@ func (t *Table) take(all []link.Route) (changed []string) {
 		})
 	}
 	t.all = slices.Clone(all)
-	return changed
+	return d
 }
 
-// overlapping are the routes that can overlap with the patterns, by pattern.
-func (t *Table) overlapping(patterns []string) (found []link.Route) {
-	for _, p := range t.patterns.Overlapping(patterns) {
+// overlapping are the routes that can overlap with a cell's patterns, by pattern, as far as they
+// matter to it.
+func (t *Table) overlapping(s Serves) (found []link.Route) {
+	for _, p := range t.patterns.Overlapping(s.Patterns) {
 		if r, ok := t.routes[p]; ok {
-			found = append(found, r)
+			own := link.Route{Pattern: p}
+			if r.Cell == s.Cell {
+				own.Cell = s.Cell
+			}
+			found = append(found, own)
 		}
 	}
 	slices.SortFunc(found, func(a, b link.Route) int { return strings.Compare(a.Pattern, b.Pattern) })
@@ -170,7 +207,7 @@ func (t *Table) Ack(cell, version uint64) {
 func (t *Table) AckGate(version uint64) { t.gate = max(t.gate, min(version, t.version)) }
 
 // NewGate says that the gate is one that has no table.
-func (t *Table) NewGate() { t.gate = 0 }
+func (t *Table) NewGate() { t.gate, t.sent = 0, 0 }
 
 // Forget takes a cell out that is gone, or that nobody waits for any more.
 func (t *Table) Forget(cell uint64) { delete(t.parts, cell) }

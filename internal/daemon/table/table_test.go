@@ -38,19 +38,26 @@ func TestTell(t *testing.T) {
 	tab.Change()
 	all := leads("/a", "/a/{x}", "/b")
 	serves := []Serves{{1, []string{"/a/"}}, {3, []string{"/b"}}}
-	version, told := tab.Tell(all, serves)
-	want := []Told{{1, 1, all[1:2]}, {3, 1, all[2:]}}
-	if version != 1 || !reflect.DeepEqual(told, want) {
-		t.Errorf("told %+v, want %+v", told, want)
+	gate, told := tab.Tell(all, serves)
+	want := []Told{{1, 1, []link.Route{{Pattern: "/a/{x}"}}}, {3, 1, all[2:]}}
+	if !reflect.DeepEqual(gate, Change{1, 0, all, nil}) || !reflect.DeepEqual(told, want) {
+		t.Errorf("told %+v, %+v, want %+v", gate, told, want)
 	}
 	tab.Change()
 	all = Route(routes.Std, append(all, link.Route{Pattern: "/a/b", Cell: 4}), nil)
 	if _, told := tab.Tell(all, serves); len(told) != 1 || told[0].Cell != 1 || told[0].Version != 2 || len(told[0].Routes) != 2 {
 		t.Errorf("the second time: %+v", told)
 	}
-	// A new gate makes no difference to the cells.
-	if version, told := tab.Tell(all, serves); version != 2 || told != nil {
-		t.Errorf("told again: %+v", told)
+	// Of another version of another handler nobody is told but the gate.
+	tab.Change()
+	all[len(all)-1].Cell = 7
+	if gate, told := tab.Tell(all, serves[:1]); !reflect.DeepEqual(gate, Change{3, 2, all[len(all)-1:], nil}) || told != nil {
+		t.Errorf("of another version: %+v, %+v", gate, told)
+	}
+	// A new gate makes no difference to the cells, and is told all.
+	tab.NewGate()
+	if gate, told := tab.Tell(all, serves); !reflect.DeepEqual(gate, Change{3, 0, all, nil}) || told != nil {
+		t.Errorf("told again: %+v, %+v", gate, told)
 	}
 }
 
@@ -66,7 +73,7 @@ func TestTellIsOfAllThatOverlaps(t *testing.T) {
 		}
 		var tab Table
 		cells, next := make(map[uint64][]string), uint64(1)
-		has := make(map[uint64][]link.Route)
+		has, known := make(map[uint64][]link.Route), make(map[string]link.Route)
 		for range 60 {
 			for range rnd.IntN(4) {
 				if len(cells) > 0 && rnd.IntN(3) == 0 {
@@ -99,13 +106,28 @@ func TestTellIsOfAllThatOverlaps(t *testing.T) {
 			index := routes.NewIndex(routes.Std, all, func(r link.Route) string { return r.Pattern })
 			for _, s := range serves {
 				overlaps := index.Overlapping(s.Patterns)
+				for i, r := range overlaps {
+					overlaps[i] = link.Route{Pattern: r.Pattern}
+					if r.Cell == s.Cell {
+						overlaps[i].Cell = r.Cell
+					}
+				}
 				if before, told := has[s.Cell]; !told || !slices.Equal(before, overlaps) {
 					want[s.Cell] = overlaps
 				}
 				has[s.Cell] = overlaps
 			}
 			tab.Change()
-			_, told := tab.Tell(all, serves)
+			gate, told := tab.Tell(all, serves)
+			for _, p := range gate.Gone {
+				delete(known, p)
+			}
+			for _, r := range gate.Routes {
+				known[r.Pattern] = r
+			}
+			if !maps.Equal(known, leads) {
+				t.Fatalf("seed %d: the gate knows %v\nwant %v", seed, known, leads)
+			}
 			got := make(map[uint64][]link.Route)
 			for _, to := range told {
 				got[to.Cell] = to.Routes

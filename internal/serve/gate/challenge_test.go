@@ -26,7 +26,7 @@ func TestChallenges(t *testing.T) {
 		{"GET", challenges + "tok", nil, ""},
 	} {
 		g := newGate(t, 1)
-		g.apply([]link.Route{{Pattern: "/", Cell: 1}}) // a handler that would have it
+		g.applyAll([]link.Route{{Pattern: "/", Cell: 1}}) // a handler that would have it
 		g.asked.configure([]link.Challenge{own})
 		g.asked.configure(tt.open)
 		r := httptest.NewRequest(tt.method, tt.target, nil)

@@ -63,17 +63,12 @@ type Gate struct {
 	ended chan error
 
 	// Owned by the goroutine of hear.
+	told      told
 	cells     map[uint64]*cell
 	peers     map[uint64][]*handover.Peer // of cells whose processes live
 	listeners []*handover.Listener
 	accepting sync.WaitGroup
 	ending    bool
-}
-
-// table is the routes in force at one moment.
-type table struct {
-	mux      routes.Mux
-	replaced chan struct{} // closed when a newer table is in force
 }
 
 // share is how many of the machine's processors there are for one of the gate's:
@@ -98,7 +93,7 @@ func tune() {
 func Run(lc *link.Conn) error {
 	tune()
 	g := &Gate{link: lc, cells: make(map[uint64]*cell), peers: make(map[uint64][]*handover.Peer), tabled: make(chan struct{}), ended: make(chan error, 1)}
-	g.table.Store(&table{http.NewServeMux(), make(chan struct{})})
+	g.table.Store(&table{mux: http.NewServeMux(), replaced: make(chan struct{})})
 	go g.hear(lc)
 	return <-g.ended
 }
@@ -135,7 +130,11 @@ func (g *Gate) hear(lc *link.Conn) {
 			}
 			delete(g.peers, m.Cell)
 		case link.Table:
-			g.apply(m.Routes)
+			if err := g.apply(m); err != nil {
+				g.record("error", err.Error())
+				g.leave(err) // the next gate is told all
+				return
+			}
 			lc.Send(link.Message{Kind: link.Ack, Version: m.Version})
 		case link.Ping:
 			g.lookAfter()
@@ -262,6 +261,7 @@ func (g *Gate) join(m link.Message) {
 	g.server.Join(p)
 	c := cellOf(p)
 	g.cells[m.Cell] = c
+	g.told.join(m.Cell)
 	g.peers[m.Cell] = append(g.peers[m.Cell], p)
 	go func() {
 		<-g.tabled
@@ -296,36 +296,6 @@ func (g *Gate) lookAfter() {
 func (g *Gate) unjoined(cell uint64, why string) {
 	g.record("debug", "not joined to a cell: "+why)
 	g.link.Send(link.Message{Kind: link.Unjoined, Cell: cell})
-}
-
-// apply publishes a table. A cell that has no route in it gets no more
-// connections and is told so once those on their way have left.
-func (g *Gate) apply(rs []link.Route) {
-	handlers := make(map[string]http.Handler, len(rs))
-	routed := make(map[uint64]bool)
-	for _, r := range rs {
-		routed[r.Cell] = true
-		handlers[r.Pattern] = &route{cell: g.cells[r.Cell], down: r.Down, hold: r.Hold}
-	}
-	mux, err := g.dialect.Mux(handlers)
-	if err != nil {
-		// The supervisor has built the same table already.
-		g.record("error", "route table refused: "+err.Error())
-		return
-	}
-	old := g.table.Swap(&table{mux, make(chan struct{})})
-	close(old.replaced)
-	select {
-	case <-g.tabled:
-	default:
-		close(g.tabled)
-	}
-	for id, c := range g.cells {
-		if !routed[id] {
-			delete(g.cells, id)
-			c.leave()
-		}
-	}
 }
 
 // answer tells the supervisor that this process serves: not before it has

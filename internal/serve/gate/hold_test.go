@@ -35,10 +35,10 @@ func TestHoldTime(t *testing.T) {
 			g := newGate(t, 1) // its sockets are real: no time passes for them
 			g.hold = hold
 			synctest.Test(t, func(t *testing.T) {
-				g.table.Store(&table{g.table.Load().mux, make(chan struct{})})
+				g.table.Store(&table{mux: g.table.Load().mux, routes: g.table.Load().routes, replaced: make(chan struct{})})
 				g.tabled = make(chan struct{})
 				c := g.cells[1]
-				g.apply([]link.Route{{Pattern: "/x", Hold: tt.own}, {Pattern: "/other", Cell: 1}})
+				g.applyAll([]link.Route{{Pattern: "/x", Hold: tt.own}, {Pattern: "/other", Cell: 1}})
 				began := time.Now()
 				got := make(chan handover.Dest, 1)
 				var took time.Duration
@@ -53,7 +53,7 @@ func TestHoldTime(t *testing.T) {
 				}
 				for _, r := range tt.tables {
 					time.Sleep(time.Second)
-					g.apply([]link.Route{r, {Pattern: "/other", Cell: 1}})
+					g.applyAll([]link.Route{r, {Pattern: "/other", Cell: 1}})
 					synctest.Wait()
 				}
 				d := <-got

@@ -24,10 +24,8 @@ func (g *Gate) route(r *http.Request) handover.Dest {
 	t := g.table.Load()
 	var deadline time.Time
 	for {
-		h, _ := t.mux.Handler(r)
-		rt, ok := h.(*route)
-		if !ok {
-			// The router's own answer: not found, not allowed, redirected.
+		rt, h := t.find(r)
+		if rt == nil {
 			return g.answers(h)
 		}
 		if d, ok := rt.dest(); ok {
@@ -52,9 +50,8 @@ func (g *Gate) routeNow(r *http.Request) (handover.Dest, bool) {
 	if g.https.Load() != 0 && g.toHTTPS(r) || g.asked.handler(r) != nil {
 		return handover.Dest{}, false
 	}
-	h, _ := g.table.Load().mux.Handler(r)
-	rt, ok := h.(*route)
-	if !ok {
+	rt, _ := g.table.Load().find(r)
+	if rt == nil {
 		return handover.Dest{}, false
 	}
 	d, ok := rt.dest()
@@ -100,8 +97,7 @@ func (g *Gate) next(t *table, deadline time.Time) *table {
 	return nil
 }
 
-// route is one pattern's owner. It is an http.Handler only to be one that
-// a Mux returns.
+// route is one pattern's owner.
 type route struct {
 	cell *cell         // nil while the owner is not running
 	down bool          // and it is not being started either
@@ -114,10 +110,6 @@ func (rt *route) dest() (handover.Dest, bool) {
 		return handover.Dest{}, false
 	}
 	return rt.cell.dest, true
-}
-
-func (rt *route) ServeHTTP(http.ResponseWriter, *http.Request) {
-	panic("a route does not answer")
 }
 
 // cell is the gate's side of one cell.

@@ -19,11 +19,18 @@ import (
 func newGate(t *testing.T, cells ...uint64) *Gate {
 	t.Helper()
 	g := &Gate{cells: make(map[uint64]*cell), tabled: make(chan struct{}), counts: new(counter.Gate), hold: 10 * time.Second, server: new(handover.Server)}
-	g.table.Store(&table{http.NewServeMux(), make(chan struct{})})
+	g.table.Store(&table{mux: http.NewServeMux(), replaced: make(chan struct{})})
 	for _, id := range cells {
 		g.cells[id] = newCell(t)
 	}
 	return g
+}
+
+// applyAll publishes a table that is told whole.
+func (g *Gate) applyAll(routes []link.Route) {
+	if err := g.apply(link.Message{Routes: routes}); err != nil {
+		panic(err)
+	}
 }
 
 func newCell(t *testing.T) *cell {
@@ -66,7 +73,7 @@ func answers(t *testing.T, d handover.Dest, r *http.Request) int {
 func TestRoute(t *testing.T) {
 	g := newGate(t, 1, 2)
 	one, two := g.cells[1].peer, g.cells[2].peer
-	g.apply([]link.Route{
+	g.applyAll([]link.Route{
 		{Pattern: "/one", Cell: 1}, {Pattern: "/one/", Cell: 1}, {Pattern: "POST /two", Cell: 2},
 		{Pattern: "/down", Cell: 3, Down: true}, {Pattern: "/one/two", Cell: 2},
 	})
@@ -103,16 +110,16 @@ func TestRoute(t *testing.T) {
 func TestHold(t *testing.T) {
 	g := newGate(t)
 	starting := []link.Route{{Pattern: "/x", Cell: 0}}
-	g.apply(starting)
+	g.applyAll(starting)
 	got := make(chan handover.Dest)
 	go func() { got <- g.route(get("/x")) }()
 	for g.held.Load() == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	g.apply(starting)
+	g.applyAll(starting)
 	c := newCell(t)
 	g.cells[1] = c
-	g.apply([]link.Route{{Pattern: "/x", Cell: 1}})
+	g.applyAll([]link.Route{{Pattern: "/x", Cell: 1}})
 	if d := <-got; d.Peer != c.peer {
 		t.Error("the request that waited went elsewhere")
 	}
@@ -121,7 +128,7 @@ func TestHold(t *testing.T) {
 	}
 	// And no longer than it may, nor where its handler is given up.
 	g.hold = time.Millisecond
-	g.apply(starting)
+	g.applyAll(starting)
 	if got := answers(t, g.route(get("/x")), get("/x")); got != 503 {
 		t.Errorf("%d, want 503", got)
 	}
@@ -130,7 +137,7 @@ func TestHold(t *testing.T) {
 	for g.held.Load() == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	g.apply([]link.Route{{Pattern: "/x", Down: true}})
+	g.applyAll([]link.Route{{Pattern: "/x", Down: true}})
 	if got := answers(t, <-got, get("/x")); got != 503 {
 		t.Errorf("given up: %d, want 503", got)
 	}
@@ -141,9 +148,9 @@ func TestHold(t *testing.T) {
 func TestLeave(t *testing.T) {
 	g := newGate(t, 1)
 	c := g.cells[1]
-	g.apply([]link.Route{{Pattern: "/x", Cell: 1}})
+	g.applyAll([]link.Route{{Pattern: "/x", Cell: 1}})
 	d := g.route(get("/x"))
-	g.apply([]link.Route{{Pattern: "/y", Cell: 2}})
+	g.applyAll([]link.Route{{Pattern: "/y", Cell: 2}})
 	if d.Enter() {
 		t.Error("the cell takes more")
 	}
@@ -171,8 +178,8 @@ func TestTableRefused(t *testing.T) {
 	}
 	defer g.link.Close()
 	c := g.cells[1]
-	g.apply([]link.Route{{Pattern: "/x", Cell: 1}})
-	g.apply([]link.Route{{Pattern: "/{a}/b", Cell: 2}, {Pattern: "/b/{a}", Cell: 2}})
+	g.applyAll([]link.Route{{Pattern: "/x", Cell: 1}})
+	g.applyAll([]link.Route{{Pattern: "/{a}/b", Cell: 2}, {Pattern: "/b/{a}", Cell: 2}})
 	if d := g.route(get("/x")); d.Peer != c.peer {
 		t.Error("the table before is not in force")
 	}
@@ -182,7 +189,7 @@ func TestTableRefused(t *testing.T) {
 func TestCounts(t *testing.T) {
 	g := newGate(t, 1)
 	g.hold = time.Millisecond
-	g.apply([]link.Route{{Pattern: "GET /here", Cell: 1}, {Pattern: "/away"}, {Pattern: "/down", Down: true}})
+	g.applyAll([]link.Route{{Pattern: "GET /here", Cell: 1}, {Pattern: "/away"}, {Pattern: "/down", Down: true}})
 	for _, path := range []string{"/here", "/away", "/down", "/nowhere", "/nowhere"} {
 		r := get(path)
 		if d := g.route(r); d.Peer == nil {
