@@ -325,11 +325,11 @@ var ErrBacklog = errors.New("send message: the other side does not read")
 type Conn struct {
 	wire *wire.Conn
 	send func(kind byte, fds []int, parts ...[]byte) error // wire's
-	wake chan struct{}                                     // capacity 1
-	done chan struct{}                                     // closed by the writer when it ends
+	done chan struct{}                                     // closed once nothing is written any more
 
 	mu      sync.Mutex // guards the rest
 	queue   []queued
+	writing bool // there is a writer, or none any more
 	closed  bool
 	stalled bool  // Deliver has waited in vain, and nothing was written since
 	err     error // that ended the writer
@@ -360,9 +360,7 @@ func New(f *os.File) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{wire: wc, send: wc.Send, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	go c.write()
-	return c, nil
+	return &Conn{wire: wc, send: wc.Send, done: make(chan struct{})}, nil
 }
 
 // Send queues m, and takes its files over whatever it returns.
@@ -410,22 +408,27 @@ func (c *Conn) push(q queued) error {
 		return ErrBacklog
 	}
 	c.queue = append(c.queue, q)
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+	c.wake()
 	return nil
 }
 
-// write is the writer; Close ends it once the queue is written, and an error that
-// does not pass at once: nothing can be sent after that.
+// wake has what is queued be written. There is a writer only while there is something: a supervisor of
+// thousands has as many links, whose goroutines would have a stack each. The caller holds mu.
+func (c *Conn) wake() {
+	if !c.writing {
+		c.writing = true
+		go c.write()
+	}
+}
+
+// write is the writer. After Close it is the last one once the queue is written, and so it is after an
+// error that does not pass at once: nothing can be sent after that.
 func (c *Conn) write() {
-	defer close(c.done)
-	defer c.end()
-	for range c.wake {
+	for {
 		c.mu.Lock()
-		queue, closed := c.queue, c.closed
-		c.queue = nil
+		queue := c.queue
+		c.queue, c.writing = nil, len(queue) > 0 || c.closed
+		more, closed := len(queue) > 0, c.closed
 		c.mu.Unlock()
 		for i, q := range queue {
 			err := c.writeOne(q.Message)
@@ -437,15 +440,21 @@ func (c *Conn) write() {
 				for _, q := range queue[i+1:] {
 					q.drop()
 				}
+				c.end()
 				// Recv reports the end, after what the other side has said
 				// before its own.
 				c.wire.CloseWrite()
 				c.wire.CloseRead()
+				close(c.done)
 				return
 			}
 		}
-		if closed {
+		switch {
+		case closed:
 			c.wire.Close()
+			close(c.done)
+			return
+		case !more:
 			return
 		}
 	}
@@ -527,11 +536,8 @@ func (c *Conn) CloseRead() { c.wire.CloseRead() }
 func (c *Conn) Finish(wait time.Duration) {
 	c.mu.Lock()
 	c.closed = true
+	c.wake()
 	c.mu.Unlock()
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
 	select {
 	case <-c.done:
 	case <-time.After(wait):

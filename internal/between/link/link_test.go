@@ -175,13 +175,12 @@ func TestSendThatPasses(t *testing.T) {
 			t.Fatal(err)
 		}
 		failures := 5
-		a := &Conn{wire: wc, wake: make(chan struct{}, 1), done: make(chan struct{}), send: func(kind byte, fds []int, parts ...[]byte) error {
+		a := &Conn{wire: wc, done: make(chan struct{}), send: func(kind byte, fds []int, parts ...[]byte) error {
 			if failures--; failures >= 0 {
 				return os.NewSyscallError("sendmsg", errno)
 			}
 			return wc.Send(kind, fds, parts...)
 		}}
-		go a.write()
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
