@@ -20,12 +20,14 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/sd"
 	"github.com/andrestc/go-plugserver/internal/daemon/sockets"
 	"github.com/andrestc/go-plugserver/internal/serve/gate"
+	"github.com/andrestc/go-plugserver/internal/serve/slim"
 )
 
 // version is set by the build (-ldflags -X main.version=…).
 var version = "dev"
 
 func main() {
+	go slim.Rest()
 	if len(os.Args) == 2 && os.Args[1] == "gate" {
 		exit(runGate())
 	}

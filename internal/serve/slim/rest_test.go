@@ -1,0 +1,22 @@
+package slim
+
+import "testing"
+
+// A process gives back once it rests after a burst, and not again for what little it does then.
+func TestRestIsDue(t *testing.T) {
+	const mib = 1 << 20
+	var r rest
+	at := uint64(0)
+	for i, step := range []struct {
+		allocates uint64 // MiB
+		due       bool
+	}{{10, false}, {100, false}, {100, false}, {20, true}, {20, false}, {20, false}, {20, false}, {20, true}, {40, false}, {30, true}, {0, false}} {
+		at += step.allocates * mib
+		if got := r.due(at); got != step.due {
+			t.Errorf("step %d: due is %t", i, got)
+		}
+	}
+	if allocated() == 0 {
+		t.Error("nobody says what is allocated")
+	}
+}
