@@ -98,6 +98,7 @@ type Limits struct {
 	MaxConns       int           `json:"max_conns,omitempty"` // of all processes together; 0 is no limit
 	Hold           time.Duration `json:"hold,omitempty"`      // gate: how long a request waits for a cell to come back
 	HTTP2          HTTP2         `json:"http2,omitempty"`     // gate: who may speak it
+	Lends          bool          `json:"lends,omitempty"`     // gate: no client's connection is given to a cell
 	// Proxies are believed who a client is, by the field ProxyHeader (package proxied).
 	Proxies     []string       `json:"proxies,omitempty"`
 	ProxyHeader string         `json:"proxy_header,omitempty"`

@@ -163,6 +163,7 @@ func (g *Gate) open(lim link.Limits, key []byte) {
 		MaxConns:       lim.MaxConns,
 	}, log.New(logWriter{g}, "", 0))
 	g.server.Route, g.server.RouteNow, g.server.Counts, g.server.Key = g.route, g.routeNow, g.counts, key
+	g.server.Lends = lim.Lends
 	g.server.Full = func(most int) {
 		if most == 0 {
 			g.record("warning", "the gate has no more descriptors for connections, of which those that are relayed (TLS 1.2, ChaCha20-Poly1305) take two: more wait to be accepted until some end; raise LimitNOFILE= of the service")

@@ -44,6 +44,7 @@ type Conn struct {
 	r, w    int
 	scan    http1.Scanner
 	history history
+	loan    *loan  // nil but where it was lent
 	from    *Peer  // that has given it, and may have a descriptor still; nil if none
 	cookie  uint64 // the socket's, where it came back to who stamps; else 0
 	served  int    // requests, here
@@ -156,6 +157,8 @@ const bufferSize = 4 << 10
 func (c *Conn) headLimit(first int) int {
 	limit := c.server.maxHead() + bufferSize
 	switch {
+	case c.loan != nil: // who has lent it has looked
+		return math.MaxInt
 	case !c.history.begun:
 		return limit
 	case c.sealed != nil:
@@ -420,6 +423,9 @@ func (c *Conn) end()   { c.interrupt(&c.closing) }
 func (c *Conn) interrupt(why *bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.loan != nil && why == &c.evicting {
+		return // it is here for one request, and leaves with that
+	}
 	*why = true
 	if c.reading && c.phase <= head {
 		c.apply(longAgo)
@@ -450,7 +456,12 @@ func (c *Conn) interrupted() error {
 }
 
 // begin marks the request at the front as being served here.
-func (c *Conn) begin() { c.become(busy) }
+func (c *Conn) begin() {
+	c.become(busy)
+	if c.loan != nil {
+		c.loan.begin()
+	}
+}
 
 // become sets the phase and returns the one before.
 func (c *Conn) become(p phase) (before phase) {
@@ -552,11 +563,7 @@ func (c *Conn) localText() string {
 
 // syscallConn gives access to the socket; no handler gets it so (wholeConn).
 func (c *Conn) syscallConn() (syscall.RawConn, error) {
-	nc := c.raw
-	if s, ok := nc.(*secured); ok {
-		nc = s.Conn
-	}
-	sc, ok := nc.(syscall.Conn)
+	sc, ok := below(c.raw).(syscall.Conn)
 	if !ok {
 		return nil, errors.ErrUnsupported
 	}

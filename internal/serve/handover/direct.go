@@ -8,10 +8,7 @@ import (
 
 // newDirect returns nil where nc is no connection of package net.
 func newDirect(nc net.Conn, out bool) *direct.Way {
-	if s, ok := nc.(*secured); ok {
-		nc = s.Conn // nothing below, where it is sealed
-	}
-	switch nc := nc.(type) {
+	switch nc := below(nc).(type) { // nothing below, where it is sealed
 	case *net.TCPConn:
 		return direct.New(nc, out)
 	case *net.UnixConn:

@@ -18,6 +18,8 @@
 //	preface.go  and how its connection is known
 //	peer.go     another process: sending, what it has taken
 //	receive.go  what it sends
+//	lend.go     where no connection leaves: loans in their place
+//	loan.go     and on the side of whom they are lent to
 //	logged.go   lines of the access log for what no handler answers
 //	introduced.go  connections of proxies that speak the PROXY protocol
 //	end.go      the end of a server

@@ -3,6 +3,7 @@ package handover
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -33,7 +34,9 @@ type forwarded struct {
 	// f is in no peer's list.
 
 	// The rest is guarded by conn.mu.
-	state forwardState
+	state  forwardState
+	answer *http1.Answer // nil where nothing depends on it
+	loan   *lent         // once it was sent
 	// alone says that no goroutine waits for what comes, because the
 	// connection ends with the answer.
 	alone  bool
@@ -71,9 +74,16 @@ func (c *Conn) route(whole *wholeConn, r *http.Request) (done bool, err error) {
 		} else {
 			c.last, c.streak = d, 0
 		}
-		if c.scan.Plain && c.scan.Len() <= maxForward && (r.Close || c.streak < c.patience() || d.Peer.isFull()) {
+		plain := c.scan.Plain && c.scan.Len() <= maxForward
+		if c.server.Lends && !plain {
+			if done, err := c.lend(d, c.server.answerTo(r)); done || err != nil {
+				return done, err
+			}
+			continue
+		}
+		if plain && (r.Close || c.streak < c.patience() || d.Peer.isFull()) {
 			alone := r.Close && !whole.fed && c.r+c.scan.Len() == c.w
-			done, err := c.forward(d, alone)
+			done, err := c.forward(d, r, alone)
 			if done || err != nil {
 				return done, err
 			}
@@ -99,6 +109,9 @@ const maxForward = 16 << 10
 // patience is after how many requests in a row for one peer the connection goes
 // there: at once at first, and the later the more often it has come back.
 func (c *Conn) patience() int {
+	if c.server.Lends {
+		return math.MaxInt
+	}
 	if c.history.moves == 0 || c.server.crowded() {
 		return 0
 	}
@@ -119,7 +132,7 @@ func (c *Conn) goToRest() bool {
 	c.rest = time.Time{}
 	c.mu.Unlock()
 	d := c.last
-	if d.Peer == nil || d.Peer.isFull() || d.Enter == nil || !d.Enter() {
+	if d.Peer == nil || c.server.Lends || d.Peer.isFull() || d.Enter == nil || !d.Enter() {
 		return false
 	}
 	err := d.Peer.give(c)
@@ -133,8 +146,8 @@ var errLeftAlone = errors.New("the answer sees to the connection")
 // forward has d's peer answer the request at the front. It reports false where
 // the request has to be routed again. Where it is the connection's last, alone
 // says, the answer sees to the rest, without this goroutine.
-func (c *Conn) forward(d Dest, alone bool) (done bool, err error) {
-	f, m := c.forwarded(d, alone)
+func (c *Conn) forward(d Dest, r *http.Request, alone bool) (done bool, err error) {
+	f, m := c.forwarded(d, r, alone)
 	if err := d.Peer.forward(f, &m, c.pending()[:c.scan.Len()]); err != nil {
 		d.Given()
 		return false, nil // the peer is dead
@@ -146,11 +159,11 @@ func (c *Conn) forward(d Dest, alone bool) (done bool, err error) {
 }
 
 // forwarded makes what forwards the request at the front.
-func (c *Conn) forwarded(d Dest, alone bool) (*forwarded, message) {
+func (c *Conn) forwarded(d Dest, r *http.Request, alone bool) (*forwarded, message) {
 	c.mu.Lock()
 	c.phase, c.deadline = busy, time.Time{}
 	c.mu.Unlock()
-	return &forwarded{conn: c, peer: d.Peer, given: d.Given, alone: alone}, c.requestMessage()
+	return &forwarded{conn: c, peer: d.Peer, given: d.Given, alone: alone, answer: c.server.answerTo(r)}, c.requestMessage()
 }
 
 // requestMessage is what goes with each request of c that is forwarded.
@@ -170,14 +183,14 @@ func (c *Conn) forwardAtOnce(o *owed) bool {
 	if !ok {
 		return false
 	}
-	f, m := c.forwarded(d, true)
+	f, m := c.forwarded(d, r, true)
 	deliver, ok := d.Peer.tryForward(f, &m, c.pending())
 	switch {
 	case deliver:
 		o.add(d.Peer)
 	case !ok:
 		go func() {
-			if done, _ := c.forward(d, true); !done {
+			if done, _ := c.forward(d, r, true); !done {
 				c.server.serve(c)
 			}
 		}()
@@ -289,6 +302,15 @@ func (c *Conn) ended(f *forwarded, state forwardState) (done bool, err error) {
 		return true, nil
 	case again:
 		return false, nil
+	case fetching, moving:
+		if c.server.Lends {
+			if state == moving {
+				return c.lend(Dest{Peer: f.peer, Given: f.given}, f.answer)
+			}
+			return c.lendFor(f)
+		}
+	}
+	switch state {
 	case fetching:
 		c.consume(c.scan.Len())
 		c.done()
@@ -352,8 +374,11 @@ func (f *forwarded) took(a answer, r *receiver) error {
 	if f.state != waiting {
 		return nil
 	}
-	b := a.bytes
-	if f.came += len(b); f.came > window {
+	if f.loan != nil {
+		return f.loan.said(a)
+	}
+	b := f.follow(&a)
+	if f.came += len(b); f.came > window || f.came > 0 && (a.move || a.elsewhere) {
 		f.unhold()
 		f.state = broken
 		f.notify()
@@ -390,7 +415,7 @@ func (f *forwarded) took(a answer, r *receiver) error {
 		// The goroutine reads, and learns of it with the next request.
 		c.phase, c.unasked = idle, false
 		c.deadline = after(c.server.patience(false))
-		if !c.server.parted.Load() {
+		if !c.server.parted.Load() && !c.server.Lends {
 			c.rest = after(restAfter)
 		}
 		if limit := c.limit(); c.reading && c.sooner(limit) {
@@ -410,9 +435,31 @@ func (f *forwarded) change(state forwardState) {
 	defer c.mu.Unlock()
 	if f.state == waiting {
 		f.unhold()
-		f.state = state
+		if f.state = state; state == again && f.came > 0 {
+			f.state = broken // whatever its peer has said: a part is with the client
+		}
+		if f.loan != nil {
+			f.loan.settle()
+			return
+		}
 		f.notify()
 	}
+}
+
+// follow has no byte of the answer a be taken for another's, and returns those that may pass. The
+// lock of the connection is held.
+func (f *forwarded) follow(a *answer) []byte {
+	switch {
+	case !f.conn.server.Lends:
+	case f.answer == nil:
+		a.keep = false
+	default:
+		if n := f.answer.Next(a.bytes); n < len(a.bytes) {
+			a.bytes, a.done, a.keep = a.bytes[:n], true, false
+		}
+		a.keep = a.keep && f.answer.Whole()
+	}
+	return a.bytes
 }
 
 // heard passes on what the peer says about a request. An error is took's.
@@ -420,7 +467,8 @@ func (r *receiver) heard(kind byte, a answer) error {
 	p := r.peer
 	p.mu.Lock()
 	f := p.forwarded[a.stream]
-	final := kind == kindFetch || a.done || a.move || a.elsewhere
+	// Of what is lent there are words still.
+	final := kind == kindFetch && (f == nil || !f.conn.server.Lends) || kind != kindFetch && (a.done || a.move || a.elsewhere)
 	if final {
 		delete(p.forwarded, a.stream)
 	}
@@ -434,7 +482,7 @@ func (r *receiver) heard(kind byte, a answer) error {
 	}
 	given := f.given // f may be the next request's after this
 	err := f.took(a, r)
-	if a.done || a.elsewhere {
+	if a.done || a.elsewhere || final && err != nil {
 		given()
 	}
 	return err

@@ -33,7 +33,7 @@ type foe struct {
 	came    int
 }
 
-func newFoe(t testing.TB, key string) *foe {
+func newFoe(t testing.TB, key string, change ...func(*Server)) *foe {
 	t.Helper()
 	fa, fb, err := wire.Pair()
 	if err != nil {
@@ -46,6 +46,9 @@ func newFoe(t testing.TB, key string) *foe {
 		return Dest{Peer: theirs, Given: func() {}, Enter: func() bool { return true }}
 	}
 	f.gate.Key = []byte(key)
+	for _, c := range change {
+		c(f.gate)
+	}
 	go f.gate.Run()
 	go func() {
 		f.ended <- f.gate.Receive(theirs)

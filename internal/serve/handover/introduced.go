@@ -84,14 +84,24 @@ func (k *socket) introduce(limit time.Time) error {
 	return nil
 }
 
-// hasEnded reports whether nothing more comes than what waits (poll(2)).
+// hasEnded reports whether nothing more comes than what waits.
 func hasEnded(fd uintptr) bool {
 	const rdhup = 0x2000
+	return polled(fd, rdhup) != 0
+}
+
+const pollHup = 0x10 // POLLHUP: the other end is closed, or was shut down both ways
+
+// polled returns what of events is so, or is told in any case (poll(2)).
+func polled(fd uintptr, events int16) int16 {
 	p := struct {
 		fd              int32
 		events, revents int16
-	}{fd: int32(fd), events: rdhup}
+	}{fd: int32(fd), events: events}
 	var none syscall.Timespec
 	n, _, _ := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&none)), 0, 0, 0)
-	return n == 1 && p.revents != 0
+	if n != 1 {
+		return 0
+	}
+	return p.revents
 }

@@ -44,6 +44,10 @@ type message struct {
 	// keys is what it takes to open and seal its records, encoded (package tls13); nil
 	// where plain bytes pass.
 	keys []byte
+	// loan is, where the socket is lent for one request, that request's number, and waits
+	// whether the rest of its body comes once it is known to be served; 0 for any other.
+	loan  uint64
+	waits bool
 	// bytes were read of the client and not consumed.
 	bytes []byte
 }
@@ -56,7 +60,7 @@ const (
 	flagStamp
 	flagTLS
 	flagKeys
-	flagAll = flagIdle | flagBegun | flagPost | flagCanceled | flagStamp | flagTLS | flagKeys
+	flagLoan
 )
 
 // maxAddr bounds an address, in bytes.
@@ -89,6 +93,9 @@ func (m *message) head(b []byte) []byte {
 	if m.keys != nil {
 		flags |= flagKeys
 	}
+	if m.loan != 0 {
+		flags |= flagLoan
+	}
 	b = append(b, flags, m.moves)
 	if flags&flagStamp != 0 {
 		b = append(b, m.stamp[:]...)
@@ -101,6 +108,13 @@ func (m *message) head(b []byte) []byte {
 	}
 	if m.keys != nil {
 		b = appendText(b, m.keys)
+	}
+	if m.loan != 0 {
+		n := m.loan << 1
+		if m.waits {
+			n |= 1
+		}
+		b = binary.AppendUvarint(b, n)
 	}
 	return b
 }
@@ -124,12 +138,12 @@ var errMessage = errors.New("decode hand-over: malformed message")
 // decode parses a frame's body; the result's bytes alias it.
 func decode(b []byte) (message, error) {
 	var m message
-	if len(b) < 2 || b[0]&^flagAll != 0 {
+	if len(b) < 2 {
 		return m, errMessage
 	}
 	m.idle, m.begun, m.post, m.canceled = b[0]&flagIdle != 0, b[0]&flagBegun != 0, b[0]&flagPost != 0, b[0]&flagCanceled != 0
 	m.moves = b[1]
-	stamped, secured, sealed := b[0]&flagStamp != 0, b[0]&flagTLS != 0, b[0]&flagKeys != 0
+	stamped, secured, sealed, lent := b[0]&flagStamp != 0, b[0]&flagTLS != 0, b[0]&flagKeys != 0, b[0]&flagLoan != 0
 	b = b[2:]
 	if stamped {
 		if len(b) < len(m.stamp) {
@@ -169,6 +183,13 @@ func decode(b []byte) (message, error) {
 			return m, errMessage
 		}
 	}
+	if lent {
+		x, n := binary.Uvarint(b)
+		if n <= 0 || x>>1 == 0 {
+			return m, errMessage
+		}
+		m.loan, m.waits, b = x>>1, x&1 != 0, b[n:]
+	}
 	m.bytes = b
 	return m, nil
 }
@@ -179,9 +200,10 @@ type answer struct {
 	// done says that the answer is complete, keep that the connection may
 	// carry another request; move that the request is to come with its
 	// connection, because it is none that can be answered like this;
-	// elsewhere that it is another process's.
-	done, keep, move, elsewhere bool
-	bytes                       []byte // for the client
+	// elsewhere that it is another process's; canceled, where a connection was lent, as in
+	// history.
+	done, keep, move, elsewhere, canceled bool
+	bytes                                 []byte // for the client
 }
 
 const (
@@ -189,11 +211,12 @@ const (
 	flagKeep
 	flagMove
 	flagElsewhere
+	flagEnded
 )
 
 func (a *answer) head(b []byte) []byte {
 	var flags byte
-	for i, set := range [...]bool{a.done, a.keep, a.move, a.elsewhere} {
+	for i, set := range [...]bool{a.done, a.keep, a.move, a.elsewhere, a.canceled} {
 		if set {
 			flags |= 1 << i
 		}
@@ -202,11 +225,11 @@ func (a *answer) head(b []byte) []byte {
 }
 
 func decodeAnswer(b []byte) (answer, error) {
-	if len(b) == 0 || b[0] >= 2*flagElsewhere {
+	if len(b) == 0 || b[0] >= 2*flagEnded {
 		return answer{}, errMessage
 	}
 	f := b[0]
-	a := answer{done: f&flagDone != 0, keep: f&flagKeep != 0, move: f&flagMove != 0, elsewhere: f&flagElsewhere != 0}
+	a := answer{done: f&flagDone != 0, keep: f&flagKeep != 0, move: f&flagMove != 0, elsewhere: f&flagElsewhere != 0, canceled: f&flagEnded != 0}
 	var n int
 	if a.stream, n = binary.Uvarint(b[1:]); n <= 0 {
 		return a, errMessage

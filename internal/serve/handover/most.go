@@ -48,7 +48,7 @@ func (s *Server) unjoin(p *Peer) {
 // tell says how many connections s owns. The lock is held.
 func (s *Server) tell() {
 	if s.told != nil {
-		s.told.counts.ours.owned.Store(uint64(len(s.conns)) + 1)
+		s.told.counts.ours.owned.Store(uint64(len(s.conns)-s.loans) + 1) // what is lent is another's
 	}
 }
 

@@ -3,6 +3,7 @@ package handover
 import (
 	"crypto/tls"
 	"errors"
+	"math"
 	"net"
 	"os"
 	"sync"
@@ -103,6 +104,7 @@ type kept struct {
 	idle   bool
 	stream uint64 // the request that it was fetched for, or 0
 	given  func() // called once it was taken, or the peer is dead; may be nil
+	loan   *lent  // nil but where that was sent, in the place of conn
 }
 
 // sweepAfter is how long a connection stays open here after it was taken, at
@@ -163,6 +165,9 @@ func (p *Peer) give(c *Conn) error { return p.giveFor(c, 0, nil) }
 // giveFor gives c as the connection of a request that the peer serves. Where it
 // returns no error, given is called once c has arrived, or the peer is dead.
 func (p *Peer) giveFor(c *Conn, stream uint64, given func()) error {
+	if c.server.Lends {
+		return errLends
+	}
 	m := c.message()
 	m.stream = stream
 	sc, err := c.syscallConn()
@@ -243,7 +248,7 @@ func (p *Peer) sendFD(sc syscall.RawConn, c *Conn, m *message, given func()) err
 		c.become(before)
 		return net.ErrClosed // its process is dead: it took nothing
 	}
-	p.kept = append(p.kept, kept{p.sent, p.conns, c, m.idle, m.stream, given})
+	p.kept = append(p.kept, kept{seq: p.sent, nth: p.conns, conn: c, idle: m.idle, stream: m.stream, given: given})
 	p.release()
 	return nil
 }
@@ -289,10 +294,21 @@ func (p *Peer) release() {
 	n := 0
 	for n < len(p.kept) && p.kept[n].seq <= taken {
 		k := p.kept[n]
-		if p.counts.theirs.hasMissed(k.nth) {
+		missed := p.counts.theirs.hasMissed(k.nth)
+		if missed {
 			p.full = time.Now().Add(fullFor)
+		}
+		switch {
+		case missed && k.loan != nil:
+			if !k.loan.fetch {
+				k.loan.seq = math.MaxUint64 // it was not taken
+			}
+			go k.loan.missed()
+		case missed:
 			go k.conn.server.missed(p, k)
-		} else {
+		case k.loan != nil:
+			k.loan.taken()
+		default:
 			k.conn.drop()
 			k.arrived()
 		}
@@ -382,7 +398,13 @@ func (s *Server) conn(p *Peer, f wire.Frame, m message, cookie uint64) (*Conn, e
 	if err != nil {
 		return nil, err
 	}
+	if u, ok := nc.(*net.UnixConn); ok && m.loan != 0 {
+		nc = &told{u, remote, local}
+	}
 	c := s.newConn(nc, remote, local)
+	if m.loan != 0 {
+		c.loan = &loan{peer: p, id: m.loan, waits: m.waits}
+	}
 	c.history, c.cookie = m.history, cookie
 	c.tls, c.state = m.tls, state
 	c.deadline = time.Time{}
@@ -413,7 +435,7 @@ func (s *Server) open(fd int, remote, local net.Addr, state *tls.ConnectionState
 	}
 	if encoded == nil {
 		if u, ok := nc.(*net.UnixConn); ok {
-			return &secured{Conn: u, remote: remote, local: local, state: state}, nil
+			return &secured{told: told{u, remote, local}, state: state}, nil
 		} else if s.Route != nil {
 			return nc, nil // no handler gets it
 		}

@@ -37,7 +37,7 @@ func (c *Conn) goOn(f *forwarded, r *receiver) bool {
 	} else {
 		c.last, c.streak = d, 0
 	}
-	f.peer, f.given, f.state, f.keep, f.came = d.Peer, d.Given, waiting, false, 0
+	f.peer, f.given, f.state, f.keep, f.came, f.answer = d.Peer, d.Given, waiting, false, 0, s.answerTo(req)
 	r.forward(f)
 	return true
 }

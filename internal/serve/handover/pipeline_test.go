@@ -190,8 +190,9 @@ func TestPipelinedBefore(t *testing.T) {
 			p.awaitPaused(0, id)
 			p.answer(0, id, true, answerTo(uri, 0))
 			expectText(t, c, answerTo(uri, 0)+tt.want)
-			if p.now.Load() != 0 || p.given.Load() != 1 {
-				t.Errorf("%d requests were forwarded without the goroutine, %d are given", p.now.Load(), p.given.Load())
+			await(t, "it is given", func() bool { return p.given.Load() == 1 })
+			if n := p.now.Load(); n != 0 {
+				t.Errorf("%d requests were forwarded without the goroutine", n)
 			}
 		})
 	}

@@ -72,7 +72,7 @@ func (s *wholeConn) pose(w http.ResponseWriter) (restore func()) {
 	s.bufr = bufrOf(c)
 	raw := s.raw
 	switch raw.(type) {
-	case *net.TCPConn, *secured:
+	case *net.TCPConn, *secured, *told:
 	default:
 		return func() {}
 	}

@@ -288,6 +288,8 @@ func (s *Server) receivedConn(p *Peer, f wire.Frame) error {
 	case err != nil:
 	case len(f.FDs) != 1:
 		err = errMessage
+	case s.Lends:
+		err = errLends
 	case s.Route != nil && len(m.bytes) > s.maxReplay():
 		err = errReplay
 	default:
@@ -315,6 +317,10 @@ func (s *Server) receivedConn(p *Peer, f wire.Frame) error {
 		p.mu.Unlock()
 		if st != nil {
 			st.arrived(c)
+			return nil
+		}
+		if c.loan != nil {
+			c.close() // the handler has gone
 			return nil
 		}
 	}

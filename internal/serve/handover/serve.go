@@ -59,6 +59,9 @@ func (s *Server) serve(c *Conn) {
 // or has to be closed.
 func (c *Conn) next(whole *wholeConn) error {
 	for {
+		if c.loan != nil && c.served > 0 {
+			return c.giveBack(answer{done: true, keep: true, canceled: c.history.canceled})
+		}
 		done, err := true, c.head()
 		if err == nil {
 			done, err = c.request(whole)
@@ -267,6 +270,9 @@ func (c *Conn) done() {
 // handOver gives the connection, with the request at its front, to the process
 // behind it.
 func (c *Conn) handOver(whole *wholeConn) (done bool, err error) {
+	if c.loan != nil {
+		return true, c.giveBack(answer{elsewhere: true})
+	}
 	c.history.moved(c.served)
 	for p := c.server.Back(); p != nil; p = c.server.Back() {
 		if err := p.give(c); err == nil {

@@ -70,6 +70,10 @@ type Server struct {
 	Route    func(r *http.Request) Dest
 	RouteNow func(r *http.Request) (d Dest, ok bool)
 
+	// Lends says that no client's connection leaves this process, which accepts them: what a
+	// handler's needs of one it is lent, for one request (lend.go).
+	Lends bool
+
 	// Counts is where connections are counted that s accepts, or moves to a peer.
 	Counts *counter.Gate
 
@@ -111,6 +115,7 @@ type Server struct {
 	mu      sync.Mutex
 	conns   map[*Conn]bool   // all that this process owns; true: a handler has hijacked it
 	given   int              // of conns, those
+	loans   int              // of conns, those that were lent
 	cookies map[uint64]*Conn // those of conns that came back, by their sockets' numbers
 	changed chan struct{}    // closed when conns or streams shrink; nil where nobody waits for it
 	waiting atomic.Bool      // somebody does
@@ -223,6 +228,9 @@ func (s *Server) own(c *Conn) {
 	if c.cookie != 0 {
 		s.cookies[c.cookie] = c
 	}
+	if c.loan != nil {
+		s.loans++
+	}
 	s.count.Add(1)
 	s.tell()
 	s.mu.Unlock()
@@ -238,7 +246,9 @@ func (s *Server) Recover(p *Peer) {
 	s.unjoin(p)
 	conns, requests, ended, xs := p.lost()
 	for _, k := range conns {
-		go s.kept(k)
+		if k.loan == nil {
+			go s.kept(k)
+		}
 	}
 	for _, f := range requests {
 		f.change(again)
@@ -247,6 +257,13 @@ func (s *Server) Recover(p *Peer) {
 	for _, f := range ended {
 		f.change(broken)
 		f.given()
+	}
+	for _, k := range conns {
+		if k.loan != nil { // only now it may seem closed
+			p.mu.Lock()
+			k.loan.taken()
+			p.mu.Unlock()
+		}
 	}
 	for _, x := range xs {
 		x.Lost(x.taken)
@@ -380,6 +397,9 @@ func (s *Server) forget(c *Conn) {
 		delete(s.conns, c)
 		if given {
 			s.given--
+		}
+		if c.loan != nil {
+			s.loans--
 		}
 		if s.cookies[c.cookie] == c {
 			delete(s.cookies, c.cookie)

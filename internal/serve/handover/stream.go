@@ -126,6 +126,9 @@ func (st *stream) end(keep bool) *Conn {
 		c.close()
 		return nil
 	}
+	if c.loan != nil {
+		c.served++ // it gives the loan back
+	}
 	return c
 }
 

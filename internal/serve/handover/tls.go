@@ -61,14 +61,31 @@ const maxState = 48 << 10
 // serve connections without being one: those that a handshake or a relay needs.
 func (s *Server) Beside(n int) { s.beside.Add(int64(n)) }
 
+// told is a connection whose addresses were told: its socket is one end of a pair, or sealed.
+// It does not give access to that.
+type told struct {
+	net.Conn
+	remote, local net.Addr
+}
+
 // secured is a TLS connection as a handler gets it that hijacks its request. As *tls.Conn
 // it does not give access to its socket: what passes there is sealed, or the socket is not
 // the client's.
 type secured struct {
-	net.Conn                  // a *net.UnixConn, or sealed
-	sealed        *tls13.Conn // nil where plain bytes pass
-	remote, local net.Addr
-	state         *tls.ConnectionState
+	told               // of a *net.UnixConn, or of sealed
+	sealed *tls13.Conn // nil where plain bytes pass
+	state  *tls.ConnectionState
+}
+
+// below returns the socket of what a handler gets, or what is sealed.
+func below(nc net.Conn) net.Conn {
+	switch c := nc.(type) {
+	case *secured:
+		return c.Conn
+	case *told:
+		return c.Conn
+	}
+	return nc
 }
 
 func newSealed(t tls13.Transport, remote, local net.Addr, state *tls.ConnectionState, keys *tls13.State) (*secured, error) {
@@ -76,17 +93,17 @@ func newSealed(t tls13.Transport, remote, local net.Addr, state *tls.ConnectionS
 	if err != nil {
 		return nil, err
 	}
-	return &secured{sealed, sealed, remote, local, state}, nil
+	return &secured{told{sealed, remote, local}, sealed, state}, nil
 }
 
 // LocalAddr implements net.Conn; it is the address that the client has dialed.
-func (s *secured) LocalAddr() net.Addr { return s.local }
+func (s *told) LocalAddr() net.Addr { return s.local }
 
 // RemoteAddr implements net.Conn; it is the client's.
-func (s *secured) RemoteAddr() net.Addr { return s.remote }
+func (s *told) RemoteAddr() net.Addr { return s.remote }
 
 // CloseWrite tells the client that nothing follows (close_notify), as tls.Conn's.
-func (s *secured) CloseWrite() error {
+func (s *told) CloseWrite() error {
 	return s.Conn.(interface{ CloseWrite() error }).CloseWrite()
 }
 
