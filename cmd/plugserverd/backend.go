@@ -141,6 +141,9 @@ func (b *backend) configure() error {
 	if err != nil {
 		return err
 	}
+	if err := b.cfg.Lending(file); err != nil {
+		return err
+	}
 	builder, err := b.cfg.Builder(file)
 	if err != nil {
 		return err

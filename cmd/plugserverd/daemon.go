@@ -91,6 +91,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	if misread != nil {
 		file = settings.Suspect(cfg.Config) // the flags alone hold, but for who is trusted: better than no service
 	}
+	cfg.Lend(file, misread)
 	d.file, d.system = file, cfg.System(file)
 	if d.disabled, err = disabled.Open(filepath.Join(cfg.Store(), "disabled"), file.Disabled); err != nil {
 		return nil, err

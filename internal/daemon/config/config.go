@@ -61,6 +61,7 @@ type Config struct {
 	AccessLogFormat choiceFlag
 	Proxies         listFlag
 	ProxyHeader     choiceFlag
+	Trust           choiceFlag
 	Version         bool
 
 	Groups proc.Groups // not of a flag: where handlers get control groups
@@ -78,6 +79,21 @@ func (c *Config) ACME() string { return filepath.Join(c.State, "acme") }
 
 // Store is the folder that the daemon alone writes.
 func (c *Config) Store() string { return filepath.Join(c.State, "store") }
+
+// Lend has connections of clients stay with the gate where file, or a flag, says that
+// handlers do not trust each other, or where the file says nobody knows what: handlers keep what they were given. It
+// holds for as long as the daemon runs.
+func (c *Config) Lend(file *settings.Settings, misread error) {
+	c.Limits.Lends = c.Trust.word == "each" || file.Trusts() || misread != nil
+}
+
+// Lending refuses settings of file that come too late for that.
+func (c *Config) Lending(file *settings.Settings) error {
+	if file.Trusts() && !c.Limits.Lends {
+		return errors.New("a handler has Trust= now, and handlers have been given connections of clients already: restart plugserver (systemctl restart plugserver)")
+	}
+	return nil
+}
 
 // declare declares the flags.
 func (c *Config) declare(fs *flag.FlagSet) {
@@ -111,6 +127,8 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.Var(&c.PassEnvironment, "pass-environment", "`names` of the variables that every handler gets of the daemon's environment, beside PATH and its like; may be repeated")
 	c.Sandbox = choice("on", "off")
 	fs.Var(&c.Sandbox, "sandbox", "on or off: whether each handler's process is confined, but for those with NoSandbox=yes")
+	c.Trust = choice("one", "each")
+	fs.Var(&c.Trust, "trust", "one or each: whether all handlers trust each other with the connections of clients, but for those with Trust=, or none does")
 	fs.StringVar(&c.Config, "config", settings.DefaultPath, "`file` of what holds for single handlers; see plugserverd.conf(5)")
 	c.Build, c.BuildCells, c.Network = choice("auto", "off"), choice("auto", "off"), choice("off", "on")
 	fs.Var(&c.Build, "build", "auto or off: whether to compile Go source in the directory, never as root")

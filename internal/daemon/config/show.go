@@ -28,6 +28,9 @@ func (c *Config) Show(file *settings.Settings, handler string) (all []api.Settin
 			all = append(all, api.Setting{Key: f.key, Value: f.value, Where: c.flagged(f.flag)})
 		}
 	}
+	if !set["Trust"] && c.Trust.word == "each" {
+		all = append(all, api.Setting{Key: "Trust", Value: handler, Where: c.flagged("trust")})
+	}
 	if !set["AccessLog"] {
 		all = append(all, api.Setting{Key: "AccessLog", Value: yesNo(c.AccessLog != ""), Where: c.flagged("access-log")})
 	}

@@ -113,6 +113,7 @@ func (s *Settings) handler(name string) (keys, error) {
 		"LogRateLimitIntervalSec": set(&h.LogRateLimitInterval, parseInterval),
 	}
 	maps.Copy(all, keys{
+		"Trust":          set(&h.Trust, parseTrust),
 		"AccessLog":      set(&h.AccessLog, parseSwitch),
 		"Disabled":       set(&h.Disabled, parseBool),
 		"MaxInFlight":    set(&h.MaxInFlight, parseInFlight),

@@ -47,6 +47,7 @@ type Handler struct {
 	LimitNOFILE int   // descriptors; 0 is unset, Infinity no limit
 	Bounds      bounds.Bounds
 	Cell        string // handlers of one Cell share a process; "" is unset
+	Trust       string // the group of handlers that it trusts with clients' connections; "" is unset
 	// LogRateLimitBurst log records are logged within LogRateLimitInterval; 0 is
 	// unset, Infinity no limit.
 	LogRateLimitBurst    int
@@ -96,7 +97,7 @@ func (s *Settings) load(path string) (*Settings, error) {
 		errs = append(errs, s.apply(file, text)...)
 	}
 	if errors.Join(errs...) == nil {
-		errs = append(errs, s.tls.finish(), signers.Finish(s.trust), s.lacking())
+		errs = append(errs, s.tls.finish(), signers.Finish(s.trust), s.lacking(), s.torn())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -129,6 +130,34 @@ func (s *Settings) Handler(name string) Handler {
 		return *h
 	}
 	return Handler{}
+}
+
+// torn says which handlers are to share a process, and not to trust each other.
+func (s *Settings) torn() error {
+	var errs []error
+	first := make(map[string]string) // by Cell
+	for _, handler := range slices.Sorted(maps.Keys(s.handlers)) {
+		h := s.handlers[handler]
+		other, is := first[h.Cell]
+		switch {
+		case h.Cell == "":
+		case !is:
+			first[h.Cell] = handler
+		case s.handlers[other].Trust != h.Trust:
+			errs = append(errs, fmt.Errorf("[Handler %s] and [Handler %s] have the same Cell=%s and another Trust=: who shares a process has all of it; set the same for both, or take Cell= away", other, handler, h.Cell))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Trusts reports whether any handler is in a group of its own.
+func (s *Settings) Trusts() bool {
+	for _, h := range s.handlers {
+		if h.Trust != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // Assignment is one that holds.

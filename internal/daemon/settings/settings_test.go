@@ -104,6 +104,25 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// Handlers that share a process share all of it: they are of one group.
+func TestTrustGroups(t *testing.T) {
+	for text, want := range map[string]string{
+		"[Handler a]\nCell=x\n[Handler b]\nCell=x\n":                                         "",
+		"[Handler a]\nTrust=g\nCell=x\n[Handler b]\nCell=x\nTrust=g\n[Handler c]\nTrust=h\n": "",
+		"[Handler a]\nTrust=g\nCell=x\n[Handler b]\nCell=x\n":                                "[Handler a] and [Handler b]",
+		"[Handler a]\nTrust=g h\n":                                                           "cannot name a group",
+	} {
+		s, err := Load(layout(t, map[string]string{"plugserverd.conf": text}))
+		if want == "" {
+			if err != nil || s.Trusts() != strings.Contains(text, "Trust") {
+				t.Errorf("%q: %v", text, err)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
 func TestSettingsAreImmutable(t *testing.T) {
 	s, err := Load(layout(t, map[string]string{"plugserverd.conf": "[Handler a]\nCell=x\n[Toolchains]\nGOROOT=/go"}))
 	if err != nil {
@@ -169,7 +188,7 @@ func TestFaultsAreNamedByLine(t *testing.T) {
 		`F:8: LimitNOFILE="many": not a number of descriptors; write one such as 1024, or infinity`,
 		`F:11: Cell="-a": cannot name a cell; ` + rule,
 		`F:12: Cell="shop # all of them": a comment is taken for a part of the value; put it on a line of its own`,
-		`F:13: unknown key "GOROOT"; possible here: AccessLog=, CPUQuota=, Cell=, Disabled=, DrainTimeout=, Environment=, EnvironmentFile=, HoldTimeout=, LimitNOFILE=, LoadCredential=, LogRateLimitBurst=, LogRateLimitIntervalSec=, MaxBodyBytes=, MaxInFlight=, MemoryMax=, NoSandbox=, PassEnvironment=, PrivateNetwork=, ReadOnlyPaths=, ReadWritePaths=, RequestTimeout=, RestrictAddressFamilies=, SetCredential=, StateDirectory=, TasksMax=, WorkingDirectory=`,
+		`F:13: unknown key "GOROOT"; possible here: AccessLog=, CPUQuota=, Cell=, Disabled=, DrainTimeout=, Environment=, EnvironmentFile=, HoldTimeout=, LimitNOFILE=, LoadCredential=, LogRateLimitBurst=, LogRateLimitIntervalSec=, MaxBodyBytes=, MaxInFlight=, MemoryMax=, NoSandbox=, PassEnvironment=, PrivateNetwork=, ReadOnlyPaths=, ReadWritePaths=, RequestTimeout=, RestrictAddressFamilies=, SetCredential=, StateDirectory=, TasksMax=, Trust=, WorkingDirectory=`,
 		`F:14: "rubbish" is no assignment; write NAME=VALUE`,
 		`F:15: section [Handler] names no handler; write [Handler NAME]`,
 		`F:17: "a b" cannot name a handler; ` + rule,

@@ -170,6 +170,13 @@ func parseCell(s string) (string, error) {
 	return s, nil
 }
 
+func parseTrust(s string) (string, error) {
+	if !handlerdir.ValidName(s) {
+		return "", errors.New("cannot name a group; " + nameRule)
+	}
+	return s, nil
+}
+
 func parseGOROOT(s string) (string, error) {
 	if !filepath.IsAbs(s) {
 		return "", errors.New("not an absolute path; write one such as /usr/local/go, without quotes")

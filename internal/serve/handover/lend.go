@@ -418,9 +418,9 @@ func shutdown(f *os.File, how int) {
 }
 
 // answerTo follows the answer to r, where that may have to end before the connection does; nil
-// where the client lets no request follow. net/http does for some of HTTP/1.0.
+// where the client lets no request follow.
 func (s *Server) answerTo(r *http.Request) *http1.Answer {
-	if !s.Lends || r.Close && r.ProtoAtLeast(1, 1) {
+	if !s.Lends || r.Close {
 		return nil
 	}
 	return http1.AnswerTo(r)
