@@ -120,16 +120,30 @@ func (s *Store) PutBeside(src io.Reader, maxSize int64, look func(copy *os.File,
 		err = s.writeError(e)
 	}
 	if err == nil {
-		// Over a copy of the same content too: who mapped that keeps it.
-		if e := os.Rename(temp.Name(), v.Path); e != nil {
-			err = fmt.Errorf("store handler: %w", e)
-		}
+		err = s.place(temp.Name(), v)
 	}
 	if err != nil {
 		s.Discard(temp.Name())
 		return Version{}, err
 	}
 	return v, nil
+}
+
+// place gives a copy its name. A copy of the same content that has it stays, if it is as it was: a cell that
+// starts may have been allowed that file, and no other of this name.
+func (s *Store) place(temp string, v Version) error {
+	err := os.Link(temp, v.Path)
+	if errors.Is(err, fs.ErrExist) {
+		_, err = s.read(v.Sum)
+	}
+	if err == nil {
+		s.Discard(temp)
+		return nil
+	}
+	if err := os.Rename(temp, v.Path); err != nil {
+		return fmt.Errorf("store handler: %w", err)
+	}
+	return nil
 }
 
 // copy writes src to temp, and has it hashed and looked at.

@@ -228,7 +228,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestPutOverLiveCopy pins that a mapped copy is replaced, never rewritten.
+// TestPutOverLiveCopy pins that a mapped copy is never rewritten.
 func TestPutOverLiveCopy(t *testing.T) {
 	s := newStore(t)
 	want := content(1, chunk)
@@ -252,8 +252,8 @@ func TestPutOverLiveCopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if os.SameFile(before, after) {
-		t.Error("the copy was written into")
+	if !os.SameFile(before, after) || !after.ModTime().Equal(before.ModTime()) {
+		t.Error("the copy was replaced, or written into")
 	}
 	if got, err := io.ReadAll(mapped); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("what had the copy open lost it: %d bytes, %v", len(got), err)
@@ -467,7 +467,7 @@ func TestDiscardedLater(t *testing.T) {
 		t.Fatalf("discarded: %v", err)
 	}
 	keep := map[string]bool{v.Sum: true}
-	if err := s.Keep(keep); !errors.Is(err, syscall.EIO) || len(names(t, s)) != 3 {
+	if err := s.Keep(keep); !errors.Is(err, syscall.EIO) || len(names(t, s)) != 4 {
 		t.Errorf("while nothing can be deleted: %v, %q", err, names(t, s))
 	}
 	s.erase = erase
@@ -476,5 +476,36 @@ func TestDiscardedLater(t *testing.T) {
 	}
 	if err := s.Discard(led); err != nil {
 		t.Errorf("what is gone: %v", err)
+	}
+}
+
+// A copy that is there keeps its file: what has been allowed to a cell is that.
+func TestSameContentSameFile(t *testing.T) {
+	s := newStore(t)
+	inode := func() uint64 {
+		v, err := s.Put(strings.NewReader("users"), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(v.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Sys().(*syscall.Stat_t).Ino
+	}
+	first := inode()
+	if again := inode(); again != first {
+		t.Errorf("file %d has become %d", first, again)
+	}
+	path := s.path(sumOf([]byte("users")))
+	if err := errors.Join(os.Remove(path), os.WriteFile(path, []byte("u5ers"), 0o400)); err != nil {
+		t.Fatal(err)
+	}
+	inode()
+	if b, err := os.ReadFile(path); err != nil || string(b) != "users" {
+		t.Errorf("over a damaged copy: %q, %v", b, err)
+	}
+	if got := names(t, s); len(got) != 1 {
+		t.Errorf("store holds %q", got)
 	}
 }
