@@ -10,8 +10,11 @@ import (
 	"github.com/andrestc/go-plugserver/bench/handlers"
 )
 
-// guest is the WebAssembly module in Peer.Needs.
-const guest = "guest.wasm"
+// In Peer.Needs: the WebAssembly module, and the folder with a build of plugserver that counts no requests.
+const (
+	guest     = "guest.wasm"
+	uncounted = "uncounted"
+)
 
 // Build makes what the peers need for the works.
 func (l *Lab) Build(peers []Peer, works []Work) error {
@@ -35,9 +38,14 @@ func (l *Lab) Build(peers []Peer, works []Work) error {
 	}
 	for _, name := range sorted(programs) {
 		var err error
-		if name == guest {
+		switch name {
+		case uncounted:
+			if err = os.MkdirAll(filepath.Join(l.Bin, name), 0o755); err == nil {
+				err = l.build(".", "./cmd/...", name, nil, "-tags", uncounted)
+			}
+		case guest:
 			err = l.build("bench", "./guest", name, []string{"GOOS=wasip1", "GOARCH=wasm"}, "-buildmode=c-shared")
-		} else {
+		default:
 			err = l.build("bench", "./cmd/"+name, name, nil)
 		}
 		if err != nil {

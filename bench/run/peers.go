@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +20,7 @@ type Peer struct {
 	Plugins bool   // it loads the handlers' plugins
 	Command string // of the machine, where it needs one
 	Plain   bool   // it speaks neither TLS nor HTTP/2
+	Only    string // the one work that it is measured with; "" is all
 }
 
 // Compiled is the peer that all others are compared with.
@@ -32,6 +34,12 @@ func (l *Lab) Peers() []Peer {
 			Start: func(l *Lab, w Work) (*Server, error) { return l.program("compiled", l.how(w)...) }},
 		{Name: "plugserver", About: "plugserver, each handler in a cell of its own", Plugins: true,
 			Start: func(l *Lab, w Work) (*Server, error) { return l.plugserver(filepath.Join(l.Root, "bin"), w) }},
+		{Name: "access-log", About: "plugserver with an access log in a file", Plugins: true, Only: "keepalive",
+			Start: func(l *Lab, w Work) (*Server, error) {
+				return l.plugserver(filepath.Join(l.Root, "bin"), w, "--access-log", filepath.Join(l.Dir, "access.log"))
+			}},
+		{Name: uncounted, About: "plugserver built without its metrics of requests (`-tags uncounted`)", Plugins: true, Needs: []string{uncounted}, Only: "keepalive",
+			Start: func(l *Lab, w Work) (*Server, error) { return l.plugserver(filepath.Join(l.Bin, uncounted), w) }},
 		{Name: "base", About: "another build of plugserver", Plugins: true, Plain: !l.baseSpeaks(),
 			Start: func(l *Lab, w Work) (*Server, error) { return l.plugserver(l.Base, w) }},
 		{Name: "inprocess", About: "`plugin.Open` in the server's own process (a plugin cannot be unloaded)", Plugins: true, Needs: []string{"inprocess"},
@@ -62,7 +70,7 @@ func (l *Lab) Peers() []Peer {
 			Start: func(l *Lab, w Work) (*Server, error) { return l.program("wazero", filepath.Join(l.Bin, guest)) }},
 	}
 	if l.Base == "" {
-		peers = append(peers[:2], peers[3:]...)
+		peers = slices.DeleteFunc(peers, func(p Peer) bool { return p.Name == "base" })
 	}
 	return peers
 }
@@ -83,7 +91,7 @@ func (l *Lab) program(name string, args ...string) (*Server, error) {
 }
 
 // plugserver starts the daemon out of the folder bin, with the work's handlers.
-func (l *Lab) plugserver(bin string, w Work) (*Server, error) {
+func (l *Lab) plugserver(bin string, w Work, more ...string) (*Server, error) {
 	dir, err := l.folder("plugserver")
 	if err != nil {
 		return nil, err
@@ -102,7 +110,6 @@ func (l *Lab) plugserver(bin string, w Work) (*Server, error) {
 		return nil, err
 	}
 	listen, conf := addr, filepath.Join(dir, "plugserverd.conf")
-	var more []string
 	if w.Spec.TLS {
 		listen = "tls:" + addr
 		text := fmt.Sprintf("[TLS]\nCertificate=%s\nKey=%s\n", l.cert(), l.key())
@@ -111,7 +118,7 @@ func (l *Lab) plugserver(bin string, w Work) (*Server, error) {
 		}
 	}
 	if w.clear2() {
-		more = []string{"--http2", "all"}
+		more = append(more, "--http2", "all")
 	}
 	return l.start(addr, filepath.Join(bin, "plugserverd"), append([]string{"--listen", listen, "--handlers", handlers,
 		"--state", filepath.Join(dir, "state"), "--control", filepath.Join(dir, "c.sock"),

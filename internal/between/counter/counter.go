@@ -39,11 +39,18 @@ type Handler struct {
 }
 
 // Begin counts a request that begins. End has to follow.
-func (h *Handler) Begin() { h.begun.Add(1) }
+func (h *Handler) Begin() {
+	if !uncounted {
+		h.begun.Add(1)
+	}
+}
 
 // End counts a request that has ended after so long: its method, the status of its
 // answer, 0 for none, and the bytes of both bodies.
 func (h *Handler) End(method string, status int, took time.Duration, in, out int64) {
+	if uncounted {
+		return
+	}
 	code := class(status)
 	h.requests[indexOf(method)][code][bucket(took)].Add(1)
 	h.nanos[code].Add(uint64(max(took, 0)))

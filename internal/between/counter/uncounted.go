@@ -1,0 +1,5 @@
+//go:build uncounted
+
+package counter
+
+const uncounted = true
