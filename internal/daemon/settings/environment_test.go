@@ -46,15 +46,7 @@ func TestEnvironment(t *testing.T) {
 		path := layout(t, files)
 		dir := strings.TrimSuffix(path, "/plugserverd.conf")
 		write(t, path, "[Handler a]\n"+strings.ReplaceAll(tt.text, "DIR", dir))
-		s, err := Load(path)
-		switch {
-		case tt.fault != "":
-			if err == nil || !strings.Contains(strings.NewReplacer(path, "F", dir, "DIR").Replace(err.Error()), tt.fault) || strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("%s: got %v, want %s", tt.name, err, tt.fault)
-			}
-		case err != nil:
-			t.Errorf("%s: %v", tt.name, err)
-		default:
+		if s := try(t, tt.name, path, tt.fault); s != nil {
 			e := s.Handler("a").Environment
 			if !slices.Equal(e.Pass(), tt.pass) || !slices.Equal(e.Set(), tt.set) {
 				t.Errorf("%s: passes %q, sets %q; want %q, %q", tt.name, e.Pass(), e.Set(), tt.pass, tt.set)

@@ -1,9 +1,6 @@
 package settings
 
-import (
-	"strings"
-	"testing"
-)
+import "testing"
 
 func TestRedirect(t *testing.T) {
 	for _, tt := range []struct {
@@ -24,15 +21,7 @@ func TestRedirect(t *testing.T) {
 		{"another case", "[redirect]", Redirect{}, `F:1: unknown section "redirect"; write [Redirect]`},
 	} {
 		path := layout(t, map[string]string{"plugserverd.conf": tt.text})
-		s, err := Load(path)
-		switch {
-		case tt.fault != "":
-			if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), path, "F"), tt.fault) {
-				t.Errorf("%s: got %v, want %s", tt.name, err, tt.fault)
-			}
-		case err != nil:
-			t.Errorf("%s: %v", tt.name, err)
-		case s.Redirect() != tt.want:
+		if s := try(t, tt.name, path, tt.fault); s != nil && s.Redirect() != tt.want {
 			t.Errorf("%s: got %+v, want %+v", tt.name, s.Redirect(), tt.want)
 		}
 	}

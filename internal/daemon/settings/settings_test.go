@@ -2,6 +2,7 @@ package settings
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,6 +39,25 @@ func layout(t *testing.T, files map[string]string) string {
 		}
 	}
 	return filepath.Join(dir, "plugserverd.conf")
+}
+
+// try loads a file. Where it is to have a fault it returns nil, and the fault has to be told, with F in the place of the path and
+// DIR in that of its folder; nothing tells a secret.
+func try(t *testing.T, name, path, fault string) *Settings {
+	t.Helper()
+	s, err := Load(path)
+	switch {
+	case fault != "":
+		said := strings.NewReplacer(path, "F", filepath.Dir(path), "DIR").Replace(fmt.Sprint(err))
+		if err == nil || !strings.Contains(said, fault) || strings.Contains(said, "hunter2") {
+			t.Errorf("%s: got %v, want %s", name, err, fault)
+		}
+		return nil
+	case err != nil:
+		t.Errorf("%s: %v", name, err)
+		return nil
+	}
+	return s
 }
 
 const dropIn = "plugserverd.conf.d/"

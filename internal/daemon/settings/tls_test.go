@@ -3,7 +3,6 @@ package settings
 import (
 	"crypto/tls"
 	"reflect"
-	"strings"
 	"testing"
 
 	"github.com/andrestc/go-plugserver/internal/daemon/acme"
@@ -53,15 +52,7 @@ func TestTLS(t *testing.T) {
 		{"another key", "[TLS]\nCert=/a", TLS{}, `F:2: unknown key "Cert"; did you mean Certificate=?`},
 	} {
 		path := layout(t, map[string]string{"plugserverd.conf": tt.text})
-		s, err := Load(path)
-		switch {
-		case tt.fault != "":
-			if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), path, "F"), tt.fault) {
-				t.Errorf("%s: got %v, want %s", tt.name, err, tt.fault)
-			}
-		case err != nil:
-			t.Errorf("%s: %v", tt.name, err)
-		case !reflect.DeepEqual(s.TLS(), tt.want):
+		if s := try(t, tt.name, path, tt.fault); s != nil && !reflect.DeepEqual(s.TLS(), tt.want) {
 			t.Errorf("%s: got %+v, want %+v", tt.name, s.TLS(), tt.want)
 		}
 	}

@@ -55,15 +55,7 @@ func TestTrust(t *testing.T) {
 		path := layout(t, map[string]string{"plugserverd.conf": "", "b.pub": "untrusted comment: minisign public key " + idB + "\n" + pubB + "\n"})
 		dir := strings.TrimSuffix(path, "/plugserverd.conf")
 		write(t, path, "[Trust]\n"+strings.ReplaceAll(tt.text, "DIR", dir)+"\n")
-		s, err := Load(path)
-		switch {
-		case tt.fault != "":
-			if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), path, "F"), tt.fault) {
-				t.Errorf("%s: got %v, want %s", tt.name, err, tt.fault)
-			}
-		case err != nil:
-			t.Errorf("%s: %v", tt.name, err)
-		case says(s.Trust()) != tt.want:
+		if s := try(t, tt.name, path, tt.fault); s != nil && says(s.Trust()) != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, says(s.Trust()), tt.want)
 		}
 		if got := says(Suspect(path).Trust()); got != tt.suspect {
