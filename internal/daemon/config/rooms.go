@@ -90,24 +90,15 @@ func (c *Config) terms(file *settings.Settings) func(h settings.Handler) supervi
 // bounds are what only control groups bound; what they do not is unheeded.
 func (c *Config) bounds(h settings.Handler) (cpu, tasks int, unheeded []terms.Unheeded) {
 	cpu, tasks = h.Bounds.CPUQuota, h.Bounds.TasksMax.Of(c.Groups.Tasks())
-	if cpu != 0 && c.lacks("CPUQuota") != "" {
-		cpu, unheeded = 0, append(unheeded, terms.Unheeded{Key: "CPUQuota", Why: c.lacks("CPUQuota")})
-	}
-	if tasks != 0 && c.lacks("TasksMax") != "" {
-		tasks, unheeded = 0, append(unheeded, terms.Unheeded{Key: "TasksMax", Why: c.lacks("TasksMax")})
+	for _, b := range []struct {
+		key, controller string
+		value           *int
+	}{{"CPUQuota", cgroup.CPU, &cpu}, {"TasksMax", cgroup.Tasks, &tasks}} {
+		if why := c.Groups.Lacks(b.controller); why != "" && *b.value != 0 {
+			*b.value, unheeded = 0, append(unheeded, terms.Unheeded{Key: b.key, Why: why})
+		}
 	}
 	return cpu, tasks, unheeded
-}
-
-// lacks says why a setting is not in force, "" where it is.
-func (c *Config) lacks(key string) string {
-	switch key {
-	case "CPUQuota":
-		return c.Groups.Lacks(cgroup.CPU)
-	case "TasksMax":
-		return c.Groups.Lacks(cgroup.Tasks)
-	}
-	return ""
 }
 
 // endless is longer than any request.

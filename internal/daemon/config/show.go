@@ -12,10 +12,14 @@ import (
 // Show is what is set for a handler, and where: what file says, and for the rest what the
 // flags say that stand in its place.
 func (c *Config) Show(file *settings.Settings, handler string) (all []api.Setting) {
-	set := make(map[string]bool)
+	set, idle := make(map[string]bool), make(map[string]string)
+	_, _, unheeded := c.bounds(file.Handler(handler))
+	for _, u := range unheeded {
+		idle[u.Key] = u.Why
+	}
 	for _, a := range file.Assigned(handler) {
 		set[a.Key] = true
-		all = append(all, api.Setting{Key: a.Key, Value: given.Shown(a.Key, a.Value), Where: a.Where, NotInForce: c.unheeded(file, handler, a.Key)})
+		all = append(all, api.Setting{Key: a.Key, Value: given.Shown(a.Key, a.Value), Where: a.Where, NotInForce: idle[a.Key]})
 	}
 	for _, f := range []struct{ key, flag, value string }{
 		{"MemoryMax", "memory-max", c.MemoryMax.String()},
@@ -47,17 +51,6 @@ func (c *Config) Show(file *settings.Settings, handler string) (all []api.Settin
 		all = append(all, api.Setting{Key: "PassEnvironment", Value: strings.Join(c.PassEnvironment, " "), Where: c.flagged("pass-environment")})
 	}
 	return all
-}
-
-// unheeded says why what is set of a handler is not in force, "" where it is.
-func (c *Config) unheeded(file *settings.Settings, handler, key string) string {
-	_, _, all := c.bounds(file.Handler(handler))
-	for _, u := range all {
-		if u.Key == key {
-			return u.Why
-		}
-	}
-	return ""
 }
 
 func yesNo(is bool) string {
