@@ -21,7 +21,7 @@ func helpText(t *testing.T) (text string, flags []string) {
 	if _, err := Parse([]string{"--help"}, nil, &help); !errors.Is(err, flag.ErrHelp) {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllStringSubmatch(help.String(), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^  -([a-z0-9-]+)`).FindAllStringSubmatch(help.String(), -1) {
 		flags = append(flags, "--"+m[1])
 	}
 	if len(flags) < 20 {
@@ -37,7 +37,7 @@ func TestManPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told []string
-	for _, m := range regexp.MustCompile(`(?m)^\.It Fl -([a-z-]+)`).FindAllSubmatch(page, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\.It Fl -([a-z0-9-]+)`).FindAllSubmatch(page, -1) {
 		told = append(told, "--"+string(m[1]))
 	}
 	_, flags := helpText(t)
@@ -120,6 +120,12 @@ func TestCompletion(t *testing.T) {
 		{"--build-network ", []string{"off", "on"}},
 		{"--log-format j", []string{"json"}},
 		{"--trusted-proxies ", nil},
+		{"--trust ", []string{"each", "one"}},
+		{"--http2 ", []string{"all", "off", "tls"}},
+		{"--mux ", []string{"chi", "gorilla", "httprouter", "std"}},
+		{"--sandbox ", []string{"off", "on"}},
+		{"--log-level ", []string{"debug", "error", "info", "warning"}},
+		{"--access-log ", []string{"help", "plugserverd"}},
 		{"--trusted-proxy-header f", []string{"forwarded"}},
 		{"--access-log-format j", []string{"json"}},
 		{"--config he", []string{"help"}},
