@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -61,15 +62,28 @@ func item(page, command string, all []*cli.Command) string {
 	return text
 }
 
-// Whatever a command comes to, a program can read it.
+// Whatever a command comes to, a program can read it, and the man page names those of which that is not so.
 func TestJSONEverywhere(t *testing.T) {
+	none := []string{"watch", "completion", "help"} // watch prints lines of JSON; completion is a shell's, and help is for people
 	for _, c := range cli.All(commands()) {
 		flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 		c.Declare(flags)
-		// watch prints lines of JSON; completion is a shell's, and help is for people.
-		if none := []string{"watch", "completion", "help"}; (flags.Lookup("json") == nil) != slices.Contains(none, c.Name) {
+		if (flags.Lookup("json") == nil) != slices.Contains(none, c.Name) {
 			t.Errorf("%s has --json: %v", c.Name, flags.Lookup("json") != nil)
 		}
+	}
+	page, err := os.ReadFile("../../packaging/deb/man/plugserverctl.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, says, _ := strings.Cut(string(page), "\nPrint one object in place of sentences or a table.\n")
+	says, _, _ = strings.Cut(says, " .\n")
+	var told []string
+	for _, m := range regexp.MustCompile(`(?m)^\.Cm ([a-z-]+)`).FindAllStringSubmatch(says, -1) {
+		told = append(told, m[1])
+	}
+	if !slices.Equal(told, none) {
+		t.Errorf("plugserverctl(1) says that %q have no --json, it is %q", told, none)
 	}
 }
 
