@@ -87,6 +87,10 @@ func (c *Conn) route(whole *wholeConn, r *http.Request) (done bool, err error) {
 			if done || err != nil {
 				return done, err
 			}
+			if r, err = c.front(); err != nil { // since goOn it may be another one
+				return false, err
+			}
+			c.tell(r)
 			continue
 		}
 		err := d.Peer.give(c)
@@ -98,6 +102,15 @@ func (c *Conn) route(whole *wholeConn, r *http.Request) (done bool, err error) {
 			return true, err // the client's own socket
 		}
 	}
+}
+
+// front makes the request at the front, whose head is whole.
+func (c *Conn) front() (*http.Request, error) {
+	r, err := c.scan.Routed(context.Background(), string(c.pending()[:c.scan.Len()]))
+	if err != nil {
+		return nil, errBroken
+	}
+	return r, nil
 }
 
 // tell has r say to Route whose it is.

@@ -278,6 +278,34 @@ func TestPipelinedToTheDead(t *testing.T) {
 	}
 }
 
+// A pipelined request that is another cell's goes on by its own path, not by that of the first.
+func TestPipelinedElsewhere(t *testing.T) {
+	p := newPlayed(t)
+	paths, route := make(chan string, 9), p.gate.Route
+	p.gate.Route = func(r *http.Request) Dest {
+		paths <- r.URL.Path
+		return route(r)
+	}
+	c := p.client()
+	io.WriteString(c, fmt.Sprintf(get, "0/a")+fmt.Sprintf(get, "1/b"))
+	id, uri := p.take(0)
+	p.awaitPaused(0, id)
+	p.answer(0, id, true, answerTo(uri, 0))
+	expectText(t, c, answerTo(uri, 0))
+	id, _ = p.take(1)
+	a := answer{stream: id, elsewhere: true}
+	p.cells[1].wire.Post(kindAnswer, a.head(nil))
+	for _, want := range []string{"/0/a", "/1/b", "/1/b"} {
+		if got := <-paths; got != want {
+			t.Fatalf("%s is routed, want %s", got, want)
+		}
+	}
+	id, uri = p.take(1)
+	p.answer(1, id, true, answerTo(uri, 0))
+	expectText(t, c, answerTo("/1/b", 0))
+	await(t, "all are given", func() bool { return p.given.Load() == p.routed.Load() })
+}
+
 // One that cannot be sent at once keeps nobody waiting.
 func TestPipelinedToTheBusy(t *testing.T) {
 	p := newPlayed(t)

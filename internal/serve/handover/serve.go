@@ -1,7 +1,6 @@
 package handover
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -96,7 +95,6 @@ const lastWords = 500 * time.Millisecond
 // request sees to the request at the front. It reports false where net/http
 // has to serve it.
 func (c *Conn) request(whole *wholeConn) (done bool, err error) {
-	n := c.scan.Len()
 	var mux Mux
 	h := c.server.handler
 	if c.server.Mux != nil {
@@ -106,9 +104,9 @@ func (c *Conn) request(whole *wholeConn) (done bool, err error) {
 	if c.scan.Plain && c.server.Route == nil {
 		return c.plain(whole, h)
 	}
-	r, err := c.scan.Routed(context.Background(), string(c.pending()[:n]))
+	r, err := c.front()
 	if err != nil {
-		return false, errBroken
+		return false, err
 	}
 	if r.RequestURI == "*" {
 		c.begin()
