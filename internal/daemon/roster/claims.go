@@ -137,7 +137,7 @@ func claimant(h *lifecycle.Handler) plan.Claimant {
 // Heirs returns those refused for a contested pattern that could be served once all
 // that is being given up is free: they are to be tried again.
 func (r *Roster) Heirs() (steps []Step) {
-	if r.tally.contested == 0 {
+	if r.tally.counts[isContested] == 0 {
 		return nil
 	}
 	var live []plan.Claimant
@@ -160,7 +160,7 @@ func (r *Roster) Heirs() (steps []Step) {
 
 // others is what all that serve but one take of the table, in bytes.
 func (r *Roster) others(but *lifecycle.Handler) int {
-	return r.tally.size - r.tally.noted[but.Name].size
+	return r.tally.counts[tableSize] - r.tally.noted[but.Name].counts[tableSize]
 }
 
 // GivesUp reports whether a proved version that may have its patterns gives others
@@ -191,7 +191,7 @@ type Claim struct {
 // is under way who may want it too, or they have waited long enough. ok says that
 // something was decided.
 func (r *Roster) PassOn(now time.Time) (p Passing, ok bool) {
-	if r.Snapshot == nil || r.tally.leaving+len(r.tally.proved) == 0 {
+	if r.Snapshot == nil || r.tally.counts[isLeaving]+len(r.tally.proved) == 0 {
 		return p, false
 	}
 	var leaving, proved []*lifecycle.Handler

@@ -93,7 +93,6 @@ func (r *Roster) Forget(h *lifecycle.Handler) (left *store.Record, changed bool)
 		left = &store.Record{Newest: was.Newest}
 		r.History[h.Name] = *left
 	}
-	r.Note(h)
 	return left, changed
 }
 
@@ -124,7 +123,9 @@ func (r *Roster) Needs(keep map[string]bool) {
 
 // Quiet reports whether the directory was looked at, and no handler is about to
 // change for what was seen.
-func (r *Roster) Quiet() bool { return r.Looks.quiet() && r.tally.changing+r.tally.leaving == 0 }
+func (r *Roster) Quiet() bool {
+	return r.Looks.quiet() && r.tally.counts[isChanging]+r.tally.counts[isLeaving] == 0
+}
 
 // Concluded reports whether nothing is under way for the handler of that name: its
 // newest file was tried.
@@ -138,7 +139,7 @@ func (r *Roster) Concluded(name string) bool {
 
 // Orphans are the handlers that a directory which was replaced lacks.
 func (r *Roster) Orphans() (names []string) {
-	if r.tally.orphaned == 0 {
+	if r.tally.counts[isOrphaned] == 0 {
 		return nil
 	}
 	for _, h := range r.Handlers {

@@ -19,9 +19,18 @@ type tally struct {
 	claims routes.Book[claim]
 }
 
-// counts are how many handlers are in a state; size is that of the routes of all that serve,
-// in bytes.
-type counts struct{ changing, leaving, contested, orphaned, failed, size int }
+// counts are how many handlers are in a state, by the state; under tableSize stands what
+// the routes of all that serve take of the table, in bytes.
+type counts [tableSize + 1]int
+
+const (
+	isChanging = iota
+	isLeaving
+	isContested
+	isOrphaned
+	hasFailed
+	tableSize
+)
 
 type noted struct {
 	counts
@@ -31,7 +40,8 @@ type noted struct {
 // claim is a pattern that a handler has, or had when it last served.
 type claim struct{ handler, pattern string }
 
-// Note takes in how a handler stands now. It is called after whatever a handler was told.
+// Note takes in how a handler stands now. It is called after whatever a handler was told, and once it
+// was forgotten.
 func (r *Roster) Note(h *lifecycle.Handler) {
 	t := &r.tally
 	before, now := t.noted[h.Name], noted{}
@@ -52,29 +62,23 @@ func (r *Roster) Note(h *lifecycle.Handler) {
 }
 
 func (c *counts) add(o counts, times int) {
-	c.changing += times * o.changing
-	c.leaving += times * o.leaving
-	c.contested += times * o.contested
-	c.orphaned += times * o.orphaned
-	c.failed += times * o.failed
-	c.size += times * o.size
+	for i, n := range o {
+		c[i] += times * n
+	}
 }
 
 func note(h *lifecycle.Handler) noted {
 	n := noted{live: h.Live}
-	for _, c := range []struct {
-		to *int
-		is bool
-	}{
-		{&n.changing, h.Changing()}, {&n.leaving, h.Presence == states.Leaving}, {&n.contested, h.Refusal.Contested()},
-		{&n.orphaned, h.Presence == states.Orphaned}, {&n.failed, h.Failure != ""},
+	for state, is := range [...]bool{
+		isChanging: h.Changing(), isLeaving: h.Presence == states.Leaving, isContested: h.Refusal.Contested(),
+		isOrphaned: h.Presence == states.Orphaned, hasFailed: h.Failure != "",
 	} {
-		if c.is {
-			*c.to = 1
+		if is {
+			n.counts[state] = 1
 		}
 	}
 	if h.Live != nil {
-		n.size = h.Live.Size
+		n.counts[tableSize] = h.Live.Size
 	}
 	return n
 }
@@ -83,7 +87,7 @@ func note(h *lifecycle.Handler) noted {
 func (r *Roster) Proved() []*lifecycle.Handler { return slices.Collect(maps.Values(r.tally.proved)) }
 
 // Failed reports whether a version of some handler has failed to start again.
-func (r *Roster) Failed() bool { return r.tally.failed > 0 }
+func (r *Roster) Failed() bool { return r.tally.counts[hasFailed] > 0 }
 
 // claims takes in which patterns a handler has.
 func (r *Roster) claims(handler string, patterns []string) {

@@ -123,7 +123,6 @@ func problem(dir, lost string, orphans []string, others ...string) string {
 	return strings.Join(all, "; ")
 }
 
-// notes tell of settings, each with where, for handlers that there are not.
 // most bounds the names in a note.
 const most = 5
 
@@ -146,6 +145,7 @@ func unbounded(named map[string]string, r *roster.Roster, settings func(string) 
 	return notes
 }
 
+// notes tell of settings, each with where, for handlers that there are not.
 func notes(named map[string]string, r *roster.Roster) (notes []string) {
 	known := slices.Collect(maps.Keys(r.Handlers))
 	for name, where := range named {
