@@ -14,6 +14,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
 	"github.com/andrestc/go-plugserver/internal/daemon/terms"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
 )
 
 // However a handler stands, all who are told are told the same.
@@ -72,6 +73,26 @@ func TestStanding(t *testing.T) {
 		if _, told := re.RolledBack["a"]; told != (tt.held != "") || past.Held != told || past.Bad != (tt.bad != "") {
 			t.Errorf("%s: reload %+v, history %+v", name, re, past)
 		}
+	}
+}
+
+// What serves on though it would not be started any more is told of, until it is signed anew: the version is the
+// same then, and so is its seat.
+func TestServesOnUntilSigned(t *testing.T) {
+	none := func(string) cells.Settings { return cells.Settings{} }
+	v := &View{
+		Roster: roster.New(store.History{}, roster.Rules{}),
+		Cells:  cells.New(cells.Config{Settings: none}, cells.Owner{}), Settings: none,
+	}
+	h := &lifecycle.Handler{Name: "a", Standing: states.Serving, Live: &states.Seat{Version: store.Version{Sum: "1"}}}
+	v.Roster.Handlers["a"] = h
+	v.Trust(signature.Policy{Require: true})
+	if got := v.Problem(); !strings.HasPrefix(got, "version 1 of a goes on serving, and would not be started again: not signed") {
+		t.Errorf("the problem is %q", got)
+	}
+	h.Live.Version.Signature = "of somebody who is trusted"
+	if got := v.Problem(); got != "" {
+		t.Errorf("once it is signed the problem is %q", got)
 	}
 }
 

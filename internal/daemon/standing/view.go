@@ -12,7 +12,6 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/cells"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/daemon/roster"
-	"github.com/andrestc/go-plugserver/internal/daemon/states"
 	"github.com/andrestc/go-plugserver/internal/file/signature"
 )
 
@@ -33,7 +32,9 @@ type View struct {
 	// about to; "" if none.
 	Unobtained, Awaited string
 
-	distrusted map[*states.Seat]*refusal.Error // what ran already when it was not to any more, and why
+	// What served already when it was not to be started any more, by its signature, and why. What
+	// is signed anew has another, which was believed.
+	distrusted map[string]*refusal.Error
 
 	sum   Report            // of the handlers
 	added map[string]Report // by each
@@ -41,11 +42,11 @@ type View struct {
 
 // Trust takes note of who is trusted from now on.
 func (v *View) Trust(p signature.Policy) {
-	v.Daemon.Trust, v.distrusted = trust(p), make(map[*states.Seat]*refusal.Error)
+	v.Daemon.Trust, v.distrusted = trust(p), make(map[string]*refusal.Error)
 	for _, h := range v.Roster.Handlers {
 		if h.Live != nil {
 			if why := p.Vouches(h.Live.Version.Signature); why != nil {
-				v.distrusted[h.Live] = why
+				v.distrusted[h.Live.Version.Signature] = why
 			}
 		}
 	}
@@ -58,7 +59,10 @@ func (v *View) serveOn() string {
 		return "" // which is most often, and asked at every turn
 	}
 	for _, h := range v.Roster.Handlers {
-		if why := v.distrusted[h.Live]; h.Live != nil && why != nil {
+		if h.Live == nil {
+			continue
+		}
+		if why := v.distrusted[h.Live.Version.Signature]; why != nil {
 			all = append(all, fmt.Sprintf("version %s of %s goes on serving, and would not be started again: %s", h.Live.Version.Short(), h.Name, why.Reason))
 		}
 	}
