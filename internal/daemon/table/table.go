@@ -94,11 +94,11 @@ func (t *Table) Tell(all []link.Route, serves []Serves) (gate Change, told []Tol
 		})
 	}
 	for _, cell := range t.cells.Overlapping(d.patterns) {
-		d.owners[cell] = true
+		d.concerned[cell] = true
 	}
 	for _, s := range serves {
 		part := t.part(s.Cell)
-		if part.wants > 0 && !d.owners[s.Cell] {
+		if part.wants > 0 && !d.concerned[s.Cell] {
 			continue
 		}
 		if overlaps := t.overlapping(s); part.wants == 0 || !slices.Equal(overlaps, part.routes) {
@@ -111,10 +111,10 @@ func (t *Table) Tell(all []link.Route, serves []Serves) (gate Change, told []Tol
 
 // difference is what is other in a table than in the one before.
 type difference struct {
-	routes   []link.Route    // that are new, or others
-	gone     []string        // patterns that have none any more
-	patterns []string        // that there were not, or are not any more
-	owners   map[uint64]bool // that have got a pattern of another's, or have lost one to it
+	routes    []link.Route    // that are new, or others
+	gone      []string        // patterns that have none any more
+	patterns  []string        // that there were not, or are not any more
+	concerned map[uint64]bool // the cells that have got a pattern of another's, or have lost one to it
 }
 
 func (d *difference) lacks(old link.Route) {
@@ -126,7 +126,7 @@ func (d *difference) has(now link.Route, old link.Route) {
 	if old.Pattern == "" {
 		d.patterns = append(d.patterns, now.Pattern)
 	} else {
-		d.owners[old.Cell], d.owners[now.Cell] = true, true
+		d.concerned[old.Cell], d.concerned[now.Cell] = true, true
 	}
 }
 
@@ -135,7 +135,7 @@ func (t *Table) take(all []link.Route) difference {
 	if t.routes == nil {
 		t.routes = make(map[string]link.Route)
 	}
-	d := difference{owners: make(map[uint64]bool)}
+	d := difference{concerned: make(map[uint64]bool)}
 	old, now := t.all, all
 	for len(old)+len(now) > 0 {
 		if len(now) == 0 || len(old) > 0 && old[0].Pattern < now[0].Pattern {
