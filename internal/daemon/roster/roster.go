@@ -55,6 +55,8 @@ func New(past store.History, rules Rules) *Roster {
 		// They may be of a release that took other patterns, or of another dialect.
 		record.Patterns = slices.DeleteFunc(record.Patterns, func(p string) bool { return rules.Dialect.Check([]string{p}, 0, 0) != nil })
 		past[name] = record
+	}
+	for name, record := range past { // which are all this dialect's by now
 		r.claims(name, record.Patterns)
 	}
 	return r

@@ -9,6 +9,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/daemon/past"
 	"github.com/andrestc/go-plugserver/internal/daemon/plan"
@@ -339,6 +340,20 @@ func TestNeeds(t *testing.T) {
 	clear(keep)
 	if r.Needs(keep); len(keep) != 0 {
 		t.Errorf("needed are %v", keep)
+	}
+}
+
+// A history of patterns that another router took is no obstacle, in whatever order it is read.
+func TestHistoryOfAnotherDialect(t *testing.T) {
+	for range 20 {
+		past := store.History{"a": {Seq: 1, Patterns: []string{"/*x/y", "/a"}}}
+		for i := range 5 {
+			past[fmt.Sprint(i)] = store.Record{Seq: 1, Patterns: []string{fmt.Sprint("/", i)}}
+		}
+		r := New(past, Rules{Dialect: routes.Chi})
+		if got := r.beside([]string{"/a"}); !slices.Equal(got, []string{"a"}) || len(past["a"].Patterns) != 1 {
+			t.Fatalf("those with /a are %q, of %+v", got, past)
+		}
 	}
 }
 
