@@ -118,6 +118,10 @@ func TestTellIsOfAllThatOverlaps(t *testing.T) {
 				has[s.Cell] = overlaps
 			}
 			tab.Change()
+			if rnd.IntN(5) == 0 {
+				tab.NewGate()
+				clear(known)
+			}
 			gate, told := tab.Tell(all, serves)
 			for _, p := range gate.Gone {
 				delete(known, p)
