@@ -43,6 +43,7 @@ func TestTrust(t *testing.T) {
 		{"no key", "PublicKey=RWQ", "", `F:2: PublicKey="RWQ": neither a public key of minisign nor an absolute path`, "- require"},
 		{"no such file", "PublicKey=/none.pub", "", `F:2: PublicKey="/none.pub": there is no public key of minisign in that file`, "- require"},
 		{"no ID", "RevokedKey=xyz", "", `F:2: RevokedKey="xyz": neither the ID of a key`, "- require"},
+		{"an ID without its zeros", "RevokedKey=7A00E730CE6834A", "", "without the zeros before it: write them, too", "- require"},
 		{"nobody to believe", "Require=yes", "", "[Trust] has Require=yes and no PublicKey=", "- require"},
 		{"nobody left", "Require=yes\nPublicKey=" + pubA + "\nRevokedKey=" + idA, "", "RevokedKey= names every PublicKey=", idA + " - " + idA + " require"},
 		{"an order of what need not be signed", "PublicKey=" + pubA + "\nMonotonic=yes", "", "[Trust] has Monotonic=yes without Require=yes", idA + " - require monotonic"},

@@ -34,7 +34,7 @@ func Keys(p *signature.Policy, boolean func(string) (bool, error), file func(pat
 			if err != nil {
 				key, e := parse(value)
 				if e != nil {
-					return errors.New("neither the ID of a key, of 16 hex digits, nor a key; write one, as minisign shows it in the first line of a .pub file")
+					return errors.New("neither the ID of a key, of 16 hex digits, nor a key; minisign shows an ID in the first line of a .pub file, without the zeros before it: write them, too")
 				}
 				id = key.ID()
 			}

@@ -21,7 +21,7 @@ func ParseKey(text string) (k Key, err error) {
 	return k, err
 }
 
-// ID is the key's, as minisign(1) shows it. Whoever makes a key chooses it: it tells keys
+// ID is the key's, as minisign(1) shows it, which leaves out the zeros before it. Whoever makes a key chooses it: it tells keys
 // apart, and proves nothing.
 func (k Key) ID() string { return keyID(k.key.ID()) }
 
@@ -30,7 +30,7 @@ func (k Key) String() string { return k.key.String() }
 
 func keyID(id uint64) string { return fmt.Sprintf("%016X", id) }
 
-// ParseID reads a key's ID.
+// ParseID reads a key's ID. All digits have to be there: one of fewer may be a slip, and would revoke another key.
 func ParseID(s string) (string, error) {
 	s = strings.ToUpper(s)
 	if len(s) != 16 || strings.Trim(s, "0123456789ABCDEF") != "" {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,8 +23,7 @@ func signer(t *testing.T) (file, public, id string) {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	line, _ := pub.MarshalText()
-	return file, pub.String(), strings.Fields(string(line))[5]
+	return file, pub.String(), fmt.Sprintf("%016X", pub.ID())
 }
 
 // A signedHouse is a daemon whose [Trust] holds.
