@@ -509,3 +509,29 @@ func TestSameContentSameFile(t *testing.T) {
 		t.Errorf("store holds %q", got)
 	}
 }
+
+// What is put again is not read where it is known to be there, as it was.
+func TestKnownIsPutWithoutReading(t *testing.T) {
+	s := newStore(t)
+	v, err := s.Put(strings.NewReader("users"), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Learn(State{}, v)
+	damage(t, s, v) // which whoever read it would see
+	if again, err := s.Put(strings.NewReader("users"), 100); err != nil || again != v {
+		t.Errorf("put again: %+v, %v", again, err)
+	}
+	if b, err := os.ReadFile(v.Path); err != nil || string(b) != "rotten" {
+		t.Errorf("it was read, and replaced by %q, %v", b, err)
+	}
+	if err := s.Doubt(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(strings.NewReader("users"), 100); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(v.Path); err != nil || string(b) != "users" {
+		t.Errorf("others may have written to it, and it stays %q, %v", b, err)
+	}
+}
