@@ -51,6 +51,20 @@ func (s *Store) remove(unwanted func(name string) bool) error {
 	return errors.Join(errs...)
 }
 
+// removeDamaged deletes a copy, unless place has given its name to another meanwhile.
+func (s *Store) removeDamaged(f *os.File) (removed bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	if is, err := os.Lstat(f.Name()); err != nil || !os.SameFile(was, is) {
+		return false, err
+	}
+	return true, os.Remove(f.Name())
+}
+
 // Discard deletes a file of the store that nobody needs any more: one that Lead has named, say. Where it
 // cannot be deleted now, Keep does.
 func (s *Store) Discard(path string) error {

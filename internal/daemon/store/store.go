@@ -42,7 +42,7 @@ type Store struct {
 	past             History
 	logged, document int64
 
-	mu     sync.Mutex
+	mu     sync.Mutex      // guards litter, and that a name that a damaged copy had is taken from it alone
 	litter map[string]bool // paths of files that could not be deleted when nobody needed them any more
 
 	write func(f *os.File, p []byte) (int, error) // f.Write, but for tests
@@ -144,6 +144,8 @@ func (s *Store) place(temp string, v Version) error {
 		s.Discard(temp)
 		return nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err := os.Rename(temp, v.Path); err != nil {
 		return fmt.Errorf("store handler: %w", err)
 	}
@@ -233,8 +235,11 @@ func (s *Store) read(sum string) (Version, error) {
 		return Version{}, fmt.Errorf("find version: %w", err)
 	}
 	if hex.EncodeToString(hash.Sum(nil)) != sum {
-		if err := os.Remove(f.Name()); err != nil {
+		switch removed, err := s.removeDamaged(f); {
+		case err != nil:
 			return Version{}, fmt.Errorf("remove damaged version: %w", err)
+		case !removed:
+			return s.read(sum) // what has its name by now
 		}
 		return Version{}, fmt.Errorf("find version %q: %w", sum, errDamaged)
 	}

@@ -535,3 +535,35 @@ func TestKnownIsPutWithoutReading(t *testing.T) {
 		t.Errorf("others may have written to it, and it stays %q, %v", b, err)
 	}
 }
+
+// A copy that takes the place of a damaged one while that is being read is not deleted in its place.
+func TestReplacedWhileRead(t *testing.T) {
+	s := newStore(t)
+	sum := sumOf([]byte("users"))
+	if err := syscall.Mkfifo(s.path(sum), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	found := make(chan error, 1)
+	go func() {
+		_, err := s.Find(sum)
+		found <- err
+	}()
+	damaged, err := os.OpenFile(s.path(sum), os.O_WRONLY, 0) // once it is being read
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := filepath.Join(s.dir, tempPrefix)
+	if err := errors.Join(os.WriteFile(good, []byte("users"), 0o400), os.Rename(good, s.path(sum))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := damaged.WriteString("rotten"); err != nil {
+		t.Fatal(err)
+	}
+	damaged.Close()
+	if err := <-found; err != nil {
+		t.Errorf("found: %v", err)
+	}
+	if b, err := os.ReadFile(s.path(sum)); err != nil || string(b) != "users" {
+		t.Errorf("there is %q, %v", b, err)
+	}
+}
