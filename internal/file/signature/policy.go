@@ -58,23 +58,37 @@ func (p Policy) Equal(o Policy) bool {
 		slices.EqualFunc(p.Keys, o.Keys, func(a, b Key) bool { return a.key.Equal(b.key) })
 }
 
+// signers are the keys of which one may have signed so, and what the signature says; none where it is not looked at.
+// The error is a *refusal.Error.
+func (p Policy) signers(text string) (all []Key, said Signed, err error) {
+	switch {
+	case text == "" && p.Require:
+		return nil, said, badfile.Unsigned()
+	case text == "" || !p.On():
+		return nil, said, nil
+	}
+	if said, err = Parse(text); err != nil {
+		return nil, said, err
+	}
+	if slices.Contains(p.Revoked, said.Key) {
+		return nil, said, badfile.RevokedKey(said.Key)
+	}
+	for _, k := range p.Keys {
+		if k.ID() == said.Key {
+			all = append(all, k)
+		}
+	}
+	if all == nil {
+		return nil, said, badfile.ForeignKey(said.Key)
+	}
+	return all, said, nil
+}
+
 // Vouches says why a version that was signed so, "" if not at all, would not be believed any more, whatever it
 // is; nil if it would. It is Check without the file.
 func (p Policy) Vouches(text string) *refusal.Error {
-	switch {
-	case text == "" && p.Require:
-		return badfile.Unsigned()
-	case text == "" || !p.On():
-		return nil
-	}
-	said, err := Parse(text)
-	switch {
-	case err != nil:
+	if _, _, err := p.signers(text); err != nil {
 		return refusal.From(err)
-	case slices.Contains(p.Revoked, said.Key):
-		return badfile.RevokedKey(said.Key)
-	case !slices.ContainsFunc(p.Keys, func(k Key) bool { return k.ID() == said.Key }):
-		return badfile.ForeignKey(said.Key)
 	}
 	return nil
 }
@@ -82,40 +96,21 @@ func (p Policy) Vouches(text string) *refusal.Error {
 // Check decides on a handler's file by its signature, "" where it has none: that is
 // believed where signatures are not required. An error is a *refusal.Error, or one of reading content.
 func (p Policy) Check(handler string, content io.Reader, text string) (said Signed, err error) {
-	switch {
-	case text == "" && p.Require:
-		return said, badfile.Unsigned()
-	case text == "" || !p.On():
-		return said, nil
-	}
-	sig, said, err := parse(text)
-	if err != nil {
+	signers, said, err := p.signers(text)
+	if err != nil || signers == nil {
 		return said, err
-	}
-	if slices.Contains(p.Revoked, said.Key) {
-		return said, badfile.RevokedKey(said.Key)
 	}
 	r := minisign.NewReader(content)
 	if _, err := io.Copy(io.Discard, struct{ io.Reader }{r}); err != nil {
 		return said, fmt.Errorf("read what was signed: %w", err)
 	}
-	known := false
-	for _, k := range p.Keys {
-		if k.key.ID() != sig.KeyID {
-			continue
-		}
-		if r.Verify(k.key, []byte(text)) {
-			if said.Handler != "" && said.Handler != handler {
-				return said, badfile.OtherHandler(said.Handler, handler)
-			}
-			return said, nil
-		}
-		known = true
-	}
-	if known {
+	switch {
+	case !slices.ContainsFunc(signers, func(k Key) bool { return r.Verify(k.key, []byte(text)) }):
 		return said, badfile.Altered(said.Key)
+	case said.Handler != "" && said.Handler != handler:
+		return said, badfile.OtherHandler(said.Handler, handler)
 	}
-	return said, badfile.ForeignKey(said.Key)
+	return said, nil
 }
 
 // Order decides whether what is said is not older than the newest that was served of the

@@ -83,19 +83,15 @@ func IsVersion(s string) bool {
 
 // Parse reads what a signature says, without knowing whether it holds. The error is a
 // *refusal.Error.
-func Parse(text string) (Signed, error) {
-	_, said, err := parse(text)
-	return said, err
-}
-
-func parse(text string) (sig minisign.Signature, said Signed, err error) {
+func Parse(text string) (said Signed, err error) {
+	var sig minisign.Signature
 	if err := sig.UnmarshalText([]byte(text)); err != nil {
-		return sig, said, badfile.NoSignature(strings.TrimPrefix(err.Error(), "minisign: "))
+		return said, badfile.NoSignature(strings.TrimPrefix(err.Error(), "minisign: "))
 	}
 	if sig.Algorithm != minisign.HashEdDSA {
 		// It would sign the file itself, which had to be in memory whole; and one of a
 		// file of 64 bytes would pass for one of the file that has these as its hash.
-		return sig, said, badfile.LegacySignature()
+		return said, badfile.LegacySignature()
 	}
 	said.Key = keyID(sig.KeyID)
 	for word := range strings.FieldsSeq(sig.TrustedComment) {
@@ -103,17 +99,17 @@ func parse(text string) (sig minisign.Signature, said Signed, err error) {
 		switch name {
 		case "timestamp":
 			if said.Time, err = strconv.ParseInt(value, 10, 64); err != nil || said.Time <= 0 {
-				return sig, Signed{}, badfile.NoSignature("its trusted comment has " + word)
+				return Signed{}, badfile.NoSignature("its trusted comment has " + word)
 			}
 		case "handler":
 			said.Handler = value
 		case "version":
 			if said.Version = value; !IsVersion(value) {
-				return sig, Signed{}, badfile.NoSignature("its trusted comment has " + word)
+				return Signed{}, badfile.NoSignature("its trusted comment has " + word)
 			}
 		}
 	}
-	return sig, said, nil
+	return said, nil
 }
 
 // ErrNone says that there is no signature.

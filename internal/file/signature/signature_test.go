@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"aead.dev/minisign"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
@@ -82,6 +83,19 @@ func TestCheck(t *testing.T) {
 		case tt.text == good && err == nil && said != Signed{ours.Public().ID(), "a", 5, "1.2"}:
 			t.Errorf("%s: it says %+v", tt.name, said)
 		}
+	}
+}
+
+// A file is not read for what a signature alone refuses.
+func TestRefusedUnread(t *testing.T) {
+	ours, other := newKey(t), newKey(t)
+	p := Policy{Keys: []Key{ours.Public()}}
+	unreadable := iotest.ErrReader(errors.New("it was read"))
+	if _, err := p.Check("a", unreadable, other.sign(t, "timestamp:5")); !errors.As(err, new(*refusal.Error)) {
+		t.Errorf("a foreign key: %v", err)
+	}
+	if _, err := p.Check("a", unreadable, ours.sign(t, "timestamp:5")); errors.As(err, new(*refusal.Error)) {
+		t.Errorf("our key, unread: %v", err)
 	}
 }
 
