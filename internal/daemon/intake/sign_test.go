@@ -141,6 +141,9 @@ func TestOnlyTrustedVersionsRun(t *testing.T) {
 				t.Errorf("%s: %v", v.Sum, err)
 			}
 		}
+		if tr.Trust(required) { // reloaded, as it was
+			t.Error("it does not know a policy again")
+		}
 		if err := prepare(good); err != nil || strings.Count(tr.order(), "judge good c 1") != 1 {
 			t.Errorf("%v; it did %s", err, tr.order())
 		}

@@ -46,8 +46,9 @@ func Copy(p signature.Policy, handler string, v store.Version) (signature.Signed
 func (k *Keeper) Trust(p signature.Policy) (changed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	changed = !k.policy.Equal(p)
-	k.policy, k.held = p, nil
+	if changed = !k.policy.Equal(p); changed {
+		k.policy, k.held = p, nil
+	}
 	return changed
 }
 
