@@ -57,8 +57,11 @@ func handler(h *lifecycle.Handler) api.Handler {
 
 // signed is what a signature says that was believed, nil where there is none.
 func signed(text string) *api.Signed {
+	if text == "" {
+		return nil // which is most often, and asked for each handler
+	}
 	said, err := signature.Parse(text)
-	if text == "" || err != nil {
+	if err != nil {
 		return nil
 	}
 	s := &api.Signed{Key: said.Key, Version: said.Version}

@@ -83,30 +83,27 @@ func (f former) resign(path string) error {
 
 // keep gives the file at path another name, which the daemon passes over.
 func keep(path string) (was former, err error) {
-	text, _, err := signature.Read(path) // of what it says the daemon is the judge
-	if err != nil {
-		text = ""
-	}
-	defer func() { was.signature = text }()
+	was.signature, _, _ = signature.Read(path) // one that is none is not put back
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return former{}, nil
+		return was, nil
 	}
+	was.version = "-" // it stays in place whatever comes
 	if err != nil || !info.Mode().IsRegular() {
-		return former{version: "-"}, err // it stays in place whatever comes
+		return was, err
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return former{version: "-"}, nil
+		return was, nil
 	}
 	defer f.Close()
 	hash := sha256.New()
 	if _, err := io.Copy(hash, f); err != nil {
 		return former{}, err
 	}
-	was = former{link: filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:8]), version: hex.EncodeToString(hash.Sum(nil))[:12]}
-	if os.Link(path, was.link) != nil { // some file systems have no links
-		was.link = ""
+	was.version = hex.EncodeToString(hash.Sum(nil))[:12]
+	if link := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:8]); os.Link(path, link) == nil { // some file systems have none
+		was.link = link
 	}
 	return was, nil
 }
