@@ -73,7 +73,7 @@ func (s *Settings) section(header string) (keys, error) {
 	case header == "TLS":
 		return s.tlsKeys(), nil
 	case header == "Trust":
-		return signers.Keys(&s.trust, parseBool, read), nil
+		return signers.Keys(&s.trust, func(to *bool) func(string) error { return set(to, parseBool) }, read), nil
 	case header == "Toolchains":
 		return keys{"GOROOT": s.addGOROOT}, nil
 	case kind == "Handler":

@@ -9,9 +9,9 @@ import (
 	"github.com/andrestc/go-plugserver/internal/file/signature"
 )
 
-// Keys are what [Trust] may assign to a policy, and what each assignment does. boolean reads a yes or no, file the text of
-// a file.
-func Keys(p *signature.Policy, boolean func(string) (bool, error), file func(path string) (string, error)) map[string]func(string) error {
+// Keys are what [Trust] may assign to a policy, and what each assignment does. yes is what one of a yes or no does, file
+// reads the text of a file.
+func Keys(p *signature.Policy, yes func(to *bool) func(string) error, file func(path string) (string, error)) map[string]func(string) error {
 	parse := func(value string) (signature.Key, error) { return parseKey(value, file) }
 	return map[string]func(string) error{
 		"PublicKey": func(value string) error {
@@ -43,8 +43,8 @@ func Keys(p *signature.Policy, boolean func(string) (bool, error), file func(pat
 			}
 			return nil
 		},
-		"Require":   set(&p.Require, boolean),
-		"Monotonic": set(&p.Monotonic, boolean),
+		"Require":   yes(&p.Require),
+		"Monotonic": yes(&p.Monotonic),
 	}
 }
 
@@ -66,20 +66,6 @@ func parseKey(value string, file func(path string) (string, error)) (signature.K
 		return key, errors.New("there is no public key of minisign in that file; write the path of a .pub file, as minisign -G makes it")
 	}
 	return key, nil
-}
-
-// set assigns what parse makes of a value, and unsets for an empty one.
-func set(to *bool, parse func(string) (bool, error)) func(string) error {
-	return func(value string) (err error) {
-		yes := false
-		if value != "" {
-			yes, err = parse(value)
-		}
-		if err == nil {
-			*to = yes
-		}
-		return err
-	}
 }
 
 // Finish is what the lines mean together.
