@@ -94,6 +94,10 @@ func TestFiles(t *testing.T) {
 			if g.OutOfMemory() || g.OutOfTasks() {
 				t.Error("it is out of what it was never told")
 			}
+			put(t, g.dir, map[string]string{"memory.events": "low 0\noom 0\noom_kill 1\n"})
+			if g.OutOfMemory() {
+				t.Error("it was killed for the memory of others")
+			}
 			put(t, g.dir, map[string]string{"memory.events": "low 0\noom 3\noom_kill 1\n", "pids.events": "max 2\n"})
 			if !g.OutOfMemory() || !g.OutOfTasks() {
 				t.Error("it does not see what the kernel counts")

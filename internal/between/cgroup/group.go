@@ -98,10 +98,13 @@ func (g *Group) Joined() {
 	}
 }
 
-// OutOfMemory reports whether the kernel has killed the group for its memory.
-func (g *Group) OutOfMemory() bool { return g.count("memory.events", "oom_kill") > 0 }
+// OutOfMemory reports whether the kernel has killed the group for its own memory: where the service, or the machine, was out of it,
+// a kill is counted here, too.
+func (g *Group) OutOfMemory() bool {
+	return g.count("memory.events", "oom") > 0 && g.count("memory.events", "oom_kill") > 0
+}
 
-// OutOfTasks reports whether the group was refused a process or a thread.
+// OutOfTasks reports whether the group was refused a process or a thread; older kernels count what was refused to the service here, too.
 func (g *Group) OutOfTasks() bool { return g.count("pids.events", "max") > 0 }
 
 // count reads one of the numbers of what has happened to the group; 0 where the kernel does not count.

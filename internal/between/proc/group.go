@@ -27,7 +27,7 @@ func (c *Child) judge() {
 	case c.exceeded != "" || c.err == nil:
 	case c.group.OutOfMemory():
 		c.exceeded = fmt.Sprintf("it wanted more memory, its limit is %s", mebibytes(c.limits.Memory))
-	case starved && c.group.OutOfTasks():
+	case starved && c.limits.Tasks != 0 && c.group.OutOfTasks():
 		c.exceeded = fmt.Sprintf("it wanted more processes and threads, its limit is %d", c.limits.Tasks)
 	}
 }

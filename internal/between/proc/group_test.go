@@ -17,11 +17,14 @@ func TestGroup(t *testing.T) {
 	const noMemory, noTasks = "killed: it wanted more memory, its limit is 64 MiB", "killed: it wanted more processes and threads, its limit is 32"
 	for _, tt := range []struct {
 		name, file, counts string
+		tasks              int
 		want               string
 	}{
-		{"out of memory", "memory.events", "oom_kill 1\n", noMemory},
-		{"out of threads", "pids.events", "max 4\n", noTasks},
-		{"it was another's thread", "pids.events", "max 0\n", "exit status 2"},
+		{"out of memory", "memory.events", "oom 1\noom_kill 1\n", 32, noMemory},
+		{"the machine is out of memory", "memory.events", "oom 0\noom_kill 1\n", 32, "exit status 2"},
+		{"out of threads", "pids.events", "max 4\n", 32, noTasks},
+		{"it was another's thread", "pids.events", "max 0\n", 32, "exit status 2"},
+		{"the service is out of threads", "pids.events", "max 4\n", 0, "exit status 2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -30,7 +33,7 @@ func TestGroup(t *testing.T) {
 			}
 			var l lines
 			c, err := Start(Spec{Path: self, Env: []string{"PROC_CHILD=starved", "GORACE=atexit_sleep_ms=0"}, Output: l.add,
-				Groups: cgroup.At(dir), Limits: Limits{Memory: 64 << 20, Tasks: 32, CPU: 5000}})
+				Groups: cgroup.At(dir), Limits: Limits{Memory: 64 << 20, Tasks: tt.tasks, CPU: 5000}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -39,7 +42,11 @@ func TestGroup(t *testing.T) {
 			if len(groups) != 1 {
 				t.Fatalf("groups: %q", groups)
 			}
-			for file, want := range map[string]string{"cgroup.procs": fmt.Sprint(c.PID), "cpu.max": "50000 100000", "pids.max": "32", "memory.max": "67108864"} {
+			files := map[string]string{"cgroup.procs": fmt.Sprint(c.PID), "cpu.max": "50000 100000", "memory.max": "67108864"}
+			if tt.tasks != 0 {
+				files["pids.max"] = fmt.Sprint(tt.tasks)
+			}
+			for file, want := range files {
 				if got, err := os.ReadFile(filepath.Join(groups[0], file)); string(got) != want {
 					t.Errorf("%s is %q, want %q; %v", file, got, want, err)
 				}
