@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/http"
 	"strconv"
-	"strings"
 )
 
 // Answer finds the end of an answer that passes, as every client finds it: it takes what
@@ -60,25 +59,10 @@ func AnswerTo(r *http.Request) *Answer {
 	case http.MethodConnect:
 		a.asked = askedConnect
 	}
-	if Upgrades(r) {
+	if r.Header["Upgrade"] != nil && saysUpgrade(r.Header["Connection"]) {
 		a.asked |= askedUpgrade
 	}
 	return a
-}
-
-// Upgrades reports whether r asks for another protocol (RFC 9110, section 7.8).
-func Upgrades(r *http.Request) bool {
-	if r.Header["Upgrade"] == nil {
-		return false
-	}
-	for _, v := range r.Header["Connection"] {
-		for _, word := range strings.Split(v, ",") {
-			if strings.EqualFold(strings.Trim(word, " \t"), "upgrade") {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // Begun reports whether anything of the answer has come.

@@ -125,7 +125,13 @@ func (w *Response) switches() bool {
 	if w.status != http.StatusSwitchingProtocols || head.get(keyUpgrade) == "" {
 		return false
 	}
-	for _, list := range head.values(keyConnection) {
+	return saysUpgrade(head.values(keyConnection))
+}
+
+// saysUpgrade reports whether a Connection field says that another protocol is to follow (RFC 9110,
+// section 7.8).
+func saysUpgrade(connection []string) bool {
+	for _, list := range connection {
 		for _, token := range strings.Split(list, ",") {
 			if strings.EqualFold(strings.Trim(token, " \t"), "upgrade") {
 				return true
