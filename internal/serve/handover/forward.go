@@ -315,16 +315,10 @@ func (c *Conn) ended(f *forwarded, state forwardState) (done bool, err error) {
 		return true, nil
 	case again:
 		return false, nil
-	case fetching, moving:
+	case fetching:
 		if c.server.Lends {
-			if state == moving {
-				return c.lend(Dest{Peer: f.peer, Given: f.given}, f.answer)
-			}
 			return c.lendFor(f)
 		}
-	}
-	switch state {
-	case fetching:
 		c.consume(c.scan.Len())
 		c.done()
 		// Until it has arrived, the peer's process may not be told that
@@ -334,6 +328,9 @@ func (c *Conn) ended(f *forwarded, state forwardState) (done bool, err error) {
 		}
 		f.peer.lostFor(f.id)
 	case moving:
+		if c.server.Lends {
+			return c.lend(Dest{Peer: f.peer, Given: f.given}, f.answer)
+		}
 		if err = f.peer.give(c); err != nil && f.peer.Dead() {
 			f.given()
 			return false, nil // nothing of it was begun
@@ -480,8 +477,10 @@ func (r *receiver) heard(kind byte, a answer) error {
 	p := r.peer
 	p.mu.Lock()
 	f := p.forwarded[a.stream]
-	// Of what is lent there are words still.
-	final := kind == kindFetch && (f == nil || !f.conn.server.Lends) || kind != kindFetch && (a.done || a.move || a.elsewhere)
+	final := a.done || a.move || a.elsewhere
+	if kind == kindFetch {
+		final = !r.server.Lends // of what is lent there are words still
+	}
 	if final {
 		delete(p.forwarded, a.stream)
 	}

@@ -32,22 +32,17 @@ func (k *peek) look(fd uintptr) bool {
 // deadline has passed. Where the client sends, it looks no further, as net/http
 // does, and waits for the deadline on idle.
 func (c *Conn) awaitEnd(stopped <-chan struct{}) error {
-	if err := c.seen(); err != nil {
-		return err
-	}
-	<-stopped
-	return os.ErrDeadlineExceeded
-}
-
-// seen blocks until something of the client can be seen. It returns io.EOF for the end of
-// its side, and nil where there is nothing that could be looked at.
-func (c *Conn) seen() error {
 	if c.sealed != nil {
-		return c.sealed.Await()
+		if err := c.sealed.Await(); err != nil {
+			return err
+		}
+		<-stopped
+		return os.ErrDeadlineExceeded
 	}
 	sc, err := c.syscallConn()
 	if err != nil {
-		return nil
+		<-stopped
+		return os.ErrDeadlineExceeded
 	}
 	var k peek
 	if err := sc.Read(k.look); err != nil {
@@ -56,7 +51,8 @@ func (c *Conn) seen() error {
 	if k.gone {
 		return io.EOF
 	}
-	return nil
+	<-stopped
+	return os.ErrDeadlineExceeded
 }
 
 // watch calls gone where the client ends its side before the function that it
