@@ -538,7 +538,16 @@ func TestPeerDiesWithConnectionsInItsSocket(t *testing.T) {
 		}
 		clients = append(clients, c)
 	}
-	// It takes the first, then it dies.
+	takesOneAndDies(t, a, doomed, itself, clients)
+	if n := b.saw.Load(); n != 2 {
+		t.Errorf("b has answered %d requests, want 2", n)
+	}
+}
+
+// takesOneAndDies has a peer of a's, which is itself, take the request of the first client, and die. Each
+// client's is a POST of "body" to /b/ and its number.
+func takesOneAndDies(t *testing.T, a *side, doomed, itself *Peer, clients []*client) {
+	t.Helper()
 	f, err := itself.wire.Recv()
 	if err != nil {
 		t.Fatal(err)
@@ -553,9 +562,6 @@ func TestPeerDiesWithConnectionsInItsSocket(t *testing.T) {
 	}
 	if _, err := clients[0].br.ReadByte(); err == nil {
 		t.Error("the request that the dead peer had taken was answered")
-	}
-	if n := b.saw.Load(); n != 2 {
-		t.Errorf("b has answered %d requests, want 2", n)
 	}
 }
 

@@ -317,21 +317,7 @@ func TestLentToTheDead(t *testing.T) {
 		await(t, "it is sent", func() bool { doomed.mu.Lock(); defer doomed.mu.Unlock(); return len(doomed.kept) == i+1 })
 		clients = append(clients, c)
 	}
-	f, err := itself.wire.Recv()
-	if err != nil {
-		t.Fatal(err)
-	}
-	itself.took()
-	closeAll(f.FDs)
-	itself.Close()
-	doomed.Close()
-	a.srv.Recover(doomed)
-	for i, c := range clients[1:] {
-		c.expect("b", "POST", fmt.Sprintf("/b/%d", i+1), "body")
-	}
-	if _, err := clients[0].br.ReadByte(); err == nil {
-		t.Error("the request that the dead peer had taken was answered")
-	}
+	takesOneAndDies(t, a, doomed, itself, clients)
 	await(t, "nothing is on its way", func() bool { return ended.Load() == 3 })
 	if n := b.saw.Load(); n != 2 {
 		t.Errorf("b has answered %d requests, want 2", n)
