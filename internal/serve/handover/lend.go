@@ -187,7 +187,7 @@ func (f *forwarded) forget() {
 // said takes a word of the peer's about the loan. The connection's lock is held.
 func (l *lent) said(a answer) error {
 	switch {
-	case len(a.bytes) > 0:
+	case len(a.bytes) > 0, a.move:
 		return errAnswer
 	case a.done:
 		l.state, l.keep, l.canceled = answered, a.keep, a.canceled

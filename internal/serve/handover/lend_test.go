@@ -248,6 +248,7 @@ func TestLentForged(t *testing.T) {
 			m.idle, m.bytes, m.loan = true, nil, 0
 			f.give(m, fd)
 		}},
+		"its connection":  {post + "xy" + more, "", errAnswer, func(f *foe, m message, fd int) { word(f, m, answer{move: true}) }},
 		"bytes in a word": {post + "xy" + more, "", errAnswer, func(f *foe, m message, fd int) { word(f, m, answer{bytes: []byte(okAnswer)}) }},
 	} {
 		t.Run(name, func(t *testing.T) {
