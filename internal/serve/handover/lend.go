@@ -308,14 +308,14 @@ func (l *lent) pass(all bool) error {
 		}
 		return l.body.Next(p)
 	}
+	if l.body.Looking() {
+		return io.EOF // what net/http would see is another request's
+	}
 	if c.r < c.w {
 		n := mine(c.pending())
 		err := l.tell(c.pending()[:n])
 		c.consume(n)
 		return err
-	}
-	if l.body.Looking() {
-		return io.EOF // what net/http would see is another request's
 	}
 	piece := pieces.Get().(*[32 << 10]byte)
 	defer pieces.Put(piece)

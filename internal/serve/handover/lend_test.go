@@ -130,6 +130,17 @@ func TestLentHalfClosed(t *testing.T) {
 	}
 }
 
+// A body whose end net/http looks for in the next request has none: the gate does not go on looking.
+func TestLentBodyWithoutEnd(t *testing.T) {
+	_, _, address := newSides(t, Limits{}, lends, lentMux)
+	c := dial(t, address)
+	c.write("POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nT: 1\n\n" + "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if got, err := io.ReadAll(c.br); isTimeout(err) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // A handler that takes a connection without having been asked writes to the client, and reads
 // nothing: the client may send another's request next.
 func TestLentUnasked(t *testing.T) {
