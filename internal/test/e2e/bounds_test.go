@@ -110,7 +110,11 @@ func answerTime() time.Duration {
 // What a handler says or wants too much of is refused by name, or cut short; no
 // other handler's client notices, and the supervisor answers meanwhile.
 func TestExcess(t *testing.T) {
-	d := testbed.Start(t, testbed.Flags("--start-timeout", "1m")) // megabytes of patterns, under the race detector
+	limit := "10s" // the default
+	if testbed.Race {
+		limit = "1m" // megabytes of patterns
+	}
+	d := testbed.Start(t, testbed.Flags("--start-timeout", limit))
 	d.Put("calm", plain(t, "/calm", "calm"))
 	before := d.Status().Daemon.GatePID
 	load := testbed.Plan{Addr: d.Addr, Clients: 2, Paths: []string{"/calm"}}.Run(t)
