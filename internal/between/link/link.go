@@ -77,7 +77,8 @@ type Route struct {
 	// Down says that no cell is being started: a request need not wait.
 	Down bool `json:"down,omitempty"`
 	// Hold is how long a request waits for the cell; 0 is Limits.Hold, below it not at all.
-	Hold time.Duration `json:"hold,omitempty"`
+	Hold   time.Duration `json:"hold,omitempty"`
+	Canary Canary        `json:"canary,omitzero"`
 }
 
 // HTTP2 says on which connections HTTP/2 is spoken.

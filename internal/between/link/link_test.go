@@ -293,6 +293,11 @@ func TestRouteSize(t *testing.T) {
 			t.Errorf("%q takes %d bytes, %d were said, %v", p, len(b)+1, RouteSize(p), err)
 		}
 	}
+	c := Canary{Cell: 1<<64 - 1, Weight: Whole, Sticky: StickyCookie, Field: "<s>", Seed: 1<<64 - 1, Mirror: Whole}
+	with, err := json.Marshal(Route{Pattern: "/", Canary: c})
+	if without, _ := json.Marshal(Route{Pattern: "/"}); err != nil || len(with)-len(without) > c.Size() || (Canary{}).Size() != 0 {
+		t.Errorf("a canary takes %d bytes, %d were said, %v", len(with)-len(without), c.Size(), err)
+	}
 }
 
 // A message that makes no sense is the last, and what came behind it is closed.

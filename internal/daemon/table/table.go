@@ -126,7 +126,9 @@ func (d *difference) has(now link.Route, old link.Route) {
 	if old.Pattern == "" {
 		d.patterns = append(d.patterns, now.Pattern)
 	} else {
-		d.concerned[old.Cell], d.concerned[now.Cell] = true, true
+		for _, r := range [...]link.Route{old, now} {
+			d.concerned[r.Cell], d.concerned[r.Canary.Cell] = true, true
+		}
 	}
 }
 
@@ -172,15 +174,26 @@ func (t *Table) take(all []link.Route) difference {
 func (t *Table) overlapping(s Serves) (found []link.Route) {
 	for _, p := range t.patterns.Overlapping(s.Patterns) {
 		if r, ok := t.routes[p]; ok {
-			own := link.Route{Pattern: p}
-			if r.Cell == s.Cell {
-				own.Cell = s.Cell
-			}
-			found = append(found, own)
+			found = append(found, ownPart(r, s.Cell))
 		}
 	}
 	slices.SortFunc(found, func(a, b link.Route) int { return strings.Compare(a.Pattern, b.Pattern) })
 	return found
+}
+
+// ownPart is what matters of a route to a cell: whether it is its own, and which requests are.
+func ownPart(r link.Route, cell uint64) link.Route {
+	own := link.Route{Pattern: r.Pattern}
+	switch c := r.Canary; {
+	case r.Cell == cell:
+		own.Cell = cell
+		if c.Cell != 0 && c.Divides() {
+			own.Canary, own.Canary.Cell = c, 0
+		}
+	case c.Cell == cell && cell != 0:
+		own.Canary = c
+	}
+	return own
 }
 
 func (t *Table) part(cell uint64) *part {
@@ -259,14 +272,22 @@ func (t *Table) Look() (late []uint64) {
 // Route returns the table that leads to served, sorted by pattern. All patterns are of the
 // dialect. Those claimed are of handlers that were not tried yet: those beside which all of served
 // can stand lead nowhere for now, so that their requests wait and are not told
-// that there is no such page. What cannot be sent does not wait.
+// that there is no such page. What cannot be sent does not wait, and canaries that cannot be have no
+// requests.
 func Route(d routes.Dialect, served []link.Route, claimed []string) []link.Route {
 	all := slices.Clone(served)
-	size := 0
+	size, canaries := 0, 0
 	patterns := make([]string, len(served))
 	for i, r := range served {
 		patterns[i] = r.Pattern
 		size += link.RouteSize(r.Pattern)
+		canaries += r.Canary.Size()
+	}
+	if size += canaries; size > link.MaxRoutes && canaries > 0 {
+		size -= canaries
+		for i := range all {
+			all[i].Canary = link.Canary{}
+		}
 	}
 	if len(claimed) > 0 {
 		for _, p := range d.Beside(patterns, claimed) {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
@@ -58,6 +59,48 @@ func TestTell(t *testing.T) {
 	tab.NewGate()
 	if gate, told := tab.Tell(all, serves); !reflect.DeepEqual(gate, Change{3, 0, all, nil}) || told != nil {
 		t.Errorf("told again: %+v, %+v", gate, told)
+	}
+}
+
+// Those between whom a pattern is divided are told so, and what else is other between them; nobody
+// else is.
+func TestTellOfACanary(t *testing.T) {
+	var tab Table
+	serves := []Serves{{1, []string{"/a"}}, {2, []string{"/a"}}, {3, []string{"/b"}}}
+	rule := link.Canary{Cell: 2, Weight: 500, Sticky: link.StickyIP, Seed: 7}
+	incumbents := rule
+	incumbents.Cell = 0
+	for i, step := range []struct {
+		a    link.Route
+		told map[uint64]link.Route // of /a
+	}{
+		{link.Route{Cell: 1}, map[uint64]link.Route{1: {Cell: 1}, 2: {}}},
+		{link.Route{Cell: 1, Canary: rule}, map[uint64]link.Route{1: {Cell: 1, Canary: incumbents}, 2: {Canary: rule}}},
+		{link.Route{Cell: 0, Canary: rule}, map[uint64]link.Route{1: {}}}, // the incumbent has died
+		{link.Route{Cell: 1, Canary: rule}, map[uint64]link.Route{1: {Cell: 1, Canary: incumbents}}},
+		{link.Route{Cell: 1, Canary: incumbents}, map[uint64]link.Route{1: {Cell: 1}, 2: {}}}, // the canary has
+		{link.Route{Cell: 1, Canary: link.Canary{Cell: 2}}, map[uint64]link.Route{2: {Canary: link.Canary{Cell: 2}}}},
+		{link.Route{Cell: 2}, map[uint64]link.Route{1: {}, 2: {Cell: 2}}},
+	} {
+		step.a.Pattern = "/a"
+		all := []link.Route{step.a, {Pattern: "/b", Cell: 3}}
+		tab.Change()
+		_, told := tab.Tell(all, serves)
+		got := make(map[uint64]link.Route)
+		for _, to := range told {
+			if to.Cell != 3 {
+				got[to.Cell] = to.Routes[0]
+			} else if i > 0 {
+				t.Errorf("step %d: another is told %v", i, to.Routes)
+			}
+		}
+		for cell, r := range step.told {
+			r.Pattern = "/a"
+			step.told[cell] = r
+		}
+		if !maps.Equal(got, step.told) {
+			t.Errorf("step %d: told %+v, want %+v", i, got, step.told)
+		}
 	}
 }
 
@@ -208,6 +251,12 @@ func TestRoute(t *testing.T) {
 	want := []link.Route{{Pattern: "/a/{x}", Cell: 2}, {Pattern: "/b", Cell: 1}, {Pattern: "/c"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
+	}
+	// Where there is no room for the rules of canaries, the incumbents have all.
+	served := leads("/"+strings.Repeat("a", link.MaxRoutes-200), "/b")
+	served[1].Canary = link.Canary{Cell: 3, Weight: link.Whole}
+	if got := Route(routes.Std, served, nil); got[1].Canary != (link.Canary{}) || served[1].Canary.Cell != 3 {
+		t.Errorf("too large, the canary is %+v", got[1].Canary)
 	}
 }
 
