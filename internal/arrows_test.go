@@ -200,6 +200,17 @@ func TestOnlyTheCellLoadsPlugins(t *testing.T) {
 	}
 }
 
+// What runs all the time speaks to no registry.
+func TestOnlyTheOperatorSpeaksToRegistries(t *testing.T) {
+	for _, p := range list(t, "../cmd/plugserverd", "../cmd/plugserver-acme", "../cmd/plugserver-cell") {
+		for _, d := range p.Deps {
+			if strings.HasPrefix(d, "oras.land/") || d == module+"internal/operator/registry" {
+				t.Errorf("%s links %s", p.ImportPath, d)
+			}
+		}
+	}
+}
+
 // bans are what a room never comes to import, not through others either unless itself
 // is said, each with its reason.
 var bans = []struct {
