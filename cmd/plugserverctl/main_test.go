@@ -85,14 +85,17 @@ var daemons = map[string]daemon{
 	},
 }
 
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { testscript.Run(t, scripts(t, "testdata/script")) }
+
+// scripts are those of a folder, and what they can say.
+func scripts(t *testing.T, dir string) testscript.Params {
 	out, err := exec.Command("go", "env", "GOCACHE").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	goCache := strings.TrimSpace(string(out))
-	testscript.Run(t, testscript.Params{
-		Dir:                "testdata/script",
+	return testscript.Params{
+		Dir:                dir,
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			// Not below the script's folder: a socket's path must be short.
@@ -169,5 +172,5 @@ func TestScripts(t *testing.T) {
 				})
 			},
 		},
-	})
+	}
 }

@@ -64,18 +64,35 @@ func ReadFile(path string) (*Info, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return inspect(f, size, false)
+	return inspect(f, size, (*image).plugin, false)
+}
+
+// InspectAny is InspectFile of a plugin for whatever platform, which it says, such as
+// "linux/arm64".
+func InspectAny(path string) (info *Info, platform string, err error) {
+	f, size, err := open(path)
+	if err != nil {
+		return nil, "", err
+	}
+	defer f.Close()
+	info, err = inspect(f, size, func(im *image) (*Info, error) {
+		platform = im.platform()
+		return im.anyPlugin()
+	}, true)
+	return info, platform, err
 }
 
 // Inspect reads a plugin of size bytes. The error is a *refusal.Error where
 // the file is no plugin for this platform, and else one of reading.
-func Inspect(r io.ReaderAt, size int64) (*Info, error) { return inspect(r, size, true) }
+func Inspect(r io.ReaderAt, size int64) (*Info, error) {
+	return inspect(r, size, (*image).plugin, true)
+}
 
-func inspect(r io.ReaderAt, size int64, gaps bool) (*Info, error) {
+func inspect(r io.ReaderAt, size int64, plugin func(*image) (*Info, error), gaps bool) (*Info, error) {
 	im, err := outline(r, size)
 	if err == nil {
 		var info *Info
-		if info, err = im.plugin(); err == nil {
+		if info, err = plugin(im); err == nil {
 			surely := false
 			if gaps {
 				_, surely, err = im.blank()
@@ -137,6 +154,11 @@ func (im *image) plugin() (*Info, error) {
 	if have := im.platform(); have != want {
 		return nil, badfile.WrongPlatform(have, want)
 	}
+	return im.anyPlugin()
+}
+
+// anyPlugin reads the image as a plugin.
+func (im *image) anyPlugin() (*Info, error) {
 	info, err := im.buildInfo()
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 const (
 	HandlerType   = "application/vnd.plugserver.handler.v1"           // artifactType of a handler's manifest
 	StateType     = "application/vnd.plugserver.handlers.v1"          // artifactType of a desired state
+	HistoryType   = "application/vnd.plugserver.history.v1"           // artifactType of what a tag has named
 	PluginType    = "application/vnd.plugserver.handler.plugin.v1"    // mediaType of the layer that is the .so
 	SignatureType = "application/vnd.plugserver.handler.signature.v1" // mediaType of the layer that is the .minisig
 	ManifestType  = "application/vnd.oci.image.manifest.v1+json"

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // digest is one of 64 times the digit.
@@ -151,16 +152,43 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A history keeps the newest records, and says what became of the tag, by whom and why.
+func TestHistory(t *testing.T) {
+	when := time.Date(2026, 11, 27, 1, 2, 3, 0, time.UTC)
+	var h History
+	for i := range MaxHistory + 5 {
+		h = h.With(Record{State: Descriptor{MediaType: IndexType, Digest: digest("a"), Size: 7}, When: when.Add(time.Duration(i) * time.Second), By: "ada@laptop", Action: Promoted,
+			From: "r/shop:canary@" + digest("a"), Previous: digest("b"), If: "up == 1"})
+	}
+	back, err := DecodeHistory(h.Encode())
+	if err != nil || len(back) != MaxHistory || !reflect.DeepEqual(back[0], h[0]) || !back.Has(h[0]) || back.Has(h[MaxHistory]) {
+		t.Errorf("%d records, %v: %+v", len(back), err, back[0])
+	}
+	one := string(h[:1].Encode())
+	for old, new := range map[string]string{"2026-11-27": "yesterday", digest("b"): "b", `"size":7`: `"size":0`, "history.v1": "history.v2"} {
+		if _, err := DecodeHistory([]byte(strings.Replace(one, old, new, 1))); err == nil {
+			t.Errorf("%q for %q is taken", new, old)
+		}
+	}
+}
+
 // What is read can be written, and is read the same again, whatever it is.
 func FuzzDecode(f *testing.F) {
 	f.Add(users().Encode())
 	f.Add(entries("a/linux/amd64=1 b/linux/arm64=2").Encode())
+	f.Add(History{{State: Descriptor{Digest: digest("a"), Size: 7}, When: time.Unix(1e9, 0)}}.Encode())
 	f.Add([]byte(`{"schemaVersion":2,"layers":[null],"manifests":[{}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if s, err := DecodeState(b); err == nil {
 			again, err := DecodeState(s.Encode())
 			if err != nil || !reflect.DeepEqual(s, again) {
 				t.Errorf("%v: %v, %v", s, again, err)
+			}
+		}
+		if h, err := DecodeHistory(b); err == nil {
+			again, err := DecodeHistory(h.Encode())
+			if err != nil || len(again) != len(h) {
+				t.Errorf("%v: %v, %v", h, again, err)
 			}
 		}
 		if h, err := DecodeHandler(b); err == nil {

@@ -29,7 +29,7 @@ func (h *Handler) About(release string, settings map[string]string) {
 	var all []string
 	for _, key := range slices.Sorted(maps.Keys(settings)) {
 		// The others say nothing, are said otherwise, or differ between two builds of the same.
-		if strings.HasPrefix(key, "vcs") || slices.Contains([]string{"-buildmode", "-compiler", "GOOS", "GOARCH"}, key) {
+		if settings[key] == "" || strings.HasPrefix(key, "vcs") || slices.Contains([]string{"-buildmode", "-compiler", "GOOS", "GOARCH"}, key) {
 			continue
 		}
 		value := settings[key]

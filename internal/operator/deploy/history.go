@@ -1,4 +1,4 @@
-package main
+package deploy
 
 import (
 	"context"
@@ -7,12 +7,12 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
-	"github.com/andrestc/go-plugserver/internal/operator/deploy"
 	"github.com/andrestc/go-plugserver/internal/operator/report"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
-var historyCommand = cli.Command{
+// History lists the versions of a handler.
+var History = cli.Command{
 	Name:     "history",
 	Tells:    true,
 	Args:     "NAME",
@@ -31,7 +31,8 @@ var historyCommand = cli.Command{
 	}),
 }
 
-var rollbackCommand = cli.Command{
+// Rollback has an earlier version serve.
+var Rollback = cli.Command{
 	Name:     "rollback",
 	Tells:    true,
 	Args:     "NAME [VERSION]",
@@ -44,7 +45,7 @@ var rollbackCommand = cli.Command{
 
 func rollback(ctx context.Context, s *cli.Session) error {
 	name := s.Arg(0)
-	out, err := deploy.WaitFor(ctx, s, name, func(ctx context.Context) (api.Outcome, error) {
+	out, err := WaitFor(ctx, s, name, func(ctx context.Context) (api.Outcome, error) {
 		return s.Client.Rollback(ctx, name, s.Arg(1))
 	})
 	if err != nil {
@@ -56,6 +57,6 @@ func rollback(ctx context.Context, s *cli.Session) error {
 	if out.Handler == nil {
 		return fmt.Errorf("roll back %q: somebody has removed the file", name)
 	}
-	s.Tell(out, "rolled back: %s\n", terminal.Escape(deploy.Serves(out.Handler)))
+	s.Tell(out, "rolled back: %s\n", terminal.Escape(Serves(out.Handler)))
 	return nil
 }

@@ -1,0 +1,257 @@
+// Package publish puts handlers into a registry, and has tags there name what boxes are to
+// serve: push, promote, and what a tag has named.
+package publish
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/operator/artifact"
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/deploy"
+	"github.com/andrestc/go-plugserver/internal/operator/registry"
+	"github.com/andrestc/go-plugserver/internal/operator/report"
+	"github.com/andrestc/go-plugserver/internal/operator/terminal"
+)
+
+// Pushed is what push prints with --json: fields are added in later versions, never renamed.
+type Pushed struct {
+	Ref      string          `json:"ref"`
+	Digest   string          `json:"digest"`             // of the desired state
+	Previous string          `json:"previous,omitempty"` // what the tag named before
+	Changed  bool            `json:"changed"`
+	Handlers []PushedHandler `json:"handlers"`
+	Removed  []string        `json:"removed,omitempty"`
+}
+
+// PushedHandler is one file.
+type PushedHandler struct {
+	Handler  string `json:"handler"`
+	Platform string `json:"platform"`
+	Digest   string `json:"digest"`  // of its manifest
+	Version  string `json:"version"` // of the file, as status has it
+	Size     int64  `json:"size_bytes"`
+	Go       string `json:"go"`
+	Revision string `json:"revision,omitempty"`
+	Signed   bool   `json:"signed"`
+}
+
+// Push is what the command was told.
+type Push struct {
+	open   func(ref string) (*registry.Repository, error)
+	remove []string
+	only   *bool
+	by     *string
+}
+
+// PushFlags declares the flags of push, besides those of a build.
+func PushFlags(flags *flag.FlagSet) *Push {
+	p := &Push{open: Flags(flags), by: byFlag(flags)}
+	flags.Func("remove", "take the handler `NAME` out of the desired state, for all platforms; may be repeated", func(name string) error {
+		p.remove = append(p.remove, name)
+		return deploy.CheckName(name)
+	})
+	p.only = flags.Bool("only", false, "take all handlers out that are not pushed now")
+	return p
+}
+
+// Flags declares how a registry is reached.
+func Flags(flags *flag.FlagSet) func(ref string) (*registry.Repository, error) {
+	var o registry.Options
+	flags.BoolVar(&o.PlainHTTP, "plain-http", false, "the registry speaks no TLS; on loopback that is the default, unless REF begins with https://")
+	flags.StringVar(&o.Credentials, "credentials", "", "credentials as docker and podman keep them, in `FILE`; default is where these, and skopeo, keep them")
+	return func(ref string) (*registry.Repository, error) { return registry.Open(ref, o) }
+}
+
+func byFlag(flags *flag.FlagSet) *string {
+	return flags.String("by", "", "`WHO` does it, for the history; default the user, at this machine")
+}
+
+// target is the tag that a reference names, to be written.
+func target(s *cli.Session, repo *registry.Repository, by string) (*tag, error) {
+	name := repo.Reference()
+	switch {
+	case name == "", strings.Contains(name, ":"):
+		return nil, fmt.Errorf("%s: name a tag, such as %s:prod", repo.Name(), repo.Name())
+	case artifact.IsHistory(name):
+		return nil, fmt.Errorf("%s:%s: tags that end in .history are those of histories; name another", repo.Name(), name)
+	}
+	if by == "" {
+		by = whoami()
+	}
+	return &tag{repo: repo, name: name, by: by[:min(len(by), 200)], tell: func(problem string) {
+		fmt.Fprintf(s.Problems, "%s\n", terminal.Escape(problem))
+	}}, nil
+}
+
+// Run pushes files to the tag that ref names. build gives the file of an argument.
+func (p *Push) Run(ctx context.Context, s *cli.Session, ref string, args []string, build func(arg string) (string, error)) error {
+	repo, err := p.open(ref)
+	if err != nil {
+		return err
+	}
+	t, err := target(s, repo, *p.by)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 && p.remove == nil && !*p.only {
+		return errors.New("push: nothing to do; name files or packages, or what to --remove")
+	}
+	files, err := p.files(s, args, build)
+	if err != nil {
+		return err
+	}
+	if err := p.upload(ctx, s, repo, files); err != nil {
+		return fmt.Errorf("push: %w", err)
+	}
+	out := Pushed{Ref: repo.Name() + ":" + t.name, Handlers: []PushedHandler{}}
+	was, now, err := t.change(ctx, func(before artifact.State) artifact.State {
+		after := p.edit(before, files)
+		out.Removed = slices.DeleteFunc(before.Names(), func(name string) bool { return slices.Contains(after.Names(), name) })
+		return after
+	}, artifact.Record{Action: artifact.Pushed})
+	if err != nil && !errors.Is(err, errNothing) {
+		return fmt.Errorf("push: %w", err)
+	}
+	out.Digest, out.Previous, out.Changed = now.Digest, was.Digest, err == nil
+	p.told(s, &out, files)
+	return nil
+}
+
+// edit is the state with the files in it.
+func (p *Push) edit(before artifact.State, files []*file) artifact.State {
+	if *p.only {
+		before = nil
+	}
+	for _, name := range p.remove {
+		before = before.Without(name)
+	}
+	var entries []artifact.Entry
+	for _, f := range files {
+		entries = append(entries, f.entry())
+	}
+	return before.With(entries...)
+}
+
+// files builds what is source, and reads all. What cannot be served is told, and nothing is
+// pushed then.
+func (p *Push) files(s *cli.Session, args []string, build func(string) (string, error)) (files []*file, err error) {
+	refused := false
+	for _, arg := range args {
+		path := arg
+		if !strings.HasSuffix(arg, ".so") {
+			if path, err = build(arg); err != nil {
+				return nil, err
+			}
+		}
+		f, err := inspect(path)
+		if r := new(refusal.Error); errors.As(err, &r) {
+			r = r.Named(path)
+			report.Refusal(s.Problems, filepath.Base(path), api.Refusal{Reason: r.Reason, Mend: r.Mend, Or: r.Or})
+			refused = true
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("push %q: %w", arg, err)
+		}
+		for _, o := range files {
+			if o.handler.Name == f.handler.Name && o.handler.Platform == f.handler.Platform {
+				return nil, fmt.Errorf("push: both %q and %q are handler %s for %s", o.path, f.path, f.handler.Name, f.handler.Platform)
+			}
+		}
+		if slices.Contains(p.remove, f.handler.Name) {
+			return nil, fmt.Errorf("push: handler %s is to be pushed, and to be taken out", f.handler.Name)
+		}
+		files = append(files, f)
+	}
+	if refused {
+		fmt.Fprintf(s.Problems, "nothing was pushed\n")
+		return nil, cli.ErrRefused
+	}
+	return files, nil
+}
+
+// atOnce is how many files go to the registry at once.
+const atOnce = 4
+
+// upload writes all files, and tells how far it is where it takes long.
+func (p *Push) upload(ctx context.Context, s *cli.Session, repo *registry.Repository, files []*file) error {
+	if err := repo.PushBlob(ctx, artifact.Empty, bytes.NewReader([]byte("{}")), nil); err != nil {
+		return err
+	}
+	var bytes atomic.Int64
+	defer every(5*time.Second, func() {
+		fmt.Fprintf(s.Problems, "sent %sB\n", terminal.Size(bytes.Load()))
+	})()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	places := make(chan struct{}, atOnce)
+	for _, f := range files {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			last := int64(0)
+			err := f.push(ctx, repo, func(n int64) { bytes.Add(n - last); last = n })
+			if err != nil {
+				cancel(err)
+			}
+		})
+	}
+	all.Wait()
+	return context.Cause(ctx)
+}
+
+// every calls f now and again, until what it returns is called.
+func every(d time.Duration, f func()) (stop func()) {
+	ticker, done, ended := time.NewTicker(d), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-ticker.C:
+				f()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { ticker.Stop(); close(done); <-ended }
+}
+
+// told prints what came of it.
+func (p *Push) told(s *cli.Session, out *Pushed, files []*file) {
+	var text strings.Builder
+	for _, f := range files {
+		h, d := f.handler, f.entry().Manifest.Digest
+		out.Handlers = append(out.Handlers, PushedHandler{h.Name, h.Platform, d, artifact.Short(h.Plugin.Digest), h.Plugin.Size, h.Go, h.Revision, h.Signature != nil})
+		fmt.Fprintf(&text, "pushed: %s, version %s for %s", h.Name, artifact.Short(h.Plugin.Digest), h.Platform)
+		if h.Signature != nil {
+			text.WriteString(", signed")
+		}
+		text.WriteByte('\n')
+	}
+	for _, name := range out.Removed {
+		fmt.Fprintf(&text, "removed: %s\n", name)
+	}
+	switch {
+	case !out.Changed:
+		fmt.Fprintf(&text, "unchanged: %s is %s\n", out.Ref, out.Digest)
+	case out.Previous == "":
+		fmt.Fprintf(&text, "new: %s is %s\n", out.Ref, out.Digest)
+	default:
+		fmt.Fprintf(&text, "changed: %s is %s, and was %s\n", out.Ref, out.Digest, out.Previous)
+	}
+	s.Tell(out, "%s", text.String())
+}

@@ -1,0 +1,173 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/operator/artifact"
+	"github.com/andrestc/go-plugserver/internal/operator/registry"
+	"github.com/andrestc/go-plugserver/internal/test/testbed"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	testbed.CleanUp()
+	os.Exit(code)
+}
+
+// meeting is a registry behind which those that have begun to write the tag prod wait until
+// two have, and write then: each has looked at it before the other wrote.
+type meeting struct {
+	addr    string
+	arrived sync.WaitGroup // two writers
+	written sync.WaitGroup
+}
+
+func meet(t *testing.T, reg *testbed.Registry) *meeting {
+	m := new(meeting)
+	m.arrived.Add(2)
+	m.written.Add(2)
+	behind := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: reg.Addr})
+	var mu sync.Mutex
+	writers := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, "/manifests/prod") {
+			behind.ServeHTTP(w, r)
+			return
+		}
+		mu.Lock()
+		writers++
+		early := writers <= 2
+		mu.Unlock()
+		if early {
+			m.arrived.Done()
+			m.arrived.Wait()
+			defer m.written.Done()
+		}
+		behind.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	m.addr = strings.TrimPrefix(server.URL, "http://")
+	return m
+}
+
+// handler puts one into the registry, and returns its entry.
+func handler(t *testing.T, repo *registry.Repository, name, content string) artifact.Entry {
+	t.Helper()
+	h := artifact.Handler{Name: name, Platform: "linux/amd64", Plugin: artifact.Blob("", []byte(content))}
+	b := h.Encode()
+	err := errors.Join(
+		repo.PushBlob(t.Context(), artifact.Empty, strings.NewReader("{}"), nil),
+		repo.PushBlob(t.Context(), h.Plugin, strings.NewReader(content), nil))
+	if err == nil {
+		_, err = repo.PushManifest(t.Context(), "", artifact.ManifestType, b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return artifact.EntryOf(h, b)
+}
+
+// at is the tag prod as somebody sees it.
+func at(t *testing.T, addr, by string) *tag {
+	t.Helper()
+	repo, err := registry.Open(addr+"/shop:prod", registry.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tag{repo: repo, name: "prod", by: by, tell: func(said string) { t.Logf("%s: %s", by, said) }}
+}
+
+// names are the handlers of the tag, with the first digits of their manifests.
+func names(t *testing.T, on *tag) string {
+	t.Helper()
+	s, _, err := on.read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(s.Names(), " ")
+}
+
+// both have two change the tag, each after the other has looked at it and before it has written.
+func both(t *testing.T, reg *testbed.Registry, first, second []artifact.Entry) (errs [2]error) {
+	t.Helper()
+	m := meet(t, reg)
+	var all sync.WaitGroup
+	for i, entries := range [][]artifact.Entry{first, second} {
+		on := at(t, m.addr, fmt.Sprint("pusher", i))
+		on.settle = func(context.Context, time.Duration) error { m.written.Wait(); return nil }
+		all.Go(func() {
+			_, _, errs[i] = on.change(t.Context(), func(s artifact.State) artifact.State { return s.With(entries...) }, artifact.Record{Action: artifact.Pushed})
+		})
+	}
+	all.Wait()
+	return errs
+}
+
+// Of two pushes at the same time none is lost, and of two of one handler one is told.
+func TestTwoPushesAtOnce(t *testing.T) {
+	testbed.NeedRegistry(t)
+	reg := testbed.StartRegistry(t, false)
+	on := at(t, reg.Addr, "setup")
+	old := handler(t, on.repo, "old", "old")
+	if _, _, err := on.change(t.Context(), func(artifact.State) artifact.State { return artifact.State{old} }, artifact.Record{Action: artifact.Pushed}); err != nil {
+		t.Fatal(err)
+	}
+	a, b := handler(t, on.repo, "a", "a"), handler(t, on.repo, "b", "b")
+	errs := both(t, reg, []artifact.Entry{a}, []artifact.Entry{b})
+	if got := names(t, on); errs[0] != nil || errs[1] != nil || got != "a b old" {
+		t.Errorf("of two handlers: %v, there is %q", errs, got)
+	}
+	h, err := on.history(t.Context())
+	by := make(map[string]bool)
+	for _, r := range h {
+		by[r.By] = true
+	}
+	if err != nil || !by["pusher0"] || !by["pusher1"] || !by["setup"] {
+		t.Errorf("the history has %+v, %v", h, err)
+	}
+
+	errs = both(t, reg, []artifact.Entry{handler(t, on.repo, "a", "a2")}, []artifact.Entry{handler(t, on.repo, "a", "a3")})
+	if (errs[0] == nil) == (errs[1] == nil) || !strings.Contains(errors.Join(errs[:]...).Error(), "somebody else has pushed another a for linux/amd64 at the same time") {
+		t.Errorf("of one handler: %v", errs)
+	}
+}
+
+// A history that names a state which the registry has deleted goes on without it.
+func TestHistoryOfDeletedStates(t *testing.T) {
+	testbed.NeedRegistry(t)
+	reg := testbed.StartRegistry(t, false)
+	on := at(t, reg.Addr, "ada")
+	on.settle = func(context.Context, time.Duration) error { return nil }
+	put := func(name string) artifact.Descriptor {
+		e := handler(t, on.repo, name, name)
+		_, now, err := on.change(t.Context(), func(artifact.State) artifact.State { return artifact.State{e} }, artifact.Record{Action: artifact.Pushed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now
+	}
+	first := put("a")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, "http://"+reg.Addr+"/v2/shop/manifests/"+first.Digest, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := http.DefaultClient.Do(req); err != nil || answer.StatusCode != http.StatusAccepted {
+		t.Fatalf("delete: %v, %v", answer, err)
+	}
+	second := put("b")
+	h, err := on.history(t.Context())
+	if err != nil || len(h) != 1 || h[0].State.Digest != second.Digest {
+		t.Errorf("the history is %+v, %v", h, err)
+	}
+}
