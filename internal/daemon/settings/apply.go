@@ -10,9 +10,9 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/words"
 	"github.com/andrestc/go-plugserver/internal/daemon/envfile"
-	"github.com/andrestc/go-plugserver/internal/daemon/sd"
 	"github.com/andrestc/go-plugserver/internal/daemon/signers"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/file/ini"
 )
 
 // trailingComment is what systemd.syntax(7) takes for a part of the value.
@@ -25,7 +25,7 @@ type keys map[string]func(value string) error
 func (s *Settings) apply(file, text string) (errs []error) {
 	var section keys // nil below a header that was refused
 	header := ""
-	for e, err := range sd.INI(text) {
+	for e, err := range ini.Parse(text) {
 		switch {
 		case err != nil: // the header of [Trust], for all that is known
 			s.distrust = s.distrust || strings.Contains(text, "Trust")
@@ -73,7 +73,7 @@ func (s *Settings) section(header string) (keys, error) {
 	case header == "TLS":
 		return s.tlsKeys(), nil
 	case header == "Trust":
-		return signers.Keys(&s.trust, func(to *bool) func(string) error { return set(to, parseBool) }, read), nil
+		return signers.Keys(&s.trust, func(to *bool) func(string) error { return set(to, ini.Bool) }, read), nil
 	case header == "Toolchains":
 		return keys{"GOROOT": s.addGOROOT}, nil
 	case kind == "Handler":
@@ -115,7 +115,7 @@ func (s *Settings) handler(name string) (keys, error) {
 	maps.Copy(all, keys{
 		"Trust":          set(&h.Trust, parseTrust),
 		"AccessLog":      set(&h.AccessLog, parseSwitch),
-		"Disabled":       set(&h.Disabled, parseBool),
+		"Disabled":       set(&h.Disabled, ini.Bool),
 		"MaxInFlight":    set(&h.MaxInFlight, parseInFlight),
 		"MaxBodyBytes":   set(&h.MaxBodyBytes, ParseBody),
 		"RequestTimeout": set(&h.RequestTimeout, parseTimeout),
@@ -124,7 +124,7 @@ func (s *Settings) handler(name string) (keys, error) {
 	})
 	maps.Copy(all, h.Environment.Keys(s.find))
 	maps.Copy(all, h.Bounds.Keys())
-	maps.Copy(all, h.Allowed.Keys(parseBool))
+	maps.Copy(all, h.Allowed.Keys(ini.Bool))
 	maps.Copy(all, h.Given.Keys(s.find))
 	return all, nil
 }

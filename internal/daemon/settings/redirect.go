@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/andrestc/go-plugserver/internal/file/ini"
 )
 
 // Redirect is what [Redirect] says; the zero value says nothing.
@@ -20,22 +22,11 @@ func (s *Settings) Redirect() Redirect { return s.redirect }
 
 func (s *Settings) redirectKeys() keys {
 	r := &s.redirect
-	return keys{"HTTPS": set(&r.HTTPS, parseBool), "Port": set(&r.Port, parsePort), "HSTS": set(&r.HSTS, parseHSTS)}
-}
-
-// parseBool reads what systemd.syntax(7) takes for a boolean.
-func parseBool(s string) (bool, error) {
-	switch strings.ToLower(s) {
-	case "1", "yes", "true", "on":
-		return true, nil
-	case "0", "no", "false", "off":
-		return false, nil
-	}
-	return false, errors.New("not a boolean; write yes or no")
+	return keys{"HTTPS": set(&r.HTTPS, ini.Bool), "Port": set(&r.Port, parsePort), "HSTS": set(&r.HSTS, parseHSTS)}
 }
 
 func parseSwitch(s string) (Switch, error) {
-	yes, err := parseBool(s)
+	yes, err := ini.Bool(s)
 	if yes {
 		return Yes, err
 	}

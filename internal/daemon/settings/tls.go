@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/daemon/acme"
+	"github.com/andrestc/go-plugserver/internal/file/ini"
 )
 
 // TLS is what [TLS] says; the zero value says nothing. Paths are absolute, or the name
@@ -42,7 +43,7 @@ func (s *Settings) tlsKeys() keys {
 	}
 	maps.Copy(all, keys{
 		"ACME": func(value string) error {
-			err := set(&t.ACME.On, parseBool)(value)
+			err := set(&t.ACME.On, ini.Bool)(value)
 			t.ACME.Off = value != "" && !t.ACME.On
 			return err
 		},

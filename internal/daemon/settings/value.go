@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/file/ini"
 )
 
 const (
@@ -106,16 +106,6 @@ func parseBurst(s string) (int, error) {
 	return int(n), nil
 }
 
-// spans are the units of systemd.time(7) that an interval may have.
-var spans = map[string]time.Duration{
-	"": time.Second, "s": time.Second, "sec": time.Second, "second": time.Second, "seconds": time.Second,
-	"ms": time.Millisecond, "msec": time.Millisecond,
-	"m": time.Minute, "min": time.Minute, "minute": time.Minute, "minutes": time.Minute,
-	"h": time.Hour, "hr": time.Hour, "hour": time.Hour, "hours": time.Hour,
-}
-
-var span = regexp.MustCompile(`^([0-9]{1,9})\s*([a-z]*)\s*`)
-
 const maxInterval = 24 * time.Hour
 
 // parseTimeout reads a time above 0 in the words of systemd.time(7), to a day, or
@@ -144,20 +134,13 @@ func parseHold(s string) (time.Duration, error) {
 // parseInterval reads a time in the words of systemd.time(7), to a day; without a
 // unit it is seconds, and 0 is no limit.
 func parseInterval(s string) (time.Duration, error) {
-	var all time.Duration
-	for rest := s; rest != "" || s == ""; {
-		m := span.FindStringSubmatch(rest)
-		if m == nil || spans[m[2]] == 0 {
-			return 0, errors.New("not a time; write seconds, or a time such as 500ms, 30s or 1min, or 0 for no limit")
-		}
-		n, _ := strconv.Atoi(m[1]) // of 9 digits
-		if time.Duration(n) > maxInterval/spans[m[2]] || all+time.Duration(n)*spans[m[2]] > maxInterval {
-			return 0, errors.New("longer than a day; write 0 for no limit")
-		}
-		all += time.Duration(n) * spans[m[2]]
-		rest = rest[len(m[0]):]
-	}
-	if all == 0 {
+	all, err := ini.Span(s, maxInterval)
+	switch {
+	case errors.Is(err, ini.ErrLong):
+		return 0, errors.New("longer than a day; write 0 for no limit")
+	case err != nil:
+		return 0, errors.New("not a time; write seconds, or a time such as 500ms, 30s or 1min, or 0 for no limit")
+	case all == 0:
 		return Infinity, nil
 	}
 	return all, nil

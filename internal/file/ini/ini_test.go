@@ -1,4 +1,4 @@
-package sd
+package ini
 
 import (
 	"fmt"
@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// listing is what INI yields, a line each.
+// listing is what Parse yields, a line each.
 func listing(text string) (got []string) {
-	for e, err := range INI(text) {
+	for e, err := range Parse(text) {
 		switch {
 		case err != nil:
 			got = append(got, fmt.Sprintf("%d: error: %v", e.Line, err))
@@ -22,7 +22,7 @@ func listing(text string) (got []string) {
 	return got
 }
 
-func TestINI(t *testing.T) {
+func TestParse(t *testing.T) {
 	long := "A=" + strings.Repeat("x", 2100)
 	for _, tt := range []struct {
 		name, text string
@@ -97,11 +97,11 @@ func TestINI(t *testing.T) {
 }
 
 // A reader may stop anywhere.
-func TestINIStops(t *testing.T) {
+func TestParseStops(t *testing.T) {
 	const text = "noise\n[One]\nA=1\nB=2\\"
 	for most := range len(listing(text)) + 1 {
 		n := 0
-		for range INI(text) {
+		for range Parse(text) {
 			if n++; n > most {
 				break
 			}
@@ -111,7 +111,7 @@ func TestINIStops(t *testing.T) {
 
 // What is read, written plainly, says the same; and its lines are those of the
 // text.
-func FuzzINI(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		"[One]\nA=1\n", "\ufeff[One]\r\nA=a\\\r\n # c\r\n b\r\n", "A=1\n[\n[x]y\n[z]\n=\n", "[a]\nb=\\ \\\n", "\x00", "[a]\nb=c\\\\\\\nd",
 	} {
@@ -122,7 +122,7 @@ func FuzzINI(f *testing.F) {
 		var entries []Entry
 		var plain strings.Builder
 		last := 0
-		for e, err := range INI(text) {
+		for e, err := range Parse(text) {
 			if e.Line <= last || e.Line > len(lines) {
 				t.Fatalf("%+v is on line %d, after %d, of %d", e, e.Line, last, len(lines))
 			}
@@ -145,7 +145,7 @@ func FuzzINI(f *testing.F) {
 			entries = append(entries, e)
 		}
 		i := 0
-		for e, err := range INI(plain.String()) {
+		for e, err := range Parse(plain.String()) {
 			if i == len(entries) {
 				t.Fatalf("%+v is one too many", e)
 			}

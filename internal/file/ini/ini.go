@@ -1,4 +1,5 @@
-package sd
+// Package ini reads the syntax of systemd's files (systemd.syntax(7)), and what their values commonly are.
+package ini
 
 import (
 	"errors"
@@ -18,12 +19,12 @@ type Entry struct {
 	Line        int    // where it begins, from 1
 }
 
-// INI yields what a file of the syntax of systemd.syntax(7) says, in its order.
+// Parse yields what a file of the syntax of systemd.syntax(7) says, in its order.
 // Values are text: no quotes, no specifiers. A line that says nothing is yielded
 // as an error that carries its fix, with an Entry that has but a Line; a header
 // that cannot be read takes what follows it along. A text that is no UTF-8, or
 // holds control characters, is one error.
-func INI(text string) iter.Seq2[Entry, error] {
+func Parse(text string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		text := strings.TrimPrefix(text, "\ufeff")
 		if i := garbled(text); i >= 0 {
