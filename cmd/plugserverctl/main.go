@@ -33,7 +33,7 @@ func main() {
 // commands are all there are, in the order of the overview.
 func commands() []*cli.Command {
 	return []*cli.Command{
-		&statusCommand,
+		&observe.Status,
 		&deploy.Reload,
 		&deploy.Release,
 		&newCommand,

@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"bytes"
@@ -16,7 +16,8 @@ import (
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
-var statusCommand = cli.Command{
+// Status tells how handlers stand.
+var Status = cli.Command{
 	Name:     "status",
 	Tells:    true,
 	Args:     "[NAME...]",
