@@ -41,6 +41,7 @@ func commands() []*cli.Command {
 		&installCommand,
 		&removeCommand,
 		&pushCommand,
+		&syncCommand,
 		&deploy.History,
 		&deploy.Rollback,
 		&deploy.Restart,

@@ -14,6 +14,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/events"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/metrics"
+	"github.com/andrestc/go-plugserver/internal/daemon/origins"
 	"github.com/andrestc/go-plugserver/internal/daemon/renewal"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 	"github.com/andrestc/go-plugserver/internal/daemon/sums"
@@ -34,6 +35,7 @@ type backend struct {
 	disabled   *disabled.Set
 	certs      *certs.Watch
 	access     *accesslog.Log
+	origins    *origins.Book
 	log        *logrus.Logger
 	renewal    *renewal.Renewal
 	file       atomic.Pointer[settings.Settings] // that holds
@@ -47,6 +49,7 @@ func (b *backend) Status(ctx context.Context) (api.Status, error) {
 			st.Handlers[i].Errors = int64(s.Errors())
 		}
 	}
+	b.origins.Tell(&st)
 	return st, err
 }
 
@@ -107,6 +110,7 @@ func (b *backend) Show(ctx context.Context, name string) (api.Shown, error) {
 			shown.Version, shown.Signed = v.Version, v.Signed
 		}
 	}
+	shown.Origin = b.origins.Of(name)
 	return shown, nil
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/metrics"
+	"github.com/andrestc/go-plugserver/internal/daemon/origins"
 	"github.com/andrestc/go-plugserver/internal/daemon/renewal"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 	"github.com/andrestc/go-plugserver/internal/daemon/sums"
@@ -54,6 +55,7 @@ type daemon struct {
 	certs      *certs.Watch
 	access     *accesslog.Log // nil where there is none
 	renewal    *renewal.Renewal
+	origins    *origins.Book
 	file       *settings.Settings // that holds at the start
 	system     string             // likewise: config.System
 	listener   net.Listener
@@ -64,7 +66,7 @@ type daemon struct {
 // once when it is closed.
 func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan struct{}) (*daemon, error) {
 	cfg.Groups = cgroup.Own() // before there are others in ours
-	d := &daemon{cfg: cfg, log: log, tell: tell, sums: sums.New(), metrics: metrics.New(version)}
+	d := &daemon{cfg: cfg, log: log, tell: tell, sums: sums.New(), metrics: metrics.New(version), origins: origins.New(cfg.Syncs())}
 	d.events = events.New(d.metrics.Live)
 	log.AddHook(d.events)
 	tell.begin(cfg.Handlers)
@@ -109,7 +111,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 		Settings: cfg.Settings(file), Named: file.Named(),
 		Version: version, PID: os.Getpid(), Log: log, Report: tell.report, Now: now, Writes: d.watcher.Writes,
 	}, d.watcher.C())
-	d.metrics.Collect(metrics.Config{Sums: d.sums, Access: d.access, Events: d.events, Status: d.supervisor.Status})
+	d.metrics.Collect(metrics.Config{Sums: d.sums, Access: d.access, Events: d.events, Status: d.supervisor.Status, Syncs: d.origins.Syncs})
 	if misread != nil {
 		d.supervisor.Misconfigured(misread)
 	}
@@ -164,7 +166,7 @@ func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
 	// What runs beside the supervisor ends after it: the control socket
 	// answers while requests drain.
 	beside, stop := context.WithCancel(context.Background())
-	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events, sums: d.sums, disabled: d.disabled, certs: d.certs, renewal: d.renewal, access: d.access, log: d.log}
+	back := &backend{supervisor: d.supervisor, intake: d.intake, tell: d.tell, cfg: d.cfg, metrics: d.metrics, events: d.events, sums: d.sums, disabled: d.disabled, certs: d.certs, renewal: d.renewal, access: d.access, origins: d.origins, log: d.log}
 	back.file.Store(d.file)
 	var all sync.WaitGroup
 	var served error

@@ -79,6 +79,35 @@ type Handler struct {
 	Earlier bool `json:"earlier,omitempty"`
 	// Signed is what the signature of Version says; nil where it has none, or none is looked at.
 	Signed *Signed `json:"signed,omitempty"`
+	// Origin is where the newest file came from; nil where no sync has placed it.
+	Origin *Origin `json:"origin,omitempty"`
+}
+
+// Origin is where a handler's file came from.
+type Origin struct {
+	Sync   string    `json:"sync"`            // the name of the entry
+	Ref    string    `json:"ref"`             // that it was found by
+	Digest string    `json:"digest"`          // of its manifest in the registry
+	File   string    `json:"file"`            // the digest of the file
+	Placed time.Time `json:"placed,omitzero"` // when it came
+	Agreed time.Time `json:"agreed,omitzero"` // when all that the entry names was last as the registry has it
+}
+
+// Sync is an entry: a desired state in a registry that the daemon's directory follows.
+type Sync struct {
+	Name     string             `json:"name"`
+	Ref      string             `json:"ref"`
+	Digest   string             `json:"digest,omitempty"` // of the index that Ref named last
+	Handlers int                `json:"handlers"`         // that it has placed
+	OK       bool               `json:"ok"`               // the last try came to an agreement
+	Agreed   time.Time          `json:"agreed,omitzero"`  // when one last did
+	Tried    time.Time          `json:"tried,omitzero"`
+	Problem  string             `json:"problem,omitempty"` // why the last try did not
+	Refused  map[string]Refusal `json:"refused,omitempty"` // handlers that were in the way of it
+	// What was counted since the entry was first tried.
+	Bytes    int64 `json:"bytes_pulled"`
+	Refusals int64 `json:"refusals"`
+	Failures int64 `json:"failures"`
 }
 
 // Signed is what a signature says that was believed.
@@ -121,6 +150,9 @@ type Daemon struct {
 	Unconfined []string `json:"unconfined,omitempty"`
 	// Trust is whose signatures are believed; nil where none is looked at.
 	Trust *Trust `json:"trust,omitempty"`
+	// SyncFolder is where plugserverctl sync keeps what it remembers, and Syncs what of it can be read.
+	SyncFolder string `json:"sync_folder,omitempty"`
+	Syncs      []Sync `json:"syncs,omitempty"`
 	// Problem is what ails the daemon as a whole, such as an unreadable
 	// directory; empty when all is well.
 	Problem string `json:"problem,omitempty"`
@@ -202,6 +234,7 @@ type Shown struct {
 	// Version is the one that serves, and Signed what its signature says; empty where none does, or it has none.
 	Version string  `json:"version,omitempty"`
 	Signed  *Signed `json:"signed,omitempty"`
+	Origin  *Origin `json:"origin,omitempty"` // Handler's
 }
 
 // Event is something that operators act on, as the log had it.

@@ -77,6 +77,9 @@ func (c *Config) Cells() string { return filepath.Join(c.State, "cells") }
 // ACME is the folder of what was obtained by ACME, and of the keys: the certifier's own.
 func (c *Config) ACME() string { return filepath.Join(c.State, "acme") }
 
+// Syncs is the folder where plugserverctl sync keeps what it remembers: it is not the daemon's.
+func (c *Config) Syncs() string { return filepath.Join(c.State, "sync") }
+
 // Store is the folder that the daemon alone writes.
 func (c *Config) Store() string { return filepath.Join(c.State, "store") }
 

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -43,6 +44,18 @@ var (
 	cellLogDropped  = desc("plugserver_cell_log_dropped_total", "Log records of a cell's process that were dropped.", "cell")
 )
 
+// What is told of the desired states in registries that the handlers directory follows.
+var (
+	syncInfo     = desc("plugserver_sync_info", "Always 1: the digest that a sync found last under its reference.", "sync", "ref", "digest")
+	syncAgreed   = desc("plugserver_sync_last_success_timestamp_seconds", "When what serves was last as the registry has it, in Unix time; 0 where it never was.", "sync")
+	syncTried    = desc("plugserver_sync_last_attempt_timestamp_seconds", "When a sync was tried last, in Unix time.", "sync")
+	syncRefused  = desc("plugserver_sync_refused_handlers", "Handlers that were in the way of the last attempt.", "sync")
+	syncRefusals = desc("plugserver_sync_refusals_total", "Handlers that were refused in attempts.", "sync")
+	syncFailures = desc("plugserver_sync_failures_total", "Attempts that came to no agreement, for whatever reason.", "sync")
+	syncBytes    = desc("plugserver_sync_pulled_bytes_total", "Bytes of handlers that came from the registry.", "sync")
+	syncDescs    = []*prometheus.Desc{syncInfo, syncAgreed, syncTried, syncRefused, syncRefusals, syncFailures, syncBytes}
+)
+
 // What is told of the gate, and of the daemon.
 var (
 	accepted   = desc("plugserver_gate_connections_accepted_total", "Client connections that were accepted.")
@@ -65,7 +78,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range allOfThese {
+	for _, d := range slices.Concat(allOfThese, syncDescs) {
 		ch <- d
 	}
 }
@@ -85,6 +98,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	tell(logLost, prometheus.CounterValue, float64(c.cfg.Access.Lost()))
 	for of, n := range c.cfg.Events.Counts() {
 		tell(occurred, prometheus.CounterValue, float64(n), string(of.Event), of.Handler)
+	}
+	for _, s := range c.cfg.Syncs() {
+		synced(tell, s)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), statusWait)
 	defer cancel()
@@ -128,6 +144,23 @@ func (c *collector) handler(ch chan<- prometheus.Metric, tell teller, name strin
 			ch <- prometheus.MustNewConstHistogram(duration, count, float64(s.Nanos[code])/1e9, cumulative, name, word)
 		}
 	}
+}
+
+// synced tells of one.
+func synced(tell teller, s api.Sync) {
+	unix := func(t time.Time) float64 {
+		if t.IsZero() {
+			return 0
+		}
+		return float64(t.Unix())
+	}
+	tell(syncInfo, prometheus.GaugeValue, 1, s.Name, s.Ref, s.Digest)
+	tell(syncAgreed, prometheus.GaugeValue, unix(s.Agreed), s.Name)
+	tell(syncTried, prometheus.GaugeValue, unix(s.Tried), s.Name)
+	tell(syncRefused, prometheus.GaugeValue, float64(len(s.Refused)), s.Name)
+	tell(syncRefusals, prometheus.CounterValue, float64(s.Refusals), s.Name)
+	tell(syncFailures, prometheus.CounterValue, float64(s.Failures), s.Name)
+	tell(syncBytes, prometheus.CounterValue, float64(s.Bytes), s.Name)
 }
 
 func (c *collector) gate(tell teller) {

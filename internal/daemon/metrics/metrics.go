@@ -29,6 +29,8 @@ type Config struct {
 	// Status is how all stand, with what their processes use. It may take a moment, and
 	// gives up when the context is done.
 	Status func(ctx context.Context) (api.Status, error)
+	// Syncs are the desired states that the directory follows.
+	Syncs func() []api.Sync
 }
 
 // Metrics is what one daemon tells. Any goroutine may call its methods.

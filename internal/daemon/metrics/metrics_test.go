@@ -45,8 +45,15 @@ func told(t *testing.T, status func(context.Context) (api.Status, error)) (*Metr
 	log.WithFields(logrus.Fields{event.Field: event.Live, "handler": "users", events.After: 30 * time.Microsecond}).Info("live")
 	log.WithFields(logrus.Fields{event.Field: event.Live, "handler": "old", events.After: 24 * time.Hour}).Info("live")
 	m.Built("cell", 3*time.Second, errors.New("no"))
-	m.Collect(Config{Sums: book, Events: happened, Status: status})
+	m.Collect(Config{Sums: book, Events: happened, Status: status, Syncs: follows})
 	return m, book
+}
+
+func follows() []api.Sync {
+	return []api.Sync{{
+		Name: "shop", Ref: "registry/shop:prod", Digest: "sha256:1", Agreed: time.Unix(2e9, 0), Tried: time.Unix(3e9, 0),
+		Refused: map[string]api.Refusal{"users": {}}, Bytes: 7, Refusals: 3, Failures: 2,
+	}, {Name: "new"}}
 }
 
 func stand(context.Context) (api.Status, error) {
@@ -90,6 +97,10 @@ func TestText(t *testing.T) {
 		`plugserver_gate_connections 5`,
 		`plugserver_live_seconds_count 1`, // and not what was there before
 		`plugserver_build_seconds_count{result="failed",what="cell"} 1`,
+		`plugserver_sync_info{digest="sha256:1",ref="registry/shop:prod",sync="shop"} 1`,
+		`plugserver_sync_last_success_timestamp_seconds{sync="shop"} 2e+09`, `plugserver_sync_last_success_timestamp_seconds{sync="new"} 0`,
+		`plugserver_sync_last_attempt_timestamp_seconds{sync="shop"} 3e+09`, `plugserver_sync_refused_handlers{sync="shop"} 1`,
+		`plugserver_sync_refusals_total{sync="shop"} 3`, `plugserver_sync_failures_total{sync="shop"} 2`, `plugserver_sync_pulled_bytes_total{sync="shop"} 7`,
 		`plugserver_up 1`, `plugserver_problem 1`,
 		`plugserver_certificate_expiry_timestamp_seconds{file="/a.pem"} 2e+09`, `plugserver_certificate_expiry_timestamp_seconds{file="/b.pem"} 3e+09`,
 	} {

@@ -115,9 +115,9 @@ func (f former) forget() {
 	}
 }
 
-// sourceThere is the handler's source in the directory, "" if it has none: the
+// SourceThere is the handler's source in the directory, "" if it has none: the
 // daemon would refuse both, and what serves would be replaced by nothing.
-func sourceThere(dir, name string) string {
+func SourceThere(dir, name string) string {
 	path := filepath.Join(dir, name)
 	if info, err := os.Lstat(path + ".go"); err == nil && info.Mode().IsRegular() {
 		return path + ".go"

@@ -43,7 +43,7 @@ func Install(ctx context.Context, s *cli.Session, path, name string, binaries *c
 		fmt.Fprintf(s.Problems, "not installed: %s\n", terminal.Escape(name))
 		return cli.ErrRefused
 	}
-	if there := sourceThere(st.Daemon.Handlers, name); there != "" {
+	if there := SourceThere(st.Daemon.Handlers, name); there != "" {
 		return fmt.Errorf("install %q: %w", name, badfile.SourceThere(there, name+".so"))
 	}
 	began := time.Now()

@@ -27,6 +27,9 @@ var Show = cli.Command{
 		if shown.Signed != nil {
 			fmt.Fprintf(s.Out, "# version %s, %s\n", terminal.Escape(shown.Version), report.Signed(shown.Signed))
 		}
+		if shown.Origin != nil {
+			fmt.Fprintf(s.Out, "# came from %s\n", terminal.Escape(report.Origin(shown.Origin)))
+		}
 		for _, set := range shown.Settings {
 			where := set.Where
 			if set.NotInForce != "" {

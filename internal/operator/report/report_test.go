@@ -82,6 +82,47 @@ users: r
 	}
 }
 
+// What came from a registry is told, and whether it is as that has it.
+func TestSyncs(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("ab", 32)
+	origin := &api.Origin{Sync: "shop", Ref: "registry/shop:prod", Digest: digest, File: "sha256:0123456789abcdef", Agreed: now.Add(-time.Hour)}
+	st := api.Status{
+		Daemon: api.Daemon{Version: "0.1.0", PID: 123, GatePID: 124, Since: now, Handlers: "/h", Syncs: []api.Sync{
+			{Name: "blog", Ref: "registry/blog:prod", Tried: now, Problem: "the registry does not answer\n"},
+			{Name: "new", Ref: "registry/new:prod"},
+			{Name: "shop", Ref: "registry/shop:prod", Handlers: 2, OK: true, Agreed: now.Add(-time.Hour), Tried: now.Add(-time.Minute)},
+			{Name: "wiki", Ref: "registry/wiki:prod", Handlers: 1, Agreed: now.Add(-time.Hour), Tried: now, Refused: map[string]api.Refusal{"b": {Reason: "r2"}, "a": {Reason: "r1"}}},
+		}},
+		Handlers: []api.Handler{{Name: "users", State: api.StateLive, Version: "0123456789ab", Patterns: []string{"/a"}, Origin: origin}},
+	}
+	var b bytes.Buffer
+	Status(&b, st, Routes, now, 80)
+	Details(&b, st.Handlers, 80)
+	want := `
+plugserverd 0.1.0, pid 123, gate 124, up 0s, /h
+sync blog: 0 handlers of registry/blog:prod, not in agreement: the registry does
+  not answer\n
+sync new: 0 handlers of registry/new:prod, not in agreement
+sync shop: 2 handlers of registry/shop:prod, in agreement 1m ago
+sync wiki: 1 handler of registry/wiki:prod, not in agreement since 1h ago: a: r1
+
+NAME   STATE  VERSION       PID  SINCE  REQUESTS  MEMORY  PATTERNS
+users  live   0123456789ab    -      -         0       -  /a
+
+users serves /a
+users came from registry/shop:prod,
+  ` + digest + `, as
+  version 0123456789ab, by the sync shop, which was last in agreement at
+  2026-07-01T11:00:00Z
+`
+	if got := "\n" + b.String(); got != want {
+		t.Errorf("got:%s\nwant:%s", got, want)
+	}
+	if o := Origin(&api.Origin{Sync: "s"}); !strings.HasSuffix(o, "by the sync s, which was never in agreement") {
+		t.Error(o)
+	}
+}
+
 func FuzzStatus(f *testing.F) {
 	f.Add("users", "GET /users/{id}", "built by go1.25.1", "build it again with go1.26.0", int64(1000), 3)
 	f.Add("\x1b[2J\n", "/\u202e\u009b\xff", strings.Repeat("x", 300), strings.Repeat("新", 300), int64(math.MaxInt64), 100)
@@ -91,11 +132,11 @@ func FuzzStatus(f *testing.F) {
 			patterns[i] = pattern
 		}
 		st := api.Status{
-			Daemon: api.Daemon{Version: name, PID: int(n), Since: now.Add(time.Duration(n)), Handlers: reason, Problem: mend, Listeners: patterns},
+			Daemon: api.Daemon{Version: name, PID: int(n), Since: now.Add(time.Duration(n)), Handlers: reason, Problem: mend, Listeners: patterns, Syncs: []api.Sync{{Name: name, Ref: pattern, Problem: reason}, {Refused: map[string]api.Refusal{name: {Reason: mend}}, OK: n > 0}}},
 			Handlers: []api.Handler{
 				{Name: name, State: pattern, Version: reason, Patterns: patterns, PID: int(n), Since: now.Add(-time.Duration(n)),
 					Requests: n, InFlight: n, MemoryBytes: n, PrivateBytes: n, MemoryMax: n, Descriptors: int(n), LimitNOFILE: int(n),
-					Threads: int(n), Restarts: int(n), CPUSeconds: float64(n), Cell: mend, Group: name, Doing: reason, Refusal: &api.Refusal{Reason: reason, Mend: mend, Or: []string{mend}}},
+					Threads: int(n), Restarts: int(n), CPUSeconds: float64(n), Cell: mend, Group: name, Doing: reason, Refusal: &api.Refusal{Reason: reason, Mend: mend, Or: []string{mend}}, Origin: &api.Origin{Ref: pattern, Digest: reason, File: mend}},
 				{Name: "a", State: api.StateLive, Patterns: []string{"/a"}},
 			},
 		}

@@ -25,6 +25,9 @@ func Details(w *bytes.Buffer, handlers []api.Handler, columns int) {
 		if h.Signed != nil {
 			w.WriteString(terminal.Wrap("", "  ", fmt.Sprintf("%s: version %s was %s", h.Name, h.Version, Signed(h.Signed)), columns))
 		}
+		if h.Origin != nil {
+			w.WriteString(terminal.Wrap("", "  ", h.Name+" came from "+Origin(h.Origin), columns))
+		}
 		if h.LogDropped > 0 {
 			w.WriteString(terminal.Wrap("", "  ", fmt.Sprintf("%s: %d log records were dropped since its process began: set LogRateLimitBurst= in plugserverd.conf(5) for more", h.Name, h.LogDropped), columns))
 		}
@@ -104,6 +107,9 @@ func Status(w *bytes.Buffer, st api.Status, table Table, now time.Time, columns 
 	}
 	for _, c := range d.Certificates {
 		w.WriteString(terminal.Wrap("", "  ", certificate(c, now), columns))
+	}
+	for _, s := range d.Syncs {
+		w.WriteString(terminal.Wrap("", "  ", follows(s, now), columns))
 	}
 	if d.Problem != "" {
 		w.WriteString(terminal.Wrap("problem: ", "  ", d.Problem, columns))

@@ -249,8 +249,18 @@ func daemons(ctx context.Context, s *cli.Session) (p signature.Policy, err error
 	if st.Daemon.Trust == nil {
 		return p, errors.New("the daemon looks at no signatures, for [Trust] of plugserverd.conf names no key; name one with --key")
 	}
-	p = signature.Policy{Revoked: st.Daemon.Trust.Revoked, Require: true}
-	for _, text := range st.Daemon.Trust.Keys {
+	p, err = Policy(st.Daemon.Trust)
+	p.Require = true
+	return p, err
+}
+
+// Policy is what a daemon that says so believes, nothing where it looks at no signatures.
+func Policy(t *api.Trust) (p signature.Policy, err error) {
+	if t == nil {
+		return p, nil
+	}
+	p = signature.Policy{Revoked: t.Revoked, Require: t.Require, Monotonic: t.Monotonic}
+	for _, text := range t.Keys {
 		key, err := signature.ParseKey(text)
 		if err != nil {
 			return p, err

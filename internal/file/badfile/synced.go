@@ -1,0 +1,39 @@
+package badfile
+
+import (
+	"fmt"
+
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/between/words"
+)
+
+// Theirs refuses to sync over a file that somebody else has put there.
+func Theirs(path string) *refusal.Error {
+	return &refusal.Error{
+		Reason: fmt.Sprintf("somebody else has put %s there, and the registry has another file", path),
+		Mend:   "rm " + words.Shell(path),
+		Or:     []string{"plugserverctl sync --replace, which puts the registry's in its place"},
+	}
+}
+
+// Odd refuses to sync over what is no file.
+func Odd(path string) *refusal.Error {
+	return &refusal.Error{Reason: path + " is there, and no regular file", Mend: "move it away: mv " + words.Shell(path) + " /tmp"}
+}
+
+// OtherSync refuses to sync over a file that another entry has placed.
+func OtherSync(entry string) *refusal.Error {
+	return &refusal.Error{
+		Reason: fmt.Sprintf("the sync %s has placed a handler of that name", entry),
+		Mend:   "take it out of what one of the two follows, and push that again",
+	}
+}
+
+// OtherPlatform refuses a handler that was pushed for other platforms than this.
+func OtherPlatform(platform string) *refusal.Error {
+	return &refusal.Error{
+		Reason: "nothing was pushed of it for " + platform,
+		Mend:   "build it on " + platform + ", and push it to the same reference",
+		Or:     []string{"plugserverctl sync --partial, which goes without"},
+	}
+}

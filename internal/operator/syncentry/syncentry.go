@@ -1,0 +1,158 @@
+// Package syncentry reads the entries of sync.d: which references the handlers directory
+// follows, and how. See plugserverctl(1).
+package syncentry
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
+	"github.com/andrestc/go-plugserver/internal/file/ini"
+)
+
+// DefaultDir is where the entries are.
+const DefaultDir = "/etc/plugserver/sync.d"
+
+// suffix is what their names have.
+const suffix = ".conf"
+
+// usual is how often a registry is asked where nothing is said, and longest the longest that can be.
+const (
+	usual   = 5 * time.Minute
+	longest = 7 * 24 * time.Hour
+)
+
+// usualCredential is the credential of the service (systemd.exec(5)) that is taken where it is there.
+const usualCredential = "registry"
+
+// Entry is what one says.
+type Entry struct {
+	Ref         string        // that is followed
+	Credentials string        // the path of a file as docker has it; "" for those of the user
+	Interval    time.Duration // between two tries
+	Partial     bool          // what is refused is left out
+	PlainHTTP   bool          // the registry speaks no TLS
+}
+
+// Read reads an entry of a folder. The error names every line that is wrong.
+func Read(dir, name string) (e Entry, err error) {
+	if !handlerdir.ValidName(name) {
+		return e, fmt.Errorf("%q can name no entry; use letters, digits, '.', '_' and '-', and at first a letter or a digit", name)
+	}
+	path := filepath.Join(dir, name+suffix)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return e, fmt.Errorf("there is no entry %q: write %s, with two lines, [Sync] and Ref=registry.example.com/shop:prod", name, path)
+	}
+	if err != nil {
+		return e, err
+	}
+	e.Interval = usual
+	var errs []error
+	for at, err := range ini.Parse(string(text)) {
+		if err == nil {
+			err = e.apply(at)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s:%d: %w", path, at.Line, err))
+		}
+	}
+	if errs == nil && e.Ref == "" {
+		errs = append(errs, fmt.Errorf("%s: it has no Ref=; write one such as Ref=registry.example.com/shop:prod below [Sync]", path))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Entry{}, err
+	}
+	if e.Credentials, err = credentials(e.Credentials); err != nil {
+		return Entry{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return e, nil
+}
+
+// apply takes over what a line says.
+func (e *Entry) apply(at ini.Entry) (err error) {
+	if at.Section != "Sync" {
+		return fmt.Errorf("unknown section %.60q; write [Sync]", at.Section)
+	}
+	switch at.Name {
+	case "":
+	case "Ref":
+		if e.Ref = at.Value; strings.ContainsAny(e.Ref, " \t") {
+			err = errors.New("not a reference; write one such as registry.example.com/shop:prod")
+		}
+	case "Credentials":
+		e.Credentials = at.Value
+	case "Interval":
+		if e.Interval, err = ini.Span(cmp.Or(at.Value, usual.String()), longest); errors.Is(err, ini.ErrLong) {
+			err = errors.New("longer than a week")
+		}
+	case "Partial":
+		e.Partial, err = ini.Bool(cmp.Or(at.Value, "no"))
+	case "PlainHTTP":
+		e.PlainHTTP, err = ini.Bool(cmp.Or(at.Value, "no"))
+	default:
+		return fmt.Errorf("unknown key %.60q; possible are Ref=, Credentials=, Interval=, Partial= and PlainHTTP=", at.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("%s=%.60q: %w", at.Name, at.Value, err)
+	}
+	return nil
+}
+
+// credentials finds the file of a path, or of the name of a credential of the service.
+func credentials(name string) (string, error) {
+	if filepath.IsAbs(name) {
+		return name, nil
+	}
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	if dir == "" {
+		if name != "" {
+			return "", fmt.Errorf("Credentials=%.60q is the name of a credential of a service, and this is none: run systemctl start plugserver-sync@NAME, or write a path there", name)
+		}
+		return "", nil
+	}
+	path := filepath.Join(dir, cmp.Or(name, usualCredential))
+	if _, err := os.Stat(path); err != nil {
+		if name == "" {
+			return "", nil
+		}
+		return "", fmt.Errorf("Credentials=%.60q: the service has no credential of that name; give it one with LoadCredential=, see systemd.exec(5)", name)
+	}
+	return path, nil
+}
+
+// Names are the entries of a folder.
+func Names(dir string) (names []string) {
+	files, _ := filepath.Glob(filepath.Join(dir, "*"+suffix))
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(filepath.Base(f), suffix))
+	}
+	return names
+}
+
+// Offset is by how much the tries of this machine are shifted in each interval: machines that were
+// started together do not ask together.
+func (e Entry) Offset(name string) time.Duration {
+	machine, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		host, _ := os.Hostname()
+		machine = []byte(host)
+	}
+	return offset(machine, name, e.Interval)
+}
+
+func offset(machine []byte, name string, interval time.Duration) time.Duration {
+	if interval <= 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	h.Write(machine)
+	h.Write([]byte(name))
+	return time.Duration(h.Sum64() % uint64(interval))
+}

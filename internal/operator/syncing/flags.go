@@ -1,0 +1,72 @@
+package syncing
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/syncentry"
+)
+
+// Long tells of the command what its flags do not.
+const Long = "What plugserverctl push has put there is pulled, as far as it is missing, checked, and renamed into the daemon's directory; what an earlier sync has placed, and nobody wants any more, is removed. " +
+	"Files of others are not touched. Exit 1 if something was refused: all is as it was before then, unless there is --partial. " +
+	"An entry is a file of " + syncentry.DefaultDir + ", which plugserver-sync@NAME.timer follows."
+
+// A Command is a sync that is asked for on a command line.
+type Command struct {
+	o          Options
+	entry, dir string
+	scheduled  bool
+}
+
+// Flags declares the flags of one, which Run reads once they are parsed.
+func Flags(flags *flag.FlagSet) *Command {
+	c := new(Command)
+	flags.StringVar(&c.entry, "entry", "", "sync what the entry `NAME` says, in place of REF")
+	flags.StringVar(&c.dir, "entries", syncentry.DefaultDir, "the `DIRECTORY` of entries")
+	flags.StringVar(&c.o.Name, "name", "", "remember what was placed under `NAME`; default the one that follows the repository already, else one made of its name")
+	flags.BoolVar(&c.o.DryRun, "dry-run", false, "tell what would be done, and do nothing")
+	flags.BoolVar(&c.o.Partial, "partial", false, "leave out what is refused, and place the others")
+	flags.BoolVar(&c.o.Replace, "replace", false, "replace files that somebody else has put there, too")
+	flags.BoolVar(&c.scheduled, "scheduled", false, "for the service of a timer: do nothing where Interval= of the entry is not over, and say nothing where nothing has changed, unless it was started by hand")
+	flags.StringVar(&c.o.Registry.Credentials, "credentials", "", "the `FILE` of credentials, as podman and docker have it; default theirs")
+	flags.BoolVar(&c.o.Registry.PlainHTTP, "plain-http", false, "the registry speaks no TLS; one on loopback is taken not to")
+	return c
+}
+
+// Run carries it out. blind is Options.Blind.
+func (c *Command) Run(ctx context.Context, s *cli.Session, o Options) error {
+	c.o.Binaries, c.o.Blind = o.Binaries, o.Blind
+	if c.o.Ref = s.Arg(0); (c.o.Ref == "") == (c.entry == "") {
+		return errors.New("sync: name a reference, such as registry.example.com/shop:prod, or an entry with --entry")
+	}
+	if c.entry != "" {
+		if err := c.follow(); err != nil {
+			return err
+		}
+	}
+	c.o.Settled = c.o.Name != ""
+	return Run(ctx, s, c.o)
+}
+
+// follow has c do what its entry says.
+func (c *Command) follow() error {
+	e, err := syncentry.Read(c.dir, c.entry)
+	if err != nil {
+		return err
+	}
+	o := &c.o
+	o.Ref, o.Name, o.Partial = e.Ref, c.entry, o.Partial || e.Partial
+	if o.Registry.Credentials == "" {
+		o.Registry.Credentials = e.Credentials
+	}
+	o.Registry.PlainHTTP = o.Registry.PlainHTTP || e.PlainHTTP
+	// systemd says so where a timer has started the service, and not an operator.
+	if c.scheduled && os.Getenv("TRIGGER_UNIT") != "" {
+		o.Every, o.Offset = e.Interval, e.Offset(c.entry)
+	}
+	return nil
+}

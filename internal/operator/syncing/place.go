@@ -1,0 +1,145 @@
+package syncing
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/file/synced"
+	"github.com/andrestc/go-plugserver/internal/operator/deploy"
+	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
+)
+
+// place renames all that is new into the directory, and what nobody wants out of it. Where that
+// fails in the middle, what was done is undone.
+func (r *run) place() error {
+	changes := syncplan.Changes(r.all)
+	if len(changes) == 0 {
+		return nil
+	}
+	// Whoever is interrupted from here on finds in the record that what is there may be ours.
+	for _, a := range changes {
+		if a.Kind == syncplan.Place {
+			p := r.record.Placed[a.Handler]
+			p.Next = &a.Want
+			r.record.Placed[a.Handler] = p
+		}
+	}
+	if err := r.record.Save(r.daemon.SyncFolder, r.o.Name); err != nil {
+		return err
+	}
+	return r.files.Do(changes)
+}
+
+// settle waits until what was changed is in force, and puts back what was before where the
+// daemon refuses it. It notes what the record is to say of each handler.
+func (r *run) settle(ctx context.Context) error {
+	changes := syncplan.Changes(r.all)
+	was := maps.Clone(r.record.Placed)
+	var waits []string
+	for _, a := range r.all {
+		h := r.now[a.Handler]
+		keeps := a.Kind == syncplan.Keep || a.Kind == syncplan.Adopt
+		if a.Kind == syncplan.Place || a.Kind == syncplan.Remove || keeps && !(h.State == api.StateLive && h.Refusal == nil && h.Version == a.Want.File.Version()) {
+			waits = append(waits, a.Handler)
+		}
+	}
+	outcomes, err := r.outcomes(ctx, waits)
+	if err != nil {
+		return fmt.Errorf("%w; what was placed is in place: see plugserverctl status", err)
+	}
+	var wrong []syncplan.Action
+	for _, a := range r.all {
+		out, waited := outcomes[a.Handler]
+		refused := waited && a.Kind != syncplan.Remove && r.verdict(a, out.Handler)
+		if refused && a.Kind == syncplan.Place {
+			wrong = append(wrong, a)
+		}
+		r.placed(a)
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	if !r.o.Partial {
+		wrong = changes
+	}
+	for _, a := range wrong {
+		if p := was[a.Handler]; p.File.Digest != "" || a.Kind == syncplan.Remove {
+			p.Next = nil
+			r.record.Placed[a.Handler] = p
+		} else {
+			delete(r.record.Placed, a.Handler)
+		}
+		r.out.PutBack = append(r.out.PutBack, a.Handler)
+	}
+	if err := r.files.Back(wrong); err != nil {
+		return err
+	}
+	if _, err := r.outcomes(ctx, r.out.PutBack); err != nil {
+		return fmt.Errorf("%w; what was before is in place again: see plugserverctl status", err)
+	}
+	return nil
+}
+
+// outcomes waits for what becomes of handlers.
+func (r *run) outcomes(ctx context.Context, names []string) (map[string]api.Outcome, error) {
+	all := make(map[string]api.Outcome)
+	if len(names) == 0 {
+		return all, nil
+	}
+	return deploy.WaitFor(ctx, r.s, "", func(ctx context.Context) (map[string]api.Outcome, error) {
+		for _, name := range slices.Sorted(slices.Values(names)) {
+			out, err := r.s.Client.Settle(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			all[name] = out
+		}
+		return all, nil
+	})
+}
+
+// verdict notes what the daemon makes of a handler that is wanted, and reports whether it refuses it.
+func (r *run) verdict(a syncplan.Action, h *api.Handler) (refused bool) {
+	want := a.Want.File
+	switch {
+	case h == nil:
+		r.refuse(a.Handler, want.Digest, api.Refusal{Reason: "somebody has removed its file meanwhile", Mend: "sync again"}, false)
+	case h.State == api.StateDisabled:
+		r.out.Disabled = append(r.out.Disabled, a.Handler)
+		return false
+	case h.Refusal != nil:
+		r.refuse(a.Handler, want.Digest, *h.Refusal, true)
+	case h.State != api.StateLive || h.Version != want.Version():
+		r.refuse(a.Handler, want.Digest, api.Refusal{Reason: fmt.Sprintf("it is %s, with version %s", h.State, h.Version), Mend: "plugserverctl status " + a.Handler}, true)
+	default:
+		r.out.Live = append(r.out.Live, *h)
+		return false
+	}
+	return true
+}
+
+// placed has the record say what an action has made of a handler.
+func (r *run) placed(a syncplan.Action) {
+	switch a.Kind {
+	case syncplan.Remove, syncplan.Forget:
+		delete(r.record.Placed, a.Handler)
+	case syncplan.Place, syncplan.Adopt, syncplan.Keep:
+		p := r.record.Placed[a.Handler]
+		switch {
+		case a.Kind == syncplan.Adopt:
+			p = synced.Placed{Found: true, Time: r.began.UTC().Round(0)}
+		case a.Kind == syncplan.Place, p.Next != nil:
+			p = synced.Placed{Time: r.began.UTC().Round(0)}
+		}
+		p.Want = a.Want
+		p.State = synced.State{}
+		if info, err := os.Lstat(r.files.Path(a.Handler)); err == nil {
+			p.State = synced.StateOf(info)
+		}
+		r.record.Placed[a.Handler] = p
+	}
+}

@@ -1,0 +1,152 @@
+package syncplan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/file/synced"
+)
+
+// want is a handler whose file and signature have those digests.
+func want(file, signature string) synced.Want {
+	w := synced.Want{Manifest: "m" + file, File: synced.Blob{Digest: file, Size: 1}}
+	if signature != "" {
+		w.Signature = synced.Blob{Digest: signature, Size: 1}
+	}
+	return w
+}
+
+var now = time.Unix(1e9, 0)
+
+// Each row is a handler, users: what is wanted of it, what was placed, what is there, and what follows.
+func TestDecide(t *testing.T) {
+	next := want("v2", "")
+	placed := func(w synced.Want) *synced.Placed { return &synced.Placed{Want: w} }
+	for _, tt := range []struct {
+		name    string
+		desired *synced.Want
+		placed  *synced.Placed
+		there   There
+		change  func(*Input)
+		want    string
+	}{
+		{name: "new", desired: &next, want: "place v2"},
+		{name: "as it should be", desired: &next, placed: placed(next), there: There{File: "v2"}, want: "keep v2"},
+		{name: "a newer", desired: &next, placed: placed(want("v1", "")), there: There{File: "v1"}, want: "place v2"},
+		{name: "deleted by somebody", desired: &next, placed: placed(next), want: "place v2"},
+		{name: "replaced by somebody", desired: &next, placed: placed(want("v1", "")), there: There{File: "x"}, want: "refuse: somebody else has put /h/users.so there"},
+		{name: "somebody's", desired: &next, there: There{File: "x"}, want: "refuse: somebody else has put /h/users.so there"},
+		{name: "somebody's, and never mind", desired: &next, there: There{File: "x"}, change: func(in *Input) { in.Replace = true }, want: "place v2"},
+		{name: "somebody's, the same", desired: &next, there: There{File: "v2"}, want: "adopt v2"},
+		{name: "somebody's, the same with a signature of theirs", desired: &next, there: There{File: "v2", Signature: "s"}, want: "refuse: somebody else"},
+		{name: "another signature", desired: ptr(want("v2", "s2")), placed: placed(want("v2", "s1")), there: There{File: "v2", Signature: "s1"}, want: "place v2"},
+		{name: "the signature was deleted", desired: ptr(want("v2", "s2")), placed: placed(want("v2", "s2")), there: There{File: "v2"}, want: "place v2"},
+		{name: "interrupted after it was placed", desired: &next, placed: &synced.Placed{Want: want("v1", ""), Next: &next}, there: There{File: "v2"}, want: "keep v2"},
+		{name: "interrupted, and wanted otherwise now", desired: ptr(want("v3", "")), placed: &synced.Placed{Want: want("v1", ""), Next: &next}, there: There{File: "v2"}, want: "place v3"},
+		{name: "interrupted before it was placed first", desired: &next, placed: &synced.Placed{Next: &next}, want: "place v2"},
+		{name: "source is there", desired: &next, there: There{Source: "/h/users.go"}, change: func(in *Input) { in.Replace = true }, want: "refuse: /h/users.go is in the handlers directory"},
+		{name: "a folder of that name", desired: &next, there: There{Odd: true}, change: func(in *Input) { in.Replace = true }, want: "refuse: /h/users.so is there, and no regular file"},
+		{name: "another entry's", desired: &next, there: There{File: "v2"}, change: func(in *Input) { in.Others = map[string]string{"users": "blog"}; in.Replace = true }, want: "refuse: the sync blog has placed"},
+		{name: "for another platform", change: func(in *Input) { in.Lacking = []string{"users"} }, want: "refuse: nothing was pushed of it for linux/amd64"},
+		{name: "for another platform now", placed: placed(next), there: There{File: "v2"}, change: func(in *Input) { in.Lacking = []string{"users"} }, want: "refuse: nothing was pushed"},
+		{name: "wanted no more", placed: placed(next), there: There{File: "v2"}, want: "remove"},
+		{name: "wanted no more, interrupted", placed: &synced.Placed{Want: want("v1", ""), Next: &next}, there: There{File: "v2"}, want: "remove"},
+		{name: "wanted no more, and gone", placed: placed(next), want: "forget"},
+		{name: "wanted no more, and somebody's by now", placed: placed(next), there: There{File: "x"}, want: "forget"},
+		{name: "wanted no more, and somebody's from the first", placed: &synced.Placed{Want: next, Found: true}, there: There{File: "v2"}, want: "forget"},
+		{name: "found there, and a newer", desired: &next, placed: &synced.Placed{Want: want("v1", ""), Found: true}, there: There{File: "v1"}, want: "place v2"},
+		{name: "refused lately", desired: &next, change: refused("v2", time.Minute, true), want: "refuse: it crashed"},
+		{name: "refused lately, and there all the same", desired: &next, placed: placed(next), there: There{File: "v2"}, change: refused("v2", time.Minute, true), want: "keep v2"},
+		{name: "refused long ago", desired: &next, change: refused("v2", time.Hour, true), want: "place v2"},
+		{name: "another was refused", desired: &next, change: refused("v1", time.Minute, true), want: "place v2"},
+		{name: "refused before it was placed", desired: &next, change: refused("v2", time.Minute, false), want: "place v2"},
+	} {
+		in := Input{Dir: "/h", Platform: "linux/amd64", Now: now, Wait: time.Hour, There: map[string]There{"users": tt.there, "other": {File: "x"}}, Desired: map[string]synced.Want{}, Placed: map[string]synced.Placed{}}
+		if tt.desired != nil {
+			in.Desired["users"] = *tt.desired
+		}
+		if tt.placed != nil {
+			in.Placed["users"] = *tt.placed
+		}
+		if tt.change != nil {
+			tt.change(&in)
+		}
+		all := Decide(in)
+		if len(all) != 1 || all[0].Handler != "users" || all[0].Was != tt.there.File {
+			t.Errorf("%s: %+v", tt.name, all)
+			continue
+		}
+		got := strings.TrimSpace(string(all[0].Kind) + " " + all[0].Want.File.Digest)
+		if r := all[0].Refusal; r != nil {
+			got = "refuse: " + r.Reason
+			if r.Mend == "" {
+				t.Errorf("%s: it has no fix", tt.name)
+			}
+		}
+		if got != tt.want && !(strings.HasPrefix(tt.want, "refuse: ") && strings.HasPrefix(got, tt.want)) {
+			t.Errorf("%s: %s, not %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func ptr(w synced.Want) *synced.Want { return &w }
+
+func refused(file string, ago time.Duration, tried bool) func(*Input) {
+	return func(in *Input) {
+		in.Refused = map[string]synced.Refused{"users": {File: file, Reason: "it crashed", Mend: "mend it", Time: now.Add(-ago), Tried: tried}}
+	}
+}
+
+// Several are decided by their names, and what has to come comes once.
+func TestSeveral(t *testing.T) {
+	all := Decide(Input{
+		Dir: "/h", Platform: "linux/amd64", Now: now, Lacking: []string{"arm"},
+		Desired: map[string]synced.Want{"b": want("v1", "s1"), "a": want("v1", "s2"), "c": want("v3", ""), "d": want("v4", "s4")},
+		Placed:  map[string]synced.Placed{"z": {Want: want("v9", "")}, "c": {Want: want("v3", "")}, "d": {Want: want("v4", "")}},
+		There:   map[string]There{"z": {File: "v9"}, "c": {File: "v3"}, "d": {File: "v4"}, "mine": {File: "x"}},
+	})
+	var got []string
+	for _, a := range all {
+		got = append(got, fmt.Sprint(a.Handler, " ", a.Kind))
+	}
+	if want := []string{"a place", "arm refuse", "b place", "c keep", "d place", "z remove"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	var blobs []string
+	for b := range maps.Keys(Pulls(all)) {
+		blobs = append(blobs, b.Digest)
+	}
+	slices.Sort(blobs)
+	if want := []string{"s1", "s2", "s4", "v1"}; !slices.Equal(blobs, want) {
+		t.Errorf("to come are %q, want %q", blobs, want)
+	}
+	if len(Refused(all)) != 1 || len(Changes(all)) != 4 {
+		t.Errorf("%d are refused, %d are changes", len(Refused(all)), len(Changes(all)))
+	}
+}
+
+// In each slot it is tried once, wherever the slots begin.
+func TestDue(t *testing.T) {
+	at := func(seconds int64) time.Time { return time.Unix(1e9+seconds, 0) } // 1e9 is 100 s behind the beginning of 5 minutes
+	for _, tt := range []struct {
+		tried, now    time.Time
+		every, offset time.Duration
+		want          bool
+	}{
+		{at(0), at(1), 0, 0, true},
+		{time.Time{}, at(1), time.Hour, 0, true},
+		{at(9), at(1), time.Hour, 0, true}, // the clock was set back
+		{at(0), at(200), 5 * time.Minute, 0, true},
+		{at(0), at(199), 5 * time.Minute, 0, false},
+		{at(0), at(199), 5 * time.Minute, time.Second, true},
+		{at(0), at(1000), 5 * time.Minute, 0, true},
+	} {
+		if got := Due(tt.tried, tt.now, tt.every, tt.offset); got != tt.want {
+			t.Errorf("%v, %v later, offset %v: %v", tt.every, tt.now.Sub(tt.tried), tt.offset, got)
+		}
+	}
+}
