@@ -30,6 +30,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/serve/proxied"
 	"github.com/andrestc/go-plugserver/internal/serve/records"
 	"github.com/andrestc/go-plugserver/internal/serve/slim"
+	"github.com/andrestc/go-plugserver/internal/serve/split"
 	"github.com/andrestc/go-plugserver/internal/serve/title"
 )
 
@@ -250,9 +251,13 @@ func searchPath(path string) string {
 func (c *Cell) apply(table []link.Route) {
 	handlers := make(map[string]http.Handler, len(table))
 	for _, r := range table {
-		if o, ok := c.owners[r.Pattern]; ok && r.Cell == c.id {
+		o, ok := c.owners[r.Pattern]
+		switch mine, shares := r.Cell == c.id, r.Canary.Divides(); {
+		case ok && mine && !shares:
 			handlers[r.Pattern] = o
-		} else {
+		case ok && shares && (mine || r.Canary.Cell == c.id):
+			handlers[r.Pattern] = handover.Divided(o, split.New(r.Canary, c.proxies).Stay(!mine))
+		default:
 			handlers[r.Pattern] = handover.Elsewhere
 		}
 	}

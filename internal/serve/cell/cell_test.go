@@ -76,6 +76,38 @@ func TestApply(t *testing.T) {
 	check()
 }
 
+// Of a pattern that two versions serve a cell has all, a part, or nothing.
+func TestApplyCanary(t *testing.T) {
+	c, _ := newCell(t)
+	c.owners["/x"] = &own{c, &loaded{name: "mine"}, "/x", http.NotFoundHandler()}
+	const all, part, nothing = "all", "a part", "nothing"
+	for i, tt := range []struct {
+		route link.Route
+		want  string
+	}{
+		{link.Route{Cell: 1}, all},
+		{link.Route{Cell: 1, Canary: link.Canary{Weight: 1}}, part},
+		{link.Route{Cell: 1, Canary: link.Canary{Mirror: 1}}, part},
+		{link.Route{Canary: link.Canary{Cell: 1, Weight: 1}}, part},
+		{link.Route{Canary: link.Canary{Cell: 1}}, nothing},
+		{link.Route{Canary: link.Canary{Cell: 3, Weight: 1}}, nothing},
+		{link.Route{}, nothing},
+	} {
+		tt.route.Pattern = "/x"
+		c.apply([]link.Route{tt.route})
+		h, _ := (*c.mux.Load()).Handler(httptest.NewRequest("GET", "/x", nil))
+		got := part
+		if _, ok := h.(*own); ok {
+			got = all
+		} else if h == handover.Elsewhere {
+			got = nothing
+		}
+		if got != tt.want {
+			t.Errorf("%d: the cell has %s, want %s", i, got, tt.want)
+		}
+	}
+}
+
 // Who wants the gate waits for one, and takes a new one for the old; where the
 // service ends, there is none.
 func TestGate(t *testing.T) {

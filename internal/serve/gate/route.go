@@ -28,7 +28,7 @@ func (g *Gate) route(r *http.Request) handover.Dest {
 		if rt == nil {
 			return g.answers(h)
 		}
-		if d, ok := rt.dest(); ok {
+		if d, ok := rt.dest(r); ok {
 			return d
 		}
 		if rt.down {
@@ -39,6 +39,9 @@ func (g *Gate) route(r *http.Request) handover.Dest {
 			deadline = time.Now().Add(g.holds(rt))
 		}
 		if t = g.next(t, deadline); t == nil {
+			if d, ok := rt.canarys(); ok {
+				return d
+			}
 			return g.answers(g.unavailable(rt))
 		}
 	}
@@ -54,7 +57,7 @@ func (g *Gate) routeNow(r *http.Request) (handover.Dest, bool) {
 	if rt == nil {
 		return handover.Dest{}, false
 	}
-	d, ok := rt.dest()
+	d, ok := rt.dest(r)
 	if ok {
 		g.counts.Requests.Add(1)
 	}
@@ -102,10 +105,18 @@ type route struct {
 	cell *cell         // nil while the owner is not running
 	down bool          // and it is not being started either
 	hold time.Duration // link.Route's
+	also also
 }
 
 // dest returns the owner's cell where that takes the request.
-func (rt *route) dest() (handover.Dest, bool) {
+func (rt *route) dest(r *http.Request) (handover.Dest, bool) {
+	if rt.also.rule != nil {
+		return rt.divided(r)
+	}
+	return rt.own()
+}
+
+func (rt *route) own() (handover.Dest, bool) {
 	if rt.cell == nil || !rt.cell.enter() {
 		return handover.Dest{}, false
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // newGate returns a gate without a supervisor, that has the cells.
-func newGate(t *testing.T, cells ...uint64) *Gate {
+func newGate(t testing.TB, cells ...uint64) *Gate {
 	t.Helper()
 	g := &Gate{cells: make(map[uint64]*cell), tabled: make(chan struct{}), counts: new(counter.Gate), hold: 10 * time.Second, server: new(handover.Server)}
 	g.table.Store(&table{mux: http.NewServeMux(), replaced: make(chan struct{})})
@@ -33,7 +33,7 @@ func (g *Gate) applyAll(routes []link.Route) {
 	}
 }
 
-func newCell(t *testing.T) *cell {
+func newCell(t testing.TB) *cell {
 	t.Helper()
 	a, b, err := wire.Pair()
 	if err != nil {

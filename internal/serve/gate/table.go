@@ -60,10 +60,12 @@ func (t *told) take(m link.Message) (less []uint64, same bool) {
 			return
 		}
 		delete(t.routes, pattern)
-		if t.leads[old.Cell]--; t.leads[old.Cell] == 0 {
-			delete(t.leads, old.Cell)
+		for _, cell := range [...]uint64{old.Cell, old.Canary.Cell} {
+			if t.leads[cell]--; t.leads[cell] == 0 {
+				delete(t.leads, cell)
+			}
+			less = append(less, cell)
 		}
-		less = append(less, old.Cell)
 	}
 	for _, p := range m.Gone {
 		drop(p)
@@ -73,6 +75,7 @@ func (t *told) take(m link.Message) (less []uint64, same bool) {
 		drop(r.Pattern)
 		t.routes[r.Pattern] = r
 		t.leads[r.Cell]++
+		t.leads[r.Canary.Cell]++
 	}
 	t.version = m.Version
 	return less, same
@@ -127,7 +130,7 @@ func (g *Gate) apply(m link.Message) error {
 }
 
 func (g *Gate) routeOf(r link.Route) *route {
-	return &route{cell: g.cells[r.Cell], down: r.Down, hold: r.Hold}
+	return &route{cell: g.cells[r.Cell], down: r.Down, hold: r.Hold, also: g.alsoOf(r.Canary)}
 }
 
 // muxOf makes a mux for all that was told, and gives each pattern its place.

@@ -48,6 +48,7 @@ type Conn struct {
 	from    *Peer  // that has given it, and may have a descriptor still; nil if none
 	cookie  uint64 // the socket's, where it came back to who stamps; else 0
 	served  int    // requests, here
+	chosen  bool   // the first of them was sent here by who accepts
 	burst   bool   // the next request had come before the last was answered
 	rc      syscall.RawConn
 	in      *direct.Way // nil until it is needed, and where raw is not package net's

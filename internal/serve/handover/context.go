@@ -26,6 +26,8 @@ type requestContext struct {
 	received  func() int64 // bytes of the request's body by now; or nil
 	elsewhere bool         // the request is another process's; owned by the request's goroutine
 
+	chosen, alternates bool // see divided.go
+
 	mu     sync.Mutex // guards the rest; never held while calling watch
 	inner  context.Context
 	cancel context.CancelFunc

@@ -69,11 +69,7 @@ func (c *Conn) route(whole *wholeConn, r *http.Request) (done bool, err error) {
 			whole.take(d.Handler)
 			return false, nil
 		}
-		if c.last.Peer == d.Peer {
-			c.streak++
-		} else {
-			c.last, c.streak = d, 0
-		}
+		c.follow(d)
 		plain := c.scan.Plain && c.scan.Len() <= maxForward
 		if c.server.Lends && !plain {
 			if done, err := c.lend(d, c.server.answerTo(r)); done || err != nil {
@@ -81,7 +77,7 @@ func (c *Conn) route(whole *wholeConn, r *http.Request) (done bool, err error) {
 			}
 			continue
 		}
-		if plain && (r.Close || c.streak < c.patience() || d.Peer.isFull()) {
+		if plain && (r.Close || d.Stays || c.streak < c.patience() || d.Peer.isFull()) {
 			alone := r.Close && !whole.fed && c.r+c.scan.Len() == c.w
 			done, err := c.forward(d, r, alone)
 			if done || err != nil {
@@ -106,7 +102,7 @@ func (c *Conn) route(whole *wholeConn, r *http.Request) (done bool, err error) {
 
 // front makes the request at the front, whose head is whole.
 func (c *Conn) front() (*http.Request, error) {
-	r, err := c.scan.Routed(context.Background(), string(c.pending()[:c.scan.Len()]))
+	r, err := c.scan.Routed(c.asking(), string(c.pending()[:c.scan.Len()]))
 	if err != nil {
 		return nil, errBroken
 	}
@@ -115,6 +111,16 @@ func (c *Conn) front() (*http.Request, error) {
 
 // tell has r say to Route whose it is.
 func (c *Conn) tell(r *http.Request) { r.RemoteAddr, r.TLS = c.remoteText, c.tlsState() }
+
+// follow counts the requests in a row that go to d.
+func (c *Conn) follow(d Dest) {
+	if c.last.Peer == d.Peer {
+		c.streak++
+	} else {
+		c.last, c.streak = d, 0
+	}
+	c.last.Stays = d.Stays
+}
 
 // maxForward bounds a request that is forwarded, in bytes.
 const maxForward = 16 << 10

@@ -1,8 +1,6 @@
 package handover
 
 import (
-	"context"
-
 	"github.com/andrestc/go-plugserver/internal/serve/http1"
 )
 
@@ -12,7 +10,7 @@ import (
 // goroutine has to look at what comes next. The lock of the connection is held.
 func (c *Conn) goOn(f *forwarded, r *receiver) bool {
 	s := c.server
-	if s.RouteNow == nil || s.parted.Load() || c.evicting || c.closing || c.scan.Post || c.streak+1 >= c.patience() {
+	if s.RouteNow == nil || s.parted.Load() || c.evicting || c.closing || c.scan.Post || !c.last.Stays && c.streak+1 >= c.patience() {
 		return false
 	}
 	next := c.pending()[c.scan.Len():]
@@ -20,7 +18,7 @@ func (c *Conn) goOn(f *forwarded, r *receiver) bool {
 	if scan.Scan(next) != http1.Whole || !scan.Plain || scan.Len() > min(maxForward, s.maxHead()) {
 		return false
 	}
-	req, err := http1.Request(context.Background(), string(next[:scan.Len()]), true)
+	req, err := http1.Request(c.asking(), string(next[:scan.Len()]), true)
 	if err != nil || req.Close || req.RequestURI == "*" {
 		return false
 	}
@@ -32,11 +30,7 @@ func (c *Conn) goOn(f *forwarded, r *receiver) bool {
 	c.consume(c.scan.Len())
 	c.done()
 	c.scan, c.unasked = scan, false
-	if c.last.Peer == d.Peer {
-		c.streak++
-	} else {
-		c.last, c.streak = d, 0
-	}
+	c.follow(d)
 	f.peer, f.given, f.state, f.keep, f.came, f.answer = d.Peer, d.Given, waiting, false, 0, s.answerTo(req)
 	r.forward(f)
 	return true

@@ -310,7 +310,7 @@ func (s *Server) receivedConn(p *Peer, f wire.Frame) error {
 		return nil
 	}
 	p.tookConn(false) // before anything of it is served
-	c.from = p
+	c.from, c.chosen = p, m.stream == 0 && !m.idle
 	if m.stream != 0 {
 		p.mu.Lock()
 		st := p.serving[m.stream]

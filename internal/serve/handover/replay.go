@@ -210,7 +210,7 @@ func (s *Server) take(p *Peer, m message) *exchanging {
 		return nil
 	}
 	e := &exchanging{Answer: a, peer: p, id: m.stream, remote: m.remote, tls: state, encoded: m.tls}
-	e.requestContext = requestContext{base: s.base, server: s.http, local: p.localOf(m.local), began: time.Now(), received: a.Received}
+	e.requestContext = requestContext{base: s.base, server: s.http, local: p.localOf(m.local), began: time.Now(), received: a.Received, chosen: true}
 	p.mu.Lock()
 	if p.given {
 		p.mu.Unlock()

@@ -117,7 +117,7 @@ func (c *Conn) request(whole *wholeConn) (done bool, err error) {
 		return c.route(whole, r)
 	}
 	if mux != nil {
-		if found, _ := mux.Handler(r); found == Elsewhere {
+		if found, _ := mux.Handler(r); found == Elsewhere || c.isAnothers(found, r) {
 			return c.handOver(whole)
 		}
 	}
@@ -134,7 +134,7 @@ var star = http.NewServeMux()
 // server. Where it turns out to be another process's, nothing was done.
 func (c *Conn) plain(whole *wholeConn, h http.Handler) (done bool, err error) {
 	x := &exchange{conn: c}
-	x.requestContext = requestContext{base: c.server.base, server: c.server.http, local: c.local, began: time.Now(), eager: c.burst, watch: c.watch}
+	x.requestContext = requestContext{base: c.server.base, server: c.server.http, local: c.local, began: time.Now(), eager: c.burst, watch: c.watch, chosen: c.isChosen(), alternates: c.alternates()}
 	r, err := http1.Request(&x.requestContext, string(c.pending()[:c.scan.Len()]), true)
 	if err != nil {
 		return false, errBroken

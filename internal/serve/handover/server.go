@@ -42,6 +42,9 @@ type Dest struct {
 	// Enter asks, later, whether the peer still takes connections; if so,
 	// Given is called once more.
 	Enter func() bool
+	// Stays says that the next request may be another's, alike as it may be: this one is
+	// forwarded, if it can be.
+	Stays bool
 }
 
 // Mux is what finds the handler of a request, such as *http.ServeMux.

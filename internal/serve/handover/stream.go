@@ -49,7 +49,7 @@ func (s *Server) serveStream(p *Peer, m message, head string, plain bool, aside 
 		server: s, peer: p, id: m.stream, aside: aside,
 		fetched: make(chan *Conn, 1), orphans: make(chan struct{}),
 	}
-	st.requestContext = requestContext{base: s.base, server: s.http, local: p.localOf(m.local), began: time.Now(), watch: st.watch}
+	st.requestContext = requestContext{base: s.base, server: s.http, local: p.localOf(m.local), began: time.Now(), watch: st.watch, chosen: true}
 	if m.canceled {
 		st.Gone()
 	}
