@@ -58,6 +58,9 @@ func run() error {
 		return err
 	}
 	fmt.Printf("plugins of %.1f MB\n", float64(twins.Size())/1e6)
+	if err := live.Touch(); err != nil {
+		return err
+	}
 	for _, n := range strings.Split(*handlers, ",") {
 		if s.Handlers, err = strconv.Atoi(n); err != nil {
 			return err
