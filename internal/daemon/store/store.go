@@ -181,9 +181,17 @@ func (s *Store) Lead(copy *os.File) (path string, err error) {
 	return path, os.Link(copy.Name(), path)
 }
 
+// pieces are those of copies that were made, for the next.
+var pieces sync.Pool // of *[piece]byte
+
 // fill writes src to temp, and tells of each part.
 func (s *Store) fill(temp *os.File, src io.Reader, wrote func(int)) (size int64, err error) {
-	for buf := make([]byte, piece); ; {
+	p, _ := pieces.Get().(*[piece]byte)
+	if p == nil {
+		p = new([piece]byte)
+	}
+	defer pieces.Put(p)
+	for buf := p[:]; ; {
 		n, err := io.ReadFull(src, buf)
 		if n > 0 {
 			if _, err := s.write(temp, buf[:n]); err != nil {

@@ -40,7 +40,8 @@ func Blank(r io.ReaderAt, size int64) (maybe, surely bool, err error) {
 }
 
 func (im *image) blank() (maybe, surely bool, err error) {
-	buf := make([]byte, piece)
+	buf, free := buffer(piece)
+	defer free()
 	for _, s := range im.sections {
 		// The loader fills the global offset table, as a few hash chains are short.
 		if s.kind == elf.SHT_NOBITS || strings.HasPrefix(s.name, ".got") {

@@ -49,6 +49,7 @@ func (im *image) cell() (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer t.free()
 	if info.PkgHashes, err = t.hashes(); err != nil {
 		return nil, err
 	}

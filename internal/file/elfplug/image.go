@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"sync"
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
@@ -284,6 +285,20 @@ func (im *image) content(s section) ([]byte, error) {
 	}
 	b := make([]byte, s.bytes)
 	return b, im.readAt(b, int64(s.off))
+}
+
+// buffers are those that files were read through, for the next: what one file leaves would have the
+// collector run for every other.
+var buffers sync.Pool // of *[]byte
+
+// buffer returns n bytes of any content, and what gives them back.
+func buffer(n uint64) (b []byte, free func()) {
+	p, _ := buffers.Get().(*[]byte)
+	if p == nil || uint64(cap(*p)) < n {
+		b := make([]byte, n)
+		p = &b
+	}
+	return (*p)[:n], func() { buffers.Put(p) }
 }
 
 // readAt fills b. A file that became shorter than its size is cut.

@@ -182,6 +182,7 @@ func (im *image) anyPlugin() (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer t.free()
 	if info.PkgHashes, err = t.hashes(); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/hex"
+	"errors"
 	"go/token"
 	"math"
 	"slices"
@@ -34,11 +35,12 @@ type symbols struct {
 	table []byte
 	entry int    // bytes of one symbol
 	names []byte // each ends in a zero byte
+	free  func() // gives both back; the caller of dynamicSymbols calls it
 }
 
 // dynamicSymbols reads the table; it is empty where there is none.
 func (im *image) dynamicSymbols() (*symbols, error) {
-	t := &symbols{im: im, entry: elf.Sym64Size}
+	t := &symbols{im: im, entry: elf.Sym64Size, free: func() {}}
 	if im.class == elf.ELFCLASS32 {
 		t.entry = elf.Sym32Size
 	}
@@ -53,11 +55,11 @@ func (im *image) dynamicSymbols() (*symbols, error) {
 		if s.bytes > maxTable || names.bytes > maxTable {
 			return nil, badfile.MalformedELF("its symbol table is too large")
 		}
-		var err error
-		if t.table, err = im.content(s); err != nil {
-			return nil, err
-		}
-		if t.names, err = im.content(names); err != nil {
+		var both []byte
+		both, t.free = buffer(s.bytes + names.bytes)
+		t.table, t.names = both[:s.bytes:s.bytes], both[s.bytes:]
+		if err := errors.Join(im.readAt(t.table, int64(s.off)), im.readAt(t.names, int64(names.off))); err != nil {
+			t.free()
 			return nil, err
 		}
 		break
