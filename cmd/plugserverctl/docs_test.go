@@ -175,7 +175,7 @@ func serveNameful(t *testing.T, socket string) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		done <- control.Serve(t.Context(), l, nameful{daemons["well"]}, api.Version{})
+		done <- control.Serve(t.Context(), l, nameful{daemons["well"]}, api.Version{}, control.Operators{})
 	}()
 	t.Cleanup(func() {
 		if err := <-done; err != nil {

@@ -162,7 +162,7 @@ func scripts(t *testing.T, dir string) testscript.Params {
 				ctx, cancel := context.WithCancel(context.Background())
 				done := make(chan error, 1)
 				go func() {
-					done <- control.Serve(ctx, l, d, api.Version{Version: "0.1.0", Go: "go1.26.0"})
+					done <- control.Serve(ctx, l, d, api.Version{Version: "0.1.0", Go: "go1.26.0"}, control.Operators{})
 				}()
 				ts.Defer(func() {
 					cancel()

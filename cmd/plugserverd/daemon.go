@@ -116,12 +116,24 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 		d.supervisor.Misconfigured(misread)
 	}
 	d.secure(filepath.Join(filepath.Dir(self), "plugserver-acme"))
-	if d.listener, err = control.Listen(cfg.Control, -1); err != nil {
+	if d.listener, err = listenControl(cfg, log); err != nil {
 		return nil, err
 	}
 	// Now that no other daemon answers.
 	belongings.Vacate(cfg.Keep())
 	return d, errors.Join(proc.Vacate(cfg.Private()), proc.Vacate(cfg.Shelf()))
+}
+
+// listenControl listens on the control socket. Who may is no reason not to serve.
+func listenControl(cfg *config.Config, log *logrus.Logger) (net.Listener, error) {
+	gid := -1
+	if cfg.AdminGroup != "" {
+		var err error
+		if gid, err = control.Group(cfg.AdminGroup); err != nil {
+			log.WithError(err).Warn("root alone may use the control socket")
+		}
+	}
+	return control.Listen(cfg.Control, gid)
 }
 
 // secure makes ready what has to do with certificates.
@@ -174,7 +186,7 @@ func (d *daemon) run(ctx context.Context, hup <-chan struct{}) error {
 	all.Go(func() { d.certs.Run(beside) })
 	all.Go(func() { d.renewal.Run(beside) })
 	all.Go(func() {
-		served = control.Serve(beside, d.listener, back, api.Version{Version: version, Go: runtime.Version()}, os.Getgid())
+		served = control.Serve(beside, d.listener, back, api.Version{Version: version, Go: runtime.Version()}, control.Operators{Group: d.cfg.AdminGroup, Ancestor: os.Getpid()})
 	})
 	d.watchers(beside, &all, ctx.Done())
 	all.Go(func() { d.tell.watchdog(beside, d.supervisor) })

@@ -4,7 +4,7 @@ s#plugserverd\.s(ocket|ervice)#plugserverd@%i.s\1#g
 s#^(Description=.*)#\1, instance %i#
 s#(/var/lib/|/var/cache/|/var/log/|/run/|Directory=| )plugserver(/| |$)#\1plugserver@%i\2#g
 s#^EnvironmentFile=.*#Environment=PLUGSERVER_STATE=/var/lib/plugserver@%i PLUGSERVER_HANDLERS=/var/lib/plugserver@%i/handlers\
-Environment=PLUGSERVER_CONTROL=/run/plugserver@%i/control.sock PLUGSERVER_CONFIG=/etc/plugserver/plugserverd@%i.conf\
+Environment=PLUGSERVER_CONFIG=/etc/plugserver/plugserverd@%i.conf\
 Environment=PLUGSERVER_BUILD=off\
 EnvironmentFile=-/etc/default/plugserverd@%i\
 \# The administrator's, as the first instance's is.\

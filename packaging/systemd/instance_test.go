@@ -42,11 +42,13 @@ func instances(t *testing.T, b *box, greet []string) {
 	if first := b.run(t, "stat", "-c", "%u:%g", "/proc/"+b.property(t, service, "MainPID")); own == first || own == "0:0" {
 		t.Errorf("the instance runs as %s, the first as %s", own, first)
 	}
+	user, _, _ := strings.Cut(own, ":")
+	admins := strings.Split(b.run(t, "getent", "group", "plugserver-admin"), ":")[2]
 	for path, want := range map[string]string{
 		"/var/lib/plugserver@shop/handlers":  "0:0 755",
 		"/var/lib/plugserver@shop/store/":    own + " 700",
-		"/run/plugserver@shop/control.sock":  own + " 660",
-		"/run/plugserver@shop":               own + " 750",
+		"/run/plugserver@shop/control.sock":  user + ":" + admins + " 660",
+		"/run/plugserver@shop":               own + " 751",
 		"/var/cache/private/plugserver@shop": own + " 700",
 	} {
 		if got := b.run(t, "stat", "-L", "-c", "%u:%g %a", path); got != want {

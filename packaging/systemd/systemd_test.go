@@ -268,8 +268,8 @@ func day(t *testing.T, b *box, a artefacts) {
 			"/var/lib/plugserver/cells":    "plugserver:plugserver 700",
 			"/var/lib/plugserver/acme":     "plugserver:plugserver 700",
 			"/var/cache/plugserver":        "plugserver:plugserver 700",
-			"/run/plugserver":              "plugserver:plugserver 750",
-			"/run/plugserver/control.sock": "plugserver:plugserver 660",
+			"/run/plugserver":              "plugserver:plugserver 751",
+			"/run/plugserver/control.sock": "plugserver:plugserver-admin 660",
 			settings:                       "root:root 644",
 			settings + ".d":                "root:root 755",
 			"/var/lib/plugserver/cells/" + b.run(t, "ls", "/var/lib/plugserver/cells"): "plugserver:plugserver 755", // the copy of the packaged one
@@ -288,6 +288,7 @@ func day(t *testing.T, b *box, a artefacts) {
 		b.run(t, "systemctl", "start", socket)
 		b.active(t, service, "inactive")
 		b.want(t, "/", 404, "")
+		b.run(t, "systemctl", "start", service) // which waits until systemd knows, and has given the control socket away
 		b.active(t, service, "active")
 
 		b.run(t, "systemctl", "stop", socket)
@@ -316,8 +317,15 @@ func day(t *testing.T, b *box, a artefacts) {
 			return []string{"setpriv", "--reuid=" + who, "--regid=" + who, "--init-groups", "plugserverctl", "status"}
 		}
 		b.fail(t, as("alice")...)
-		b.run(t, "usermod", "-a", "-G", "plugserver", "alice")
+		b.run(t, "usermod", "-a", "-G", "plugserver-admin", "alice")
 		b.run(t, as("alice")...)
+		b.run(t, "useradd", "bob")
+		b.run(t, "usermod", "-a", "-G", "plugserver", "bob") // as an older package had it
+		b.fail(t, as("bob")...)
+		// The daemon's own user, outside of any sandbox, passes the socket's mode.
+		if out, err := b.try(as("plugserver")...); err == nil || !strings.Contains(out, "run as root or join the group plugserver-admin") {
+			t.Errorf("the user plugserver: %v: %s", err, out)
+		}
 	})
 	step("replace under load", func(t *testing.T) {
 		never(t, b.load(t, "/greet", func() {
@@ -492,8 +500,13 @@ func day(t *testing.T, b *box, a artefacts) {
 		const shop = "plugserverd@shop"
 		since, pid := b.property(t, socket, "ActiveEnterTimestampMonotonic"), main(t)
 		shopSince, shopPID := b.property(t, shop+".socket", "ActiveEnterTimestampMonotonic"), b.property(t, shop, "MainPID")
+		b.run(t, "groupdel", "plugserver-admin") // which an older package did not have
 		c := b.load(t, "/greet", func() { b.run(t, "apt-get", "install", "-y", next) })
 		never(t, c, 0)
+		if got := b.run(t, "getent", "group", "plugserver-admin"); !strings.HasSuffix(strings.TrimSpace(got), ":bob") {
+			t.Errorf("who might use plugserverctl before may not after: %s", got)
+		}
+		b.run(t, "setpriv", "--reuid=bob", "--regid=bob", "--init-groups", "plugserverctl", "status")
 		if got := b.run(t, "dpkg-query", "-W", "-f", "${Version}", "plugserver"); !strings.HasSuffix(got, "+next1") {
 			t.Fatalf("version %s is installed", got)
 		}

@@ -187,7 +187,7 @@ func (c *Client) mend(asked context.Context, err error) error {
 		}
 		return fmt.Errorf("connect to %q: no daemon answers; start it with: %s", c.path, start)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("connect to %q: permission denied; run as root or join the group plugserver", c.path)
+		return fmt.Errorf("connect to %q: permission denied; run as root or join the group plugserver-admin", c.path)
 	case errors.Is(err, unix.EAGAIN):
 		return fmt.Errorf("connect to %q: too many others are waiting; try again", c.path)
 	case errors.As(err, &timeout) && timeout.Timeout():

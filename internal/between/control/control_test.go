@@ -90,11 +90,17 @@ func (f *fake) Reload(ctx context.Context) (api.Reload, error) {
 
 // start serves b on l until the test ends or stop is called, which returns
 // what serve did.
-func start(t *testing.T, l net.Listener, b Backend, lim limits, gids ...int) (stop func() error) {
+func start(t *testing.T, l net.Listener, b Backend, lim limits) (stop func() error) {
+	t.Helper()
+	return startFor(t, l, b, lim, Operators{}.check(l.Addr().String()))
+}
+
+// startFor is start for whom check lets in.
+func startFor(t *testing.T, l net.Listener, b Backend, lim limits, check func(net.Conn) error) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- serve(ctx, l, b, testVersion, gids, lim) }()
+	go func() { done <- serve(ctx, l, b, testVersion, check, lim) }()
 	stop = sync.OnceValue(func() error { cancel(); return <-done })
 	t.Cleanup(func() {
 		if err := stop(); err != nil {
@@ -496,7 +502,7 @@ func TestServeBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	if err := Serve(t.Context(), l, &fake{}, testVersion); err == nil || !strings.HasPrefix(err.Error(), `serve control socket "`+path+`": `) {
+	if err := Serve(t.Context(), l, &fake{}, testVersion, Operators{}); err == nil || !strings.HasPrefix(err.Error(), `serve control socket "`+path+`": `) {
 		t.Errorf("got %v", err)
 	}
 }

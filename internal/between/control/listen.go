@@ -1,6 +1,6 @@
 // Package control never lets a client hold up the supervisor, nor a stranger
 // speak to it: every connection has deadlines, and every request is refused
-// unless its peer is root, the daemon's own user or in an allowed group.
+// unless its peer is root, in the group that may or, where there is none, of the daemon's own user; no handler's process is.
 //
 // It is HTTP over a Unix socket. The types that cross it are in package api:
 //
@@ -40,7 +40,8 @@ const maxPath = 107
 const probeTimeout = 2 * time.Second
 
 // Listen returns a listener on a Unix socket at path, of mode 0660 and of
-// group gid; a negative gid leaves the group alone. A stale socket, one whose
+// group gid; a negative gid leaves the group alone, and so does one that only root
+// may give it, and has yet to. A stale socket, one whose
 // connections are refused, is replaced. One that answers is left alone and
 // reported, and so is any file that is no socket. If only the last folder of
 // path is missing it is made, of mode 0750 and the same group.
@@ -97,11 +98,19 @@ func makeParent(dir string, gid int) error {
 		return mendListen(err)
 	}
 	if gid >= 0 {
-		if err := os.Chown(dir, -1, gid); err != nil {
+		if err := giveGroup(dir, gid); err != nil {
 			return mendListen(err)
 		}
 	}
 	return os.Chmod(dir, 0o750) // whatever the umask
+}
+
+// giveGroup gives what is at path its group, if this process may. EINVAL says that the group is not of its user namespace.
+func giveGroup(path string, gid int) error {
+	if err := os.Chown(path, -1, gid); !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	return nil
 }
 
 // probe returns nil if path is free or holds a socket nobody answers on.
@@ -154,7 +163,7 @@ type listener struct {
 // publish gives the socket at temp its owner and mode, then its name.
 func (l *listener) publish(temp string, gid int) error {
 	if gid >= 0 {
-		if err := os.Chown(temp, -1, gid); err != nil {
+		if err := giveGroup(temp, gid); err != nil {
 			return err
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"time"
 
@@ -71,10 +70,9 @@ var defaultLimits = limits{
 
 // Serve answers on l until ctx ends, then cancels what is under way, waits for
 // it up to 2 s, closes l and returns nil. An error means that l broke. Only
-// root, the daemon's own user and the members of the groups gids are answered;
-// negative gids count for nothing.
-func Serve(ctx context.Context, l net.Listener, b Backend, version api.Version, gids ...int) error {
-	return serve(ctx, l, b, version, gids, defaultLimits)
+// root and who else may are answered.
+func Serve(ctx context.Context, l net.Listener, b Backend, version api.Version, who Operators) error {
+	return serve(ctx, l, b, version, who.check(l.Addr().String()), defaultLimits)
 }
 
 // routes are what can be asked of the daemon.
@@ -123,17 +121,11 @@ func routes(b Backend, version api.Version) map[string]route {
 	}
 }
 
-func serve(ctx context.Context, l net.Listener, b Backend, version api.Version, gids []int, lim limits) error {
+func serve(ctx context.Context, l net.Listener, b Backend, version api.Version, check func(net.Conn) error, lim limits) error {
 	h := &handler{
 		ctx:    ctx,
-		access: access{uid: os.Geteuid()},
 		limits: lim,
 		routes: routes(b, version),
-	}
-	for _, gid := range gids {
-		if gid >= 0 {
-			h.access.gids = append(h.access.gids, gid)
-		}
 	}
 	srv := &http.Server{
 		Handler:                      h,
@@ -145,8 +137,7 @@ func serve(ctx context.Context, l net.Listener, b Backend, version api.Version, 
 		MaxHeaderBytes:    8 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			p, err := peerOf(c)
-			return context.WithValue(ctx, peerKey{}, peerOrError{p, err})
+			return context.WithValue(ctx, checkedKey{}, checked{check(c)})
 		},
 	}
 	stopped := make(chan struct{}) // closed once the server has shut down
@@ -167,12 +158,10 @@ func serve(ctx context.Context, l net.Listener, b Backend, version api.Version, 
 	return nil
 }
 
-type peerKey struct{}
+type checkedKey struct{}
 
-type peerOrError struct {
-	peer peer
-	err  error
-}
+// checked is why the peer of a connection is not answered, or nil.
+type checked struct{ err error }
 
 // route is one endpoint.
 type route struct {
@@ -182,7 +171,6 @@ type route struct {
 
 type handler struct {
 	ctx    context.Context // of the server: ends when it stops
-	access access
 	limits limits
 	routes map[string]route // by path
 }
@@ -204,11 +192,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer returns the status code and what to encode.
 func (h *handler) answer(w http.ResponseWriter, r *http.Request) (int, any) {
-	p, ok := r.Context().Value(peerKey{}).(peerOrError)
-	if !ok || p.err != nil {
-		return http.StatusForbidden, api.Error{Message: "plugserverd cannot tell who is asking; connect to its Unix socket"}
-	}
-	if err := h.access.check(p.peer); err != nil {
+	if err := r.Context().Value(checkedKey{}).(checked).err; err != nil {
 		return http.StatusForbidden, api.Error{Message: err.Error()}
 	}
 	route, ok := h.routes[r.URL.Path]

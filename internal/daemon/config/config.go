@@ -35,6 +35,7 @@ type Config struct {
 	Handlers        string
 	State           string
 	Control         string
+	AdminGroup      string
 	Credentials     string // the folder, on no disk, of Keep; "" is the control socket's
 	Cell            string
 	Poll            time.Duration
@@ -105,6 +106,7 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.StringVar(&c.Handlers, "handlers", "/var/lib/plugserver/handlers", "`directory` of the handlers")
 	fs.StringVar(&c.State, "state", "/var/lib/plugserver", "`directory` whose folder store is the daemon's own")
 	fs.StringVar(&c.Control, "control", control.DefaultPath, "`path` of the control socket")
+	fs.StringVar(&c.AdminGroup, "admin-group", "", "`group` whose members may, with root, use the control socket, and nobody else of the daemon's user (default none: that user and its group may)")
 	fs.StringVar(&c.Credentials, "credentials", "", "`directory`, on a tmpfs, for the credentials of handlers while they run (default that of the control socket)")
 	fs.StringVar(&c.Cell, "cell", catalogue.PackagedPath(), "`path` of the cell's binary")
 	fs.DurationVar(&c.Poll, "poll", 5*time.Second, "look at the directory at least this often")

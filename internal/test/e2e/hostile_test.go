@@ -152,6 +152,29 @@ func TestHostileHandler(t *testing.T) {
 	}
 }
 
+// Nor does one that is in no sandbox control the daemon, itself or by what it has started: the kernel tells whose child
+// asks.
+func TestControlByUnconfined(t *testing.T) {
+	d := testbed.Start(t, testbed.Flags("--sandbox", "off"))
+	d.Put("hostile", testbed.Go(testbed.Hostile).Build(t))
+	ask := func(what, arg string) string {
+		_, body := d.Get("/hostile/" + what + "?" + url.Values{"a": {arg}}.Encode())
+		return body
+	}
+	if got := ask("control", d.Control); got != "HTTP/1.0 403 Forbidden" {
+		t.Errorf("the handler got %q", got)
+	}
+	ctl := fmt.Sprintf("PLUGSERVER_CONTROL=%s %s status 2>&1; true", d.Control, d.CtlPath())
+	for _, shell := range []string{ctl, "setsid sh -c '" + ctl + "'"} {
+		if got := ask("exec", shell); !strings.Contains(got, "it is a handler's; run it outside") {
+			t.Errorf("%s: got %q", shell, got)
+		}
+	}
+	if d.Status().Daemon.PID == 0 {
+		t.Error("the test is not answered")
+	}
+}
+
 // restartAhead has a handler run in a cell that was started ahead, and returns those that were.
 func restartAhead(t *testing.T, d *testbed.Daemon, name string) (spares []int) {
 	t.Helper()

@@ -429,6 +429,9 @@ func (d *Daemon) Take(name string) {
 	d.WaitLogFrom(mark, "end of "+name, func(e Entry) bool { return e.Msg() == "retired: "+name })
 }
 
+// CtlPath is the file of plugserverctl.
+func (d *Daemon) CtlPath() string { return d.bin.Ctl }
+
 // Ctl runs plugserverctl.
 func (d *Daemon) Ctl(args ...string) (stdout, stderr string, code int) {
 	d.tb.Helper()
