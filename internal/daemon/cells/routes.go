@@ -15,7 +15,7 @@ import (
 
 // news is a change of the routes that is on its way.
 type news struct {
-	what    lifecycle.Change
+	what    states.Change
 	handler string
 	seat    *seat
 	old     *seat  // its cell retires, if nobody else is in it, once the gate has the table; nil if there is none
@@ -30,7 +30,7 @@ func (cs *Cells) Publish(handler string, p lifecycle.Publish) {
 		n.old = placeOf(p.Old)
 	}
 	cs.news = append(cs.news, n)
-	if p.What != lifecycle.Retired {
+	if p.What != states.Retired {
 		n.seat.in.state = serving
 	}
 }
@@ -146,10 +146,10 @@ func (cs *Cells) Announce() {
 		cs.news = cs.news[1:]
 		r := notice.Change(n.what, n.handler, n.seat.in.name, n.seat.of)
 		e := cs.log.WithFields(Fields(n.seat.of)).WithFields(r.Fields).WithField("patterns", words.Within(n.seat.of.Patterns, 2000)) // a record is bounded
-		if n.what == lifecycle.WentLive || n.what == lifecycle.LiveAgain {
+		if n.what == states.WentLive || n.what == states.LiveAgain {
 			e = e.WithField("took", time.Since(n.seat.in.proc.Began).Round(100*time.Microsecond))
 		}
-		if h := cs.owner.Handler(n.handler); h != nil && n.what == lifecycle.WentLive && n.seat.of.Why == states.Newest && h.Tried.Ctime != 0 {
+		if h := cs.owner.Handler(n.handler); h != nil && n.what == states.WentLive && n.seat.of.Why == states.Newest && h.Tried.Ctime != 0 {
 			e = e.WithField(events.After, time.Since(time.Unix(0, h.Tried.Ctime)).Round(100*time.Microsecond))
 		}
 		e.Log(r.Level, r.Text)

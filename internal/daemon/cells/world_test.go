@@ -127,11 +127,11 @@ func (w *world) tell(h *lifecycle.Handler, e lifecycle.Event) {
 	case lifecycle.IsReady:
 		old := h.Live
 		h.Live, h.Next, h.Standing = e.Seat, nil, states.Serving
-		w.Publish(h.Name, lifecycle.Publish{What: lifecycle.WentLive, Seat: h.Live, Old: old})
+		w.Publish(h.Name, lifecycle.Publish{What: states.WentLive, Seat: h.Live, Old: old})
 	case lifecycle.Gathered:
 		old := h.Live
 		h.Live, h.Standing = e.Seat, states.Serving
-		w.Publish(h.Name, lifecycle.Publish{What: lifecycle.GatheredIn, Seat: h.Live, Old: old})
+		w.Publish(h.Name, lifecycle.Publish{What: states.GatheredIn, Seat: h.Live, Old: old})
 	case lifecycle.Failed:
 		w.told[len(w.told)-1] += fmt.Sprintf(" %d", e.Retry)
 		h.Next = nil

@@ -151,7 +151,7 @@ type (
 	// Publish puts the handler's routes in force, and tells of it. The process of
 	// Old, where there is one, is not needed any more once they are.
 	Publish struct {
-		What Change
+		What states.Change
 		Seat *states.Seat
 		Old  *states.Seat
 	}
@@ -177,36 +177,12 @@ type (
 	}
 	// Tell tells operators.
 	Tell struct {
-		What    Notice
+		What    states.Notice
 		Seat    *states.Seat   // that it is about, or nil
 		Refusal *refusal.Error // why, or nil
 		Version store.Version  // that was given up
 		Text    string
 	}
-)
-
-// Change is a change of the routes.
-type Change int
-
-const (
-	WentLive Change = iota
-	LiveAgain
-	RolledBack
-	GatheredIn
-	Retired
-)
-
-// Notice is what operators are told of besides.
-type Notice int
-
-const (
-	NoticeRefused      Notice = iota // the newest file is not served
-	NoticeHeld                       // for an operator has rolled it back
-	NoticeQuarantined                // Version was given up, and there is none before
-	NoticeNotRestarted               // a version that has served did not start again
-	NoticeNotServed                  // one is not granted its patterns
-	NoticeGone                       // nothing was served, and the file was removed
-	NoticeDoing                      // Text is being done
 )
 
 func (Admit) action()      {}

@@ -95,7 +95,7 @@ func (e Gathered) happen(h *Handler) {
 	if h.Next == nil && (h.Standing == states.Serving || h.Standing == states.Dead) {
 		old := h.Live
 		h.Live, h.Standing, e.Seat.Phase = e.Seat, states.Serving, states.Live
-		h.do(Publish{GatheredIn, e.Seat, old})
+		h.do(Publish{states.GatheredIn, e.Seat, old})
 	}
 }
 
@@ -128,7 +128,7 @@ func (HeirsDecided) happen(h *Handler) {
 	if h.Presence == states.Leaving {
 		h.do(Forget{})
 		h.dropNext()
-		h.do(Publish{Retired, h.Live, h.Live})
+		h.do(Publish{states.Retired, h.Live, h.Live})
 	}
 }
 
@@ -222,7 +222,7 @@ func (h *Handler) fileGone() {
 	switch {
 	case h.Live == nil:
 		h.do(Forget{})
-		h.do(Tell{What: NoticeGone})
+		h.do(Tell{What: states.NoticeGone})
 		h.do(Decided{})
 	case h.Presence != states.Leaving:
 		h.Presence, h.LeavingSince = states.Leaving, h.now.Time
@@ -254,9 +254,9 @@ func (h *Handler) refuse(r states.Refusal) {
 	switch {
 	case again:
 	case r.Held:
-		h.do(Tell{What: NoticeHeld, Refusal: r.Error})
+		h.do(Tell{What: states.NoticeHeld, Refusal: r.Error})
 	default:
-		h.do(Tell{What: NoticeRefused, Refusal: r.Error, Seat: h.serving()})
+		h.do(Tell{What: states.NoticeRefused, Refusal: r.Error, Seat: h.serving()})
 	}
 	if h.Live == nil {
 		if !again {
@@ -282,7 +282,7 @@ func (h *Handler) delayed(doing string) {
 		return
 	}
 	h.Admission, h.Doing = states.Building, doing
-	h.do(Tell{What: NoticeDoing, Text: doing})
+	h.do(Tell{What: states.NoticeDoing, Text: doing})
 	if h.Live == nil && h.Next == nil {
 		h.fallBack()
 	}

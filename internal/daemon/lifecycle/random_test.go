@@ -60,7 +60,7 @@ func (o *owner) on(e Event) {
 			delete(o.processes, a.Seat)
 			delete(o.recalling, a.Seat)
 		case Publish:
-			o.must(a.What == Retired || a.Seat == o.Live && o.processes[a.Seat], "routes lead to what does not run")
+			o.must(a.What == states.Retired || a.Seat == o.Live && o.processes[a.Seat], "routes lead to what does not run")
 			if serving != nil {
 				o.must(a.Old == serving, "what served is not retired by what follows it")
 			}

@@ -14,17 +14,17 @@ func (h *Handler) promote(st *states.Seat, seq int64) {
 	old := h.Live
 	h.Live, h.Next, h.serve, h.Standing = st, nil, st.Version, states.Serving
 	h.Wanting, h.Since, st.Phase = time.Time{}, h.now.Time, states.Live
-	what := LiveAgain
+	what := states.LiveAgain
 	switch st.Why {
 	case states.Back, states.ByHand:
 		h.RolledBack = true
-		what = RolledBack
+		what = states.RolledBack
 	case states.Again:
 	case states.Newest:
 		h.Refusal, h.RolledBack = nil, false
 		h.restarts.Forget()
 		h.retries.Forget()
-		what = WentLive
+		what = states.WentLive
 	}
 	h.do(Publish{what, st, old})
 	h.Past.Served(past.Served{Sum: st.Version.Sum, Patterns: st.Patterns, Live: h.Since, Newest: st.Why == states.Newest, Mixed: st.Mixed, Signature: st.Version.Signature}, seq)
@@ -39,7 +39,7 @@ func (h *Handler) denied(st *states.Seat, r *refusal.Error) {
 		return
 	}
 	// It has served before: others have taken them since.
-	h.do(Tell{What: NoticeNotServed, Seat: st, Refusal: r})
+	h.do(Tell{What: states.NoticeNotServed, Seat: st, Refusal: r})
 	h.dropNext()
 	switch {
 	case h.Live != nil:
@@ -57,7 +57,7 @@ func (h *Handler) failed(st *states.Seat, r states.Refusal) {
 		h.refuse(r)
 		return
 	}
-	h.do(Tell{What: NoticeNotRestarted, Seat: st, Refusal: r.Error})
+	h.do(Tell{What: states.NoticeNotRestarted, Seat: st, Refusal: r.Error})
 	h.Failure = r.Error.Error()
 	switch {
 	case h.Standing == states.Serving:
@@ -153,7 +153,7 @@ func (h *Handler) quarantine() {
 		return // it has no routes to be answered for
 	}
 	h.Standing, h.Since = states.Quarantined, h.now.Time
-	h.do(Tell{What: NoticeQuarantined, Version: h.serve, Refusal: h.WhyGivenUp(h.serve.Sum)})
+	h.do(Tell{What: states.NoticeQuarantined, Version: h.serve, Refusal: h.WhyGivenUp(h.serve.Sum)})
 	h.do(Alter{})
 }
 

@@ -26,7 +26,7 @@ func (r Record) Log(log *logrus.Logger) { log.WithFields(r.Fields).Log(r.Level, 
 func Of(h *lifecycle.Handler, t lifecycle.Tell, seat func(*states.Seat) logrus.Fields) Record {
 	r := Record{logrus.InfoLevel, logrus.Fields{}, ""}
 	switch t.What {
-	case lifecycle.NoticeNotRestarted, lifecycle.NoticeNotServed:
+	case states.NoticeNotRestarted, states.NoticeNotServed:
 		r.Fields = seat(t.Seat)
 	default:
 		if t.Refusal != nil {
@@ -38,24 +38,24 @@ func Of(h *lifecycle.Handler, t lifecycle.Tell, seat func(*states.Seat) logrus.F
 		r.Fields["reason"] = t.Refusal.Reason
 	}
 	switch t.What {
-	case lifecycle.NoticeRefused:
+	case states.NoticeRefused:
 		r.Fields[event.Field] = event.Refused
 		r.Level, r.Text = logrus.WarnLevel, "refused: "+h.File
 		if t.Seat != nil {
 			r.Text += "; version " + t.Seat.Version.Short() + " goes on serving"
 		}
-	case lifecycle.NoticeHeld:
+	case states.NoticeHeld:
 		r.Text = "rolled back: " + h.File
-	case lifecycle.NoticeQuarantined:
+	case states.NoticeQuarantined:
 		r.Fields[event.Field], r.Fields["version"] = event.Quarantined, t.Version.Short()
 		r.Level, r.Text = logrus.ErrorLevel, "quarantined: "+h.Name
-	case lifecycle.NoticeNotRestarted:
+	case states.NoticeNotRestarted:
 		r.Level, r.Text = logrus.ErrorLevel, "restart failed: "+h.Name
-	case lifecycle.NoticeNotServed:
+	case states.NoticeNotServed:
 		r.Level, r.Text = logrus.WarnLevel, "an earlier version is not served: "+h.Name
-	case lifecycle.NoticeGone:
+	case states.NoticeGone:
 		r.Text = "gone: " + h.File + " was removed"
-	case lifecycle.NoticeDoing:
+	case states.NoticeDoing:
 		r.Text = t.Text
 	default:
 		panic(fmt.Sprintf("notice: unknown notice %d", t.What))
@@ -65,24 +65,24 @@ func Of(h *lifecycle.Handler, t lifecycle.Tell, seat func(*states.Seat) logrus.F
 
 // Change is that a change of the routes is in force. The seat is the handler's, and
 // the cell's name is its own, or its group's.
-func Change(what lifecycle.Change, handler, cell string, seat *states.Seat) Record {
+func Change(what states.Change, handler, cell string, seat *states.Seat) Record {
 	of := func(e event.Event, level logrus.Level, text string) Record {
 		return Record{level, logrus.Fields{event.Field: e}, text + ": " + handler}
 	}
 	switch what {
-	case lifecycle.WentLive:
+	case states.WentLive:
 		return of(event.Live, logrus.InfoLevel, "live")
-	case lifecycle.LiveAgain:
+	case states.LiveAgain:
 		return of(event.Live, logrus.InfoLevel, "live again")
-	case lifecycle.RolledBack:
+	case states.RolledBack:
 		level := logrus.ErrorLevel // somebody has to fix the release
 		if seat.Why == states.ByHand {
 			level = logrus.InfoLevel
 		}
 		return of(event.RolledBack, level, "rolled back")
-	case lifecycle.GatheredIn:
+	case states.GatheredIn:
 		return of(event.Gathered, logrus.InfoLevel, "in the shared cell "+cell)
-	case lifecycle.Retired:
+	case states.Retired:
 		return of(event.Retired, logrus.InfoLevel, "retired")
 	}
 	panic(fmt.Sprintf("notice: unknown change %d", what))

@@ -25,20 +25,20 @@ func TestRecords(t *testing.T) {
 		got  Record
 		want string
 	}{
-		{Of(h, lifecycle.Tell{What: lifecycle.NoticeRefused, Refusal: why}, fields), "warning refused: a.so map[event:refused handler:a mend:do this reason:why]"},
-		{Of(h, lifecycle.Tell{What: lifecycle.NoticeRefused, Refusal: why, Seat: seat}, fields), "warning refused: a.so; version 0123456789ab goes on serving map[event:refused handler:a mend:do this reason:why]"},
-		{Of(h, lifecycle.Tell{What: lifecycle.NoticeHeld, Refusal: why}, fields), "info rolled back: a.so map[handler:a mend:do this reason:why]"},
-		{Of(h, lifecycle.Tell{What: lifecycle.NoticeQuarantined, Refusal: why, Version: seat.Version}, fields), "error quarantined: a map[event:quarantined handler:a mend:do this reason:why version:0123456789ab]"},
-		{Of(h, lifecycle.Tell{What: lifecycle.NoticeNotRestarted, Refusal: why, Seat: seat}, fields), "error restart failed: a map[handler:a pid:7 reason:why version:0123456789ab]"},
-		{Of(h, lifecycle.Tell{What: lifecycle.NoticeNotServed, Refusal: why, Seat: seat}, fields), "warning an earlier version is not served: a map[handler:a pid:7 reason:why version:0123456789ab]"},
-		{Of(h, lifecycle.Tell{What: lifecycle.NoticeGone}, fields), "info gone: a.so was removed map[handler:a]"},
-		{Of(h, lifecycle.Tell{What: lifecycle.NoticeDoing, Text: "compiling a.go"}, fields), "info compiling a.go map[handler:a]"},
-		{Change(lifecycle.WentLive, "a", "a", seat), "info live: a map[event:live]"},
-		{Change(lifecycle.LiveAgain, "a", "a", seat), "info live again: a map[event:live]"},
-		{Change(lifecycle.RolledBack, "a", "a", seat), "error rolled back: a map[event:rolled_back]"},
-		{Change(lifecycle.RolledBack, "a", "a", &byHand), "info rolled back: a map[event:rolled_back]"},
-		{Change(lifecycle.GatheredIn, "a", "g", seat), "info in the shared cell g: a map[event:gathered]"},
-		{Change(lifecycle.Retired, "a", "a", seat), "info retired: a map[event:retired]"},
+		{Of(h, lifecycle.Tell{What: states.NoticeRefused, Refusal: why}, fields), "warning refused: a.so map[event:refused handler:a mend:do this reason:why]"},
+		{Of(h, lifecycle.Tell{What: states.NoticeRefused, Refusal: why, Seat: seat}, fields), "warning refused: a.so; version 0123456789ab goes on serving map[event:refused handler:a mend:do this reason:why]"},
+		{Of(h, lifecycle.Tell{What: states.NoticeHeld, Refusal: why}, fields), "info rolled back: a.so map[handler:a mend:do this reason:why]"},
+		{Of(h, lifecycle.Tell{What: states.NoticeQuarantined, Refusal: why, Version: seat.Version}, fields), "error quarantined: a map[event:quarantined handler:a mend:do this reason:why version:0123456789ab]"},
+		{Of(h, lifecycle.Tell{What: states.NoticeNotRestarted, Refusal: why, Seat: seat}, fields), "error restart failed: a map[handler:a pid:7 reason:why version:0123456789ab]"},
+		{Of(h, lifecycle.Tell{What: states.NoticeNotServed, Refusal: why, Seat: seat}, fields), "warning an earlier version is not served: a map[handler:a pid:7 reason:why version:0123456789ab]"},
+		{Of(h, lifecycle.Tell{What: states.NoticeGone}, fields), "info gone: a.so was removed map[handler:a]"},
+		{Of(h, lifecycle.Tell{What: states.NoticeDoing, Text: "compiling a.go"}, fields), "info compiling a.go map[handler:a]"},
+		{Change(states.WentLive, "a", "a", seat), "info live: a map[event:live]"},
+		{Change(states.LiveAgain, "a", "a", seat), "info live again: a map[event:live]"},
+		{Change(states.RolledBack, "a", "a", seat), "error rolled back: a map[event:rolled_back]"},
+		{Change(states.RolledBack, "a", "a", &byHand), "info rolled back: a map[event:rolled_back]"},
+		{Change(states.GatheredIn, "a", "g", seat), "info in the shared cell g: a map[event:gathered]"},
+		{Change(states.Retired, "a", "a", seat), "info retired: a map[event:retired]"},
 	} {
 		if got := fmt.Sprintf("%v %s %v", tt.got.Level, tt.got.Text, tt.got.Fields); got != tt.want {
 			t.Errorf("\ngot  %s\nwant %s", got, tt.want)

@@ -38,7 +38,7 @@ func (s *Supervisor) apply(h *lifecycle.Handler, a lifecycle.Action) {
 		s.claim(h)
 	case lifecycle.Publish:
 		s.cells.Publish(h.Name, a)
-		if a.Old != nil && a.What != lifecycle.Retired && plan.Freed(a.Old.Patterns, a.Seat.Patterns) {
+		if a.Old != nil && plan.Freed(a.Old.Patterns, a.Seat.Patterns) {
 			s.tryHeirs()
 		}
 	case lifecycle.Alter:

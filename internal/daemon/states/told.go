@@ -1,0 +1,25 @@
+package states
+
+// Change is a change of the routes.
+type Change int
+
+const (
+	WentLive Change = iota
+	LiveAgain
+	RolledBack
+	GatheredIn
+	Retired
+)
+
+// Notice is what operators are told of besides.
+type Notice int
+
+const (
+	NoticeRefused      Notice = iota // the newest file is not served
+	NoticeHeld                       // for an operator has rolled it back
+	NoticeQuarantined                // Version was given up, and there is none before
+	NoticeNotRestarted               // a version that has served did not start again
+	NoticeNotServed                  // one is not granted its patterns
+	NoticeGone                       // nothing was served, and the file was removed
+	NoticeDoing                      // Text is being done
+)
