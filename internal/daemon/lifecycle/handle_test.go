@@ -361,6 +361,33 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
+// A version that is refused while a newer file is being admitted takes nothing from that.
+func TestRefusedBehindANewerFile(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(tr *trial)
+	}{
+		{"it does not become ready", func(tr *trial) { tr.on(Failed{tr.Next, why, states.OnChange}) }},
+		{"its patterns are taken", func(tr *trial) {
+			tr.on(IsReady{Seat: tr.Next, Patterns: []string{"/a"}})
+			tr.on(Denied{tr.Next, why})
+		}},
+	} {
+		tr := newTrial(store.Record{})
+		tr.live(1, "1")
+		tr.on(file(2))
+		tr.on(admitted(2, "2"))
+		tr.on(file(3))
+		c.end(tr)
+		if tr.Admission != states.Copying || tr.Next != nil || tr.Refusal != nil {
+			t.Errorf("%s: the newer one stands at %v, %+v, refused: %v", c.name, tr.Admission, tr.Next, tr.Refusal)
+		}
+		if tr.on(admitted(3, "3")); tr.Next == nil || tr.Next.Version != version("3") {
+			t.Errorf("%s: the newer one is not tried", c.name)
+		}
+	}
+}
+
 // An event that is unknown is a fault of the caller's, and not passed over.
 func TestUnknownEvent(t *testing.T) {
 	defer func() {

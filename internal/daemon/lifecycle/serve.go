@@ -34,6 +34,9 @@ func (h *Handler) promote(st *states.Seat, seq int64) {
 
 // denied is called when a proved seat is not granted its patterns.
 func (h *Handler) denied(st *states.Seat, r *refusal.Error) {
+	if h.outrun(st, r) {
+		return
+	}
 	if st.Why == states.Newest {
 		h.refuse(states.Refusal{Error: r, Retry: states.WhenFree, Patterns: st.Patterns, Size: st.Size})
 		return
@@ -50,8 +53,22 @@ func (h *Handler) denied(st *states.Seat, r *refusal.Error) {
 	}
 }
 
+// outrun reports whether a seat that is not to serve was the newest file's, and a newer one is being admitted: what
+// becomes of that is not settled with it.
+func (h *Handler) outrun(st *states.Seat, r *refusal.Error) bool {
+	if st.Why != states.Newest || h.Admission == states.Idle {
+		return false
+	}
+	h.dropNext()
+	h.do(Tell{What: states.NoticeRefused, Refusal: r, Seat: h.serving()})
+	return true
+}
+
 // failed is called when a seat did not become ready.
 func (h *Handler) failed(st *states.Seat, r states.Refusal) {
+	if h.outrun(st, r.Error) {
+		return
+	}
 	h.dropNext()
 	if st.Why == states.Newest {
 		h.refuse(r)
