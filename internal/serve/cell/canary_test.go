@@ -7,8 +7,10 @@ package cell
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -309,6 +311,87 @@ func TestCanaryDies(t *testing.T) {
 			}
 			if version, err := c.read(post); version != "v0" {
 				t.Errorf("answered by %q, %v", version, err)
+			}
+		})
+	}
+}
+
+// served is how many requests a child has had.
+func (w *world) served(c *child) int {
+	c.link.Send(link.Message{Kind: link.Ping})
+	return int(w.await(c, link.Pong).Stats.Requests)
+}
+
+// A canary gets copies of what is safe and the incumbent's, and nobody learns of it; nobody waits for one that stands
+// still, or notices its end.
+func TestCopies(t *testing.T) {
+	for name, lends := range map[string]bool{"": false, "lent": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, link.Limits{IdleTimeout: time.Minute, Lends: lends, HTTP2: link.HTTP2All})
+			other, one, canary := w.cell("other", "/y"), w.cell("v0", "/x"), w.cell("v1", "/x")
+			lines := map[uint64]func() int{one: w.log(w.cells[one]), canary: w.log(w.cells[canary])}
+			w.tell(shared(one, other, link.Canary{Cell: canary, Mirror: link.Whole})...)
+			c := w.dial()
+			const n = 30
+			copied := func(want int) {
+				t.Helper()
+				for end := time.Now().Add(10 * time.Second); w.served(w.cells[canary]) < want && time.Now().Before(end); time.Sleep(time.Millisecond) {
+				}
+				if got := w.served(w.cells[canary]); got != want {
+					t.Fatalf("the canary has had %d copies, want %d", got, want)
+				}
+			}
+			h2 := &http.Client{Transport: &http.Transport{Protocols: new(http.Protocols)}}
+			h2.Transport.(*http.Transport).Protocols.SetUnencryptedHTTP2(true)
+			defer h2.CloseIdleConnections()
+			ask := func(c *client, a ask) {
+				t.Helper()
+				if version := c.must(a); version != "v0" {
+					t.Fatalf("answered by %s", version)
+				}
+			}
+			for i := range n {
+				ask(c, asks("GET", "/x", 0, ""))
+				ask(c, asks("OPTIONS", "/x?more=100000", 100_000, ""))
+				ask(c, asks("DELETE", "/x", 0, ""))
+				ask(c, asks("POST", "/x", 0, "body"))
+				ask(c, asks("GET", "/x", 0, "body"))
+				ask(c, asks("GET", "/x", 0, "", "Upgrade: other\r\n"))
+				ask(w.dial(), asks("GET", "/x", 0, ""))
+				resp, err := h2.Get("http://" + w.address + "/x")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if b, err := io.ReadAll(resp.Body); string(b) != "v0 GET /x HTTP/2.0 0" {
+					t.Fatalf("over HTTP/2 answered by %q, %v", b, err)
+				}
+				copied(4 * (i + 1))
+			}
+			a := asks("GET", "/x", 0, "")
+			if err := c.write(strings.Repeat(a.bytes, n)); err != nil {
+				t.Fatal(err)
+			}
+			for range n {
+				if version, err := c.read(a); version != "v0" {
+					t.Fatalf("answered by %q, %v", version, err)
+				}
+			}
+			copied(5 * n)
+			if got := w.served(w.cells[one]); got != 9*n {
+				t.Errorf("the incumbent has had %d requests, want %d", got, 9*n)
+			}
+			for end := time.Now().Add(10 * time.Second); lines[one]() < 9*n && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			}
+			if asked, copies := lines[one](), lines[canary](); asked != 9*n || copies != 0 {
+				t.Errorf("the access log has %d requests, and %d copies", asked, copies)
+			}
+			w.stop(w.cells[canary])
+			for range 100 {
+				ask(c, asks("GET", "/x", 0, ""))
+			}
+			w.kill(canary)
+			for range 100 {
+				ask(c, asks("GET", "/x", 0, ""))
 			}
 		})
 	}

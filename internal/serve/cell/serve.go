@@ -21,7 +21,7 @@ func (o *own) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// What a handler may change is read before.
 	r.RemoteAddr = o.cell.proxies.Client(r)
 	e := access.Entry{Began: handover.Began(r)}
-	if o.logged() {
+	if o.logged(r) {
 		e.Client, e.Asked = r.RemoteAddr, access.AskedBy(r)
 	} else {
 		e.Asked.Method = r.Method
@@ -39,17 +39,17 @@ func (o *own) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answers = true
 }
 
-// logged reports whether the pattern's requests are in the access log.
-func (o *own) logged() bool {
+// logged reports whether the request has its line in the access log.
+func (o *own) logged(r *http.Request) bool {
 	s := o.cell.server
-	return s != nil && s.Access != nil && !o.plugin.bounds.Unlogged
+	return s != nil && s.Access != nil && !o.plugin.bounds.Unlogged && !handover.Copied(r)
 }
 
 // count counts and logs a request that has ended. Where it answers, nothing said is 200.
 func (o *own) count(e *access.Entry, w http.ResponseWriter, r *http.Request, answers bool) {
 	handover.Finished(e, w, r, answers)
 	o.plugin.counts.End(e.Asked.Method, e.Status, e.Took, handover.Received(r), e.Bytes)
-	if o.logged() {
+	if o.logged(r) {
 		e.Handler, e.Version, e.Pattern = o.plugin.name, *o.plugin.version.Load(), o.pattern
 		o.cell.server.Access.Add(e)
 	}

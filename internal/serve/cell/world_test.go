@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/access"
 	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/wire"
@@ -164,6 +165,24 @@ func (w *world) start(plays string, open link.Message) *child {
 	}()
 	c.link.Send(open)
 	return c
+}
+
+// log gives a child a file for its access log, and returns what counts the lines there.
+func (w *world) log(c *child) (lines func() int) {
+	w.t.Helper()
+	f, err := os.CreateTemp(w.t.TempDir(), "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	path := f.Name()
+	c.link.Send(link.Message{Kind: link.Access, Format: string(access.JSON), FDs: []*os.File{f}})
+	return func() int {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			w.t.Error(err)
+		}
+		return bytes.Count(b, []byte("\n"))
+	}
 }
 
 // await waits for a word of a child's. There is no other but acknowledgements.

@@ -38,6 +38,8 @@ func (rt *route) divided(r *http.Request) (d handover.Dest, ok bool) {
 	} else if d, ok = rt.own(); !ok && rt.down {
 		d, ok = rt.canarys()
 		stays = true
+	} else if ok && rule.Copies() {
+		d.Copy = &rt.also.cell.dest
 	}
 	d.Stays = stays || rule.Mirrors
 	return d, ok

@@ -27,6 +27,7 @@ type requestContext struct {
 	elsewhere bool         // the request is another process's; owned by the request's goroutine
 
 	chosen, alternates bool // see divided.go
+	copied             bool // see copyTo
 
 	mu     sync.Mutex // guards the rest; never held while calling watch
 	inner  context.Context

@@ -13,6 +13,7 @@
 //	slow.go     a connection as net/http's server sees it, for all others
 //	forward.go  a request that another process answers, on the connection's side
 //	divided.go  whose a request is, of a handler that two processes have
+//	copy.go     copies of requests, whose answers nobody gets
 //	pipeline.go the next of many, without the connection's goroutine
 //	stream.go   and on the handler's side
 //	replay.go   a request whose connection stays: a stream of HTTP/2

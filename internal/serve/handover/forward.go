@@ -62,7 +62,7 @@ const (
 // route sends the request at the front where it belongs.
 func (c *Conn) route(whole *wholeConn, r *http.Request) (done bool, err error) {
 	c.tell(r)
-	for {
+	for copied := false; ; {
 		d := c.server.Route(r)
 		if d.Peer == nil {
 			c.begin()
@@ -78,6 +78,10 @@ func (c *Conn) route(whole *wholeConn, r *http.Request) (done bool, err error) {
 			continue
 		}
 		if plain && (r.Close || d.Stays || c.streak < c.patience() || d.Peer.isFull()) {
+			if d.Copy != nil && !copied {
+				copied = true
+				c.copyTo(d.Copy, r)
+			}
 			alone := r.Close && !whole.fed && c.r+c.scan.Len() == c.w
 			done, err := c.forward(d, r, alone)
 			if done || err != nil {
@@ -201,6 +205,9 @@ func (c *Conn) forwardAtOnce(o *owed) bool {
 	d, ok := c.server.RouteNow(r)
 	if !ok {
 		return false
+	}
+	if d.Copy != nil {
+		c.copyTo(d.Copy, r)
 	}
 	f, m := c.forwarded(d, r, true)
 	deliver, ok := d.Peer.tryForward(f, &m, c.pending())

@@ -22,6 +22,7 @@ const (
 	kindLost    = 'l' // the request's connection cannot be fetched: answer without bytes
 
 	kindExchange = 'x' // a request of a connection that stays: message, its bytes are package parts'
+	kindCopy     = 'm' // a copy of a request, whose answer nobody gets: the same
 	kindParts    = 'p' // parts of that request's body, or of its answer: answer
 	kindWord     = 'w' // a word about it: answer
 )

@@ -24,6 +24,8 @@ type Peer struct {
 	wire *wire.Conn
 	send func(kind byte, fds []int, parts ...[]byte) error // wire's
 	dead atomic.Bool                                       // set for good when the peer can be given nothing more
+	// copies are on their way, or being answered.
+	copies atomic.Int32
 	// counts are shared with the peer's process.
 	counts *counts
 

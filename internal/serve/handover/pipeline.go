@@ -31,6 +31,9 @@ func (c *Conn) goOn(f *forwarded, r *receiver) bool {
 	c.done()
 	c.scan, c.unasked = scan, false
 	c.follow(d)
+	if d.Copy != nil {
+		c.copyTo(d.Copy, req)
+	}
 	f.peer, f.given, f.state, f.keep, f.came, f.answer = d.Peer, d.Given, waiting, false, 0, s.answerTo(req)
 	r.forward(f)
 	return true

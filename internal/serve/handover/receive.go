@@ -70,7 +70,7 @@ func (r *receiver) run() {
 		case len(f.FDs) > 0 && f.Kind != kindConn:
 			closeAll(f.FDs)
 			err = errMessage
-		case s.Route != nil && (f.Kind == kindRequest || f.Kind == kindExchange):
+		case s.Route != nil && (f.Kind == kindRequest || f.Kind == kindExchange || f.Kind == kindCopy):
 			err = errForward
 		case f.Kind == kindRequest:
 			p.took() // before anything of it is served
@@ -78,10 +78,10 @@ func (r *receiver) run() {
 			if m, err = decode(f.Body); err == nil && !r.serve(m) {
 				return
 			}
-		case f.Kind == kindExchange:
+		case f.Kind == kindExchange, f.Kind == kindCopy:
 			p.took()
 			var m message
-			if m, err = decode(f.Body); err == nil && !r.exchange(m) {
+			if m, err = decode(f.Body); err == nil && !r.exchange(m, f.Kind == kindCopy) {
 				return
 			}
 		case f.Kind == kindParts, f.Kind == kindWord:
@@ -173,8 +173,8 @@ func (r *receiver) serve(m message) (reads bool) {
 }
 
 // exchange is serve for a request of a connection that stays with the peer.
-func (r *receiver) exchange(m message) (reads bool) {
-	e := r.server.take(r.peer, m)
+func (r *receiver) exchange(m message, copied bool) (reads bool) {
+	e := r.server.take(r.peer, m, copied)
 	switch {
 	case e == nil:
 		return true

@@ -64,7 +64,7 @@ func (s *Server) Forward(w http.ResponseWriter, r *http.Request) {
 		s.logged(tooLargeState).ServeHTTP(&ownAnswer{ResponseWriter: w}, r)
 		return
 	}
-	for {
+	for copied := false; ; {
 		d := s.Route(r)
 		if d.Peer == nil {
 			x.Stop()
@@ -75,7 +75,11 @@ func (s *Server) Forward(w http.ResponseWriter, r *http.Request) {
 			d.Handler.ServeHTTP(&ownAnswer{ResponseWriter: w}, r)
 			return
 		}
-		end := d.Peer.exchange(x, m)
+		if d.Copy != nil && !x.HasBody() && !copied {
+			copied = true
+			s.copyTo(d.Copy, r, m)
+		}
+		end := d.Peer.exchange(kindExchange, x, m)
 		d.Given()
 		switch end {
 		case replay.Answered:
@@ -91,8 +95,8 @@ var tooLargeState = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request
 })
 
 // exchange has p's process answer x.
-func (p *Peer) exchange(x *replay.Request, m message) replay.End {
-	id, ok := p.ask(x, m)
+func (p *Peer) exchange(kind byte, x *replay.Request, m message) replay.End {
+	id, ok := p.ask(kind, x, m)
 	if !ok {
 		return replay.Again // the peer is dead
 	}
@@ -104,7 +108,7 @@ func (p *Peer) exchange(x *replay.Request, m message) replay.End {
 }
 
 // ask sends x's head, and remembers x. It reports false where the peer is dead.
-func (p *Peer) ask(x *replay.Request, m message) (id uint64, ok bool) {
+func (p *Peer) ask(kind byte, x *replay.Request, m message) (id uint64, ok bool) {
 	p.order.Lock()
 	p.mu.Lock()
 	if p.given || p.dead.Load() {
@@ -119,7 +123,7 @@ func (p *Peer) ask(x *replay.Request, m message) (id uint64, ok bool) {
 	p.mu.Unlock()
 	m.stream = id
 	var b [128]byte
-	deliver, err := p.wire.Append(kindExchange, m.head(b[:0]), x.Head())
+	deliver, err := p.wire.Append(kind, m.head(b[:0]), x.Head())
 	p.order.Unlock()
 	if err != nil || deliver && p.wire.Deliver() != nil {
 		// Whether or not it went out, Recover sees to it.
@@ -198,7 +202,7 @@ func (e *exchanging) cancel(orphaned bool) {
 
 // take remembers a request that p's process has told of, for what else it tells of it.
 // The caller answers it, unless it is nil.
-func (s *Server) take(p *Peer, m message) *exchanging {
+func (s *Server) take(p *Peer, m message, copied bool) *exchanging {
 	a, err := record.Decode(string(m.bytes), port{p, m.stream})
 	var state *tls.ConnectionState
 	if err == nil {
@@ -210,7 +214,7 @@ func (s *Server) take(p *Peer, m message) *exchanging {
 		return nil
 	}
 	e := &exchanging{Answer: a, peer: p, id: m.stream, remote: m.remote, tls: state, encoded: m.tls}
-	e.requestContext = requestContext{base: s.base, server: s.http, local: p.localOf(m.local), began: time.Now(), received: a.Received, chosen: true}
+	e.requestContext = requestContext{base: s.base, server: s.http, local: p.localOf(m.local), began: time.Now(), received: a.Received, chosen: true, copied: copied}
 	p.mu.Lock()
 	if p.given {
 		p.mu.Unlock()

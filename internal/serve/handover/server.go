@@ -45,6 +45,8 @@ type Dest struct {
 	// Stays says that the next request may be another's, alike as it may be: this one is
 	// forwarded, if it can be.
 	Stays bool
+	// Copy, if set, is who else gets the request, where that can be copied; see copyTo.
+	Copy *Dest
 }
 
 // Mux is what finds the handler of a request, such as *http.ServeMux.

@@ -11,9 +11,10 @@ import (
 const (
 	flagBody = 1 << iota // a body follows, or its end
 	flagLazy             // the client waits until the handler reads it (100-continue)
+	flagOne              // it came over HTTP/1.1
 )
 
-// AppendRequest encodes the head of r, a request that came over HTTP/2.
+// AppendRequest encodes the head of r, a request that came over HTTP/2, or, with no body, over HTTP/1.1.
 func AppendRequest(b []byte, r *http.Request) []byte {
 	var flags byte
 	open, lazy := BodyOf(r)
@@ -22,6 +23,9 @@ func AppendRequest(b []byte, r *http.Request) []byte {
 	}
 	if lazy {
 		flags |= flagLazy
+	}
+	if r.ProtoMajor == 1 {
+		flags |= flagOne
 	}
 	b = append(b, flags)
 	for _, s := range [...]string{r.Method, r.RequestURI, r.Host} {
@@ -58,6 +62,7 @@ func BodyOf(r *http.Request) (open, lazy bool) {
 // Request is a request's head as it was told.
 type Request struct {
 	Open, Lazy        bool // as BodyOf
+	one               bool // of HTTP/1.1
 	method, uri, host string
 	length            int64
 	header, trailer   http.Header
@@ -68,7 +73,7 @@ func DecodeRequest(s string) (h Request, err error) {
 	if s == "" {
 		return h, ErrMalformed
 	}
-	h.Open, h.Lazy = s[0]&flagBody != 0, s[0]&flagLazy != 0
+	h.Open, h.Lazy, h.one = s[0]&flagBody != 0, s[0]&flagLazy != 0, s[0]&flagOne != 0
 	rd := Reader{s[1:], true}
 	h.method, h.uri, h.host = rd.text(), rd.text(), rd.text()
 	h.length = int64(rd.Number()) - 1
@@ -86,11 +91,14 @@ func DecodeRequest(s string) (h Request, err error) {
 	return h, nil
 }
 
-// Request returns the request as net/http's HTTP/2 server would have made it.
+// Request returns the request as net/http's server would have made it.
 func (h *Request) Request(ctx context.Context) (*http.Request, error) {
 	r := http.Request{
 		Method: h.method, Header: h.header, Trailer: h.trailer, RequestURI: h.uri, Host: h.host,
 		Proto: "HTTP/2.0", ProtoMajor: 2, ContentLength: h.length,
+	}
+	if h.one {
+		r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
 	}
 	if _, extended := h.header[":protocol"]; h.method == http.MethodConnect && !extended {
 		r.URL = &url.URL{Host: h.host}

@@ -12,7 +12,7 @@ import (
 // A head and its fields arrive as they were told, those without a value, too.
 func TestRequest(t *testing.T) {
 	r := httptest.NewRequest("POST", "/a?b=c", strings.NewReader("body"))
-	r.Host, r.RequestURI = "h.example", "/a?b=c"
+	r.Host, r.RequestURI, r.ProtoMajor = "h.example", "/a?b=c", 2
 	r.Header = http.Header{"A": {"1", "2"}, "B": {}, "C": {""}}
 	r.Trailer = http.Header{"T": nil}
 	h, err := DecodeRequest(string(AppendRequest(nil, r)))
@@ -31,6 +31,17 @@ func TestRequest(t *testing.T) {
 		if _, err := DecodeRequest(string(AppendRequest(nil, r)[:size])); err == nil {
 			t.Errorf("%d bytes of a head decode", size)
 		}
+	}
+}
+
+// One of HTTP/1.1 is one there, too.
+func TestRequestOfHTTP1(t *testing.T) {
+	h, err := DecodeRequest(string(AppendRequest(nil, httptest.NewRequest("GET", "/a", nil))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := h.Request(context.Background()); err != nil || r.Proto != "HTTP/1.1" || !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || h.Open {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 

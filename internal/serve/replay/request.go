@@ -58,6 +58,9 @@ func New(w http.ResponseWriter, r *http.Request, closing func() bool, limit time
 	return x
 }
 
+// HasBody reports whether a body comes, or the end of an empty one.
+func (x *Request) HasBody() bool { return x.up != nil }
+
 // Head returns the request's head, encoded. It stays the Request's.
 func (x *Request) Head() []byte {
 	if x.head == nil { // before the upload, which fills in the trailers
