@@ -8,6 +8,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/andrestc/go-plugserver/internal/operator/publish"
+	"github.com/andrestc/go-plugserver/internal/operator/rings"
 	"github.com/andrestc/go-plugserver/internal/test/testbed"
 )
 
@@ -15,11 +16,25 @@ import (
 func TestFleetScripts(t *testing.T) {
 	testbed.NeedRegistry(t)
 	testbed.Need(t, "there is nothing to make keys with: apt-get install minisign", "minisign")
+	testbed.Need(t, "there is nothing to ask for conditions: apt-get install prometheus", "prometheus")
 	params := scripts(t, "testdata/fleet")
 	commands := params.Cmds
 	// registry starts one, at $REG.
 	commands["registry"] = func(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("REG", testbed.StartRegistry(t, false).Addr)
+	}
+	// prometheus VALUE starts one, at $PROM, for which a metric has that value; metric VALUE changes it.
+	var prom *testbed.Prometheus
+	commands["prometheus"] = func(ts *testscript.TestScript, neg bool, args []string) {
+		prom = testbed.StartPrometheus(t, args[0])
+		ts.Setenv("PROM", prom.URL)
+	}
+	commands["metric"] = func(ts *testscript.TestScript, neg bool, args []string) { prom.Set(args[0]) }
+	// back REPOSITORY HISTORY promotes what a tag named before, by what fleet history --json told.
+	commands["back"] = func(ts *testscript.TestScript, neg bool, args []string) {
+		var h rings.NamedHistory
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &h))
+		ts.Check(ts.Exec("plugserverctl", "promote", args[0]+"@"+h.Records[0].Previous, h.Ref))
 	}
 	// manifest REPOSITORY PUSHED prints the manifest of the first handler that push --json told of.
 	commands["manifest"] = func(ts *testscript.TestScript, neg bool, args []string) {

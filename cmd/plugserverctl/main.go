@@ -15,6 +15,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/operator/deploy"
 	"github.com/andrestc/go-plugserver/internal/operator/logs"
 	"github.com/andrestc/go-plugserver/internal/operator/observe"
+	"github.com/andrestc/go-plugserver/internal/operator/rings"
 	"github.com/andrestc/go-plugserver/internal/operator/signing"
 	"github.com/andrestc/go-plugserver/internal/operator/top"
 	"golang.org/x/sys/unix"
@@ -42,6 +43,9 @@ func commands() []*cli.Command {
 		&removeCommand,
 		&pushCommand,
 		&syncCommand,
+		&rings.Promote,
+		&rings.FleetDiff,
+		&rings.FleetHistory,
 		&deploy.History,
 		&deploy.Rollback,
 		&deploy.Restart,

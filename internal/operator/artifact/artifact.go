@@ -150,7 +150,7 @@ func decode(b []byte, most int, mediaType, artifactType, what string) (d documen
 	if err := json.Unmarshal(b, &d); err != nil {
 		return d, fmt.Errorf("%s: not the JSON of one: %v", what, err)
 	}
-	if d.MediaType != mediaType || d.ArtifactType != artifactType {
+	if d.MediaType != mediaType || d.ArtifactType != artifactType && !d.copied(artifactType) {
 		return d, fmt.Errorf("%s: %w", what, foreign(d, artifactType))
 	}
 	if d.SchemaVersion != 2 {
@@ -160,6 +160,12 @@ func decode(b []byte, most int, mediaType, artifactType, what string) (d documen
 		return d, fmt.Errorf("%s: it %w", what, err)
 	}
 	return d, nil
+}
+
+// copied reports whether d is a desired state whose type a tool has left out that copied it
+// between registries, as skopeo 1.9 does: what it names says what it is.
+func (d document) copied(artifactType string) bool {
+	return artifactType == StateType && d.ArtifactType == "" && len(d.Manifests) > 0 && d.Manifests[0].Annotations[nameKey] != ""
 }
 
 // foreign says what d is in place of what was wanted.

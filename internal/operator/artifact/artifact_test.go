@@ -85,6 +85,9 @@ func TestState(t *testing.T) {
 	if all, others := s.For("linux/amd64"); list(all) != "bye/linux/amd64=1 users/linux/amd64=2" || fmt.Sprint(others) != "[old]" {
 		t.Errorf("for amd64: %s, not %q", list(all), others)
 	}
+	if copied, err := DecodeState([]byte(strings.ReplaceAll(string(s.Encode()), `"artifactType":"application/vnd.plugserver.handler`, `"x":"`))); err != nil || list(copied) != list(s) {
+		t.Errorf("copied by a tool that leaves types out: %s, %v", list(copied), err)
+	}
 	to := s.With(entries("users/linux/amd64=9 also/linux/amd64=5")...).Without("bye").Without("none")
 	if want := "also/linux/amd64=5 old/linux/arm64=4 users/linux/amd64=9 users/linux/arm64=3"; list(to) != want {
 		t.Errorf("changed: %s", list(to))
@@ -128,6 +131,7 @@ func TestRefused(t *testing.T) {
 		{state, `"size":9`, `"size":999999`, "entry 1: handler a has a size of 999999 bytes"},
 		{state, `"artifactType":"application/vnd.plugserver.handler.v1"`, `"artifactType":"application/x"`, `entry 1: handler a: it is of type "application/x"`},
 		{state, `"artifactType":"application/vnd.plugserver.handlers.v1"`, `"artifactType":"application/vnd.plugserver.handlers.v3"`, "a later version of plugserver"},
+		{state, `"artifactType":"application/vnd.plugserver.handlers.v1","manifests":[`, `"manifests":[{"annotations":{}},`, "not application/vnd.plugserver.handlers.v1: another tool's"},
 		{state, `"mediaType":"application/vnd.oci.image.index.v1+json"`, `"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json"`, "not application/vnd.plugserver.handlers.v1"},
 		{state, `{"schemaVersion"`, strings.Repeat(" ", MaxIndex) + `{"schemaVersion"`, "where 4194304 are possible"},
 	} {

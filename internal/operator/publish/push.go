@@ -1,5 +1,4 @@
-// Package publish puts handlers into a registry, and has tags there name what boxes are to
-// serve: push, promote, and what a tag has named.
+// Package publish puts handlers' files into a registry, under the tag that boxes follow.
 package publish
 
 import (
@@ -20,6 +19,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/operator/artifact"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/deploy"
+	"github.com/andrestc/go-plugserver/internal/operator/desired"
 	"github.com/andrestc/go-plugserver/internal/operator/registry"
 	"github.com/andrestc/go-plugserver/internal/operator/report"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
@@ -57,7 +57,7 @@ type Push struct {
 
 // PushFlags declares the flags of push, besides those of a build.
 func PushFlags(flags *flag.FlagSet) *Push {
-	p := &Push{open: Flags(flags), by: byFlag(flags)}
+	p := &Push{open: desired.Flags(flags), by: desired.ByFlag(flags)}
 	flags.Func("remove", "take the handler `NAME` out of the desired state, for all platforms; may be repeated", func(name string) error {
 		p.remove = append(p.remove, name)
 		return deploy.CheckName(name)
@@ -66,42 +66,13 @@ func PushFlags(flags *flag.FlagSet) *Push {
 	return p
 }
 
-// Flags declares how a registry is reached.
-func Flags(flags *flag.FlagSet) func(ref string) (*registry.Repository, error) {
-	var o registry.Options
-	flags.BoolVar(&o.PlainHTTP, "plain-http", false, "the registry speaks no TLS; on loopback that is the default, unless REF begins with https://")
-	flags.StringVar(&o.Credentials, "credentials", "", "credentials as docker and podman keep them, in `FILE`; default is where these, and skopeo, keep them")
-	return func(ref string) (*registry.Repository, error) { return registry.Open(ref, o) }
-}
-
-func byFlag(flags *flag.FlagSet) *string {
-	return flags.String("by", "", "`WHO` does it, for the history; default the user, at this machine")
-}
-
-// target is the tag that a reference names, to be written.
-func target(s *cli.Session, repo *registry.Repository, by string) (*tag, error) {
-	name := repo.Reference()
-	switch {
-	case name == "", strings.Contains(name, ":"):
-		return nil, fmt.Errorf("%s: name a tag, such as %s:prod", repo.Name(), repo.Name())
-	case artifact.IsHistory(name):
-		return nil, fmt.Errorf("%s:%s: tags that end in .history are those of histories; name another", repo.Name(), name)
-	}
-	if by == "" {
-		by = whoami()
-	}
-	return &tag{repo: repo, name: name, by: by[:min(len(by), 200)], tell: func(problem string) {
-		fmt.Fprintf(s.Problems, "%s\n", terminal.Escape(problem))
-	}}, nil
-}
-
 // Run pushes files to the tag that ref names. build gives the file of an argument.
 func (p *Push) Run(ctx context.Context, s *cli.Session, ref string, args []string, build func(arg string) (string, error)) error {
 	repo, err := p.open(ref)
 	if err != nil {
 		return err
 	}
-	t, err := target(s, repo, *p.by)
+	t, err := desired.Target(s, repo, *p.by)
 	if err != nil {
 		return err
 	}
@@ -115,13 +86,13 @@ func (p *Push) Run(ctx context.Context, s *cli.Session, ref string, args []strin
 	if err := p.upload(ctx, s, repo, files); err != nil {
 		return fmt.Errorf("push: %w", err)
 	}
-	out := Pushed{Ref: repo.Name() + ":" + t.name, Handlers: []PushedHandler{}}
-	was, now, err := t.change(ctx, func(before artifact.State) artifact.State {
+	out := Pushed{Ref: repo.Name() + ":" + t.Name, Handlers: []PushedHandler{}}
+	was, now, err := t.Change(ctx, func(before artifact.State) artifact.State {
 		after := p.edit(before, files)
 		out.Removed = slices.DeleteFunc(before.Names(), func(name string) bool { return slices.Contains(after.Names(), name) })
 		return after
 	}, artifact.Record{Action: artifact.Pushed})
-	if err != nil && !errors.Is(err, errNothing) {
+	if err != nil && !errors.Is(err, desired.ErrNothing) {
 		return fmt.Errorf("push: %w", err)
 	}
 	out.Digest, out.Previous, out.Changed = now.Digest, was.Digest, err == nil

@@ -20,6 +20,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/operator/artifact"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
@@ -294,4 +295,20 @@ func (c counting) Read(b []byte) (int, error) {
 		c.done(*c.bytes)
 	}
 	return n, err
+}
+
+// Copy has another repository hold what a descriptor names, and all that this names in turn.
+func (r *Repository) Copy(ctx context.Context, to *Repository, d artifact.Descriptor) error {
+	options := oras.CopyGraphOptions{MaxMetadataBytes: artifact.MaxIndex}
+	if r.Host() == to.Host() {
+		options.MountFrom = func(context.Context, ocispec.Descriptor) ([]string, error) {
+			return []string{r.repo.Reference.Repository}, nil
+		}
+	}
+	err := oras.CopyGraph(ctx, r.repo, to.repo, oci(d), options)
+	var copying *oras.CopyError
+	if errors.As(err, &copying) && copying.Origin == oras.CopyErrorOriginSource {
+		return r.explain(copying.Err, d.Digest)
+	}
+	return to.explain(err, d.Digest)
 }

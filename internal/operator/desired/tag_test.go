@@ -1,4 +1,4 @@
-package publish
+package desired
 
 import (
 	"context"
@@ -79,19 +79,19 @@ func handler(t *testing.T, repo *registry.Repository, name, content string) arti
 }
 
 // at is the tag prod as somebody sees it.
-func at(t *testing.T, addr, by string) *tag {
+func at(t *testing.T, addr, by string) *Tag {
 	t.Helper()
 	repo, err := registry.Open(addr+"/shop:prod", registry.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tag{repo: repo, name: "prod", by: by, tell: func(said string) { t.Logf("%s: %s", by, said) }}
+	return &Tag{Repo: repo, Name: "prod", by: by, tell: func(said string) { t.Logf("%s: %s", by, said) }}
 }
 
 // names are the handlers of the tag, with the first digits of their manifests.
-func names(t *testing.T, on *tag) string {
+func names(t *testing.T, on *Tag) string {
 	t.Helper()
-	s, _, err := on.read(t.Context())
+	s, _, err := on.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func both(t *testing.T, reg *testbed.Registry, first, second []artifact.Entry) (
 		on := at(t, m.addr, fmt.Sprint("pusher", i))
 		on.settle = func(context.Context, time.Duration) error { m.written.Wait(); return nil }
 		all.Go(func() {
-			_, _, errs[i] = on.change(t.Context(), func(s artifact.State) artifact.State { return s.With(entries...) }, artifact.Record{Action: artifact.Pushed})
+			_, _, errs[i] = on.Change(t.Context(), func(s artifact.State) artifact.State { return s.With(entries...) }, artifact.Record{Action: artifact.Pushed})
 		})
 	}
 	all.Wait()
@@ -119,16 +119,16 @@ func TestTwoPushesAtOnce(t *testing.T) {
 	testbed.NeedRegistry(t)
 	reg := testbed.StartRegistry(t, false)
 	on := at(t, reg.Addr, "setup")
-	old := handler(t, on.repo, "old", "old")
-	if _, _, err := on.change(t.Context(), func(artifact.State) artifact.State { return artifact.State{old} }, artifact.Record{Action: artifact.Pushed}); err != nil {
+	old := handler(t, on.Repo, "old", "old")
+	if _, _, err := on.Change(t.Context(), func(artifact.State) artifact.State { return artifact.State{old} }, artifact.Record{Action: artifact.Pushed}); err != nil {
 		t.Fatal(err)
 	}
-	a, b := handler(t, on.repo, "a", "a"), handler(t, on.repo, "b", "b")
+	a, b := handler(t, on.Repo, "a", "a"), handler(t, on.Repo, "b", "b")
 	errs := both(t, reg, []artifact.Entry{a}, []artifact.Entry{b})
 	if got := names(t, on); errs[0] != nil || errs[1] != nil || got != "a b old" {
 		t.Errorf("of two handlers: %v, there is %q", errs, got)
 	}
-	h, err := on.history(t.Context())
+	h, err := on.History(t.Context())
 	by := make(map[string]bool)
 	for _, r := range h {
 		by[r.By] = true
@@ -137,7 +137,7 @@ func TestTwoPushesAtOnce(t *testing.T) {
 		t.Errorf("the history has %+v, %v", h, err)
 	}
 
-	errs = both(t, reg, []artifact.Entry{handler(t, on.repo, "a", "a2")}, []artifact.Entry{handler(t, on.repo, "a", "a3")})
+	errs = both(t, reg, []artifact.Entry{handler(t, on.Repo, "a", "a2")}, []artifact.Entry{handler(t, on.Repo, "a", "a3")})
 	if (errs[0] == nil) == (errs[1] == nil) || !strings.Contains(errors.Join(errs[:]...).Error(), "somebody else has pushed another a for linux/amd64 at the same time") {
 		t.Errorf("of one handler: %v", errs)
 	}
@@ -150,8 +150,8 @@ func TestHistoryOfDeletedStates(t *testing.T) {
 	on := at(t, reg.Addr, "ada")
 	on.settle = func(context.Context, time.Duration) error { return nil }
 	put := func(name string) artifact.Descriptor {
-		e := handler(t, on.repo, name, name)
-		_, now, err := on.change(t.Context(), func(artifact.State) artifact.State { return artifact.State{e} }, artifact.Record{Action: artifact.Pushed})
+		e := handler(t, on.Repo, name, name)
+		_, now, err := on.Change(t.Context(), func(artifact.State) artifact.State { return artifact.State{e} }, artifact.Record{Action: artifact.Pushed})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +166,7 @@ func TestHistoryOfDeletedStates(t *testing.T) {
 		t.Fatalf("delete: %v, %v", answer, err)
 	}
 	second := put("b")
-	h, err := on.history(t.Context())
+	h, err := on.History(t.Context())
 	if err != nil || len(h) != 1 || h[0].State.Digest != second.Digest {
 		t.Errorf("the history is %+v, %v", h, err)
 	}
