@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/apart"
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/cgroup"
@@ -121,7 +122,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	}
 	// Now that no other daemon answers.
 	belongings.Vacate(cfg.Keep())
-	return d, errors.Join(proc.Vacate(cfg.Private()), proc.Vacate(cfg.Shelf()))
+	return d, errors.Join(proc.Vacate(cfg.Private()), proc.Vacate(cfg.Shelf()), apart.Vacate(cfg.Apart().Lent))
 }
 
 // listenControl listens on the control socket. Who may is no reason not to serve.

@@ -31,6 +31,9 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == "gate" {
 		exit(runGate())
 	}
+	if len(os.Args) == 4 && os.Args[1] == "keep" {
+		exit(runKeeper(os.Args[2], os.Args[3]))
+	}
 	// On its first use the time zone is read from a file that is opened without
 	// O_CLOEXEC: a child that is started at that moment would keep it.
 	_, _ = time.Now().Zone()

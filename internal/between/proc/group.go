@@ -2,7 +2,6 @@ package proc
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/between/cgroup"
 )
@@ -20,14 +19,13 @@ func (c *Child) join(s Spec) error {
 // judge says for which limit the kernel has ended the child.
 func (c *Child) judge() {
 	crash, _ := c.Crash()
-	starved := strings.HasPrefix(crash.Words, noThread) || strings.HasPrefix(crash.Words, noThreadC)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.exceeded != "" || c.err == nil:
 	case c.group.OutOfMemory():
 		c.exceeded = fmt.Sprintf("it wanted more memory, its limit is %s", mebibytes(c.limits.Memory))
-	case starved && c.limits.Tasks != 0 && c.group.OutOfTasks():
+	case crash.NoThread() && c.limits.Tasks != 0 && c.group.OutOfTasks():
 		c.exceeded = fmt.Sprintf("it wanted more processes and threads, its limit is %d", c.limits.Tasks)
 	}
 }

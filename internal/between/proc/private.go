@@ -51,7 +51,7 @@ func (c *Child) private(s *Spec) (err error) {
 			s.Env = append(s.Env, "TMPDIR="+c.dir)
 		}
 	}
-	if s.Ahead && !rules.Open {
+	if s.Ahead && !rules.Open && rules.Shelf != "" {
 		if c.shelf, err = os.MkdirTemp(rules.Shelf, "cell-"); err != nil {
 			return err
 		}

@@ -11,7 +11,6 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,15 +20,12 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/cgroup"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
+	"github.com/andrestc/go-plugserver/internal/between/transcript"
 	"github.com/andrestc/go-plugserver/internal/between/wire"
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// maxLine bounds a line of output, in bytes; a longer one is cut in pieces.
-	maxLine = 8 << 10
-	// maxTail bounds what Tail keeps.
-	maxTail = 4 << 10
 	// lingering bounds the wait for output after the exit: a grandchild may
 	// hold the pipes.
 	lingering = time.Second
@@ -53,15 +49,26 @@ type Spec struct {
 	Ahead bool
 	// Belongings are the child's own, and made for it.
 	Belongings belongings.Belongings
+	// Link is the child's end of its link, where somebody else has the other; nil has us make both.
+	Link *os.File
+	// Apart is where it runs as no child of ours, for package apart; zero is nowhere.
+	Apart Apart
 	// Output gets each line that the child prints, without its end. It is
 	// called from two goroutines, one for each stream.
 	Output func(stream, line string)
 }
 
+// Apart is a service manager's socket: who connects gets a process that runs a child in a unit of its own.
+type Apart struct {
+	Socket string // "" is none
+	Lent   string // the folder in which such children find what they open, each in one of its own
+}
+
 // Child is a running process. Its link is at descriptor link.ChildFD.
 type Child struct {
+	transcript.Transcript
 	PID  int
-	Link *link.Conn
+	Link *link.Conn // nil where somebody else has it
 
 	cmd        *exec.Cmd
 	dir        string // of its own, "" where it has none
@@ -73,17 +80,17 @@ type Child struct {
 	err        error         // set before exited closes
 
 	mu       sync.Mutex // guards the rest
-	tail     []string
-	tailSize int // bytes
-	crash    []string
 	exceeded string
 	reaped   bool
 }
 
-// Recv returns what the child says next, or an error once it says no more. No child
-// sends descriptors: what comes is closed.
-func (c *Child) Recv() (link.Message, error) {
-	m, err := c.Link.Recv()
+// Recv returns what the child says next, or an error once it says no more.
+func (c *Child) Recv() (link.Message, error) { return Hear(c.Link) }
+
+// Hear returns what a child at the other end of its link says next. No child sends descriptors: what
+// comes is closed.
+func Hear(l *link.Conn) (link.Message, error) {
+	m, err := l.Recv()
 	for _, f := range m.FDs {
 		f.Close()
 	}
@@ -97,7 +104,7 @@ func (c *Child) Recv() (link.Message, error) {
 // Where there is an error there is no process, or none any more.
 func Start(spec Spec) (*Child, error) {
 	disinherit()
-	ours, theirs, err := wire.Pair()
+	ours, theirs, err := spec.link()
 	if err != nil {
 		return nil, err
 	}
@@ -139,11 +146,7 @@ func Start(spec Spec) (*Child, error) {
 		return nil, fmt.Errorf("start %q: %w", spec.Path, err)
 	}
 	c.PID = c.cmd.Process.Pid
-	if c.Link, err = link.New(ours); err == nil {
-		if err = errors.Join(spec.Limits.apply(c.PID), c.join(spec)); err != nil {
-			c.Link.Close()
-		}
-	}
+	err = c.connect(ours, spec)
 	if err == nil && spec.Limits.Memory != 0 {
 		go c.watch(spec.Limits)
 	}
@@ -154,6 +157,27 @@ func Start(spec Spec) (*Child, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// connect makes the link that is ours, and has the kernel bound the child.
+func (c *Child) connect(ours *os.File, s Spec) (err error) {
+	if ours != nil {
+		if c.Link, err = link.New(ours); err != nil {
+			return err
+		}
+	}
+	if err = errors.Join(s.Limits.apply(c.PID), c.join(s)); err != nil && c.Link != nil {
+		c.Link.Close()
+	}
+	return err
+}
+
+// link is both ends of the child's link; ours is nil where somebody else has it.
+func (s Spec) link() (ours, theirs *os.File, err error) {
+	if s.Link != nil {
+		return nil, s.Link, nil
+	}
+	return wire.Pair()
 }
 
 // command is what is run; link is the child's end.
@@ -228,56 +252,17 @@ func (c *Child) read(r io.Reader, stream string, output func(stream, line string
 	if _, err := io.ReadFull(r, first[:]); err != nil {
 		return
 	}
-	br := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(first[:]), r), maxLine)
+	br := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(first[:]), r), transcript.MaxLine)
 	for {
 		b, err := br.ReadSlice('\n')
 		if line := strings.TrimRight(string(b), "\r\n"); line != "" || len(b) > 0 {
-			c.remember(stream, line)
+			c.Heard(stream, line)
 			output(stream, line)
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return
 		}
 	}
-}
-
-// Said adds a line that the child said over its link to those of Tail: its
-// last words are not always printed.
-func (c *Child) Said(line string) { c.remember("link", line[:min(len(line), maxLine)]) }
-
-func (c *Child) remember(stream, line string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if stream == "stderr" {
-		switch n := len(c.crash); {
-		case beginsCrash(line) && (n == 0 || slices.ContainsFunc(c.crash, beginsStack)):
-			c.crash = []string{line} // what looked like a crash before was none
-		case n > 0 && n < maxCrash:
-			c.crash = append(c.crash, line)
-		}
-	}
-	c.tail = append(c.tail, line)
-	c.tailSize += len(line) + 1
-	for len(c.tail) > 1 && c.tailSize > maxTail {
-		c.tailSize -= len(c.tail[0]) + 1
-		c.tail = c.tail[1:]
-	}
-}
-
-// Crash returns what the Go runtime printed when it ended the child, and
-// whether it did.
-func (c *Child) Crash() (Crash, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return parseCrash(c.crash), len(c.crash) > 0
-}
-
-// Tail returns the last lines that the child printed or said, at most 4 KiB or
-// one line of them.
-func (c *Child) Tail() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return append([]string(nil), c.tail...)
 }
 
 // Kill ends the child at once, and what it has started.
@@ -292,14 +277,17 @@ func (c *Child) Kill() {
 
 // End returns once the child has exited, and kills it where that takes longer
 // than grace.
-func (c *Child) End(grace time.Duration) {
+func (c *Child) End(grace time.Duration) { End(grace, c.exited, c.Kill) }
+
+// End returns once exited is closed, and calls kill where that takes longer than grace.
+func End(grace time.Duration, exited <-chan struct{}, kill func()) {
 	t := time.NewTimer(grace)
 	defer t.Stop()
 	select {
-	case <-c.exited:
+	case <-exited:
 	case <-t.C:
-		c.Kill()
-		<-c.exited
+		kill()
+		<-exited
 	}
 }
 

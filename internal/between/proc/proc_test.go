@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/transcript"
 )
 
 // The test binary is the child: PROC_CHILD says what it does.
@@ -40,7 +41,7 @@ func TestMain(m *testing.M) {
 			lc.Send(m)
 		}
 	case "print":
-		fmt.Print("one\r\ntwo\n", strings.Repeat("x", 3*maxLine), "\n\nlast")
+		fmt.Print("one\r\ntwo\n", strings.Repeat("x", 3*transcript.MaxLine), "\n\nlast")
 		fmt.Fprintln(os.Stderr, "wrong")
 		os.Exit(3)
 	case "hog": // takes memory without end
@@ -99,7 +100,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		lc.Recv()
-		fmt.Fprint(os.Stderr, noThreadC, "Resource temporarily unavailable\nSIGABRT: abort\n\ngoroutine 0 [idle]:\n")
+		fmt.Fprint(os.Stderr, "runtime/cgo: pthread_create failed: ", "Resource temporarily unavailable\nSIGABRT: abort\n\ngoroutine 0 [idle]:\n")
 		os.Exit(2)
 	case "deaf": // reads nothing, ends by force alone
 		select {}
@@ -176,7 +177,7 @@ func TestOutputIsBoundedLinesAndATail(t *testing.T) {
 		t.Errorf("link of a child that ended: %v, want %v", err, io.EOF)
 	}
 	exited(t, c)
-	x := strings.Repeat("x", maxLine)
+	x := strings.Repeat("x", transcript.MaxLine)
 	want := []string{"one", "two", x, x, x, "", "", "last"}
 	if got := l.of["stdout"]; !slices.Equal(got, want) {
 		t.Errorf("stdout has %d lines: %.40q", len(got), got)
@@ -189,7 +190,7 @@ func TestOutputIsBoundedLinesAndATail(t *testing.T) {
 	for _, line := range tail {
 		size += len(line) + 1
 	}
-	if !slices.Contains(tail, "last") || size > maxTail {
+	if !slices.Contains(tail, "last") || size > 4<<10 {
 		t.Errorf("a tail of %d bytes: %.40q", size, tail)
 	}
 	if c.Status() != "exit status 3" {

@@ -19,7 +19,11 @@ type Allowed struct {
 	write, read, families envfile.List
 	NoSandbox             bool
 	PrivateNetwork        bool
+	Unit                  bool // it is in a unit of the service manager's of its own
 }
+
+// Process is the Isolation= of a handler that is in no unit of its own.
+const Process = "process"
 
 // Repeated are the keys of which every assignment holds, until an empty one.
 var Repeated = []string{"ReadWritePaths", "ReadOnlyPaths", "RestrictAddressFamilies"}
@@ -44,6 +48,13 @@ func (a *Allowed) Keys(boolean func(string) (bool, error)) map[string]func(strin
 		"RestrictAddressFamilies": a.families.Adding(parseFamilies),
 		"PrivateNetwork":          yes(&a.PrivateNetwork),
 		"NoSandbox":               yes(&a.NoSandbox),
+		"Isolation": func(value string) error {
+			if value != "unit" && value != Process && value != "" {
+				return errors.New("not known; write unit, for a unit of systemd's of its own, or process")
+			}
+			a.Unit = value == "unit"
+			return nil
+		},
 	}
 }
 

@@ -127,7 +127,7 @@ func (cs *Cells) prepared(c *cell, p intake.Prepared) {
 	on := cs.terms(c)
 	c.proc = cs.Fleet.Start(fleet.Spec{
 		ID: c.id, Name: c.name, Title: c.title(), Path: p.Path, GODEBUG: p.GODEBUG, Env: on.Env,
-		Limits: on.Limits, Log: on.Log, Plugins: c.plugins(), Unnamed: cs.ahead[c.name] == c, Sandbox: on.Sandbox.Reading(p.Path), Own: on.Belongings,
+		Limits: on.Limits, Log: on.Log, Plugins: c.plugins(), Unnamed: cs.ahead[c.name] == c, Sandbox: on.Sandbox.Reading(p.Path), Own: on.Belongings, Apart: on.Apart,
 		Ready:  cs.cfg.StartTimeout * time.Duration(len(c.seats)), // the n-th plugin of a process takes longer than the first
 		Fields: c.fields,
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/between/transcript"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
@@ -263,15 +264,16 @@ func (p *process) Recv() (link.Message, error) {
 	}
 }
 
-func (p *process) PID() int                  { return 1 << 30 }
-func (p *process) Kill()                     { p.once.Do(func() { close(p.gone) }) }
-func (p *process) End(time.Duration)         { <-p.gone }
-func (p *process) SendError() error          { return nil }
-func (p *process) Lend([]string) error       { return nil }
-func (p *process) Said(string)               {}
-func (p *process) Close()                    {}
-func (p *process) Status() string            { return "signal: killed" }
-func (p *process) Exceeded() string          { return "" }
-func (p *process) Printed() string           { return "" }
-func (p *process) Exited() <-chan struct{}   { return nil }
-func (p *process) Crash() (proc.Crash, bool) { return proc.Crash{}, false }
+func (p *process) PID() int                        { return 1 << 30 }
+func (p *process) Kill()                           { p.once.Do(func() { close(p.gone) }) }
+func (p *process) End(time.Duration)               { <-p.gone }
+func (p *process) SendError() error                { return nil }
+func (p *process) Lend([]string) error             { return nil }
+func (p *process) Said(string)                     {}
+func (p *process) Close()                          {}
+func (p *process) Status() string                  { return "signal: killed" }
+func (p *process) Exceeded() string                { return "" }
+func (p *process) Printed() string                 { return "" }
+func (p *process) Exited() <-chan struct{}         { return nil }
+func (p *process) Uses() (u proc.Usage, err error) { return u, nil }
+func (p *process) Crash() (transcript.Crash, bool) { return transcript.Crash{}, false }

@@ -36,6 +36,7 @@ type Config struct {
 	State           string
 	Control         string
 	AdminGroup      string
+	CellSocket      string // of the service manager, who starts a unit for who connects
 	Credentials     string // the folder, on no disk, of Keep; "" is the control socket's
 	Cell            string
 	Poll            time.Duration
@@ -109,6 +110,7 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.StringVar(&c.AdminGroup, "admin-group", "", "`group` whose members may, with root, use the control socket, and nobody else of the daemon's user (default none: that user and its group may)")
 	fs.StringVar(&c.Credentials, "credentials", "", "`directory`, on a tmpfs, for the credentials of handlers while they run (default that of the control socket)")
 	fs.StringVar(&c.Cell, "cell", catalogue.PackagedPath(), "`path` of the cell's binary")
+	fs.StringVar(&c.CellSocket, "cell-socket", "/run/plugserver-cell.socket", "`path` of the socket of systemd's that starts a unit for each process of handlers with Isolation=unit")
 	fs.DurationVar(&c.Poll, "poll", 5*time.Second, "look at the directory at least this often")
 	fs.DurationVar(&c.StartTimeout, "start-timeout", 10*time.Second, "how long a handler may take to become ready")
 	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 30*time.Second, "how long requests may take to end when their handler is replaced or the daemon stops")

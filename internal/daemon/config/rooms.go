@@ -77,7 +77,12 @@ func (c *Config) terms(file *settings.Settings) func(h settings.Handler) supervi
 		if drain == settings.Infinity {
 			drain = endless
 		}
+		var apart proc.Apart
+		if h.Allowed.Unit {
+			apart = c.Apart()
+		}
 		return supervisor.Settings{
+			Apart:  apart,
 			Limits: limits, Log: fleet.LogRate{Burst: h.LogRateLimitBurst, Interval: h.LogRateLimitInterval}, Group: h.Cell,
 			Env: proc.Handlers(own, append(h.Environment.Pass(), c.PassEnvironment...), h.Environment.Set()),
 			// settings.Infinity is none
@@ -87,7 +92,8 @@ func (c *Config) terms(file *settings.Settings) func(h settings.Handler) supervi
 	}
 }
 
-// bounds are what only control groups bound; what they do not is unheeded.
+// bounds are what only control groups bound; what they do not is unheeded. Where a unit of its own has the handler, it is
+// tried there, and what is said is of ours: both are the same kernel's.
 func (c *Config) bounds(h settings.Handler) (cpu, tasks int, unheeded []terms.Unheeded) {
 	cpu, tasks = h.Bounds.CPUQuota, h.Bounds.TasksMax.Of(c.Groups.Tasks())
 	for _, b := range []struct {
@@ -95,7 +101,10 @@ func (c *Config) bounds(h settings.Handler) (cpu, tasks int, unheeded []terms.Un
 		value           *int
 	}{{"CPUQuota", cgroup.CPU, &cpu}, {"TasksMax", cgroup.Tasks, &tasks}} {
 		if why := c.Groups.Lacks(b.controller); why != "" && *b.value != 0 {
-			*b.value, unheeded = 0, append(unheeded, terms.Unheeded{Key: b.key, Why: why})
+			unheeded = append(unheeded, terms.Unheeded{Key: b.key, Why: why})
+			if !h.Allowed.Unit {
+				*b.value = 0
+			}
 		}
 	}
 	return cpu, tasks, unheeded

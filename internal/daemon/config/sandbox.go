@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 )
@@ -18,6 +19,11 @@ func (c *Config) Private() string { return filepath.Join(c.State, "tmp") }
 // Shelf is the folder of those where cells that were started ahead find their plugins: in that of the
 // store, where files may be executed, and which a link does not leave.
 func (c *Config) Shelf() string { return filepath.Join(c.Store(), "lent") }
+
+// Apart is where handlers run in units of their own. What they are lent is in that of the store, as on the shelf.
+func (c *Config) Apart() proc.Apart {
+	return proc.Apart{Socket: absolute(c.CellSocket), Lent: absolute(filepath.Join(c.Store(), "units"))}
+}
 
 // StateDirectories is the folder of those of StateDirectory=.
 func (c *Config) StateDirectories() string { return filepath.Join(c.State, "state") }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
+	"github.com/andrestc/go-plugserver/internal/daemon/allowed"
 	"github.com/andrestc/go-plugserver/internal/daemon/given"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
 )
@@ -46,6 +47,9 @@ func (c *Config) Show(file *settings.Settings, handler string) (all []api.Settin
 			where = c.flagged("sandbox")
 		}
 		all = append(all, api.Setting{Key: "NoSandbox", Value: yesNo(!c.Sandbox.On()), Where: where})
+	}
+	if !set["Isolation"] {
+		all = append(all, api.Setting{Key: "Isolation", Value: allowed.Process, Where: "default"})
 	}
 	if len(c.PassEnvironment) > 0 {
 		all = append(all, api.Setting{Key: "PassEnvironment", Value: strings.Join(c.PassEnvironment, " "), Where: c.flagged("pass-environment")})

@@ -36,6 +36,7 @@ type Spec struct {
 	Plugins []link.Plugin
 	Sandbox *sandbox.Rules // nil is none
 	Own     belongings.Belongings
+	Apart   proc.Apart // zero is as a child of ours
 	// Unnamed says that it is not known yet which versions the plugins are: nothing that the cell
 	// says is heard until Name tells.
 	Unnamed bool
@@ -107,7 +108,7 @@ func (f *Fleet) dequeue() {
 func (c *Cell) begin() {
 	f := c.fleet
 	c.phase, c.Began = starts, time.Now()
-	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: proc.WithGODEBUG(c.spec.Env, c.spec.GODEBUG), Limits: c.spec.Limits, Groups: f.cfg.Groups, Sandbox: c.spec.Sandbox, Belongings: c.spec.Own, Output: c.logs.Printed}
+	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: proc.WithGODEBUG(c.spec.Env, c.spec.GODEBUG), Limits: c.spec.Limits, Groups: f.cfg.Groups, Sandbox: c.spec.Sandbox, Belongings: c.spec.Own, Apart: c.spec.Apart, Output: c.logs.Printed}
 	for _, p := range c.spec.Plugins {
 		spec.Opens = append(spec.Opens, p.Path)
 	}

@@ -87,9 +87,9 @@ func New(cfg Config, post func(func()) bool, tell func(Event)) *Fleet {
 	return f
 }
 
-// Uses returns what a process uses, proc.UsageOf. It reads files of /proc: any
+// Uses returns what a cell's process uses. It reads files of /proc, or asks who may: any
 // goroutine may call it, but for the owner's.
-func Uses(pid int) (proc.Usage, error) { return proc.UsageOf(pid) }
+func (f *Fleet) Uses(pid int) (proc.Usage, error) { return f.spares.Uses(pid) }
 
 // Event is what a child has done. Of a cell that was dropped there is Ended alone.
 type Event interface{ event() }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
+	"github.com/andrestc/go-plugserver/internal/between/transcript"
 	"github.com/sirupsen/logrus"
 )
 
@@ -106,19 +107,20 @@ type dummy struct {
 	sent []link.Message // by the owner's goroutine
 }
 
-func (d *dummy) PID() int                  { return 7 }
-func (d *dummy) Send(m link.Message) error { d.sent = append(d.sent, m); return nil }
-func (d *dummy) SendError() error          { return nil }
-func (d *dummy) Lend([]string) error       { return nil }
-func (d *dummy) Said(line string)          { d.said = append(d.said, line) }
-func (d *dummy) Kill()                     { d.once.Do(func() { close(d.gone) }) }
-func (d *dummy) End(time.Duration)         { <-d.gone }
-func (d *dummy) Close()                    {}
-func (d *dummy) Status() string            { return "signal: killed" }
-func (d *dummy) Exceeded() string          { return "" }
-func (d *dummy) Printed() string           { return strings.Join(d.said, " | ") }
-func (d *dummy) Exited() <-chan struct{}   { return nil }
-func (d *dummy) Crash() (proc.Crash, bool) { return proc.Crash{}, false }
+func (d *dummy) PID() int                        { return 7 }
+func (d *dummy) Send(m link.Message) error       { d.sent = append(d.sent, m); return nil }
+func (d *dummy) SendError() error                { return nil }
+func (d *dummy) Lend([]string) error             { return nil }
+func (d *dummy) Said(line string)                { d.said = append(d.said, line) }
+func (d *dummy) Kill()                           { d.once.Do(func() { close(d.gone) }) }
+func (d *dummy) End(time.Duration)               { <-d.gone }
+func (d *dummy) Close()                          {}
+func (d *dummy) Status() string                  { return "signal: killed" }
+func (d *dummy) Exceeded() string                { return "" }
+func (d *dummy) Printed() string                 { return strings.Join(d.said, " | ") }
+func (d *dummy) Uses() (u proc.Usage, err error) { return u, nil }
+func (d *dummy) Exited() <-chan struct{}         { return nil }
+func (d *dummy) Crash() (transcript.Crash, bool) { return transcript.Crash{}, false }
 
 func (d *dummy) Recv() (link.Message, error) {
 	select {

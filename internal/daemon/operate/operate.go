@@ -141,7 +141,7 @@ func (d *Desk) lookAndWait(ctx context.Context, answer func(api.Reload, error)) 
 // Settle looks at the directory and returns once the newest file of the handler
 // was tried and what came of it is in force.
 func (d *Desk) Settle(ctx context.Context, name string) (api.Outcome, error) {
-	return measured(ask(ctx, d, func(answer func(api.Outcome, error)) {
+	return d.measured(ask(ctx, d, func(answer func(api.Outcome, error)) {
 		want := d.look()
 		d.await(ctx, func() bool {
 			if looks := &d.roster.Looks; !looks.Reached(want) || looks.UnderWay() || !d.concluded(name) {
@@ -161,7 +161,7 @@ func (d *Desk) concluded(name string) bool {
 
 // Restart gives a handler a new process, and returns once that serves, or has failed.
 func (d *Desk) Restart(ctx context.Context, name string) (api.Outcome, error) {
-	return measured(ask(ctx, d, func(answer func(api.Outcome, error)) {
+	return d.measured(ask(ctx, d, func(answer func(api.Outcome, error)) {
 		h := d.roster.Handlers[name]
 		switch {
 		case h == nil:
@@ -205,7 +205,7 @@ func (d *Desk) History(ctx context.Context, name string) (api.History, error) {
 // The file in the directory stays as it is, and is served again once it is
 // copied again or released.
 func (d *Desk) Rollback(ctx context.Context, name, version string) (api.Outcome, error) {
-	return measured(ask(ctx, d, func(answer func(api.Outcome, error)) {
+	return d.measured(ask(ctx, d, func(answer func(api.Outcome, error)) {
 		h := d.roster.Handlers[name]
 		if h == nil {
 			answer(api.Outcome{}, noSuch(name))

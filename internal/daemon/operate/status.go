@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
-	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/replaced"
 	"github.com/andrestc/go-plugserver/internal/daemon/standing"
 )
@@ -22,7 +21,7 @@ func (d *Desk) Status(ctx context.Context) (api.Status, error) {
 		d.whenCounted(ctx, func() { answer(d.view.Status(), nil) })
 	})
 	for i := range st.Handlers {
-		measure(&st.Handlers[i])
+		d.measure(&st.Handlers[i])
 	}
 	return st, err
 }
@@ -75,19 +74,19 @@ func (d *Desk) Alive(ctx context.Context) error {
 }
 
 // measured adds what the handler's cell uses.
-func measured(out api.Outcome, err error) (api.Outcome, error) {
+func (d *Desk) measured(out api.Outcome, err error) (api.Outcome, error) {
 	if out.Handler != nil {
-		measure(out.Handler)
+		d.measure(out.Handler)
 	}
 	return out, err
 }
 
 // measure adds what a handler's cell uses, as far as it is still there.
-func measure(a *api.Handler) {
+func (d *Desk) measure(a *api.Handler) {
 	if a.PID == 0 {
 		return
 	}
-	u, err := fleet.Uses(a.PID)
+	u, err := d.fleet.Uses(a.PID)
 	if err != nil {
 		return
 	}

@@ -132,17 +132,23 @@ func (s *Settings) Handler(name string) Handler {
 	return Handler{}
 }
 
-// torn says which handlers are to share a process, and not to trust each other.
+// torn says which handlers are to share a process, and not to trust each other, or not to be in one unit; and which are to
+// have folders that their users, who last as long as a process, cannot have.
 func (s *Settings) torn() error {
 	var errs []error
 	first := make(map[string]string) // by Cell
 	for _, handler := range slices.Sorted(maps.Keys(s.handlers)) {
 		h := s.handlers[handler]
+		if h.Allowed.Unit && len(h.Given.Belongings("/").State) > 0 {
+			errs = append(errs, fmt.Errorf("[Handler %s] has Isolation=unit and StateDirectory=: the folder would be the daemon's user's, and each process has another user; take one of them away", handler))
+		}
 		other, is := first[h.Cell]
 		switch {
 		case h.Cell == "":
 		case !is:
 			first[h.Cell] = handler
+		case s.handlers[other].Allowed.Unit != h.Allowed.Unit:
+			errs = append(errs, fmt.Errorf("[Handler %s] and [Handler %s] have the same Cell=%s and another Isolation=: a process is in one unit; set the same for both, or take Cell= away", other, handler, h.Cell))
 		case s.handlers[other].Trust != h.Trust:
 			errs = append(errs, fmt.Errorf("[Handler %s] and [Handler %s] have the same Cell=%s and another Trust=: who shares a process has all of it; set the same for both, or take Cell= away", other, handler, h.Cell))
 		}

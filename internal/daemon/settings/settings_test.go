@@ -130,6 +130,11 @@ func TestTrustGroups(t *testing.T) {
 		"[Handler a]\nCell=x\n[Handler b]\nCell=x\n":                                         "",
 		"[Handler a]\nTrust=g\nCell=x\n[Handler b]\nCell=x\nTrust=g\n[Handler c]\nTrust=h\n": "",
 		"[Handler a]\nTrust=g\nCell=x\n[Handler b]\nCell=x\n":                                "[Handler a] and [Handler b]",
+		"[Handler a]\nIsolation=unit\nCell=x\n[Handler b]\nCell=x\nIsolation=unit\n":         "",
+		"[Handler a]\nIsolation=unit\nCell=x\n[Handler b]\nCell=x\nIsolation=process\n":      "another Isolation=",
+		"[Handler a]\nIsolation=unit\nStateDirectory=x\n":                                    "take one of them away",
+		"[Handler a]\nIsolation=process\nStateDirectory=x\n":                                 "",
+		"[Handler a]\nIsolation=units\n":                                                     "write unit",
 		"[Handler a]\nTrust=g h\n":                                                           "cannot name a group",
 	} {
 		s, err := Load(layout(t, map[string]string{"plugserverd.conf": text}))
@@ -208,7 +213,7 @@ func TestFaultsAreNamedByLine(t *testing.T) {
 		`F:8: LimitNOFILE="many": not a number of descriptors; write one such as 1024, or infinity`,
 		`F:11: Cell="-a": cannot name a cell; ` + rule,
 		`F:12: Cell="shop # all of them": a comment is taken for a part of the value; put it on a line of its own`,
-		`F:13: unknown key "GOROOT"; possible here: AccessLog=, CPUQuota=, Cell=, Disabled=, DrainTimeout=, Environment=, EnvironmentFile=, HoldTimeout=, LimitNOFILE=, LoadCredential=, LogRateLimitBurst=, LogRateLimitIntervalSec=, MaxBodyBytes=, MaxInFlight=, MemoryMax=, NoSandbox=, PassEnvironment=, PrivateNetwork=, ReadOnlyPaths=, ReadWritePaths=, RequestTimeout=, RestrictAddressFamilies=, SetCredential=, StateDirectory=, TasksMax=, Trust=, WorkingDirectory=`,
+		`F:13: unknown key "GOROOT"; possible here: AccessLog=, CPUQuota=, Cell=, Disabled=, DrainTimeout=, Environment=, EnvironmentFile=, HoldTimeout=, Isolation=, LimitNOFILE=, LoadCredential=, LogRateLimitBurst=, LogRateLimitIntervalSec=, MaxBodyBytes=, MaxInFlight=, MemoryMax=, NoSandbox=, PassEnvironment=, PrivateNetwork=, ReadOnlyPaths=, ReadWritePaths=, RequestTimeout=, RestrictAddressFamilies=, SetCredential=, StateDirectory=, TasksMax=, Trust=, WorkingDirectory=`,
 		`F:14: "rubbish" is no assignment; write NAME=VALUE`,
 		`F:15: section [Handler] names no handler; write [Handler NAME]`,
 		`F:17: "a b" cannot name a handler; ` + rule,

@@ -23,8 +23,8 @@ import (
 
 const (
 	// most bounds the spares, one for each way of starting that was asked for last: each
-	// costs memory (docs/benchmarks.md).
-	most = 2
+	// costs memory (docs/benchmarks.md). mostApart bounds those in units, which take longest to start.
+	most, mostApart = 2, 1
 	// calm is how long nobody has to have asked for a process until a spare is started: it
 	// takes no processor time from what is being started.
 	calm = 50 * time.Millisecond
@@ -41,7 +41,7 @@ const (
 
 // Pool is the spares of one daemon. Any goroutine may call its methods.
 type Pool struct {
-	start func(proc.Spec) (Process, error)
+	run   func(proc.Spec) (Process, error)
 	ended func()             // is called when one has ended once the pool was closed
 	unfit func(error)        // is called where a spare cannot be used, and why
 	old   func(pid int) bool // the process runs libraries that were replaced since
@@ -54,6 +54,7 @@ type Pool struct {
 	again   bool        // it is to be filled once more
 	idle    *time.Timer // fires when calm has passed
 	closed  bool
+	apart   sync.Map // by PID: the processes in units of their own
 }
 
 // wanted is a way of starting.
@@ -73,7 +74,7 @@ type spare struct {
 // New returns a pool without a spare. start starts a process; unfit is told why a spare that is
 // there could not be handed out.
 func New(start func(proc.Spec) (Process, error), ended func(), unfit func(error)) *Pool {
-	p := &Pool{start: start, ended: ended, unfit: unfit, old: func(pid int) bool { return replaced.Of(pid) != nil }}
+	p := &Pool{run: start, ended: ended, unfit: unfit, old: func(pid int) bool { return replaced.Of(pid) != nil }}
 	p.idle = time.AfterFunc(calm, p.fill)
 	p.idle.Stop()
 	return p
@@ -97,7 +98,29 @@ func (p *Pool) Start(spec proc.Spec) (Process, error) {
 		}
 		go p.discard(s.Process)
 	}
-	return p.start(spec)
+	return p.begun(spec)
+}
+
+// begun notes a process that only who keeps it can look at, while it is there.
+func (p *Pool) begun(spec proc.Spec) (Process, error) {
+	process, err := p.run(spec)
+	if err == nil && spec.Apart.Socket != "" {
+		pid := process.PID()
+		p.apart.Store(pid, process)
+		go func() {
+			<-process.Exited()
+			p.apart.CompareAndDelete(pid, process)
+		}()
+	}
+	return process, err
+}
+
+// Uses is what a process uses.
+func (p *Pool) Uses(pid int) (proc.Usage, error) {
+	if process, is := p.apart.Load(pid); is {
+		return process.(Process).Uses()
+	}
+	return proc.UsageOf(pid)
 }
 
 // take takes a spare out, nil if there is none, and takes note of who was asked for.
@@ -110,7 +133,7 @@ func (p *Pool) take(key string, spec proc.Spec) *spare {
 	asked := spec
 	asked.Args, asked.Output, asked.Opens, asked.Ahead = nil, nil, nil, true
 	p.wanted = append(slices.DeleteFunc(p.wanted, func(w wanted) bool { return w.key == key }), wanted{key, asked})
-	p.wanted = p.wanted[max(0, len(p.wanted)-most):]
+	p.wanted = latest(p.wanted)
 	p.idle.Reset(calm)
 	for _, s := range p.spares {
 		if s.key == key {
@@ -119,6 +142,19 @@ func (p *Pool) take(key string, spec proc.Spec) *spare {
 		}
 	}
 	return nil
+}
+
+// latest are those of all that there is to be a spare for.
+func latest(all []wanted) (some []wanted) {
+	room := map[bool]int{false: most, true: mostApart}
+	for _, w := range slices.Backward(all) {
+		apart := w.spec.Apart.Socket != ""
+		if room[apart]--; room[apart] >= 0 {
+			some = append(some, w)
+		}
+	}
+	slices.Reverse(some)
+	return some
 }
 
 // remove takes a spare out of those that there are; the caller has the lock.
@@ -164,7 +200,7 @@ func (p *Pool) begin(w wanted) {
 	s := &spare{key: w.key, out: new(output), taken: make(chan struct{})}
 	spec := w.spec
 	spec.Args, spec.Output = []string{nobody + strings.Repeat(" ", room-len(nobody))}, s.out.printed
-	process, err := p.start(spec)
+	process, err := p.begun(spec)
 	if err != nil {
 		p.gone()
 		return

@@ -23,6 +23,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/between/transcript"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
@@ -507,15 +508,16 @@ func (p *process) End(grace time.Duration) {
 	}
 }
 
-func (p *process) Kill()                     { p.exit("signal: killed") }
-func (p *process) SendError() error          { return nil }
-func (p *process) Lend([]string) error       { return nil }
-func (p *process) Said(string)               {}
-func (p *process) Close()                    {}
-func (p *process) Exceeded() string          { return "" }
-func (p *process) Printed() string           { return "" }
-func (p *process) Exited() <-chan struct{}   { return nil }
-func (p *process) Crash() (proc.Crash, bool) { return proc.Crash{}, false }
+func (p *process) Kill()                           { p.exit("signal: killed") }
+func (p *process) SendError() error                { return nil }
+func (p *process) Lend([]string) error             { return nil }
+func (p *process) Said(string)                     {}
+func (p *process) Close()                          {}
+func (p *process) Exceeded() string                { return "" }
+func (p *process) Printed() string                 { return "" }
+func (p *process) Exited() <-chan struct{}         { return nil }
+func (p *process) Uses() (u proc.Usage, err error) { return u, nil }
+func (p *process) Crash() (transcript.Crash, bool) { return transcript.Crash{}, false }
 func (p *process) Status() string {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()

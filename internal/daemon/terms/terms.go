@@ -10,6 +10,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 )
@@ -28,6 +29,7 @@ type Terms struct {
 	DrainTimeout time.Duration
 	Hold         time.Duration // for its requests to be held; 0 is as usual, below it not at all
 	Belongings   belongings.Belongings
+	Apart        proc.Apart // where it runs in a unit of its own; zero is as a child of ours
 	Unheeded     []Unheeded
 }
 
@@ -37,11 +39,14 @@ type Unheeded struct{ Key, Why string }
 // Outdate reports whether what was started on the terms t has to be started anew on now.
 func (t Terms) Outdate(now Terms) bool {
 	return t.Limits != now.Limits || t.Bounds != now.Bounds || !slices.Equal(t.Env, now.Env) || !t.Sandbox.Equal(now.Sandbox) ||
-		!t.Belongings.Equal(now.Belongings)
+		!t.Belongings.Equal(now.Belongings) || t.Apart != now.Apart
 }
 
 // Agree says why two cannot share a process.
 func (t Terms) Agree(o Terms) error {
+	if t.Apart != o.Apart {
+		return errors.New("each has another Isolation=, and a process is in one unit; set the same for all of its Cell=, or take Cell= away")
+	}
 	if t.Belongings.Equal(o.Belongings) {
 		return nil
 	}
@@ -60,7 +65,7 @@ func Together(all []Terms, usual time.Duration) (t Terms) {
 		}
 		if i == 0 {
 			t.Limits, t.Log, t.Sandbox = one.Limits, one.Log, one.Sandbox
-			t.Belongings = one.Belongings // all agree on them
+			t.Belongings, t.Apart = one.Belongings, one.Apart // all agree on them
 		} else {
 			t.Limits, t.Log, t.Sandbox = t.Limits.And(one.Limits), t.Log.And(one.Log), t.Sandbox.And(one.Sandbox)
 		}

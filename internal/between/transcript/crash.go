@@ -1,4 +1,4 @@
-package proc
+package transcript
 
 import (
 	"slices"
@@ -8,10 +8,6 @@ import (
 // maxCrash bounds the lines kept of a crash. Its first lines say what happened;
 // the last are the far end of some other goroutine's stack.
 const maxCrash = 100
-
-// maxWords bounds what is quoted of a crash's words, in bytes: a panic's value may
-// be of any length.
-const maxWords = 1000
 
 // Crash is what the Go runtime printed when it ended a child.
 type Crash struct {
@@ -26,6 +22,11 @@ type Crash struct {
 type Frame struct {
 	Func string // such as "example.com/users.(*DB).Get"
 	At   string // file and line
+}
+
+// NoThread reports whether there was no thread for the runtime.
+func (c Crash) NoThread() bool {
+	return strings.HasPrefix(c.Words, noThread) || strings.HasPrefix(c.Words, noThreadC)
 }
 
 func (f Frame) String() string { return f.Func[:min(len(f.Func), 300)] + " (" + f.At + ")" }
@@ -99,24 +100,6 @@ func (c Crash) Handler() []Frame {
 		}
 		return slices.Contains(standard, first)
 	})
-}
-
-// Printed is the end of what a child printed or said, on one line: of a crash
-// what the runtime said, and where in the handler it was.
-func (c *Child) Printed() string {
-	crash, crashed := c.Crash()
-	if !crashed {
-		lines := c.Tail()
-		return strings.Join(lines[max(0, len(lines)-12):], " | ")
-	}
-	words := crash.Words
-	if len(words) > maxWords {
-		words = strings.ToValidUTF8(words[:maxWords], "") + "..."
-	}
-	if frames := crash.Handler(); len(frames) > 0 {
-		return words + " in " + frames[0].String()
-	}
-	return words
 }
 
 // packageOf is the package path of a symbol: dots after its last slash are

@@ -1,4 +1,4 @@
-package proc
+package transcript
 
 import (
 	"fmt"
@@ -87,10 +87,10 @@ func FuzzCrash(f *testing.F) {
 
 // A crash is the last that was printed; a handler may print what looks like one.
 func TestTheLastCrashCounts(t *testing.T) {
-	var c Child
+	var c Transcript
 	for _, text := range []string{"panic: of a log", "goroutine 1 [running]:", "a.b()", "\tc.go:1", "hello", "panic: real", "", "goroutine 9 [running]:", "d.e()", "\tf.go:2"} {
-		c.remember("stdout", "fatal error: on another stream")
-		c.remember("stderr", text)
+		c.Heard("stdout", "fatal error: on another stream")
+		c.Heard("stderr", text)
 	}
 	if got, ok := c.Crash(); !ok || got.Words != "panic: real" || len(got.Stack) != 1 || got.Stack[0].Func != "d.e" {
 		t.Errorf("got %+v", got)
