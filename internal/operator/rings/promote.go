@@ -43,6 +43,7 @@ type promotion struct {
 	by         *string
 	ifs        []string
 	prometheus *string
+	wait       *time.Duration
 	soak       *time.Duration
 	every      *time.Duration
 }
@@ -58,7 +59,7 @@ var Promote = cli.Command{
 		"any other where it returns something, and no value is 0. Needs no daemon. Exit 1 if a condition does not hold, once, or FROM or TO changes meanwhile: TO is as it was then.",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
 		p := &promotion{open: desired.Flags(flags), by: desired.ByFlag(flags)}
-		flags.Func("if", "only if this holds, a `PROMQL`; may be repeated", func(condition string) error {
+		flags.Func("if", "only if this holds, a `PROMQL`, in which $DIGEST is what FROM names; may be repeated", func(condition string) error {
 			if strings.TrimSpace(condition) == "" {
 				return errors.New("it is empty")
 			}
@@ -66,7 +67,8 @@ var Promote = cli.Command{
 			return nil
 		})
 		p.prometheus = flags.String("prometheus", "", "the `URL` of the Prometheus that is asked, such as http://prometheus.example.com:9090")
-		p.soak = flags.Duration("soak", 0, "ask again until the end of a `TIME` such as 10m")
+		p.wait = flags.Duration("wait", 0, "how long it may take until all conditions hold, a `TIME` such as 15m")
+		p.soak = flags.Duration("soak", 0, "go on asking from then on, until the end of a `TIME` such as 10m")
 		p.every = flags.Duration("every", 15*time.Second, "how often to ask meanwhile, a `TIME`")
 		return func(ctx context.Context, s *cli.Session) error { return p.run(ctx, s, s.Arg(0), s.Arg(1)) }
 	},
@@ -76,8 +78,8 @@ func (p *promotion) run(ctx context.Context, s *cli.Session, from, to string) er
 	if len(p.ifs) > 0 != (*p.prometheus != "") {
 		return errors.New("promote: --if and --prometheus go together")
 	}
-	if *p.soak < 0 || *p.every <= 0 || *p.soak > 0 && p.ifs == nil {
-		return errors.New("promote: --soak is how long to ask for what --if says")
+	if *p.wait < 0 || *p.soak < 0 || *p.every <= 0 || *p.wait+*p.soak > 0 && p.ifs == nil {
+		return errors.New("promote: --wait and --soak are how long to ask for what --if says")
 	}
 	source, err := p.open(from)
 	if err != nil {
@@ -122,13 +124,15 @@ func (p *promotion) promote(ctx context.Context, s *cli.Session, source *registr
 		s.Tell(out, "unchanged: %s is %s already\n", out.To, d.Digest)
 		return nil
 	}
-	err = p.judge(ctx, s, &out, func() error {
-		now, unchanged, err := source.Resolve(ctx, source.Reference(), d.Digest)
-		if err == nil && !unchanged {
-			err = fmt.Errorf("%s has changed meanwhile, to %s: what was judged is %s; promote again", out.From, now.Digest, d.Digest)
-		}
-		return err
-	})
+	if len(p.ifs) > 0 {
+		err = p.judge(ctx, s, &out, func() error {
+			now, unchanged, err := source.Resolve(ctx, source.Reference(), d.Digest)
+			if err == nil && !unchanged {
+				err = fmt.Errorf("%s %w, to %s: what was judged is %s; promote again", out.From, errMoved, now.Digest, d.Digest)
+			}
+			return err
+		})
+	}
 	if errors.Is(err, cli.ErrRefused) {
 		s.Tell(out, "")
 		fmt.Fprintf(s.Problems, "not promoted: %s\n", out.To)
@@ -185,70 +189,72 @@ func conditions(all []Condition, soak time.Duration) string {
 	return strings.Join(lines, "\n")
 }
 
-// mostFailures is how often in a row Prometheus may not answer while there is time left.
+// errMoved says that what is judged is not what is meant any more.
+var errMoved = errors.New("has changed meanwhile")
+
+// mostFailures is how often in a row Prometheus, or the registry, may not answer while there is time left.
 const mostFailures = 4
 
-// judge asks whether all conditions hold, until the end of the soak; still says whether what
-// is judged is what is meant. The error is cli.ErrRefused where one does not hold, and has been told.
+// judge asks until all conditions hold, and from then on until the end of the soak whether they still do;
+// still says whether what is judged is what is meant. The error is cli.ErrRefused where one
+// does not hold, and has been told.
 func (p *promotion) judge(ctx context.Context, s *cli.Session, out *Promoted, still func() error) error {
-	if len(p.ifs) == 0 {
-		return nil
-	}
 	prometheus, err := judge.New(*p.prometheus)
 	if err != nil {
 		return err
 	}
 	for _, condition := range p.ifs {
-		out.Conditions = append(out.Conditions, Condition{If: condition})
+		out.Conditions = append(out.Conditions, Condition{If: strings.ReplaceAll(condition, "$DIGEST", out.Digest)})
 	}
-	end := time.Now().Add(*p.soak)
-	failures := 0
-	for first := true; ; first = false {
-		left := time.Until(end)
-		err := p.ask(ctx, s, prometheus, out, first && left > 0)
+	limit, soaking, failures, told := time.Now().Add(*p.wait), false, 0, ""
+	for {
+		last := !time.Now().Before(limit)
+		not, err := ask(ctx, prometheus, out.Conditions)
 		if err == nil {
 			err = still()
 		}
 		failures++
 		switch {
-		case err == nil:
-			failures = 0
-		case left <= 0, failures == mostFailures, errors.Is(err, cli.ErrRefused), errors.Is(err, judge.ErrQuestion), ctx.Err() != nil:
+		case err != nil && (last || failures == mostFailures || errors.Is(err, errMoved) || errors.Is(err, judge.ErrQuestion) || ctx.Err() != nil):
 			return err
-		default:
+		case err != nil:
 			fmt.Fprintf(s.Problems, "%s; asking again\n", terminal.Escape(err.Error()))
-		}
-		if left <= 0 {
+		case not != "" && (soaking || last):
+			fmt.Fprintf(s.Problems, "%s", not)
+			return cli.ErrRefused
+		case not != "" && told == "":
+			told = not
+			fmt.Fprintf(s.Problems, "%sasking for %v\n", not, *p.wait)
+		case not == "" && soaking && last, not == "" && !soaking && *p.soak == 0:
 			return nil
+		case not == "" && !soaking:
+			limit, soaking = time.Now().Add(*p.soak), true
+			fmt.Fprintf(s.Problems, "all conditions hold; asking for %v\n", *p.soak)
+		}
+		if err == nil {
+			failures = 0
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(min(left, *p.every)):
+		case <-time.After(min(max(0, time.Until(limit)), *p.every)):
 		}
 	}
 }
 
-// ask asks each condition once, and tells of those that do not hold, or of all.
-func (p *promotion) ask(ctx context.Context, s *cli.Session, prometheus *judge.Prometheus, out *Promoted, all bool) error {
-	refused := false
-	for i := range out.Conditions {
-		c := &out.Conditions[i]
+// ask asks each condition once, and tells of those that do not hold.
+func ask(ctx context.Context, prometheus *judge.Prometheus, conditions []Condition) (not string, err error) {
+	for i := range conditions {
+		c := &conditions[i]
 		answer, err := prometheus.Ask(ctx, c.If)
 		if err != nil {
-			return err
+			return "", err
 		}
 		c.Holds, c.Answer = answer.Holds, answer.Text
 		c.Asked++
 		if !c.Holds {
-			refused = true
-			fmt.Fprintf(s.Problems, "does not hold: %s: %s\n", terminal.Escape(c.If), terminal.Escape(c.Answer))
-		} else if all {
-			fmt.Fprintf(s.Problems, "holds: %s: %s; asking for %v more\n", terminal.Escape(c.If), terminal.Escape(c.Answer), *p.soak)
+			not += fmt.Sprintf("does not hold: %s: %s\n", terminal.Escape(c.If), terminal.Escape(c.Answer))
 		}
 	}
-	if refused {
-		return cli.ErrRefused
-	}
-	return nil
+	return not, nil
 }
