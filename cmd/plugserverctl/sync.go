@@ -21,8 +21,9 @@ var syncCommand = cli.Command{
 		sync := syncing.Flags(flags)
 		binaries := cellFlags(flags)
 		return func(ctx context.Context, s *cli.Session) error {
-			_, err := os.ReadDir(filepath.Join(flags.Lookup("state").Value.String(), "cells"))
-			return sync.Run(ctx, s, syncing.Options{Binaries: binaries(), Blind: errors.Is(err, os.ErrPermission)})
+			state := flags.Lookup("state").Value.String()
+			_, err := os.ReadDir(filepath.Join(state, "cells"))
+			return sync.Run(ctx, s, syncing.Options{Binaries: binaries(), Blind: errors.Is(err, os.ErrPermission), State: state})
 		}
 	},
 }

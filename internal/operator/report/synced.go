@@ -14,10 +14,7 @@ import (
 
 // follows tells of a desired state that the handlers directory follows.
 func follows(s api.Sync, now time.Time) string {
-	text := fmt.Sprintf("sync %s: %d handlers of %s", s.Name, s.Handlers, s.Ref)
-	if s.Handlers == 1 {
-		text = fmt.Sprintf("sync %s: 1 handler of %s", s.Name, s.Ref)
-	}
+	text := fmt.Sprintf("sync %s: %s of %s", s.Name, Handlers(s.Handlers), s.Ref)
 	if s.OK {
 		return text + fmt.Sprintf(", in agreement %s ago", terminal.Age(s.Tried, now))
 	}
@@ -39,6 +36,14 @@ func Origin(o *api.Origin) string {
 		return text + ", which was never in agreement"
 	}
 	return text + ", which was last in agreement at " + o.Agreed.UTC().Format(time.RFC3339)
+}
+
+// Handlers is so many of them.
+func Handlers(n int) string {
+	if n == 1 {
+		return "1 handler"
+	}
+	return fmt.Sprintf("%d handlers", n)
 }
 
 // short is a digest as a handler's versions are shown.

@@ -37,9 +37,9 @@ func Flags(flags *flag.FlagSet) *Command {
 	return c
 }
 
-// Run carries it out. blind is Options.Blind.
+// Run carries it out, with what o has that is of no flag of its own.
 func (c *Command) Run(ctx context.Context, s *cli.Session, o Options) error {
-	c.o.Binaries, c.o.Blind = o.Binaries, o.Blind
+	c.o.Binaries, c.o.Blind, c.o.State = o.Binaries, o.Blind, o.State
 	if c.o.Ref = s.Arg(0); (c.o.Ref == "") == (c.entry == "") {
 		return errors.New("sync: name a reference, such as registry.example.com/shop:prod, or an entry with --entry")
 	}

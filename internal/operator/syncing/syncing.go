@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ type Options struct {
 	// Every has it do nothing, and say nothing, unless it is due (syncplan.Due); and what the daemon
 	// refused is not tried again for a while. 0 is at once.
 	Every, Offset time.Duration
+	State         string // the daemon's folder, as far as that is known
 
 	Binaries *catalogue.Catalogue
 	// Blind says that there may be cells that Binaries does not see: the daemon alone knows whether one fits.
@@ -64,6 +66,10 @@ type run struct {
 // Run syncs. The error is cli.ErrRefused where what was refused has been told.
 func Run(ctx context.Context, s *cli.Session, o Options) error {
 	r := &run{s: s, o: o, began: time.Now()}
+	// Before the daemon is asked, which has to look at all of its processes for that.
+	if known, err := synced.Load(filepath.Join(o.State, "sync"), o.Name); o.Every > 0 && err == nil && !r.due(known) {
+		return nil
+	}
 	if err := r.ask(ctx); err != nil {
 		return err
 	}
@@ -169,7 +175,7 @@ func (r *run) recorded(ctx context.Context) (err error) {
 	if r.record, err = synced.Load(r.daemon.SyncFolder, r.o.Name); err != nil {
 		return fmt.Errorf("sync %s: %w", r.o.Name, err)
 	}
-	if r.record.Ref == r.o.Ref && !syncplan.Due(r.record.Tried, r.began, r.o.Every, r.o.Offset) {
+	if !r.due(r.record) {
 		return nil
 	}
 	if r.record.Ref != r.o.Ref {
@@ -186,6 +192,11 @@ func (r *run) recorded(ctx context.Context) (err error) {
 		err = errors.Join(err, fmt.Errorf("remember what was placed: %w", saved))
 	}
 	return r.wrap(err)
+}
+
+// due reports whether it is time to try again what was tried.
+func (r *run) due(was *synced.Record) bool {
+	return was.Ref != r.o.Ref || syncplan.Due(was.Tried, r.began, r.o.Every, r.o.Offset)
 }
 
 func (r *run) wrap(err error) error {

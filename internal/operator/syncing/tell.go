@@ -117,6 +117,9 @@ func (r *run) tell() error {
 // words tells it in sentences. A timer's run that has changed nothing tells nothing.
 func (r *run) words() {
 	o := &r.out
+	if r.o.Every > 0 && len(o.Changes) == 0 {
+		return
+	}
 	done := map[string]string{"place": "placed", "remove": "removed", "adopt": "was there already", "forget": "left, for it is not the registry's"}
 	if o.DryRun {
 		done = map[string]string{"place": "to be placed", "remove": "to be removed", "adopt": "is there already", "forget": "to be left, for it is not the registry's"}
@@ -141,15 +144,15 @@ func (r *run) words() {
 	for _, name := range o.Disabled {
 		fmt.Fprintf(r.s.Out, "%s is disabled here: plugserverctl enable %s\n", terminal.Escape(name), terminal.Escape(name))
 	}
-	if len(o.Refused) > 0 || o.DryRun && len(o.Changes) > 0 || r.o.Every > 0 && len(o.Changes) == 0 {
+	if len(o.Refused) > 0 || o.DryRun && len(o.Changes) > 0 {
 		return
 	}
 	pulled := ""
 	if o.Bytes > 0 {
 		pulled = ", " + terminal.Size(o.Bytes) + " pulled"
 	}
-	fmt.Fprintf(r.s.Out, "in agreement: %s, %s, with %d handlers (%v%s)\n", terminal.Escape(r.o.Ref), terminal.Escape(artifact.Short(o.Digest)),
-		o.Handlers, time.Since(r.began).Round(time.Millisecond), pulled)
+	fmt.Fprintf(r.s.Out, "in agreement: %s, %s, with %s (%v%s)\n", terminal.Escape(r.o.Ref), terminal.Escape(artifact.Short(o.Digest)),
+		report.Handlers(o.Handlers), time.Since(r.began).Round(time.Millisecond), pulled)
 }
 
 // version is that of a file with a digest.

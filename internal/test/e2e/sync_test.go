@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/andrestc/go-plugserver/internal/file/synced"
 	"github.com/andrestc/go-plugserver/internal/operator/artifact"
 	"github.com/andrestc/go-plugserver/internal/operator/registry"
 	"github.com/andrestc/go-plugserver/internal/test/testbed"
@@ -159,8 +160,14 @@ func TestSync(t *testing.T) {
 	s.sync(0, "in agreement")
 	untouched(t, s.Daemon, map[string]testbed.Plugin{"mine": b, "a": a1})
 
-	// Another entry takes nothing from this one.
+	// Another entry takes nothing from this one, and one is not synced twice at a time.
 	ctl(t, s.Daemon, 1, "has placed a handler of that name", "sync", s.ref, "--name", "other")
+	lock, err := synced.LockEntry(filepath.Join(s.State, "sync"), "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Unlock()
+	ctl(t, s.Daemon, 1, "another one of it is under way", "sync", s.ref, "--name", "other")
 }
 
 // Where one is refused all is as it was before; or all others are new.
@@ -182,15 +189,11 @@ func TestSyncPutsBack(t *testing.T) {
 
 	// A timer does not try it again and again, and says so.
 	mark := s.Log.Len()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "shop.conf"), []byte("[Sync]\nInterval=1min\nRef="+s.ref+"\n"), 0o644); err != nil {
+	dir, name := t.TempDir(), strings.NewReplacer(":", "-", "/", "-").Replace(s.shelf.Addr+"/shop")
+	if err := os.WriteFile(filepath.Join(dir, name+".conf"), []byte("[Sync]\nInterval=1min\nRef="+s.ref+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("TRIGGER_UNIT", "plugserver-sync@shop.timer")
-	name := strings.NewReplacer(":", "-", "/", "-").Replace(s.shelf.Addr + "/shop")
-	if err := os.Rename(filepath.Join(dir, "shop.conf"), filepath.Join(dir, name+".conf")); err != nil {
-		t.Fatal(err)
-	}
 	scheduled := func(code int, want string) {
 		t.Helper()
 		ctl(t, s.Daemon, code, want, "sync", "--entries", dir, "--entry", name, "--scheduled")
@@ -209,6 +212,16 @@ func TestSyncPutsBack(t *testing.T) {
 	if out, errs, code := s.Ctl("sync", "--entries", dir, "--entry", name, "--scheduled"); out+errs != "" || code != 0 {
 		t.Errorf("nothing has changed: exit %d, %s%s", code, out, errs)
 	}
+
+	// Nor does it ask before its time; who starts the service by hand does.
+	if err := os.WriteFile(filepath.Join(dir, name+".conf"), []byte("[Sync]\nInterval=168h\nRef="+s.ref+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.stock(stocked{name: "a", plugin: a1})
+	scheduled(0, "")
+	s.Want("/a", 200, "a2")
+	t.Setenv("TRIGGER_UNIT", "")
+	scheduled(0, "live: a, version "+a1.Version)
 	for _, origin := range s.Status().Daemon.Syncs {
 		if !origin.OK || origin.Refusals != 3 || origin.Failures != 3 {
 			t.Errorf("it is %+v", origin)

@@ -24,8 +24,8 @@ type Registry struct {
 // RegistryUser and RegistryPassword are let in where a Registry wants credentials.
 const RegistryUser, RegistryPassword = "box", "secret"
 
-// htpasswd is the two, as htpasswd -B writes them at the least cost.
-const htpasswd = RegistryUser + ":$2a$04$uPBT2KLTmRHrY/gYzZsx1ep9ioaCPPv8i8L7zaoTsFCqYXjqYqh9q\n"
+// RegistryHtpasswd is the two, as htpasswd -B writes them at the least cost.
+const RegistryHtpasswd = RegistryUser + ":$2a$04$uPBT2KLTmRHrY/gYzZsx1ep9ioaCPPv8i8L7zaoTsFCqYXjqYqh9q\n"
 
 // NeedRegistry skips a test where Debian's package is not installed.
 func NeedRegistry(tb Skipper) {
@@ -39,7 +39,7 @@ func StartRegistry(tb TB, closed bool) *Registry {
 	r := &Registry{tb: tb, Addr: "127.0.0.1:0", Data: NewDir(tb)}
 	if closed {
 		file := filepath.Join(r.Data, "htpasswd")
-		if err := os.WriteFile(file, []byte(htpasswd), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(RegistryHtpasswd), 0o600); err != nil {
 			tb.Fatalf("%v", err)
 		}
 		r.extra = fmt.Sprintf("auth: {htpasswd: {realm: test, path: %s}}\n", file)
