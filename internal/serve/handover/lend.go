@@ -420,7 +420,7 @@ func shutdown(f *os.File, how int) {
 // answerTo follows the answer to r, where that may have to end before the connection does; nil
 // where the client lets no request follow.
 func (s *Server) answerTo(r *http.Request) *http1.Answer {
-	if !s.Lends || r.Close {
+	if !s.Lends || r.Close && !http1.KeepsAlive(r) {
 		return nil
 	}
 	return http1.AnswerTo(r)

@@ -92,3 +92,22 @@ func TestAnswer(t *testing.T) {
 		}
 	}
 }
+
+// A client of HTTP/1.0 that asks for both has its connection kept, as by net/http.
+func TestKeepsAlive(t *testing.T) {
+	for _, tt := range []struct {
+		version, connection string
+		want                bool
+	}{
+		{"HTTP/1.0", "keep-alive", true},
+		{"HTTP/1.0", "close, Keep-Alive", true},
+		{"HTTP/1.0", "close", false},
+		{"HTTP/1.0", "", false},
+		{"HTTP/1.1", "keep-alive, close", false},
+	} {
+		r, err := Request(t.Context(), "GET / "+tt.version+"\r\nHost: e\r\nConnection: "+tt.connection+"\r\n\r\n", true)
+		if err != nil || KeepsAlive(r) != tt.want {
+			t.Errorf("%s, %q: %v, want %v; %v", tt.version, tt.connection, KeepsAlive(r), tt.want, err)
+		}
+	}
+}

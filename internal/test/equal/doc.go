@@ -8,7 +8,7 @@
 // differs and should not, in testdata/faults.txt. A case that is listed there and
 // has become equal fails the test: the list only shrinks.
 //
-//	go test ./internal/test/equal                                  # every third case, at rest and while handlers are replaced
+//	go test ./internal/test/equal                                  # every third case, at rest and while handlers are replaced; fewer over TLS, and lent
 //	go test ./internal/test/equal -args -all                       # every case
 //	go test ./internal/test/equal -run 'Equal$' -args -case 'expect/.*@new' -show
 //	go test ./internal/test/equal -run Fuzz -args -seed 7 -n 20000 # scripts of random requests and splits

@@ -40,12 +40,12 @@ const clients = 40
 
 // outcome is what became of one case.
 type outcome struct {
-	script  script
-	secured bool // played over TLS
-	ref     *variants
-	odd     []transcript // that were not among the reference's when they were played
-	runs    int
-	err     error
+	script script
+	mode   string
+	ref    *variants
+	odd    []transcript // that were not among the reference's when they were played
+	runs   int
+	err    error
 }
 
 // variants are what the reference has done with a case: more than one where it
@@ -107,7 +107,7 @@ const replaced = "replaced/"
 
 // board is the outcomes of all cases, by name.
 type board struct {
-	mode string // "" or replaced
+	mode string // "", replaced, secured or lent
 	mu   sync.Mutex
 	of   map[string]*outcome
 	list []script
@@ -116,7 +116,7 @@ type board struct {
 func newBoard(list []script, mode string) *board {
 	b := &board{of: make(map[string]*outcome), list: list, mode: mode}
 	for _, s := range list {
-		b.of[s.name] = &outcome{script: s, secured: mode == secured, ref: &variants{}}
+		b.of[s.name] = &outcome{script: s, mode: mode, ref: &variants{}}
 	}
 	return b
 }
@@ -334,6 +334,29 @@ func TestEqualTLS(t *testing.T) {
 	r.share(b)
 	whileReplaced(t, []*pair{p}, func() {
 		r.play(t, "over TLS, while handlers are replaced", list, p, nil)
+		r.settle(t, p, nil)
+	})
+	r.report(t)
+}
+
+// lent precedes the names of cases that are played where no handler gets a client's connection, where they are looked up
+// in the list of faults.
+const lent = "lent/"
+
+// So are they where handlers do not trust each other, and each request comes to its handler by a loan.
+func TestEqualTrust(t *testing.T) {
+	list := slices.DeleteFunc(chosen(t, cases(), true), func(s script) bool {
+		return s.tight || *caseFlag == "" && !*allFlag && crc32.ChecksumIEEE([]byte(s.name))%48 != 0
+	})
+	p := startPair(t, patientLimits(t), append(patientFlags, "--trust=each")...)
+	b := newBoard(list, lent)
+	b.play(t, "lent", list, p, nil)
+	b.settle(t, p, nil)
+	b.report(t)
+	r := newBoard(list, lent)
+	r.share(b)
+	whileReplaced(t, []*pair{p}, func() {
+		r.play(t, "lent, while handlers are replaced", list, p, nil)
 		r.settle(t, p, nil)
 	})
 	r.report(t)
