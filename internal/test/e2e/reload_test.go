@@ -82,7 +82,21 @@ func TestReloadUnderEveryClient(t *testing.T) {
 	if testing.Short() {
 		changes = min(changes, 20)
 	}
-	r := newReloads(t)
+	reload(t, changes)
+}
+
+// Nor may any where no handler gets a client's connection, and each request comes to its handler by a loan.
+func TestReloadUnderEveryClientLent(t *testing.T) {
+	changes := 20
+	if *changesFlag > 50 {
+		changes = *changesFlag // as who asks for many has it
+	}
+	reload(t, changes, "--trust=each")
+}
+
+// reload makes so many changes under every client, of a daemon with the flags.
+func reload(t *testing.T, changes int, flags ...string) {
+	r := newReloads(t, flags...)
 	kinds := everyKind(r.d)
 	var stop atomic.Bool
 	var done sync.WaitGroup
@@ -129,13 +143,13 @@ type reloads struct {
 	names        []string // of the certificates that take turns
 }
 
-func newReloads(t *testing.T) *reloads {
+func newReloads(t *testing.T, flags ...string) *reloads {
 	dir := testbed.NewDir(t)
 	r := &reloads{t: t, base: testbed.Go(reloadSource).Build(t), names: []string{"one", "two"}}
 	if !testbed.Race {
 		r.greeters[0], r.greeters[1] = greeters(t)
 	}
-	r.d = testbed.StartSecure(t, dir, nil, testbed.Flags("--http2=all"))
+	r.d = testbed.StartSecure(t, dir, nil, testbed.Flags(append(flags, "--http2=all")...))
 	for _, name := range r.names {
 		r.d.CA.Issue(t, 200*24*time.Hour, "e2e.example", name+".example").Write(t, dir, name)
 	}
