@@ -17,10 +17,10 @@ type Peer struct {
 	Start func(*Lab, Work) (*Server, error)
 	// Needs are the programs of this module (cmd/) that it runs.
 	Needs   []string
-	Plugins bool   // it loads the handlers' plugins
-	Command string // of the machine, where it needs one
-	Plain   bool   // it speaks neither TLS nor HTTP/2
-	Only    string // the one work that it is measured with; "" is all
+	Plugins bool     // it loads the handlers' plugins
+	Command string   // of the machine, where it needs one
+	Plain   bool     // it speaks neither TLS nor HTTP/2
+	Only    []string // the works that it is measured with; none is all
 }
 
 // Compiled is the peer that all others are compared with.
@@ -34,11 +34,16 @@ func (l *Lab) Peers() []Peer {
 			Start: func(l *Lab, w Work) (*Server, error) { return l.program("compiled", l.how(w)...) }},
 		{Name: "plugserver", About: "plugserver, each handler in a cell of its own", Plugins: true,
 			Start: func(l *Lab, w Work) (*Server, error) { return l.plugserver(filepath.Join(l.Root, "bin"), w) }},
-		{Name: "access-log", About: "plugserver with an access log in a file", Plugins: true, Only: "keepalive",
+		{Name: "access-log", About: "plugserver with an access log in a file", Plugins: true, Only: []string{"keepalive"},
 			Start: func(l *Lab, w Work) (*Server, error) {
 				return l.plugserver(filepath.Join(l.Root, "bin"), w, "--access-log", filepath.Join(l.Dir, "access.log"))
 			}},
-		{Name: uncounted, About: "plugserver built without its metrics of requests (`-tags uncounted`)", Plugins: true, Needs: []string{uncounted}, Only: "keepalive",
+		{Name: "trust-each", About: "plugserver whose handlers do not trust each other (`--trust=each`): no connection leaves the gate", Plugins: true,
+			Only: []string{"keepalive", "alternating", "pipelined", "upload"},
+			Start: func(l *Lab, w Work) (*Server, error) {
+				return l.plugserver(filepath.Join(l.Root, "bin"), w, "--trust=each")
+			}},
+		{Name: uncounted, About: "plugserver built without its metrics of requests (`-tags uncounted`)", Plugins: true, Needs: []string{uncounted}, Only: []string{"keepalive"},
 			Start: func(l *Lab, w Work) (*Server, error) { return l.plugserver(filepath.Join(l.Bin, uncounted), w) }},
 		{Name: "base", About: "another build of plugserver", Plugins: true, Plain: !l.baseSpeaks(),
 			Start: func(l *Lab, w Work) (*Server, error) { return l.plugserver(l.Base, w) }},

@@ -97,7 +97,7 @@ const Short = "keepalive,close,alternating,mixed,proxied,pipelined-alternating,j
 
 // Can says whether the peer can do the work.
 func (w Work) Can(p Peer) bool {
-	return !slices.Contains(w.Not, p.Name) && (p.Only == "" || p.Only == w.Name) && !(p.Plain && (w.Spec.TLS || w.Spec.Streams > 0))
+	return !slices.Contains(w.Not, p.Name) && (len(p.Only) == 0 || slices.Contains(p.Only, w.Name)) && !(p.Plain && (w.Spec.TLS || w.Spec.Streams > 0))
 }
 
 // clear2 says that it is HTTP/2 in the clear.
