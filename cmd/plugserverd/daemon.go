@@ -17,6 +17,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/cgroup"
 	"github.com/andrestc/go-plugserver/internal/between/control"
 	"github.com/andrestc/go-plugserver/internal/between/event"
+	"github.com/andrestc/go-plugserver/internal/between/orphans"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
@@ -66,7 +67,7 @@ type daemon struct {
 // newDaemon makes ready whatever may fail, and begins nothing. now ends the service at
 // once when it is closed.
 func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan struct{}) (*daemon, error) {
-	cfg.Groups = cgroup.Own() // before there are others in ours
+	cfg.Groups = groups(log)
 	d := &daemon{cfg: cfg, log: log, tell: tell, sums: sums.New(), metrics: metrics.New(version), origins: origins.New(cfg.Syncs())}
 	d.events = events.New(d.metrics.Live)
 	log.AddHook(d.events)
@@ -123,6 +124,18 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 	// Now that no other daemon answers.
 	belongings.Vacate(cfg.Keep())
 	return d, errors.Join(proc.Vacate(cfg.Private()), proc.Vacate(cfg.Shelf()), apart.Vacate(cfg.Apart().Lent))
+}
+
+// groups is where handlers get control groups. Where they get none, we see to what they leave behind.
+func groups(log *logrus.Logger) *cgroup.Tree {
+	tree := cgroup.Own() // before there are others in ours
+	if tree.Gives() {
+		return tree
+	}
+	if err := orphans.Begin(); err != nil {
+		log.WithError(err).Debug("what handlers have put into a session of its own may outlive them")
+	}
+	return tree
 }
 
 // listenControl listens on the control socket. Who may is no reason not to serve.

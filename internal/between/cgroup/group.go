@@ -29,7 +29,7 @@ type Group struct {
 
 // New makes a group, nil where the tree gives none.
 func (t *Tree) New(l Limits) (*Group, error) {
-	if t == nil || t.dir == "" {
+	if !t.Gives() {
 		return nil, nil
 	}
 	dir, err := os.MkdirTemp(t.dir, prefix)

@@ -144,6 +144,9 @@ func (t *Tree) Lacks(controller string) string {
 	return t.lacks[controller]
 }
 
+// Gives reports whether children get groups.
+func (t *Tree) Gives() bool { return t != nil && t.dir != "" }
+
 // Tasks is how many tasks the tree may have.
 func (t *Tree) Tasks() int {
 	if t == nil {

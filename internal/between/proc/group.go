@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/andrestc/go-plugserver/internal/between/cgroup"
+	"github.com/andrestc/go-plugserver/internal/between/orphans"
 )
 
 // Groups is where children get control groups of their own.
@@ -13,6 +14,9 @@ type Groups = *cgroup.Tree
 // it starts no later for that; what a plugin has started and put into a session of its own in the first few milliseconds then
 // outlives it.
 func (c *Child) join(s Spec) error {
+	if c.group == nil {
+		c.family = orphans.Of(c.PID)
+	}
 	return c.group.Join(c.PID, s.Ahead || s.Limits.CPU != 0 || s.Limits.Tasks != 0 || s.Limits.Memory != 0)
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/cgroup"
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/orphans"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/between/transcript"
 	"github.com/andrestc/go-plugserver/internal/between/wire"
@@ -75,6 +76,7 @@ type Child struct {
 	shelf      string // what it is lent is there; "" where all is in the open
 	belongings belongings.Made
 	group      *cgroup.Group
+	family     *orphans.Family // where it has no group
 	limits     Limits
 	exited     chan struct{} // closed once the process is reaped and its output read
 	err        error         // set before exited closes
@@ -199,6 +201,7 @@ func (c *Child) reap(readers *sync.WaitGroup, pipes []*os.File) {
 	c.mu.Unlock()
 	c.group.Joined()
 	c.err = c.cmd.Wait()
+	c.family.End()
 	if c.Link != nil {
 		c.Link.CloseRead() // its end may be open elsewhere, were it on its way to us
 	}

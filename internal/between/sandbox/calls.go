@@ -11,7 +11,7 @@ import (
 // ofOthers are the calls whose first argument is the process concerned. Those of the scheduler name threads,
 // too: no thread can be told from a foreign process.
 var ofOthers = []int{
-	unix.SYS_PRLIMIT64, unix.SYS_SCHED_SETAFFINITY, unix.SYS_SCHED_SETSCHEDULER, unix.SYS_SCHED_SETPARAM, unix.SYS_SCHED_SETATTR,
+	unix.SYS_SCHED_SETAFFINITY, unix.SYS_SCHED_SETSCHEDULER, unix.SYS_SCHED_SETPARAM, unix.SYS_SCHED_SETATTR,
 	unix.SYS_MOVE_PAGES, unix.SYS_MIGRATE_PAGES,
 }
 

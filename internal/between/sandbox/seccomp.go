@@ -74,6 +74,7 @@ func (r Rules) filter(can Can) (all []unix.SockFilter) {
 			all = append(all, call(number, arg(0), jump(unix.BPF_JEQ, uint32(unix.Getpid()), 0, 1), notAllowed, allow)...)
 		}
 	}
+	all = append(all, limits()...)
 	for _, number := range ofOthers { // of itself: 0
 		all = append(all, call(number, arg(0), jump(unix.BPF_JEQ, 0, 1, 0), notAllowed, allow)...)
 	}
@@ -84,6 +85,17 @@ func (r Rules) filter(can Can) (all []unix.SockFilter) {
 	all = append(all, call(unix.SYS_CLONE, arg(0), jump(unix.BPF_JSET, namespaces, 0, 1), notAllowed, allow)...)
 	all = append(all, call(unix.SYS_UNSHARE, arg(0), jump(unix.BPF_JSET, alsoTime, 0, 1), notAllowed, allow)...)
 	return append(append(all, r.sockets()...), allow)
+}
+
+// limits are the calls that set limits: of itself (0), and not the one that says whose child it is (package orphans). The kernel takes
+// a limit for none to set where the address of the new one is 0, in both halves.
+func limits() []unix.SockFilter {
+	mark := jump(unix.BPF_JEQ, unix.RLIMIT_RTTIME, 0, 1)
+	set := call(unix.SYS_SETRLIMIT, arg(0), mark, notAllowed, allow)
+	return append(set, call(unix.SYS_PRLIMIT64,
+		arg(1), jump(unix.BPF_JEQ, unix.RLIMIT_RTTIME, 0, 5),
+		arg(2), jump(unix.BPF_JEQ, 0, 0, 2), load(atArgs+8*2+4), jump(unix.BPF_JEQ, 0, 1, 0), notAllowed,
+		arg(0), jump(unix.BPF_JEQ, 0, 1, 0), notAllowed, allow)...)
 }
 
 // emptying are the calls that open a file without the right to write it, and leave nothing in it all the

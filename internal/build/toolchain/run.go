@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/orphans"
 	"github.com/andrestc/go-plugserver/internal/build/badbuild"
 	"golang.org/x/sys/unix"
 )
@@ -43,10 +44,7 @@ func (s *Set) output(ctx context.Context, t Toolchain, args ...string) (string, 
 	cmd := exec.CommandContext(ctx, t.Go, args...)
 	cmd.Env, cmd.Dir = s.Env(t, ""), "/"
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := group(cmd); err != nil {
-		return "", err
-	}
-	if err := cmd.Wait(); err != nil {
+	if err := run(cmd); err != nil {
 		return "", errors.New(lastLine(stderr.String(), err.Error()))
 	}
 	return stdout.String(), nil
@@ -61,9 +59,9 @@ func lastLine(said, or string) string {
 	return or
 }
 
-// group starts cmd in a session of its own, without a terminal that foreign
-// source could reach. Its context's end kills all of its process group.
-func group(cmd *exec.Cmd) error {
+// run runs cmd in a session of its own, without a terminal that foreign
+// source could reach. Its context's end kills all of its process group, and its own end what it has left.
+func run(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = afterKill
@@ -74,7 +72,11 @@ func group(cmd *exec.Cmd) error {
 	// to nobody but the neighbours.
 	syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, Niceness)
 	bound(cmd.Process.Pid)
-	return nil
+	family := orphans.Of(cmd.Process.Pid)
+	err := cmd.Wait()
+	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	family.End()
+	return err
 }
 
 // bound sets the limit on memory, unless there is a tighter one.
@@ -101,11 +103,7 @@ func (s *Set) Run(ctx context.Context, j Job) error {
 	cmd := exec.CommandContext(ctx, j.Toolchain.Go, j.Args...)
 	cmd.Dir, cmd.Env = j.Dir, env
 	cmd.Stdout, cmd.Stderr = out, out
-	err := group(cmd)
-	if err == nil {
-		err = cmd.Wait()
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whoever is left of its group
-	}
+	err := run(cmd)
 	out.Flush()
 	switch {
 	case err == nil:

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/orphans"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
@@ -93,6 +94,7 @@ func (t Trial) rules(dir string) *sandbox.Rules {
 }
 
 func (t Trial) start(s *stage, who user) (*proc.Child, error) {
+	orphans.Begin() // best effort: its process group ends in any case
 	child, err := proc.Start(proc.Spec{
 		Path: s.cell, Args: []string{t.name()}, Dir: s.dir, Env: t.environ(s.dir), As: who.credential, Sandbox: t.rules(s.dir), Output: func(string, string) {},
 	})

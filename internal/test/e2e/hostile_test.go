@@ -112,6 +112,10 @@ func TestHostileHandler(t *testing.T) {
 		{refused, "sys", []any{unix.SYS_KILL, neighbour.PID, 9}},
 		{refused, "sys", []any{unix.SYS_TGKILL, gate, gate, 9}},
 		{refused, "sys", []any{unix.SYS_PRLIMIT64, supervisor, unix.RLIMIT_NOFILE}},
+		{refused, "sys", []any{unix.SYS_PRLIMIT64, 0, unix.RLIMIT_RTTIME, 1}}, // whose child it is
+		{refused, "sys", []any{unix.SYS_PRLIMIT64, 0, unix.RLIMIT_RTTIME, 1 << 32}},
+		{refused, "sys", []any{unix.SYS_SETRLIMIT, unix.RLIMIT_RTTIME, 1}},
+		{"ok", "sys", []any{unix.SYS_PRLIMIT64, 0, unix.RLIMIT_RTTIME}},
 		{refused, "sys", []any{unix.SYS_SETPRIORITY, unix.PRIO_USER, os.Getuid(), 19}},
 		{refused, "sys", []any{unix.SYS_SCHED_SETAFFINITY, gate, 8}},
 		{refused, "sys", []any{unix.SYS_SHMGET, 1, 4096, 0o1600}},
@@ -174,6 +178,53 @@ func TestControlByUnconfined(t *testing.T) {
 		t.Error("the test is not answered")
 	}
 }
+
+// What a handler has started ends with its process, also what has a session of its own and no parent any more, and not before.
+func TestOrphansEnd(t *testing.T) {
+	for _, sandbox := range []string{"on", "off"} {
+		d := testbed.Start(t, testbed.Flags("--sandbox", sandbox), testbed.Allow("crashed"))
+		d.Put("hostile", testbed.Go(testbed.Hostile).Build(t))
+		var pids []int
+		leave := func() {
+			t.Helper()
+			const script = `setsid sh -c 'sleep 1000 >/dev/null 2>&1 & echo $!'; (setsid sh -c '(setsid sleep 1000 >/dev/null 2>&1 & echo $!)' &)`
+			_, body := d.Get("/hostile/exec?" + url.Values{"a": {script}}.Encode())
+			pids = pids[:0]
+			for _, f := range strings.Fields(body) {
+				pid, _ := strconv.Atoi(f)
+				pids = append(pids, pid)
+				if !there(pid) {
+					t.Errorf("sandbox %s: process %q has ended before its handler's", sandbox, f)
+				}
+			}
+			if len(pids) != 2 {
+				t.Fatalf("the handler has started %q", body)
+			}
+		}
+		gone := func(after string) {
+			t.Helper()
+			for _, pid := range pids {
+				await(t, fmt.Sprintf("sandbox %s: process %d is gone after %s", sandbox, pid, after), func() bool { return !there(pid) })
+			}
+		}
+		leave()
+		if _, stderr, code := d.Ctl("restart", "hostile"); code != 0 {
+			t.Fatal(stderr)
+		}
+		gone("a restart")
+		leave()
+		h, _ := d.Handler("hostile")
+		unix.Kill(h.PID, unix.SIGKILL)
+		gone("SIGKILL")
+		await(t, "the handler is live again", func() bool { now, _ := d.Handler("hostile"); return now.PID != h.PID && now.State == "live" })
+		leave()
+		d.Stop()
+		gone("the daemon")
+	}
+}
+
+// there reports whether there is a process of that number, dead or not.
+func there(pid int) bool { return unix.Kill(pid, 0) == nil }
 
 // restartAhead has a handler run in a cell that was started ahead, and returns those that were.
 func restartAhead(t *testing.T, d *testbed.Daemon, name string) (spares []int) {

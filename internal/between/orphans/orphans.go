@@ -1,0 +1,165 @@
+// Package orphans ends what a child of ours has started and left behind, where no control group does: also
+// what has a session of its own, and no parent any more. For that this process adopts the orphans of all its
+// descendants (PR_SET_CHILD_SUBREAPER, prctl(2)), and knows whose each is by a mark, which what is started inherits: a
+// limit of a resource that no handler has a use for. A sandbox lets no process change it.
+package orphans
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Mark is the resource (setrlimit(2)): the time that a process of a real-time policy may take without a system call. Ours are so
+// long that none meets one.
+const Mark = unix.RLIMIT_RTTIME
+
+const (
+	least  = 1 << 50 // microseconds: 35 years
+	perRun = 24      // bits of a mark that tell the children of one process of ours
+)
+
+// known are the children that have a mark.
+var known = struct {
+	sync.Mutex
+	first uint64 // of our marks; 0 before Begin
+	last  uint64
+	alive map[uint64]int // their PIDs
+}{alive: make(map[uint64]int)}
+
+// Begin has this process adopt orphans, from now on and for good.
+func Begin() error {
+	known.Lock()
+	defer known.Unlock()
+	if known.first != 0 {
+		return nil
+	}
+	if _, err := os.Stat("/proc/thread-self/children"); err != nil {
+		return fmt.Errorf("adopt orphans: %w", err) // nor would we find them
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("adopt orphans: %w", err)
+	}
+	known.first = least | rand.Uint64N(1<<20)<<perRun // another than that of a daemon within, or around
+	known.last = known.first
+	ends := make(chan os.Signal, 1)
+	signal.Notify(ends, syscall.SIGCHLD)
+	go func() {
+		for range ends {
+			sweep()
+			time.Sleep(between) // whoever forks a thousand times a second does not keep us busy
+		}
+	}()
+	return nil
+}
+
+// between is how long those that have ended by themselves may wait.
+const between = 50 * time.Millisecond
+
+// Family is a child of ours with all that it has started. A nil one is none.
+type Family struct{ mark uint64 }
+
+// Of marks a child, which has started nothing yet. It returns nil where that cannot be.
+func Of(pid int) *Family {
+	known.Lock()
+	defer known.Unlock()
+	if known.first == 0 || known.last+1 == known.first+1<<perRun {
+		return nil
+	}
+	known.last++
+	if unix.Prlimit(pid, Mark, &unix.Rlimit{Cur: known.last, Max: known.last}, nil) != nil {
+		return nil
+	}
+	known.alive[known.last] = pid
+	return &Family{known.last}
+}
+
+const (
+	patience = time.Second // how long the end of a family is waited for
+	tries    = 10_000      // how often it is tried further
+)
+
+// End ends what is left of the family. The child has ended, and was reaped.
+func (f *Family) End() {
+	if f == nil {
+		return
+	}
+	known.Lock()
+	delete(known.alive, f.mark)
+	known.Unlock()
+	for began := time.Now(); sweep() > 0; {
+		if time.Since(began) > patience {
+			go func() { // it forks faster than we are given time to kill
+				for n := 0; n < tries && sweep() > 0; n++ {
+					time.Sleep(time.Millisecond)
+				}
+			}()
+			return
+		}
+	}
+}
+
+var sweeping sync.Mutex // nobody else reaps orphans: until then a PID is no other's
+
+// sweep kills the orphans whose child of ours has ended, reaps those that are dead, and returns how many
+// it has killed.
+func sweep() (killed int) {
+	sweeping.Lock()
+	defer sweeping.Unlock()
+	for _, pid := range children() {
+		mark, ok := markOf(pid)
+		if !ok {
+			continue
+		}
+		known.Lock()
+		child, alive := known.alive[mark]
+		known.Unlock()
+		if child == pid {
+			continue // whoever has started it reaps it
+		}
+		if !alive {
+			killed++
+			unix.Kill(pid, unix.SIGKILL)
+		}
+		unix.Wait4(pid, nil, unix.WNOHANG, nil)
+	}
+	return killed
+}
+
+// markOf is the mark of a process, ok whether it is one of ours.
+func markOf(pid int) (mark uint64, ok bool) {
+	var has unix.Rlimit
+	if unix.Prlimit(pid, Mark, nil, &has) != nil {
+		return 0, false
+	}
+	known.Lock()
+	defer known.Unlock()
+	return has.Max, known.first != 0 && has.Max > known.first && has.Max <= known.last
+}
+
+// children are the children of all our threads, those that were adopted too.
+func children() (pids []int) {
+	lists, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // the thread has ended
+		}
+		for _, f := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(f); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
