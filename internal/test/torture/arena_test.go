@@ -85,7 +85,7 @@ func newArena(t *testing.T, flags ...string) *arena {
 	t.Cleanup(func() { socket.Close() })
 	// Arenas lie side by side on two processors: a cell may take longer to be
 	// back than --hold's default of 2 s.
-	a := &arena{t: t, life: &life{t: t}, socket: socket, swept: make(map[string]bool), flags: append([]string{"--drain-timeout", "2s", "--hold", "10s"}, flags...)}
+	a := &arena{t: t, life: &life{t: t}, socket: socket, swept: make(map[string]bool), flags: append([]string{"--drain-timeout", "2s", "--hold", "10s", "--sandbox", "off"}, flags...)}
 	t.Cleanup(func() {
 		try(a.life.end())
 		for _, e := range a.life.take() {
@@ -148,8 +148,7 @@ func (a *arena) open(t *testing.T) {
 
 // start starts the daemon on the arena's socket, and on its folder if it had one.
 func (a *arena) start() {
-	// Its handlers may do all that they can: what is tried is what stands behind the sandbox.
-	options := []testbed.Option{allowed, testbed.Sockets(a.socket), testbed.Flags(a.flags...), testbed.Flags("--sandbox", "off"), bounded}
+	options := []testbed.Option{allowed, testbed.Sockets(a.socket), testbed.Flags(a.flags...), bounded}
 	if a.d != nil {
 		options = append(options, testbed.In(a.d.Dir))
 	}

@@ -90,6 +90,17 @@ func (a *arena) census() census {
 	return c
 }
 
+// confined reports whether the arena's handlers are in sandboxes.
+func (a *arena) confined() bool {
+	last := ""
+	for i, flag := range a.flags {
+		if flag == "--sandbox" {
+			last = a.flags[i+1]
+		}
+	}
+	return last == "on"
+}
+
 // store counts the copies, and names those that no history has.
 func (a *arena) store(c *census) {
 	dir := filepath.Join(a.d.State, "store")
@@ -136,9 +147,13 @@ func (a *arena) store(c *census) {
 		switch e.Name() {
 		case "history.json", "history.log", "known": // the store's own
 			continue
-		case "lent": // a folder for each process in a sandbox, and here none is in one
+		case "lent": // a folder for each process in a sandbox that was started ahead
 			lent, err := os.ReadDir(filepath.Join(dir, "lent"))
-			if err != nil || len(lent) > 0 {
+			most := 0
+			if a.confined() {
+				most = len(handlers) + mostSpares
+			}
+			if err != nil || len(lent) > most {
 				c.strays = append(c.strays, fmt.Sprintf("%d folders lent, %v", len(lent), err))
 			}
 			continue

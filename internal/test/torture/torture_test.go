@@ -42,7 +42,11 @@ func TestTorture(t *testing.T) {
 		"descriptors": descriptors,
 		"hostile":     hostile,
 	}
-	flags := map[string][]string{"wild": {"--max-patterns", "5000"}}
+	// Handlers may do all that they can: what is tried is what stands behind the sandbox. Only a hostile one is in it, too.
+	flags := map[string][]string{"wild": {"--max-patterns", "5000"}, "hostile": {"--sandbox", "on"}}
+	if *forFlag > 0 {
+		lanes["unconfined"] = hostile
+	}
 	if slices.ContainsFunc(mute, func(f fault) bool { return only.MatchString(f.name) }) {
 		flags["mute"] = []string{"--cell", testbed.MuteCell(t)}
 	}
@@ -120,6 +124,24 @@ func run(t *testing.T, lane string, faults []fault, table *table, flags ...strin
 			said = time.Now()
 			fmt.Printf("%-10s %8s turn %5d: %s\n", lane, time.Since(began).Round(time.Second), turn, table.progress())
 		}
+	}
+	try(func() { a.use(lane) })
+}
+
+// use tells what the daemon has come to.
+func (a *arena) use(lane string) {
+	a.rest()
+	c := a.census()
+	a.resume()
+	for _, p := range []struct {
+		who       string
+		pid, n, b int
+		rss       int64
+	}{
+		{"supervisor", a.d.PID(), c.supervisorFDs, a.base.supervisorFDs, c.supervisorRSS},
+		{"gate", a.d.Status().Daemon.GatePID, c.gateFDs, a.base.gateFDs, c.gateRSS},
+	} {
+		fmt.Printf("%-10s the %s has %d descriptors, %d at first, and %d MiB; at most it had %d MiB\n", lane, p.who, p.n, p.b, p.rss>>20, peak(p.pid)>>20)
 	}
 }
 
