@@ -157,6 +157,11 @@ func (a *arena) store(c *census) {
 				c.strays = append(c.strays, fmt.Sprintf("%d folders lent, %v", len(lent), err))
 			}
 			continue
+		case "units": // what is lent to units of systemd's, and here none is in one
+			if lent, err := os.ReadDir(filepath.Join(dir, "units")); err != nil || len(lent) > 0 {
+				c.strays = append(c.strays, fmt.Sprintf("%d folders lent to units, %v", len(lent), err))
+			}
+			continue
 		}
 		if !known[e.Name()] {
 			c.strays = append(c.strays, "file "+e.Name()+" in the store")
