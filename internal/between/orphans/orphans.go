@@ -7,6 +7,7 @@ package orphans
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -35,6 +36,7 @@ var known = struct {
 	first uint64 // of our marks; 0 before Begin
 	last  uint64
 	alive map[uint64]int // their PIDs
+	ended uint64         // how many were
 }{alive: make(map[uint64]int)}
 
 // Begin has this process adopt orphans, from now on and for good.
@@ -56,7 +58,7 @@ func Begin() error {
 	signal.Notify(ends, syscall.SIGCHLD)
 	go func() {
 		for range ends {
-			sweep()
+			sweep(math.MaxUint64)
 			time.Sleep(between) // whoever forks a thousand times a second does not keep us busy
 		}
 	}()
@@ -96,11 +98,13 @@ func (f *Family) End() {
 	}
 	known.Lock()
 	delete(known.alive, f.mark)
+	known.ended++
+	nth := known.ended
 	known.Unlock()
-	for began := time.Now(); sweep() > 0; {
+	for began := time.Now(); sweep(nth) > 0; {
 		if time.Since(began) > patience {
 			go func() { // it forks faster than we are given time to kill
-				for n := 0; n < tries && sweep() > 0; n++ {
+				for n := 0; n < tries && sweep(nth) > 0; n++ {
 					time.Sleep(time.Millisecond)
 				}
 			}()
@@ -109,13 +113,28 @@ func (f *Family) End() {
 	}
 }
 
-var sweeping sync.Mutex // nobody else reaps orphans: until then a PID is no other's
+// sweeping is who sweeps. Nobody else reaps orphans: until then a PID is no other's.
+var sweeping struct {
+	sync.Mutex
+	clean uint64 // of so many children that have ended nothing was left
+}
 
 // sweep kills the orphans whose child of ours has ended, reaps those that are dead, and returns how many
-// it has killed.
-func sweep() (killed int) {
+// it has killed. Where a sweep that began after the nth end has found nothing it need not look.
+func sweep(nth uint64) (killed int) {
 	sweeping.Lock()
 	defer sweeping.Unlock()
+	if nth <= sweeping.clean {
+		return 0 // as when a thousand end at a time
+	}
+	known.Lock()
+	ended := known.ended
+	known.Unlock()
+	defer func() {
+		if killed == 0 {
+			sweeping.clean = ended
+		}
+	}()
 	for _, pid := range children() {
 		mark, ok := markOf(pid)
 		if !ok {
