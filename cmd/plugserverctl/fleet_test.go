@@ -2,11 +2,19 @@ package main
 
 import (
 	"encoding/json"
+	"flag"
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/publish"
 	"github.com/andrestc/go-plugserver/internal/operator/rings"
 	"github.com/andrestc/go-plugserver/internal/test/testbed"
@@ -54,4 +62,50 @@ func TestFleetScripts(t *testing.T) {
 		ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
 	}
 	testscript.Run(t, params)
+}
+
+// command is one of plugserverctl's in a script, with the lines that go on.
+var command = regexp.MustCompile(`(?m)^[ -]*plugserverctl (?:.*\\\n)*.*$`)
+
+// The pipelines among the examples call commands that there are, with flags that they have, and ask
+// Prometheus in its language.
+func TestPipelines(t *testing.T) {
+	testbed.Need(t, "there is no promtool: apt-get install prometheus", "promtool")
+	for _, name := range []string{"github-actions.yml", "gitlab-ci.yml"} {
+		text, err := os.ReadFile("../../packaging/fleet/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var called []string
+		rules := "groups:\n- name: pipeline\n  rules:\n"
+		for _, line := range command.FindAllString(string(text), -1) {
+			words := strings.Fields(line[strings.Index(line, "plugserverctl"):])
+			at := slices.IndexFunc(commands(), func(c *cli.Command) bool { return c.Name == words[1] })
+			if at < 0 {
+				t.Errorf("%s: there is no %s", name, words[1])
+				continue
+			}
+			called = append(called, words[1])
+			flags := flag.NewFlagSet(words[1], flag.ContinueOnError)
+			commands()[at].Declare(flags)
+			for _, m := range regexp.MustCompile(` --?([a-z-]+)`).FindAllStringSubmatch(strings.Join(words[1:], " "), -1) {
+				if flags.Lookup(m[1]) == nil {
+					t.Errorf("%s: %s has no --%s", name, words[1], m[1])
+				}
+			}
+			for _, m := range regexp.MustCompile(`--if '([^']*)'`).FindAllStringSubmatch(line, -1) {
+				rules += fmt.Sprintf("  - alert: pipeline\n    expr: %q\n", m[1])
+			}
+		}
+		if want := []string{"build", "check", "sign", "push", "promote"}; !slices.Equal(called, want) {
+			t.Errorf("%s calls %q, want %q", name, called, want)
+		}
+		file := filepath.Join(t.TempDir(), "rules.yml")
+		if err := os.WriteFile(file, []byte(rules), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if said, err := exec.Command("promtool", "check", "rules", "--lint=none", file).CombinedOutput(); err != nil || strings.Count(rules, "alert:") != 3 {
+			t.Errorf("%s: %v\n%s%s", name, err, rules, said)
+		}
+	}
 }
