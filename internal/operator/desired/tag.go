@@ -128,6 +128,7 @@ func (t *Tag) kept(ctx context.Context, before, after artifact.State) error {
 // Set writes the tag, and its history, unless it names another digest than was read, and
 // checks it once others have written. The error is ErrLost where it has to be done again.
 func (t *Tag) Set(ctx context.Context, was string, content []byte, r artifact.Record, check func(context.Context) error) error {
+	began := time.Now()
 	d, _, err := t.Repo.Resolve(ctx, t.Name, was)
 	if err != nil && !errors.Is(err, registry.ErrNoTag) {
 		return err
@@ -135,19 +136,26 @@ func (t *Tag) Set(ctx context.Context, was string, content []byte, r artifact.Re
 	if d.Digest != was {
 		return ErrLost
 	}
-	began := time.Now()
 	if _, err := t.Repo.PushManifest(ctx, t.Name, artifact.IndexType, content); err != nil {
 		return err
 	}
 	took := time.Since(began)
 	r.When, r.By = began.UTC().Truncate(time.Second), t.by
 	t.record(ctx, r)
-	if t.settle == nil {
-		err = settle(ctx, took)
-	} else {
-		err = t.settle(ctx, took)
+	err = t.checked(ctx, took, r, check)
+	if errors.Is(err, registry.ErrAway) || ctx.Err() != nil {
+		err = fmt.Errorf("%s:%s was written, but whether it stays could not be seen: %w", t.Repo.Name(), t.Name, err)
 	}
-	if err != nil {
+	return err
+}
+
+// checked looks at what was written, once others have.
+func (t *Tag) checked(ctx context.Context, took time.Duration, r artifact.Record, check func(context.Context) error) error {
+	wait := t.settle
+	if wait == nil {
+		wait = settle
+	}
+	if err := wait(ctx, took); err != nil {
 		return err
 	}
 	if h, err := t.History(ctx); err == nil && !h.Has(r) {

@@ -143,6 +143,23 @@ func TestTwoPushesAtOnce(t *testing.T) {
 	}
 }
 
+// Where the registry is gone before it is seen what became of a change, that is told.
+func TestNotSeen(t *testing.T) {
+	testbed.NeedRegistry(t)
+	reg := testbed.StartRegistry(t, false)
+	on := at(t, reg.Addr, "ada")
+	e := handler(t, on.Repo, "a", "a")
+	on.settle = func(context.Context, time.Duration) error { reg.Stop(); return nil }
+	_, _, err := on.Change(t.Context(), func(artifact.State) artifact.State { return artifact.State{e} }, artifact.Record{Action: artifact.Pushed})
+	if !errors.Is(err, registry.ErrAway) || !strings.Contains(err.Error(), "/shop:prod was written, but whether it stays could not be seen") {
+		t.Error(err)
+	}
+	reg.Start()
+	if got := names(t, on); got != "a" {
+		t.Errorf("there is %q", got)
+	}
+}
+
 // A history that names a state which the registry has deleted goes on without it.
 func TestHistoryOfDeletedStates(t *testing.T) {
 	testbed.NeedRegistry(t)
