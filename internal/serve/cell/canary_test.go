@@ -385,6 +385,17 @@ func TestCopies(t *testing.T) {
 			if asked, copies := lines[one](), lines[canary](); asked != 9*n || copies != 0 {
 				t.Errorf("the access log has %d requests, and %d copies", asked, copies)
 			}
+			// One that is withdrawn ends, though it has copies that it answers to nobody but a client that goes.
+			ask(c, asks("GET", "/x?never=v1", 0, ""))
+			copied(5*n + 1)
+			w.tell(shared(one, other, link.Canary{})...)
+			began := time.Now()
+			w.retire(canary)
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("it has taken %s", took)
+			}
+			canary = w.cell("v1", "/x")
+			w.tell(shared(one, other, link.Canary{Cell: canary, Mirror: link.Whole})...)
 			w.stop(w.cells[canary])
 			for range 100 {
 				ask(c, asks("GET", "/x", 0, ""))
@@ -393,6 +404,51 @@ func TestCopies(t *testing.T) {
 			for range 100 {
 				ask(c, asks("GET", "/x", 0, ""))
 			}
+		})
+	}
+}
+
+// What a canary costs clients that ask one request after the other, 16 connections at a time.
+func BenchmarkKeepAlive(b *testing.B) {
+	proxies := link.Limits{Proxies: []string{"127.0.0.0/8"}}
+	for _, bb := range []struct {
+		name   string
+		lim    link.Limits
+		canary link.Canary
+	}{
+		{"none", link.Limits{}, link.Canary{}},
+		{"connections", link.Limits{}, link.Canary{Weight: 500}},
+		{"cookies", link.Limits{}, link.Canary{Weight: 500, Sticky: link.StickyCookie, Field: "id"}},
+		{"requests", proxies, link.Canary{Weight: 500}},
+		{"copies", link.Limits{}, link.Canary{Mirror: link.Whole}},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			w := newWorld(b, bb.lim)
+			other, one := w.cell("other", "/y"), w.cell("v0", "/x")
+			if bb.canary.Divides() {
+				bb.canary.Cell = w.cell("v1", "/x")
+			}
+			w.tell(shared(one, other, bb.canary)...)
+			a := asks("GET", "/x", 0, "", "Cookie: id=1\r\n")
+			const conns = 16
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			var all sync.WaitGroup
+			b.ResetTimer()
+			for range conns {
+				c := w.dial()
+				all.Add(1)
+				go func() {
+					defer all.Done()
+					for left.Add(-1) >= 0 {
+						if _, err := c.do(a); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				}()
+			}
+			all.Wait()
 		})
 	}
 }

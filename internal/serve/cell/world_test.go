@@ -73,7 +73,7 @@ func play(lc *link.Conn, patterns []string) error {
 	return <-c.ended
 }
 
-// tells says who answers, and what came; as much more as is asked for, and as late.
+// tells says who answers, and what came; as much more as is asked for; or never, as long as there is a client.
 func tells(name string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -81,8 +81,8 @@ func tells(name string) http.HandlerFunc {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		if wait, _ := time.ParseDuration(r.URL.Query().Get("wait")); wait > 0 {
-			time.Sleep(wait)
+		if r.URL.Query().Get("never") == name {
+			<-r.Context().Done()
 		}
 		more, _ := strconv.Atoi(r.URL.Query().Get("more"))
 		fmt.Fprintf(w, "%s %s %s %s %d%s", name, r.Method, r.URL.RequestURI(), r.Proto, len(body), strings.Repeat(".", more))

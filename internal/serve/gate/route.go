@@ -175,6 +175,7 @@ func (c *cell) close() {
 // connections come. It goes on giving connections back.
 func (c *cell) leave() {
 	c.close()
+	c.peer.EndCopies()
 	go func() {
 		<-c.idle
 		c.peer.CloseWrite()

@@ -3,6 +3,7 @@ package handover
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/serve/replay"
@@ -16,16 +17,27 @@ const (
 	copyFor = 30 * time.Second
 )
 
+// copies are those of a peer that are on their way, or being answered.
+type copies struct {
+	n      atomic.Int32
+	wanted context.Context
+	stop   context.CancelFunc
+}
+
+// EndCopies tells the peer that nobody waits for the copies that it has, as where a client has gone. It is to
+// be given no more.
+func (p *Peer) EndCopies() { p.copies.stop() }
+
 // copyTo gives d's peer a copy of r, which has no body, and drops what is answered. It does not wait. A request that
 // may change something is not copied, nor one that is to become something else than HTTP. m says whose it is.
-func (s *Server) copyTo(d *Dest, r *http.Request, m message) {
+func copyTo(d *Dest, r *http.Request, m message) {
 	safe := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
 	p := d.Peer
-	if !safe || r.Header["Upgrade"] != nil || !r.ProtoAtLeast(1, 1) || p.copies.Load() >= mostCopies || !d.Enter() {
+	if !safe || r.Header["Upgrade"] != nil || !r.ProtoAtLeast(1, 1) || p.copies.n.Load() >= mostCopies || !d.Enter() {
 		return
 	}
-	p.copies.Add(1)
-	ctx, cancel := context.WithTimeout(s.base, copyFor)
+	p.copies.n.Add(1)
+	ctx, cancel := context.WithTimeout(p.copies.wanted, copyFor)
 	x := replay.New(dropped{}, r.WithContext(ctx), func() bool { return false }, 0)
 	large := len(x.Head()) > maxForward // r may be others' once this has returned
 	go func() {
@@ -33,13 +45,13 @@ func (s *Server) copyTo(d *Dest, r *http.Request, m message) {
 			p.exchange(kindCopy, x, m)
 		}
 		cancel()
-		p.copies.Add(-1)
+		p.copies.n.Add(-1)
 		d.Given()
 	}()
 }
 
 func (c *Conn) copyTo(d *Dest, r *http.Request) {
-	c.server.copyTo(d, r, message{remote: c.remoteText, local: c.localText(), tls: c.tls})
+	copyTo(d, r, message{remote: c.remoteText, local: c.localText(), tls: c.tls})
 }
 
 // dropped drops an answer.

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"math"
@@ -21,11 +22,10 @@ import (
 // a peer leaves in its socket when it dies is not lost. What it has taken, it
 // may have begun to serve, and that is never sent twice.
 type Peer struct {
-	wire *wire.Conn
-	send func(kind byte, fds []int, parts ...[]byte) error // wire's
-	dead atomic.Bool                                       // set for good when the peer can be given nothing more
-	// copies are on their way, or being answered.
-	copies atomic.Int32
+	wire   *wire.Conn
+	send   func(kind byte, fds []int, parts ...[]byte) error // wire's
+	dead   atomic.Bool                                       // set for good when the peer can be given nothing more
+	copies copies
 	// counts are shared with the peer's process.
 	counts *counts
 
@@ -132,7 +132,7 @@ func NewPeer(sock, page *os.File, only bool) (*Peer, error) {
 		counts.unmap()
 		return nil, err
 	}
-	return &Peer{
+	p := &Peer{
 		wire: wc, send: wc.Send, counts: counts,
 		forwarded: make(map[uint64]*forwarded),
 		serving:   make(map[uint64]*stream),
@@ -140,7 +140,9 @@ func NewPeer(sock, page *os.File, only bool) (*Peer, error) {
 
 		exchanged:  make(map[uint64]exchanged),
 		exchanging: make(map[uint64]*exchanging),
-	}, nil
+	}
+	p.copies.wanted, p.copies.stop = context.WithCancel(context.Background())
+	return p, nil
 }
 
 // CloseWrite tells the peer that no more connections come.

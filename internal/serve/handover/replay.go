@@ -77,7 +77,7 @@ func (s *Server) Forward(w http.ResponseWriter, r *http.Request) {
 		}
 		if d.Copy != nil && !x.HasBody() && !copied {
 			copied = true
-			s.copyTo(d.Copy, r, m)
+			copyTo(d.Copy, r, m)
 		}
 		end := d.Peer.exchange(kindExchange, x, m)
 		d.Given()
