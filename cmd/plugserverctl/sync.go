@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -23,7 +22,7 @@ var syncCommand = cli.Command{
 		return func(ctx context.Context, s *cli.Session) error {
 			state := flags.Lookup("state").Value.String()
 			_, err := os.ReadDir(filepath.Join(state, "cells"))
-			return sync.Run(ctx, s, syncing.Options{Binaries: binaries(), Blind: errors.Is(err, os.ErrPermission), State: state})
+			return sync.Run(ctx, s, syncing.Options{Binaries: binaries(), Blind: err != nil, State: state})
 		}
 	},
 }

@@ -5,6 +5,7 @@ package swap
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -57,7 +58,7 @@ func (s Swap) Do(changes []syncplan.Action) error {
 func (s Swap) do(a syncplan.Action) error {
 	path, was := s.Path(a.Handler), s.former(a.Handler)
 	for _, suffix := range []string{"", signature.Suffix} {
-		if err := os.Link(path+suffix, was+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := keep(path+suffix, was+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("keep what is there: %w", err)
 		}
 	}
@@ -74,6 +75,26 @@ func (s Swap) do(a syncplan.Action) error {
 		return err
 	}
 	return os.Rename(s.Stage(a), path)
+}
+
+// keep gives a file another name, or a copy of it, where the file system has no links, or we may make none to it: it is
+// another user's.
+func keep(path, as string) error {
+	err := os.Link(path, as)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	from, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := os.OpenFile(as, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	return errors.Join(err, to.Chmod(0o644), to.Sync(), to.Close())
 }
 
 // gone removes a file that need not be there.

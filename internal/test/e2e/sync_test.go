@@ -10,12 +10,14 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/file/synced"
 	"github.com/andrestc/go-plugserver/internal/operator/artifact"
@@ -327,6 +329,47 @@ func TestSyncResumes(t *testing.T) {
 	}
 	s.Want("/a", 200, "a1")
 	untouched(t, s.Daemon, map[string]testbed.Plugin{"a": a})
+}
+
+// A sync that is killed, wherever it is, leaves nothing that the next one does not put right, and clients see none of it.
+func TestSyncKilled(t *testing.T) {
+	s := syncer{testbed.Start(t), newShelf(t)}
+	names := []string{"a", "b", "c"}
+	release := func(version string) (all []stocked) {
+		for _, name := range names {
+			all = append(all, stocked{name: name, plugin: plain(t, "/"+name, version)})
+		}
+		return all
+	}
+	s.stock(release("v0")...)
+	s.sync(0, "in agreement")
+	load := testbed.Plan{Addr: s.Daemon.Addr, Paths: []string{"/a", "/b"}, Clients: 2}.Run(t)
+	for i := 1; i <= 4; i++ {
+		all := release(fmt.Sprint("v", i))
+		if i == 2 { // one is wanted no more, and again thereafter
+			all = all[:2]
+		}
+		s.stock(all...)
+		for _, after := range []time.Duration{time.Duration(i) * 40 * time.Millisecond, time.Duration(i) * 15 * time.Millisecond} {
+			cmd := exec.Command(s.CtlPath(), "--control", s.Control, "sync", s.ref)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			kill := time.AfterFunc(after, func() { cmd.Process.Kill() })
+			cmd.Wait()
+			kill.Stop()
+		}
+		s.sync(0, "in agreement")
+		for _, h := range all {
+			s.Want("/"+h.name, 200, fmt.Sprint("v", i))
+		}
+		want := make(map[string]testbed.Plugin)
+		for _, h := range all {
+			want[h.name] = h.plugin
+		}
+		untouched(t, s.Daemon, want)
+	}
+	load.Unharmed(t)
 }
 
 // What [Trust] does not let run is not placed.
