@@ -39,7 +39,7 @@ func want(hex string, signed bool) synced.Want {
 
 // swap has a directory, and an entry that is to replace a, whose signature changes hands, to add b, which is signed, to
 // remove c, and to sign d anew.
-func swap(t *testing.T) (s Swap, changes []syncplan.Action, before map[string]string) {
+func swap(t *testing.T) (s *Swap, changes []syncplan.Action, before map[string]string) {
 	s = In(t.TempDir(), "shop")
 	before = map[string]string{"a.so": "a1", "a.so.minisig": "s1", "c.so": "c1", "c.so.minisig": "s3", "d.so": "d1", "mine.so": "m"}
 	for name, text := range before {
@@ -106,6 +106,35 @@ func TestBack(t *testing.T) {
 	s.Discard()
 	if _, err := os.Lstat(filepath.Dir(s.staged)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("something is staged: %v", err)
+	}
+}
+
+// What somebody else has put there meanwhile stays.
+func TestTheirs(t *testing.T) {
+	s, changes, before := swap(t)
+	if err := s.Do(changes); err != nil || !s.Ours("a") || !s.Ours("d") {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a.so", "c.so"} {
+		if err := os.WriteFile(filepath.Join(s.dir, ".new"), []byte("theirs"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(s.dir, ".new"), filepath.Join(s.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.Ours("a") {
+		t.Error("theirs is ours")
+	}
+	if err := s.Back(changes); err != nil {
+		t.Fatal(err)
+	}
+	want := maps.Clone(before)
+	want["a.so"], want["c.so"] = "theirs", "theirs"
+	delete(want, "a.so.minisig") // which went as the file came
+	delete(want, "c.so.minisig")
+	if got := content(t, s.dir); !maps.Equal(got, want) {
+		t.Errorf("there is %q", got)
 	}
 }
 

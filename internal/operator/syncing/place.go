@@ -135,10 +135,12 @@ func (r *run) placed(a syncplan.Action) {
 		case a.Kind == syncplan.Place, p.Next != nil:
 			p = synced.Placed{Time: r.began.UTC().Round(0)}
 		}
-		p.Want = a.Want
-		p.State = synced.State{}
-		if info, err := os.Lstat(r.files.Path(a.Handler)); err == nil {
-			p.State = synced.StateOf(info)
+		p.Want, p.State = a.Want, a.State
+		if a.Kind == syncplan.Place {
+			p.State = synced.State{} // it is read again, where somebody else has put another there
+			if info, err := os.Lstat(r.files.Path(a.Handler)); err == nil && r.files.Ours(a.Handler) {
+				p.State = synced.StateOf(info)
+			}
 		}
 		r.record.Placed[a.Handler] = p
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +57,7 @@ type run struct {
 	policy signature.Policy
 	repo   *registry.Repository
 	record *synced.Record
-	files  swap.Swap
+	files  *swap.Swap
 	others map[string]string // what other entries have placed
 	all    []syncplan.Action
 	began  time.Time
@@ -66,9 +67,10 @@ type run struct {
 // Run syncs. The error is cli.ErrRefused where what was refused has been told.
 func Run(ctx context.Context, s *cli.Session, o Options) error {
 	r := &run{s: s, o: o, began: time.Now()}
-	// Before the daemon is asked, which has to look at all of its processes for that.
-	if known, err := synced.Load(filepath.Join(o.State, "sync"), o.Name); o.Every > 0 && err == nil && !r.due(known) {
-		return nil
+	if o.Every > 0 { // before the daemon is asked, which has to look at all of its processes for that
+		if known, err := synced.Load(filepath.Join(o.State, "sync"), o.Name); err == nil && !r.due(known) {
+			return nil
+		}
 	}
 	if err := r.ask(ctx); err != nil {
 		return err
@@ -123,12 +125,20 @@ func (r *run) name() error {
 		return err
 	}
 	of := func(ref string) bool { return ref != "" && repository(ref) == repository(r.o.Ref) }
+	var follow []string
 	for name, known := range records {
-		if r.o.Name == "" && of(known.Ref) {
-			r.o.Name = name
+		if of(known.Ref) {
+			follow = append(follow, name)
 		}
 	}
-	if r.o.Name == "" {
+	slices.Sort(follow)
+	switch {
+	case r.o.Name != "":
+	case len(follow) > 1:
+		return fmt.Errorf("several entries follow that repository; name one with --name: %s", strings.Join(follow, ", "))
+	case len(follow) == 1:
+		r.o.Name = follow[0]
+	default:
 		r.o.Name = strings.Trim(strings.Map(func(c rune) rune {
 			if strings.ContainsRune(":/[]", c) {
 				return '-'

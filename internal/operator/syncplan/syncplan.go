@@ -31,6 +31,7 @@ type Action struct {
 	Kind    Kind
 	Want    synced.Want    // to keep, adopt and place
 	Was     string         // the digest of the file that is there
+	State   synced.State   // of that file
 	Refusal *refusal.Error // of what is refused
 }
 
@@ -67,7 +68,7 @@ func Decide(in Input) (all []Action) {
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		a := in.decide(name)
-		a.Handler, a.Was = name, in.There[name].File
+		a.Handler, a.Was, a.State = name, in.There[name].File, in.There[name].State
 		all = append(all, a)
 	}
 	return all
