@@ -107,12 +107,10 @@ func synced(t *testing.T, b *box, greet []string) {
 	}
 	score(t, b, unit, 1.5)
 	confined(t, b)
-	b.run(t, "systemctl", "stop", service)
-	b.run(t, "systemctl", "stop", socket)
+	b.run(t, "systemctl", "disable", "--now", timer)
+	b.run(t, "systemctl", "stop", socket, service)
 	b.run(t, "systemctl", "start", unit) // and is not, for there is no daemon
 	b.run(t, "systemctl", "start", socket, service)
-
-	b.run(t, "systemctl", "disable", "--now", timer)
 	b.run(t, "systemctl", "stop", "registry")
 	b.run(t, "rm", "-r", "/etc/systemd/system/"+timer+".d", "/etc/plugserver/sync.d/shop.conf", credentials, "/root/registry")
 	b.run(t, "systemctl", "daemon-reload")
