@@ -6,10 +6,35 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
+
+const denied, refused, readOnly, unseen = "permission denied", "operation not permitted", "read-only file system", "no such file or directory"
+
+// attack is what the hostile handler tries, and what it gets; "|" is between what it may get.
+type attack struct {
+	want, what string
+	args       []any
+}
+
+func attacks(t *testing.T, b *box, all []attack) {
+	t.Helper()
+	for _, c := range all {
+		q := url.Values{}
+		for _, a := range c.args {
+			q.Add("a", fmt.Sprint(a))
+		}
+		_, got := b.get("/hostile/" + c.what + "?" + q.Encode())
+		t.Logf("%s %v: %s", c.what, c.args, got)
+		if !slices.Contains(strings.Split(c.want, "|"), got) {
+			t.Errorf("%s %v: got %q, not %q", c.what, c.args, got, c.want)
+		}
+	}
+}
 
 // hostile has a handler try what harms others, and tells what it got. The kernel is the host's, whichever
 // Debian it is: what an older one cannot, plugserverctl says.
@@ -20,19 +45,7 @@ func hostile(t *testing.T, b *box, file string, supervisor int) {
 		t.Errorf("not confined are %q", lacks)
 	}
 	gate, neighbour := b.status(t).Daemon.GatePID, b.cell(t, "greet")
-	try := func(what string, args ...any) string {
-		q := url.Values{}
-		for _, a := range args {
-			q.Add("a", fmt.Sprint(a))
-		}
-		_, got := b.get("/hostile/" + what + "?" + q.Encode())
-		return got
-	}
-	const denied, refused, readOnly, unseen = "permission denied", "operation not permitted", "read-only file system", "no such file or directory"
-	for _, c := range []struct {
-		want, what string
-		args       []any
-	}{
+	attacks(t, b, []attack{
 		{"ok", "read", []any{"/etc/passwd"}},
 		{"ok", "user", nil},
 		{"ok", "roots", nil},
@@ -68,18 +81,63 @@ func hostile(t *testing.T, b *box, file string, supervisor int) {
 		{denied, "dial", []any{"/run/dbus/system_bus_socket"}},
 		{"ok", "dial", []any{"/run/systemd/journal/stdout"}}, // left open: SECURITY.md
 		{denied, "exec", []any{"true"}},
-	} {
-		got := try(c.what, c.args...)
-		t.Logf("%s %v: %s", c.what, c.args, got)
-		if got != c.want {
-			t.Errorf("%s %v: got %q, not %q", c.what, c.args, got, c.want)
-		}
-	}
+	})
 	if b.cell(t, "greet") != neighbour || b.status(t).Daemon.GatePID != gate {
 		t.Error("another process has ended")
 	}
 	if err := os.Remove(b.root + handlers + "/hostile.so"); err != nil {
 		t.Fatal(err)
 	}
+	b.run(t, "systemctl", "reload", "plugserverd")
+}
+
+// apartHostile has it try from a unit of its own what harms the supervisor, who keeps it, a neighbour and the system.
+func apartHostile(t *testing.T, b *box, file string, supervisor int) {
+	b.write(t, apartConf, "[Handler greet]\nIsolation=unit\n[Handler hostile]\nIsolation=unit\n")
+	b.run(t, "systemctl", "reload", "plugserverd")
+	b.run(t, "cp", b.put(t, file, "hostile.so"), handlers+"/hostile.so")
+	eventually(t, "the hostile handler is live", func() bool { s, _ := b.get("/hostile/resolve"); return s == 200 })
+	gate, neighbour, own := b.status(t).Daemon.GatePID, b.cell(t, "greet"), b.cell(t, "hostile")
+	var keeper int
+	fmt.Sscan(b.property(t, b.unitOf(t, own), "MainPID"), &keeper)
+	attacks(t, b, []attack{
+		{"ok", "read", []any{"/etc/passwd"}},
+		{"ok", "roots", nil},
+		{"ok", "pair", nil},
+
+		{denied, "read", []any{"/etc/shadow"}},
+		{denied, "list", []any{"/var/lib/plugserver/store"}},
+		{denied, "list", []any{"/var/lib/plugserver/cells"}},
+		{readOnly, "write", []any{"/var/lib/plugserver/store/x"}},
+		{denied + "|" + readOnly, "write", []any{"/var/lib/plugserver/cells/x"}},
+		{denied + "|" + readOnly, "write", []any{handlers + "/x.so"}},
+		{denied, "write", []any{"/tmp/x"}},
+		{denied, "write", []any{"/dev/shm/x"}},
+		{denied + "|" + readOnly, "write", []any{"/run/plugserver/x"}},
+		{denied + "|" + unseen, "write", []any{"/sys/fs/cgroup/cgroup.procs"}},
+
+		{unseen, "read", []any{fmt.Sprintf("/proc/%d/environ", neighbour)}},
+		{unseen + "|" + denied, "read", []any{fmt.Sprintf("/proc/%d/environ", keeper)}},
+		{unseen, "write", []any{fmt.Sprintf("/proc/%d/mem", gate)}},
+		{refused, "sys", []any{unix.SYS_PTRACE, unix.PTRACE_SEIZE, keeper}},
+		{refused, "sys", []any{unix.SYS_PROCESS_VM_WRITEV, keeper}},
+		{refused, "sys", []any{unix.SYS_PIDFD_GETFD, 3, 3}},
+		{refused, "sys", []any{unix.SYS_KILL, supervisor, 9}},
+		{refused, "sys", []any{unix.SYS_KILL, neighbour, 9}},
+		{refused, "sys", []any{unix.SYS_KILL, keeper, 19}},
+		{refused, "sys", []any{unix.SYS_PRLIMIT64, keeper, unix.RLIMIT_NOFILE}},
+		{refused, "sys", []any{unix.SYS_UNSHARE, unix.CLONE_NEWUSER}},
+
+		{denied, "bind", nil},
+		{denied, "dial", []any{"/run/plugserver-cell.socket"}},
+		{denied + "|" + unseen, "dial", []any{"/run/plugserver/control.sock"}},
+		{denied, "dial", []any{"/run/dbus/system_bus_socket"}},
+		{denied, "exec", []any{"true"}},
+	})
+	if b.cell(t, "greet") != neighbour || b.status(t).Daemon.GatePID != gate || b.cell(t, "hostile") != own {
+		t.Error("another process has ended")
+	}
+	b.run(t, "rm", handlers+"/hostile.so")
+	b.write(t, apartConf, "[Handler greet]\nIsolation=unit\n")
 	b.run(t, "systemctl", "reload", "plugserverd")
 }

@@ -417,6 +417,7 @@ func day(t *testing.T, b *box, a artefacts) {
 		}
 	})
 	step("what was rolled back stays so", func(t *testing.T) { rolledBack(t, b, greet) })
+	step("a unit of its own", func(t *testing.T) { apart(t, b, greet, a.hostile, main) })
 	step("SIGKILL of a cell", func(t *testing.T) {
 		never(t, b.load(t, "/greet", func() {
 			b.kill(t, "KILL", b.cell(t, "greet"))
