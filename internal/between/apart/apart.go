@@ -1,6 +1,6 @@
 // Package apart runs a child in a unit of its own, with a user and a control group that no other process has: the service
 // manager starts a process for whoever connects to its socket (Accept=yes, systemd.socket(5)), the keeper, which runs one child
-// as the supervisor says, and ends with the connection. The child has its link with the supervisor: nothing of what it says
+// as the supervisor says, and ends with it, and with the connection. The child has its link with the supervisor: nothing of what it says
 // passes through the keeper but what it prints.
 //
 // Nobody but the supervisor may have things run so, but cells are of the same user: who connects shows an open folder that
@@ -26,11 +26,12 @@ import (
 // version is that of what the two say to each other. An upgrade may have a new keeper meet the supervisor of before.
 const version = 1
 
-// The kinds of frames: the first three are the supervisor's.
+// The kinds of frames: the first four are the supervisor's.
 const (
 	start  = 's' // an order; its descriptors are the lent folder's, open, and the child's end of its link
 	ask    = 'a' // for what the child uses: answered by uses
 	title  = 't' // what the child does, to be told
+	kill   = 'k' // the child, at once; without, it has time to end once nobody is there
 	begun  = 'b' // a birth
 	output = 'o' // the stream's first letter of two and the line
 	uses   = 'u' // a proc.Usage

@@ -44,7 +44,7 @@ type Child struct {
 	output func(stream, line string)
 	usage  chan proc.Usage // has the last answer
 	asking sync.Mutex
-	kill   sync.Once
+	killed sync.Once
 	exited chan struct{}
 	death  death // set before exited closes
 }
@@ -308,7 +308,14 @@ func (c *Child) Close() { c.link.Close() }
 
 // Kill has the keeper end the child, and so all that is in its unit. A keeper that stands still is
 // killed by the service manager's watchdog, and all the same.
-func (c *Child) Kill() { c.kill.Do(func() { c.keeper.CloseWrite() }) }
+func (c *Child) Kill() {
+	c.killed.Do(func() {
+		go func() { // where the keeper does not read it may wait
+			c.keeper.Post(kill)
+			c.keeper.CloseWrite()
+		}()
+	})
+}
 
 // End returns once the child has exited, and kills it where that takes longer than grace.
 func (c *Child) End(grace time.Duration) { proc.End(grace, c.exited, c.Kill) }

@@ -15,8 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// orderWait is how long who connects has to say what to run.
-const orderWait = 5 * time.Second
+const (
+	// orderWait is how long who connects has to say what to run.
+	orderWait = 5 * time.Second
+	// orphanWait is how long a child has to end what it began when the supervisor is gone, which it sees for itself.
+	orphanWait = 6 * time.Second
+)
 
 // Keeper is what a keeper is told by its unit.
 type Keeper struct {
@@ -55,9 +59,12 @@ func (k Keeper) Run(conn *os.File) error {
 	tell(c, begun, birth{PID: child.PID, Lent: filepath.Join(k.Lent, o.Folder)})
 	asked := make(chan struct{})
 	go func() {
-		k.serve(c, child)
+		killed := k.serve(c, child)
 		close(asked)
-		child.Kill()
+		if killed {
+			child.Kill()
+		}
+		child.End(orphanWait)
 	}()
 	<-child.Exited()
 	how := child.Status()
@@ -119,15 +126,17 @@ func (k Keeper) begin(c *wire.Conn, o order, link *os.File) (*proc.Child, error)
 	return proc.Start(spec)
 }
 
-// serve answers until the supervisor says no more.
-func (k Keeper) serve(c *wire.Conn, child *proc.Child) {
+// serve answers until the supervisor says no more, and reports whether it has the child killed.
+func (k Keeper) serve(c *wire.Conn, child *proc.Child) (killed bool) {
 	for {
 		f, err := c.Recv()
 		if err != nil {
-			return
+			return false
 		}
 		closeAll(f.FDs)
 		switch f.Kind {
+		case kill:
+			return true
 		case title:
 			k.Tell(string(f.Body))
 		case ask:
