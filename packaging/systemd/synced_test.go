@@ -86,7 +86,7 @@ func synced(t *testing.T, b *box, greet []string) {
 		took := eventually(t, "the new release is live", func() bool { _, body := b.get("/greet"); return body == "two" })
 		t.Logf("live %v after the push, by the timer", took.Round(time.Millisecond))
 	})
-	if t.Log(c); c.Refused > 0 || c.failed() > 0 {
+	if c.Refused > 0 || c.failed() > 0 {
 		t.Errorf("%v", c)
 	}
 	b.run(t, "rm", handlers+"/greet.so")

@@ -297,7 +297,7 @@ func TestSyncResumes(t *testing.T) {
 	a := plain(t, "/a", "a1")
 	s.stock(stocked{name: "a", plugin: a})
 	const sent = 1 << 20
-	cut, asked := atomic.Bool{}, atomic.Value{}
+	cut, asked, killed := atomic.Bool{}, atomic.Value{}, make(chan struct{})
 	cut.Store(true)
 	to, err := url.Parse("http://" + s.shelf.Addr)
 	if err != nil {
@@ -312,6 +312,7 @@ func TestSyncResumes(t *testing.T) {
 				w.Write(a.Bytes[:sent])
 				http.NewResponseController(w).Flush()
 				s.stop()
+				close(killed)
 				panic(http.ErrAbortHandler)
 			}
 		}
@@ -321,6 +322,7 @@ func TestSyncResumes(t *testing.T) {
 	s.ref = strings.TrimPrefix(front.URL, "http://") + "/shop:prod"
 	s.sync(1, fmt.Sprintf("broke off after %d of %d bytes", sent, len(a.Bytes)))
 	untouched(t, s.Daemon, map[string]testbed.Plugin{})
+	<-killed
 	cut.Store(false)
 	s.shelf.Start()
 	s.sync(0, fmt.Sprintf(`"bytes_pulled": %d`, len(a.Bytes)-sent), "--json")
