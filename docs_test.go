@@ -56,7 +56,7 @@ func TestMakeTestTellsHowFarItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, tell, ok := strings.Cut(string(recipe), "| awk '")
-	tell, _, ok2 := strings.Cut(tell, "') ")
+	tell, _, ok2 := strings.Cut(tell, "'\n")
 	if !ok || !ok2 {
 		t.Fatalf("make test tells nothing:\n%s", recipe)
 	}
