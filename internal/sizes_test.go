@@ -21,11 +21,12 @@ const (
 
 // large are the rooms that may have more lines, each with its reason.
 var large = map[string]string{
-	"internal/serve/handover":  "a connection's life, from accept to the last byte, in three ways that share its state",
-	"internal/between/routers": "several routers, each in a file of its own",
-	"internal/file/elfplug":    "one file format, and what two builds have to have in common",
-	"internal/serve/http1":     "the grammar of HTTP/1 and net/http's answers, byte for byte: it is read with the RFC beside it",
-	"internal/test/testbed":    "of tests alone",
+	"internal/serve/handover":   "a connection's life, from accept to the last byte, in three ways that share its state",
+	"internal/between/routers":  "several routers, each in a file of its own",
+	"internal/daemon/lifecycle": "one handler's life, canaries' included: every event in every state, and each change of one is a change of all",
+	"internal/file/elfplug":     "one file format, and what two builds have to have in common",
+	"internal/serve/http1":      "the grammar of HTTP/1 and net/http's answers, byte for byte: it is read with the RFC beside it",
+	"internal/test/testbed":     "of tests alone",
 }
 
 // small are the rooms that may have fewer, each with its reason.

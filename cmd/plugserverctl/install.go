@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/build/gobuild"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/deploy"
@@ -22,30 +23,41 @@ var installCommand = cli.Command{
 		"Exit 1 if it was refused: the file is taken away again then, and the version before goes on serving.",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
 		name := flags.String("name", "", "the handler's `NAME`; default is the file's, without .so")
-		binaries := cellFlags(flags)
-		builder := builderFlags(flags)
-		own := goFlags(flags)
+		plugin := sourceFlags(flags)
 		return func(ctx context.Context, s *cli.Session) error {
-			path := s.Arg(0)
-			if strings.HasSuffix(path, ".so") {
-				return deploy.Install(ctx, s, path, *name, binaries())
-			}
-			b, err := builder()
-			if err != nil {
-				return err
-			}
-			dir, err := os.MkdirTemp("", "plugserverctl-")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(dir)
-			built := filepath.Join(dir, gobuild.PluginName(path))
-			if err := compile(ctx, s, b, binaries(), path, built, own()); err != nil {
-				return err
-			}
-			return deploy.Install(ctx, s, built, *name, binaries())
+			return plugin(ctx, s, s.Arg(0), func(path string, binaries *catalogue.Catalogue) error {
+				return deploy.Install(ctx, s, path, *name, binaries)
+			})
 		}
 	},
+}
+
+var canaryCommand = deploy.Canary(sourceFlags)
+
+// sourceFlags declares the flags for compiling source.
+func sourceFlags(flags *flag.FlagSet) deploy.Source {
+	binaries := cellFlags(flags)
+	builder := builderFlags(flags)
+	own := goFlags(flags)
+	return func(ctx context.Context, s *cli.Session, path string, use func(string, *catalogue.Catalogue) error) error {
+		if strings.HasSuffix(path, ".so") {
+			return use(path, binaries())
+		}
+		b, err := builder()
+		if err != nil {
+			return err
+		}
+		dir, err := os.MkdirTemp("", "plugserverctl-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		built := filepath.Join(dir, gobuild.PluginName(path))
+		if err := compile(ctx, s, b, binaries(), path, built, own()); err != nil {
+			return err
+		}
+		return use(built, binaries())
+	}
 }
 
 var removeCommand = cli.Command{

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/canary"
+	"github.com/andrestc/go-plugserver/internal/between/link"
 )
 
 // hall is a daemon that takes its directory at its word: what is there is
@@ -92,6 +94,19 @@ func (h *hall) History(_ context.Context, name string) (api.History, error) {
 		return past, fmt.Errorf("there is no handler %q; see plugserverctl status", name)
 	}
 	return past, nil
+}
+
+// Canary is asked of one of users alone.
+func (h *hall) Canary(_ context.Context, name, _, terms string) (api.Outcome, error) {
+	if name != "users" {
+		return api.Outcome{}, fmt.Errorf("%q has no canary that serves", name)
+	}
+	t, err := canary.Decode(terms)
+	t = t.InForce()
+	return api.Outcome{Handler: &api.Handler{Name: "users.canary", State: api.StateCanary, Version: "0123456789ab", Canary: &api.Canary{
+		Of: name, Incumbent: "ba9876543210", Weight: float64(t.Weight) / link.Whole, Mirror: float64(t.Mirror) / link.Whole, Sticky: string(t.Sticky), Field: t.Field,
+		Ends: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), NotServed: []string{"/new"}, Counted: api.Figures{Requests: 20, Errors: 1, P50: 0.0025, P99: 0.02}, Beside: api.Figures{},
+	}}}, err
 }
 
 func (h *hall) Restart(_ context.Context, name string) (api.Outcome, error) {

@@ -40,6 +40,7 @@ func commands() []*cli.Command {
 		&newCommand,
 		&checkCommand,
 		&installCommand,
+		&canaryCommand,
 		&removeCommand,
 		&pushCommand,
 		&syncCommand,

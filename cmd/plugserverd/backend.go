@@ -83,6 +83,10 @@ func (b *backend) Reload(ctx context.Context) (re api.Reload, err error) {
 	return re, err
 }
 
+func (b *backend) Canary(ctx context.Context, name, do, terms string) (api.Outcome, error) {
+	return b.supervisor.Canary(ctx, name, do, terms)
+}
+
 func (b *backend) Restart(ctx context.Context, name string) (api.Outcome, error) {
 	return b.supervisor.Restart(ctx, name)
 }

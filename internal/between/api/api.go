@@ -18,6 +18,10 @@ const (
 	StateQuarantined = "quarantined"
 	StateDisabled    = "disabled" // an operator does not want its file to be served
 	StateRetiring    = "retiring" // its file is gone; its cell finishes what it began
+	// It has a part of the requests of the handler whose canary it is.
+	StateCanary    = "canary"
+	StateWithdrawn = "withdrawn" // it was a canary, and has no requests any more
+	StatePromoted  = "promoted"  // it was a canary, and its handler has its version
 )
 
 // Refusal is why the newest file of a handler is not served, and the fix.
@@ -25,6 +29,9 @@ type Refusal struct {
 	Reason string   `json:"reason"`
 	Mend   string   `json:"mend"`         // the fix that is best on this machine
 	Or     []string `json:"or,omitempty"` // what else would do, the better first
+	// Promoted says that nothing is wrong: a canary was promoted, and it is the file of that, or the one
+	// whose place it has taken.
+	Promoted bool `json:"promoted,omitempty"`
 }
 
 // Handler is one handler as an operator sees it.
@@ -81,6 +88,8 @@ type Handler struct {
 	Signed *Signed `json:"signed,omitempty"`
 	// Origin is where the newest file came from; nil where no sync has placed it.
 	Origin *Origin `json:"origin,omitempty"`
+	// Canary is how it does beside its incumbent; nil where it is no canary, or is not judged.
+	Canary *Canary `json:"canary,omitempty"`
 }
 
 // Origin is where a handler's file came from.
@@ -108,6 +117,41 @@ type Sync struct {
 	Bytes    int64 `json:"bytes_pulled"`
 	Refusals int64 `json:"refusals"`
 	Failures int64 `json:"failures"`
+}
+
+// Canary is how a canary does that is judged beside its incumbent. Parts are of 1.
+type Canary struct {
+	Of        string    `json:"of"`               // the handler whose requests it has a part of
+	Incumbent string    `json:"incumbent"`        // that one's version
+	Weight    float64   `json:"weight"`           // its part of the requests
+	Mirror    float64   `json:"mirror"`           // of how many of the safe ones it gets a copy
+	Sticky    string    `json:"sticky,omitempty"` // by what a client is known whose requests all go to the same version: ip, cookie or header
+	Field     string    `json:"field,omitempty"`  // the name of that cookie or header field
+	Since     time.Time `json:"since"`
+	Ends      time.Time `json:"ends,omitzero"` // when it is promoted, where nothing speaks against it; zero: by an operator alone
+	// Awaits is what it takes to judge it, once its time is over.
+	Awaits    string `json:"awaits,omitempty"`
+	Promoting bool   `json:"promoting,omitempty"`
+	// NotServed are patterns that it has, and its incumbent has not: nobody serves them before it is promoted.
+	NotServed []string `json:"not_served,omitempty"`
+	Counted   Figures  `json:"counted"` // of the canary since then
+	Beside    Figures  `json:"beside"`  // of its incumbent
+}
+
+// Figures are what was counted of a version.
+type Figures struct {
+	Requests uint64 `json:"requests"` // that have ended
+	Errors   uint64 `json:"errors"`   // of them answered with 5xx, or lost
+	// P50 and P99 are the times that half of the answers and 99 of 100 took at the most.
+	P50 float64 `json:"p50_seconds"`
+	P99 float64 `json:"p99_seconds"`
+}
+
+// Verdict is what became of a canary.
+type Verdict struct {
+	Time     time.Time `json:"time"`
+	Promoted bool      `json:"promoted"` // else it was withdrawn
+	Why      string    `json:"why"`
 }
 
 // Signed is what a signature says that was believed.
@@ -210,11 +254,12 @@ type History struct {
 
 // Past is a version of a handler that has served, or serves.
 type Past struct {
-	Version string    `json:"version"`        // the first 12 hex digits of its file's SHA-256
-	Live    time.Time `json:"live"`           // when it last went live
-	Current bool      `json:"current"`        // it serves
-	Bad     bool      `json:"bad"`            // it crashed too often
-	Held    bool      `json:"held,omitempty"` // an operator has rolled it back
+	Version string    `json:"version"`           // the first 12 hex digits of its file's SHA-256
+	Live    time.Time `json:"live"`              // when it last went live
+	Current bool      `json:"current"`           // it serves
+	Bad     bool      `json:"bad"`               // it crashed too often
+	Held    bool      `json:"held,omitempty"`    // an operator has rolled it back
+	Verdict *Verdict  `json:"verdict,omitempty"` // what became of it as a canary; nil where that is open, or it was none
 	Signed  *Signed   `json:"signed,omitempty"`
 }
 

@@ -87,6 +87,12 @@ func (c *Client) Rollback(ctx context.Context, name, version string) (o api.Outc
 	return o, err
 }
 
+// Canary has the daemon do something about a handler's canary, and waits until it is in force.
+func (c *Client) Canary(ctx context.Context, name, do, terms string) (o api.Outcome, err error) {
+	err = c.do(ctx, 0, http.MethodPost, "/v1/canary?"+url.Values{"name": {name}, "do": {do}, "terms": {terms}}.Encode(), &o)
+	return o, err
+}
+
 // Restart has the daemon give a handler a new process, and waits until it serves.
 func (c *Client) Restart(ctx context.Context, name string) (o api.Outcome, err error) {
 	err = c.do(ctx, 0, http.MethodPost, "/v1/restart?"+url.Values{"name": {name}}.Encode(), &o)

@@ -53,6 +53,11 @@ func (f *fake) Rollback(_ context.Context, name, version string) (api.Outcome, e
 	return f.outcome, f.err
 }
 
+func (f *fake) Canary(_ context.Context, name, do, terms string) (api.Outcome, error) {
+	f.asked = fmt.Sprintf("canary %s %s %s", name, do, terms)
+	return f.outcome, f.err
+}
+
 func (f *fake) Restart(_ context.Context, name string) (api.Outcome, error) {
 	f.asked = "restart " + name
 	return f.outcome, f.err
@@ -165,6 +170,9 @@ func TestHandlersOwn(t *testing.T) {
 	}
 	f.events = api.Events{Events: []api.Event{{Seq: 8, Event: "live", Fields: map[string]string{"a": "b"}}}}
 	if got, err := c.Events(t.Context(), 0, false); err != nil || !reflect.DeepEqual(got, f.events) || f.asked != "events 0 false" {
+		t.Errorf("%q: %+v, %v", f.asked, got, err)
+	}
+	if got, err := c.Canary(t.Context(), "a", "promote", "b&c;d"); err != nil || !reflect.DeepEqual(got, f.outcome) || f.asked != "canary a promote b&c;d" {
 		t.Errorf("%q: %+v, %v", f.asked, got, err)
 	}
 	if got, err := c.Restart(t.Context(), "a"); err != nil || !reflect.DeepEqual(got, f.outcome) || f.asked != "restart a" {

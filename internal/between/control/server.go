@@ -34,6 +34,8 @@ type Backend interface {
 	// is live or was refused. The version is one of History's, or "" for the
 	// one before the current.
 	Rollback(ctx context.Context, name, version string) (api.Outcome, error)
+	// Canary does something about a handler's canary, a word of canary's on these terms, and returns once that is in force.
+	Canary(ctx context.Context, name, do, terms string) (api.Outcome, error)
 	// Restart gives the handler a new process, and returns once it serves.
 	Restart(ctx context.Context, name string) (api.Outcome, error)
 	// Enable and Disable say whether the handler's file is to be served, from one start to the
@@ -97,6 +99,9 @@ func routes(b Backend, version api.Version) map[string]route {
 		}},
 		"/v1/rollback": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
 			return outcome(b.Rollback(ctx, q.Get("name"), q.Get("version")))
+		}},
+		"/v1/canary": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
+			return outcome(b.Canary(ctx, q.Get("name"), q.Get("do"), q.Get("terms")))
 		}},
 		"/v1/restart": {http.MethodPost, func(ctx context.Context, q url.Values) (any, error) {
 			return outcome(b.Restart(ctx, q.Get("name")))

@@ -19,6 +19,10 @@ const (
 	GateDied      Event = "gate_died"
 	DirectoryLost Event = "directory_lost"
 
+	CanaryBegun     Event = "canary_begun"
+	CanaryPromoted  Event = "canary_promoted"
+	CanaryWithdrawn Event = "canary_withdrawn"
+
 	CertificateExpires  Event = "certificate_expires"
 	CertificateObtained Event = "certificate_obtained"
 	CertificateRenewed  Event = "certificate_renewed"
@@ -40,6 +44,10 @@ var messageIDs = map[Event]string{
 	InotifyLost:   "0abcbf4d387a43ddaad57afa9d34602f",
 	GateDied:      "3519d0ea626a4b278f5a838fd8081555",
 	DirectoryLost: "d9bfdfd7e4584e1caa0c6c1a81f55444",
+
+	CanaryBegun:     "2235dcaa04ead82794e793892b08211a",
+	CanaryPromoted:  "8b63fe0b04d77dd5cce4b23523b57cf6",
+	CanaryWithdrawn: "7951740010dafcbe87adf40d04c07f76",
 
 	CertificateExpires:  "3a16145eb41b0b9c48b4ab64c2daf14d",
 	CertificateObtained: "81e138e50281cf07696b74126fbb5941",

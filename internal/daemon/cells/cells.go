@@ -42,6 +42,8 @@ type Owner struct {
 	Handlers func() iter.Seq[*lifecycle.Handler]
 	// Tell tells a handler what has become of a seat of its own.
 	Tell func(*lifecycle.Handler, lifecycle.Event)
+	// Served are the routes that lead to all who serve; place tells where a seat is, and for how long its requests are held.
+	Served func(place func(*states.Seat) (cell uint64, hold time.Duration)) []link.Route
 	// Claimed are the patterns of handlers that were not tried yet: their requests wait.
 	Claimed func() []string
 	// Post has the owner's goroutine call a function soon, and reports whether it will. Any goroutine may call it.

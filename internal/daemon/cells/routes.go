@@ -51,16 +51,8 @@ func (cs *Cells) Alter() uint64 {
 // tried yet leads nowhere for now: its requests wait, and are not told that
 // there is no such page.
 func (cs *Cells) routes() []link.Route {
-	var served []link.Route
-	for h := range cs.owner.Handlers() {
-		if h.Live != nil {
-			st := placeOf(h.Live)
-			for _, p := range h.Live.Patterns {
-				served = append(served, link.Route{Pattern: p, Cell: st.in.id, Hold: st.settings.Hold, Down: h.Standing == states.Quarantined})
-			}
-		}
-	}
-	return table.Route(cs.table.Dialect, served, cs.owner.Claimed())
+	place := func(of *states.Seat) (uint64, time.Duration) { return placeOf(of).in.id, placeOf(of).settings.Hold }
+	return table.Route(cs.table.Dialect, cs.owner.Served(place), cs.owner.Claimed())
 }
 
 // SendTable tells the gate and the cells of a table that has begun. It is called when no event waits: a burst of changes becomes one table.

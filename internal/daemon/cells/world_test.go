@@ -78,6 +78,17 @@ func newWorld(t *testing.T) *world {
 		Handlers: func() iter.Seq[*lifecycle.Handler] { return maps.Values(w.handlers) },
 		Tell:     w.tell,
 		Claimed:  func() []string { return nil },
+		Served: func(place func(*states.Seat) (uint64, time.Duration)) (served []link.Route) {
+			for _, h := range w.handlers {
+				if h.Live != nil {
+					cell, hold := place(h.Live)
+					for _, p := range h.Live.Patterns {
+						served = append(served, link.Route{Pattern: p, Cell: cell, Hold: hold, Down: h.Standing == states.Quarantined})
+					}
+				}
+			}
+			return served
+		},
 		Post: func(f func()) bool {
 			select {
 			case w.posted <- f:

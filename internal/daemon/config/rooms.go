@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/access"
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/cgroup"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
@@ -42,10 +43,14 @@ func (c *Config) Settings(file *settings.Settings) func(handler string) supervis
 		own[name] = of(file.Handler(name))
 	}
 	return func(name string) supervisor.Settings {
-		if s, ok := own[name]; ok {
-			return s
+		s, ok := own[canary.Incumbent(name)]
+		if !ok {
+			s = usual
 		}
-		return usual
+		if canary.Of(name) != "" {
+			s.Group = "" // it is judged alone
+		}
+		return s
 	}
 }
 
@@ -87,7 +92,7 @@ func (c *Config) terms(file *settings.Settings) func(h settings.Handler) supervi
 			Env: proc.Handlers(own, append(h.Environment.Pass(), c.PassEnvironment...), h.Environment.Set()),
 			// settings.Infinity is none
 			Bounds:       link.Bounds{MaxInFlight: max(h.MaxInFlight, 0), MaxBodyBytes: body, RequestTimeout: max(h.RequestTimeout, 0), Unlogged: h.AccessLog == settings.No},
-			DrainTimeout: drain, Hold: h.HoldTimeout, Sandbox: &rules, Belongings: has, Unheeded: unheeded,
+			DrainTimeout: drain, Hold: h.HoldTimeout, Sandbox: &rules, Belongings: has, Unheeded: unheeded, Canary: h.Canary,
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
 	"github.com/andrestc/go-plugserver/internal/daemon/allowed"
 	"github.com/andrestc/go-plugserver/internal/daemon/given"
@@ -13,6 +14,7 @@ import (
 // Show is what is set for a handler, and where: what file says, and for the rest what the
 // flags say that stand in its place.
 func (c *Config) Show(file *settings.Settings, handler string) (all []api.Setting) {
+	handler = canary.Incumbent(handler)
 	set, idle := make(map[string]bool), make(map[string]string)
 	_, _, unheeded := c.bounds(file.Handler(handler))
 	for _, u := range unheeded {

@@ -224,6 +224,9 @@ func (h *Handler) fileGone() {
 		h.do(Forget{})
 		h.do(Tell{What: states.NoticeGone})
 		h.do(Decided{})
+	case h.Of != "": // no pattern is its own
+		h.do(Forget{})
+		h.do(Publish{states.Retired, h.Live, h.Live})
 	case h.Presence != states.Leaving:
 		h.Presence, h.LeavingSince = states.Leaving, h.now.Time
 		h.do(Leave{})
@@ -253,6 +256,8 @@ func (h *Handler) refuse(r states.Refusal) {
 	}
 	switch {
 	case again:
+	case r.Promoted:
+		h.do(Tell{What: states.NoticeSuperseded, Refusal: r.Error})
 	case r.Held:
 		h.do(Tell{What: states.NoticeHeld, Refusal: r.Error})
 	default:
@@ -329,15 +334,23 @@ func (h *Handler) admitted(e Admitted) {
 // given up, and nobody has asked for it anew: the mode of the file may have
 // changed, or the daemon was started.
 func (h *Handler) staysGivenUp(v store.Version) {
-	r := states.Refusal{Error: h.WhyGivenUp(v.Sum), Of: v.Sum, Held: h.Record.Held == v.Sum}
+	r := states.Refusal{Error: h.WhyGivenUp(v.Sum), Of: v.Sum, Held: h.Record.Held == v.Sum, Promoted: h.Record.Superseded == v.Sum}
+	judged := h.Record.Canary.Of(v.Sum)
+	if judged != nil {
+		r.Promoted = judged.Promoted
+	}
 	switch {
 	case r.Error != nil:
+	case judged != nil:
+		r.Error = h.sentence(*judged)
+	case r.Promoted:
+		r.Error = refusal.Superseded(h.Name, v.Short())
 	case r.Held:
 		r.Error = refusal.RolledBack(h.Name, v.Short())
 	default:
 		r.Error = refusal.Crashed(h.Name, v.Short(), h.rules.CrashLimit, h.rules.CrashWindow, "see the log of that time")
 	}
-	h.RolledBack = h.Live == nil || h.Live.Version.Sum != v.Sum
+	h.RolledBack = !r.Promoted && (h.Live == nil || h.Live.Version.Sum != v.Sum)
 	if h.Next != nil && h.Next.Why != states.Newest || h.Refusal != nil && h.Refusal.Reason == r.Reason {
 		h.Refusal = &r // an earlier version serves, or will
 		h.decided()

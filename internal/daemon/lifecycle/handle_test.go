@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/past"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
@@ -27,8 +28,19 @@ type trial struct {
 }
 
 func newTrial(record store.Record) *trial {
-	rules := Rules{Dir: "/handlers", CrashLimit: 3, CrashWindow: time.Minute}
-	return &trial{Handler: New("a", record, false, rules, begin), time: begin}
+	return &trial{Handler: New("a", record, false, testRules, begin), time: begin}
+}
+
+var testRules = Rules{Dir: "/handlers", CrashLimit: 3, CrashWindow: time.Minute}
+
+// canary has the trial be of a canary.
+func (t *trial) canary() { t.Handler = New("a.canary", store.Record{}, false, testRules, begin) }
+
+// promoted has the version of a canary take over.
+func (t *trial) promoted(v string) {
+	t.on(Promote{version(v)})
+	t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
+	t.on(Granted{t.Next, 1})
 }
 
 func (t *trial) on(e Event) []Action {
@@ -173,6 +185,38 @@ var everyState = []struct {
 		t.again()
 		t.die()
 	}},
+	{"live, its canary to be promoted", store.Record{}, func(t *trial) { t.live(1, "1"); t.on(Promote{version("2")}) }},
+	{"live, its canary to be promoted, proved", store.Record{}, func(t *trial) {
+		t.live(1, "1")
+		t.on(Promote{version("2")})
+		t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
+	}},
+	{"its canary promoted", store.Record{}, func(t *trial) { t.live(1, "1"); t.promoted("2") }},
+	{"its canary promoted, and dead", store.Record{}, func(t *trial) { t.live(1, "1"); t.promoted("2"); t.die() }},
+	{"after a start, its canary was promoted", store.Record{Seq: 1, Serves: version("2").Sum, Superseded: version("1").Sum, Versions: []store.Served{{Sum: version("2").Sum}}}, func(t *trial) {
+		t.Handler = New("a", t.Record, true, testRules, begin)
+		t.on(file(1))
+		t.on(admitted(1, "1"))
+	}},
+	{"a canary, proved", store.Record{}, func(t *trial) {
+		t.canary()
+		t.on(file(1))
+		t.on(admitted(1, "1"))
+		t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
+	}},
+	{"a canary without an incumbent", store.Record{}, func(t *trial) {
+		t.canary()
+		t.on(file(1))
+		t.on(admitted(1, "1"))
+		t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
+		t.on(Denied{t.Next, why})
+	}},
+	{"a canary", store.Record{}, func(t *trial) { t.canary(); t.live(1, "1") }},
+	{"a canary, the next starting", store.Record{}, func(t *trial) { t.canary(); t.live(1, "1"); t.on(file(2)); t.on(admitted(2, "2")) }},
+	{"a canary, renewed", store.Record{}, func(t *trial) { t.canary(); t.live(1, "1"); t.on(Renew{}) }},
+	{"a canary, in a pause", store.Record{}, func(t *trial) { t.canary(); t.live(1, "1"); t.on(Died{Seat: t.Live, How: "it died", Cut: true}) }},
+	{"a canary, withdrawn", store.Record{}, func(t *trial) { t.canary(); t.live(1, "1"); t.on(Judged{canary.Verdict{Why: "it fails"}}) }},
+	{"a canary, promoted", store.Record{}, func(t *trial) { t.canary(); t.live(1, "1"); t.on(Judged{canary.Verdict{Promoted: true}}) }},
 }
 
 // events are all that may happen in any of them.
@@ -227,6 +271,11 @@ var events = []struct {
 	{"Hold", func(t *trial) Event { return Hold{version("9").Sum} }},
 	{"Release", func(t *trial) Event { return Release{} }},
 	{"Stop", func(t *trial) Event { return Stop{} }},
+	{"Promote", func(t *trial) Event { return Promote{version("9")} }},
+	{"Judged, withdrawn", func(t *trial) Event { return Judged{canary.Verdict{Why: "it fails"}} }},
+	{"Judged, promoted", func(t *trial) Event { return Judged{canary.Verdict{Promoted: true}} }},
+	{"Stranded", func(t *trial) Event { return Stranded{} }},
+	{"Agreed", func(t *trial) Event { return Agreed{} }},
 }
 
 // seat is the one that an event is about: the next, or one of before.
@@ -255,16 +304,18 @@ func (t *trial) stands() string {
 		if n.Version.Sum != "" {
 			sum = " " + n.Version.Sum[:1]
 		}
-		b = append(b, []string{"recalling", "starting", "proved"}[n.Phase]+sum+" "+[]string{"as the newest", "again", "back", "by hand"}[n.Why])
+		b = append(b, []string{"recalling", "starting", "proved"}[n.Phase]+sum+" "+[]string{"as the newest", "again", "back", "by hand", "promoted"}[n.Why])
 	}
 	if t.restarts.Pausing() {
 		b = append(b, "in a pause")
 	}
 	if r := t.Refusal; r != nil {
-		text := "refused, to be tried " + []string{"when it changes", "soon", "with other cells", "when free", "with other settings", "when trusted"}[r.Retry]
+		text := "refused, to be tried " + []string{"when it changes", "soon", "with other cells", "when free", "with other settings", "when trusted", "with another incumbent"}[r.Retry]
 		switch {
 		case r.Held:
 			text = "held"
+		case r.Promoted:
+			text = "promoted beside " + r.Of[:1]
 		case r.Of != "":
 			text = "given up " + r.Of[:1]
 		}
@@ -294,7 +345,7 @@ func does(actions []Action) string {
 		case Publish:
 			name += []string{"(live)", "(live again)", "(rolled back)", "(gathered)", "(retired)"}[a.What]
 		case Tell:
-			name += []string{"(refused)", "(held)", "(quarantined)", "(not restarted)", "(not served)", "(gone)", "(doing)"}[a.What]
+			name += []string{"(refused)", "(held)", "(quarantined)", "(not restarted)", "(not served)", "(gone)", "(doing)", "(withdrawn)", "(promoted)", "(superseded)"}[a.What]
 		case Wake:
 			name += fmt.Sprintf("(%v, %s)", a.After, strings.TrimPrefix(fmt.Sprintf("%T", a.Event), "lifecycle."))
 		case Recall:

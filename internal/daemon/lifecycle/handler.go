@@ -12,6 +12,7 @@ package lifecycle
 import (
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/daemon/backoff"
 	"github.com/andrestc/go-plugserver/internal/daemon/past"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
@@ -30,6 +31,7 @@ type Rules struct {
 // reading: Handle alone changes them.
 type Handler struct {
 	Name string
+	Of   string // the handler whose canary it is; "" of any other
 	past.Past
 
 	Standing  states.Standing
@@ -62,7 +64,7 @@ type Handler struct {
 // New returns a handler that has nothing yet but its past. atStart says that its
 // file was there when the daemon started.
 func New(name string, record store.Record, atStart bool, rules Rules, now time.Time) *Handler {
-	return &Handler{Name: name, Past: past.New(record, atStart), rules: rules, Since: now}
+	return &Handler{Name: name, Of: canary.Of(name), Past: past.New(record, atStart), rules: rules, Since: now}
 }
 
 // Undecided reports whether the newest file is still being tried.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/past"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
@@ -111,7 +112,12 @@ func (o *owner) check() {
 	for _, v := range h.Record.Bad {
 		o.must(h.Standing != states.Serving || h.Live.Version.Sum != v, "a bad version serves")
 	}
+	if h.Of != "" {
+		o.must(h.Presence != states.Leaving && h.Standing != states.Quarantined, "a canary leaves for heirs, or stays dead")
+		o.must(h.Live == nil || h.Next == nil || h.Next.Why == states.Newest || h.Next.Version == h.Live.Version, "a canary goes back to an earlier version")
+	}
 	if h.Live != nil {
+		o.must(h.Record.Superseded != h.Live.Version.Sum, "a version serves whose place another has taken")
 		o.must(h.Record.Serves == h.Live.Version.Sum, "the record does not name what serves")
 	}
 }
@@ -124,7 +130,16 @@ func (o *owner) step() {
 	no := func() (*refusal.Error, states.Retry) {
 		return &refusal.Error{Reason: fmt.Sprint("because of ", o.r.IntN(3))}, states.Retry(o.r.IntN(3))
 	}
-	switch o.r.IntN(20) {
+	switch o.r.IntN(21) {
+	case 20:
+		switch o.r.IntN(5) {
+		case 0, 1:
+			o.on(Promote{any()})
+		case 2:
+			o.on(Stranded{})
+		default:
+			o.on(Judged{canary.Verdict{Promoted: o.r.IntN(3) == 0}})
+		}
 	case 0, 1:
 		o.inodes++
 		o.on(file(o.inodes))
@@ -195,7 +210,7 @@ func (o *owner) step() {
 	case 18:
 		switch o.r.IntN(4) {
 		case 0:
-			if sum, err := o.Target(""); err == nil {
+			if sum, err := o.Target(""); err == nil && o.Of == "" {
 				o.on(RollBack{store.Version{Sum: sum}})
 			}
 		case 1:
@@ -225,7 +240,7 @@ func TestInvariants(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		o := &owner{
 			t: t, r: r, seed: seed, now: begin,
-			Handler:   New("a", store.Record{}, r.IntN(2) == 0, Rules{Dir: "/handlers", CrashLimit: r.IntN(5), CrashWindow: time.Minute}, begin),
+			Handler:   New([]string{"a", "a", "a.canary"}[seed%3], store.Record{}, r.IntN(2) == 0, Rules{Dir: "/handlers", CrashLimit: r.IntN(5), CrashWindow: time.Minute}, begin),
 			recalling: make(map[*states.Seat][]string), processes: make(map[*states.Seat]bool),
 		}
 		for range 150 {

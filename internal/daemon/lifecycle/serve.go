@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/past"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
@@ -20,14 +21,16 @@ func (h *Handler) promote(st *states.Seat, seq int64) {
 		h.RolledBack = true
 		what = states.RolledBack
 	case states.Again:
-	case states.Newest:
+	case states.Newest, states.Promoted:
 		h.Refusal, h.RolledBack = nil, false
 		h.restarts.Forget()
 		h.retries.Forget()
 		what = states.WentLive
 	}
 	h.do(Publish{what, st, old})
-	h.Past.Served(past.Served{Sum: st.Version.Sum, Patterns: st.Patterns, Live: h.Since, Newest: st.Why == states.Newest, Mixed: st.Mixed, Signature: st.Version.Signature}, seq)
+	newest := st.Why == states.Newest || st.Why == states.Promoted
+	h.Past.Served(past.Served{Sum: st.Version.Sum, Patterns: st.Patterns, Live: h.Since, Newest: newest, Mixed: st.Mixed, Signature: st.Version.Signature}, seq)
+	h.supersede(st)
 	h.do(Save{})
 	h.decided()
 }
@@ -35,6 +38,10 @@ func (h *Handler) promote(st *states.Seat, seq int64) {
 // denied is called when a proved seat is not granted its patterns.
 func (h *Handler) denied(st *states.Seat, r *refusal.Error) {
 	if h.outrun(st, r) {
+		return
+	}
+	if h.Of != "" && st.Why == states.Newest {
+		h.refuse(states.Refusal{Error: r, Retry: states.WithIncumbent})
 		return
 	}
 	if st.Why == states.Newest {
@@ -45,6 +52,9 @@ func (h *Handler) denied(st *states.Seat, r *refusal.Error) {
 	h.do(Tell{What: states.NoticeNotServed, Seat: st, Refusal: r})
 	h.dropNext()
 	switch {
+	case st.Why == states.Promoted:
+		h.Failure = r.Error()
+		h.notPromoted()
 	case h.Live != nil:
 		h.restartLater()
 	case h.Refusal != nil:
@@ -77,6 +87,8 @@ func (h *Handler) failed(st *states.Seat, r states.Refusal) {
 	h.do(Tell{What: states.NoticeNotRestarted, Seat: st, Refusal: r.Error})
 	h.Failure = r.Error.Error()
 	switch {
+	case st.Why == states.Promoted:
+		h.notPromoted()
 	case h.Standing == states.Serving:
 		h.serve = h.Live.Version // which is as well as before
 		h.decided()
@@ -84,7 +96,7 @@ func (h *Handler) failed(st *states.Seat, r states.Refusal) {
 		h.decided() // it comes when there is a cell for it
 	case r.Retry == states.Soon, r.Retry == states.WithCells:
 		h.restartLater()
-	case r.Retry == states.WithTrust:
+	case r.Retry == states.WithTrust && h.Of == "":
 		if !h.fallBack() { // to one that may run
 			h.quarantine()
 		}
@@ -125,6 +137,10 @@ func (h *Handler) failedAgain(how string) {
 	if h.Presence == states.Leaving {
 		return
 	}
+	if h.Of != "" {
+		h.judged(canary.Verdict{Why: "it ended with " + how})
+		return
+	}
 	if h.restarts.TooOften(h.now.Time, h.rules.CrashLimit, h.rules.CrashWindow) {
 		h.giveUp(how)
 		return
@@ -150,7 +166,7 @@ func (h *Handler) giveUp(how string) {
 	bad := h.serve
 	why := refusal.Crashed(h.Name, bad.Short(), h.restarts.Failures(), h.rules.CrashWindow, how)
 	h.restarts.Forget()
-	if h.Refusal == nil {
+	if h.Refusal == nil || h.Refusal.Promoted {
 		h.Refusal = &states.Refusal{Error: why, Of: bad.Sum}
 	}
 	if h.Past.GiveUp(bad.Sum, why, h.now.Writes) {
@@ -178,7 +194,7 @@ func (h *Handler) quarantine() {
 // that is not bad. It reports false where the record has none.
 func (h *Handler) fallBack() bool {
 	sums := h.Past.Fallbacks()
-	if len(sums) == 0 {
+	if len(sums) == 0 || h.Of != "" { // what a canary was before is nothing to go back to
 		return false
 	}
 	why := states.Again

@@ -29,6 +29,7 @@ var (
 	bytesOut = desc("plugserver_response_body_bytes_total", "Bytes of the bodies of a handler's answers.", "handler")
 	restarts = desc("plugserver_handler_restarts_total", "Restarts of a handler's process after a death.", "handler")
 	stands   = desc("plugserver_handlers", "Handlers by how they stand.", "state")
+	weight   = desc("plugserver_canary_weight", "What part of its incumbent's requests a canary has; what it does with them stands under its own name.", "handler")
 	occurred = desc("plugserver_events_total", "Events, as the log has them; those of no single handler have an empty label.", "event", "handler")
 )
 
@@ -70,7 +71,7 @@ var (
 	logLost    = desc("plugserver_access_log_lines_lost_total", "Lines of the access log that could not be written, for a full disk or a reader that stands still.")
 	expires    = desc("plugserver_certificate_expiry_timestamp_seconds", "When a certificate of TLS expires, in Unix time, by its file.", "file")
 	allOfThese = []*prometheus.Desc{
-		duration, requests, inFlight, lost, bytesIn, bytesOut, restarts, stands, occurred,
+		duration, requests, inFlight, lost, bytesIn, bytesOut, restarts, stands, weight, occurred,
 		cellMemory, cellPrivate, cellCPU, cellDescriptors, cellThreads, cellGoroutines, cellConns, cellLogDropped,
 		accepted, moved, gateConns, routed, held, answered, up, spares, problem, expires, logLost,
 	}
@@ -180,7 +181,7 @@ func (c *collector) gate(tell teller) {
 
 // states are those that a handler may be in: each is told, with 0 too.
 var states = []string{
-	api.StateSeen, api.StateStarting, api.StateLive, api.StateCrashed, api.StateRefused, api.StateRolledBack, api.StateQuarantined, api.StateDisabled, api.StateRetiring,
+	api.StateSeen, api.StateStarting, api.StateLive, api.StateCanary, api.StateWithdrawn, api.StatePromoted, api.StateCrashed, api.StateRefused, api.StateRolledBack, api.StateQuarantined, api.StateDisabled, api.StateRetiring,
 }
 
 func (c *collector) status(tell teller, st api.Status) {
@@ -204,6 +205,9 @@ func (c *collector) status(tell teller, st api.Status) {
 		if h.State != api.StateRetiring && h.State != api.StateSeen && h.State != api.StateDisabled && !again[h.Name] {
 			again[h.Name] = true
 			tell(restarts, prometheus.CounterValue, float64(h.Restarts), h.Name)
+		}
+		if h.Canary != nil {
+			tell(weight, prometheus.GaugeValue, h.Canary.Weight, h.Name)
 		}
 		cell := h.Name
 		if h.Group != "" {

@@ -64,6 +64,7 @@ func stand(context.Context) (api.Status, error) {
 		{Name: "users", State: api.StateRetiring, PID: 6},
 		{Name: "a", State: api.StateLive, PID: 8, Group: "small"}, {Name: "b", State: api.StateLive, PID: 8, Group: "small"},
 		{Name: "new", State: api.StateSeen}, {Name: "bad", State: api.StateRefused},
+		{Name: "users.canary", State: api.StateCanary, Canary: &api.Canary{Weight: 0.05}},
 	}}, nil
 }
 
@@ -89,6 +90,8 @@ func TestText(t *testing.T) {
 		`plugserver_handler_restarts_total{handler="users"} 2`,
 		`plugserver_handlers{state="live"} 3`,
 		`plugserver_handlers{state="quarantined"} 0`,
+		`plugserver_handlers{state="canary"} 1`,
+		`plugserver_canary_weight{handler="users.canary"} 0.05`,
 		`plugserver_events_total{event="crashed",handler="users"} 1`,
 		`plugserver_cell_memory_bytes{cell="users"} 4096`,
 		`plugserver_cell_cpu_seconds_total{cell="small"} 0`,

@@ -55,6 +55,14 @@ func Of(h *lifecycle.Handler, t lifecycle.Tell, seat func(*states.Seat) logrus.F
 		r.Level, r.Text = logrus.WarnLevel, "an earlier version is not served: "+h.Name
 	case states.NoticeGone:
 		r.Text = "gone: " + h.File + " was removed"
+	case states.NoticeWithdrawn:
+		r.Fields[event.Field], r.Fields["version"] = event.CanaryWithdrawn, t.Version.Short()
+		r.Level, r.Text = logrus.ErrorLevel, "withdrawn: "+h.Name+": "+t.Text
+	case states.NoticePromoted:
+		r.Fields[event.Field], r.Fields["version"], r.Fields["reason"] = event.CanaryPromoted, t.Version.Short(), t.Text
+		r.Text = "promoted: " + h.Name + " is " + h.Of + " from now on"
+	case states.NoticeSuperseded:
+		r.Text = "not served, for a canary was promoted: " + h.File
 	case states.NoticeDoing:
 		r.Text = t.Text
 	default:

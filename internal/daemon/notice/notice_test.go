@@ -14,6 +14,7 @@ import (
 // Operators' filters know these records.
 func TestRecords(t *testing.T) {
 	h := &lifecycle.Handler{Name: "a", File: "a.so"}
+	canary := &lifecycle.Handler{Name: "a.canary", Of: "a"}
 	why := &refusal.Error{Reason: "why", Mend: "do this"}
 	seat := &states.Seat{Version: store.Version{Sum: "0123456789abcdef"}}
 	fields := func(st *states.Seat) logrus.Fields {
@@ -33,6 +34,9 @@ func TestRecords(t *testing.T) {
 		{Of(h, lifecycle.Tell{What: states.NoticeNotServed, Refusal: why, Seat: seat}, fields), "warning an earlier version is not served: a map[handler:a pid:7 reason:why version:0123456789ab]"},
 		{Of(h, lifecycle.Tell{What: states.NoticeGone}, fields), "info gone: a.so was removed map[handler:a]"},
 		{Of(h, lifecycle.Tell{What: states.NoticeDoing, Text: "compiling a.go"}, fields), "info compiling a.go map[handler:a]"},
+		{Of(canary, lifecycle.Tell{What: states.NoticeWithdrawn, Refusal: why, Version: seat.Version, Text: "2 of 3 failed"}, fields), "error withdrawn: a.canary: 2 of 3 failed map[event:canary_withdrawn handler:a.canary mend:do this reason:why version:0123456789ab]"},
+		{Of(canary, lifecycle.Tell{What: states.NoticePromoted, Refusal: why, Version: seat.Version, Text: "0 of 3 failed"}, fields), "info promoted: a.canary is a from now on map[event:canary_promoted handler:a.canary mend:do this reason:0 of 3 failed version:0123456789ab]"},
+		{Of(h, lifecycle.Tell{What: states.NoticeSuperseded, Refusal: why}, fields), "info not served, for a canary was promoted: a.so map[handler:a mend:do this reason:why]"},
 		{Change(states.WentLive, "a", "a", seat), "info live: a map[event:live]"},
 		{Change(states.LiveAgain, "a", "a", seat), "info live again: a map[event:live]"},
 		{Change(states.RolledBack, "a", "a", seat), "error rolled back: a map[event:rolled_back]"},

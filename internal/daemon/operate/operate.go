@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/daemon/canaries"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
@@ -33,6 +34,7 @@ type Owner struct {
 	// InForce reports whether everybody has the routes, and nothing is to be
 	// considered again; Reconciled whether besides nothing is under way for anybody.
 	InForce, Reconciled func() bool
+	Canaries            *canaries.Canaries
 }
 
 // ErrStopped is the answer of an owner that has stopped.
@@ -209,6 +211,10 @@ func (d *Desk) Rollback(ctx context.Context, name, version string) (api.Outcome,
 		h := d.roster.Handlers[name]
 		if h == nil {
 			answer(api.Outcome{}, noSuch(name))
+			return
+		}
+		if h.Of != "" {
+			answer(api.Outcome{}, fmt.Errorf("roll back: %q is a canary; withdraw it: plugserverctl canary %s --withdraw", name, h.Of))
 			return
 		}
 		sum, err := h.Target(version)

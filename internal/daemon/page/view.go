@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/daemon/rates"
 )
 
@@ -51,6 +52,7 @@ type handler struct {
 	Since    moment
 	Versions []version
 	Requests string
+	Beside   string // how it does as a canary
 	Graphs   []graph
 }
 
@@ -72,7 +74,7 @@ const mostEvents = 100
 // tones are how a state looks: well, wait, warn, bad, off.
 var tones = map[string]string{
 	api.StateLive: "well", api.StateSeen: "wait", api.StateStarting: "wait", api.StateRetiring: "off", api.StateDisabled: "off",
-	api.StateRolledBack: "warn", api.StateCrashed: "bad", api.StateRefused: "bad", api.StateQuarantined: "bad",
+	api.StateCanary: "well", api.StatePromoted: "off", api.StateWithdrawn: "warn", api.StateRolledBack: "warn", api.StateCrashed: "bad", api.StateRefused: "bad", api.StateQuarantined: "bad",
 }
 
 // gravity is the order of the page: what needs somebody comes first.
@@ -89,13 +91,13 @@ func (v *view) shown() shown {
 		shown := v.handler(h)
 		s.Handlers = append(s.Handlers, shown)
 		states[h.State]++
-		if h.Refusal != nil && h.State == api.StateLive {
+		if h.Refusal != nil && !h.Refusal.Promoted && h.State == api.StateLive {
 			refused++
 		}
 	}
 	slices.SortStableFunc(s.Handlers, func(a, b handler) int { return cmp.Compare(gravity[a.Tone], gravity[b.Tone]) })
 	for _, state := range []string{
-		api.StateLive, api.StateStarting, api.StateSeen, api.StateRefused, api.StateCrashed, api.StateRolledBack, api.StateQuarantined, api.StateDisabled, api.StateRetiring,
+		api.StateLive, api.StateCanary, api.StateWithdrawn, api.StatePromoted, api.StateStarting, api.StateSeen, api.StateRefused, api.StateCrashed, api.StateRolledBack, api.StateQuarantined, api.StateDisabled, api.StateRetiring,
 	} {
 		if n := states[state]; n > 0 || state == api.StateLive {
 			s.Counts = append(s.Counts, count{n, state, tones[state]})
@@ -117,7 +119,10 @@ func (v *view) shown() shown {
 
 func (v *view) handler(h api.Handler) handler {
 	s := handler{Handler: h, Tone: cmp.Or(tones[h.State], "wait"), Since: v.moment(h.Since)}
-	if h.Refusal != nil && s.Tone == "well" {
+	if h.Canary != nil {
+		s.Beside = canary.Tells(h)
+	}
+	if h.Refusal != nil && !h.Refusal.Promoted && s.Tone == "well" {
 		s.Tone = "warn"
 	}
 	for _, past := range v.versions[h.Name] {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
 	"github.com/andrestc/go-plugserver/internal/file/signature"
@@ -67,11 +68,15 @@ func (o origin) passing(next origin) bool {
 func (p *Past) IsBad(sum string) bool { return slices.Contains(p.Record.Bad, sum) }
 
 // GivenUp reports whether a version is not to be served by itself: it crashed
-// too often, or an operator has rolled it back.
-func (p *Past) GivenUp(sum string) bool { return p.IsBad(sum) || p.Record.Held == sum }
+// too often, an operator has rolled it back, or a canary has taken its place.
+func (p *Past) GivenUp(sum string) bool {
+	return p.IsBad(sum) || p.Record.Held == sum || p.Record.Superseded == sum
+}
 
 // HasGivenUp reports whether there is any version that it is true of.
-func (p *Past) HasGivenUp() bool { return len(p.Record.Bad) > 0 || p.Record.Held != "" }
+func (p *Past) HasGivenUp() bool {
+	return len(p.Record.Bad) > 0 || p.Record.Held != "" || p.Record.Superseded != ""
+}
 
 // WhyGivenUp says why, nil where that is not known any more.
 func (p *Past) WhyGivenUp(sum string) *refusal.Error { return p.given[sum] }
@@ -101,7 +106,10 @@ func (p *Past) Served(v Served, seq int64) {
 			r.Versions = slices.DeleteFunc(r.Versions, func(v store.Served) bool { return v.Sum == was.sum })
 		}
 		p.origin = next
-		r.Held = ""
+		r.Held, r.Superseded = "", ""
+	}
+	if v.Sum == r.Superseded {
+		r.Superseded = "" // it is back
 	}
 	now := store.Served{Sum: v.Sum, Live: v.Live, Signature: v.Signature}
 	p.mark(v.Signature)
@@ -153,6 +161,9 @@ func (p *Past) Asked(now Content) (anew, changed bool) {
 		if p.Record.Held == now.Sum {
 			p.Record.Held = ""
 		}
+		if p.Record.Superseded == now.Sum {
+			p.Record.Superseded = ""
+		}
 		return anew, true
 	}
 	return anew, false
@@ -167,7 +178,7 @@ func (p *Past) Seen() { p.atStart = false }
 
 // Forgive takes back what is held against any version.
 func (p *Past) Forgive() {
-	p.Record.Bad, p.Record.Held, p.atStart = nil, "", false
+	p.Record.Bad, p.Record.Held, p.Record.Superseded, p.atStart = nil, "", "", false
 }
 
 // GiveUp remembers that a version has crashed too often, and why. What was written
@@ -188,6 +199,18 @@ func (p *Past) GiveUp(sum string, why *refusal.Error, writes uint64) (changed bo
 func (p *Past) Hold(sum string, why *refusal.Error, writes uint64) {
 	p.Record.Held = sum
 	p.give(sum, why, writes)
+}
+
+// Supersede remembers that the version of a canary has taken the place of the newest file's.
+func (p *Past) Supersede(sum string, why *refusal.Error, writes uint64) {
+	p.Record.Superseded = sum
+	p.give(sum, why, writes)
+}
+
+// Judge remembers what became of a canary: its version is not tried again by itself.
+func (p *Past) Judge(v canary.Verdict, why *refusal.Error, writes uint64) {
+	p.GiveUp(v.Sum, why, writes)
+	p.Record.Canary = p.Record.Canary.With(v)
 }
 
 // Unhold says that it is served again.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
@@ -15,7 +16,7 @@ import (
 // live are the patterns of all that serve.
 func (r *Roster) live() (claims []plan.Claimant) {
 	for _, h := range r.Handlers {
-		if h.Live != nil {
+		if h.Live != nil && h.Of == "" {
 			claims = append(claims, incumbent(h))
 		}
 	}
@@ -58,7 +59,7 @@ func (r *Roster) isUndecided(name string, file *handlerdir.File) bool {
 	_, served := r.History[name]
 	h := r.Handlers[name]
 	switch {
-	case !served:
+	case !served, canary.Of(name) != "":
 		return false
 	case r.Snapshot == nil: // not looked yet, or in vain: then the store's versions are tried
 		return r.Looks.applied == 0 || h != nil && h.Live == nil && h.Next != nil
@@ -94,6 +95,9 @@ func stake(h *lifecycle.Handler, claims bool) plan.Stake {
 // does.
 func (r *Roster) candidates(claims map[string]*states.Seat) (all []plan.Candidate) {
 	for _, h := range r.Handlers {
+		if h.Of != "" {
+			continue // it wants no pattern of its own
+		}
 		c := plan.Candidate{
 			Stake: stake(h, claims[h.Name] != nil), Missed: h.Presence == states.Missed,
 			File: fileOf(h), Seq: h.Record.Seq,
@@ -117,6 +121,9 @@ func fileOf(h *lifecycle.Handler) plan.File { return plan.File{Dev: h.Tried.Dev,
 
 // Decide decides whether a handler's proved version gets its patterns.
 func (r *Roster) Decide(h *lifecycle.Handler) (plan.Verdict, *refusal.Error) {
+	if h.Of != "" {
+		return r.decideCanary(h)
+	}
 	var others, live []plan.Claimant
 	wants := h.Live == nil || plan.Freed(h.Next.Patterns, h.Live.Patterns) // else it has what it wants, and nobody served has it too
 	for _, name := range r.beside(h.Next.Patterns) {
@@ -142,7 +149,7 @@ func (r *Roster) Heirs() (steps []Step) {
 	}
 	var live []plan.Claimant
 	for _, h := range r.Handlers {
-		if !h.Refusal.Contested() || h.Admission != states.Idle || h.Next != nil || h.Tried == (handlerdir.ID{}) {
+		if h.Of != "" || !h.Refusal.Contested() || h.Admission != states.Idle || h.Next != nil || h.Tried == (handlerdir.ID{}) {
 			continue
 		}
 		if live == nil {
@@ -166,7 +173,7 @@ func (r *Roster) others(but *lifecycle.Handler) int {
 // GivesUp reports whether a proved version that may have its patterns gives others
 // up, for which it has to wait until who may want those was tried.
 func (r *Roster) GivesUp(h *lifecycle.Handler, now time.Time) bool {
-	return h.Serves() && !r.overdue(h.Next.ProvedAt, now) && plan.Freed(h.Live.Patterns, h.Next.Patterns)
+	return h.Serves() && h.Of == "" && !r.overdue(h.Next.ProvedAt, now) && plan.Freed(h.Live.Patterns, h.Next.Patterns)
 }
 
 // UnderWay reports whether somebody may yet turn out to want what another gives up.
@@ -197,6 +204,7 @@ func (r *Roster) PassOn(now time.Time) (p Passing, ok bool) {
 	var leaving, proved []*lifecycle.Handler
 	for _, h := range r.Handlers {
 		switch {
+		case h.Of != "":
 		case h.Presence == states.Leaving:
 			leaving = append(leaving, h)
 		case h.IsProved():

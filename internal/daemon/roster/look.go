@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/daemon/plan"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
@@ -99,7 +100,7 @@ func (r *Roster) Lost() (steps []Step) {
 		return nil // all stays as it is
 	}
 	for name, record := range r.History {
-		if record.Seq > 0 { // else it is gone
+		if record.Seq > 0 && canary.Of(name) == "" { // else it is gone, or comes with its file alone
 			steps = append(steps, Step{name, lifecycle.FallBack{}})
 		}
 	}

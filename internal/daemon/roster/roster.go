@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
@@ -49,7 +50,7 @@ type Step struct {
 // New returns a roster without handlers. The history is its own from now on.
 func New(past store.History, rules Rules) *Roster {
 	r := &Roster{Handlers: make(map[string]*lifecycle.Handler), History: past, rules: rules}
-	r.tally.proved, r.tally.noted = make(map[string]*lifecycle.Handler), make(map[string]noted)
+	r.tally = newTally()
 	for name, record := range past {
 		r.lastSeq = max(r.lastSeq, record.Seq)
 		// They may be of a release that took other patterns, or of another dialect.
@@ -57,7 +58,9 @@ func New(past store.History, rules Rules) *Roster {
 		past[name] = record
 	}
 	for name, record := range past { // which are all this dialect's by now
-		r.claims(name, record.Patterns)
+		if canary.Of(name) == "" {
+			r.claims(name, record.Patterns)
+		}
 	}
 	return r
 }
@@ -79,7 +82,9 @@ func (r *Roster) Has(h *lifecycle.Handler) bool { return r.Handlers[h.Name] == h
 func (r *Roster) Save(h *lifecycle.Handler) *store.Record {
 	record := h.Record
 	r.History[h.Name] = record
-	r.claims(h.Name, h.Record.Patterns)
+	if h.Of == "" {
+		r.claims(h.Name, h.Record.Patterns)
+	}
 	r.lastSeq = max(r.lastSeq, h.Record.Seq)
 	return &record
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
@@ -15,8 +16,14 @@ import (
 type tally struct {
 	counts
 	proved map[string]*lifecycle.Handler
-	noted  map[string]noted // what each has added
-	claims routes.Book[claim]
+	// canaries are those handlers that are, by the handler whose.
+	canaries map[string]*lifecycle.Handler
+	noted    map[string]noted // what each has added
+	claims   routes.Book[claim]
+}
+
+func newTally() tally {
+	return tally{proved: make(map[string]*lifecycle.Handler), canaries: make(map[string]*lifecycle.Handler), noted: make(map[string]noted)}
 }
 
 // counts are how many handlers are in a state, by the state; under tableSize stands what
@@ -47,7 +54,11 @@ func (r *Roster) Note(h *lifecycle.Handler) {
 	before, now := t.noted[h.Name], noted{}
 	delete(t.noted, h.Name)
 	delete(t.proved, h.Name)
+	delete(t.canaries, h.Of)
 	if r.Has(h) {
+		if h.Of != "" {
+			t.canaries[h.Of] = h
+		}
 		now = note(h)
 		t.noted[h.Name] = now
 		if h.IsProved() {
@@ -56,7 +67,7 @@ func (r *Roster) Note(h *lifecycle.Handler) {
 	}
 	t.add(before.counts, -1)
 	t.add(now.counts, 1)
-	if now.live != nil && now.live != before.live {
+	if now.live != nil && now.live != before.live && h.Of == "" {
 		r.claims(h.Name, now.live.Patterns)
 	}
 }
@@ -77,7 +88,7 @@ func note(h *lifecycle.Handler) noted {
 			n.counts[state] = 1
 		}
 	}
-	if h.Live != nil {
+	if h.Live != nil && h.Of == "" { // a canary has routes only where there is room (table.Route)
 		n.counts[tableSize] = h.Live.Size
 	}
 	return n
@@ -85,6 +96,9 @@ func note(h *lifecycle.Handler) noted {
 
 // Proved are the handlers of which a version waits for its patterns.
 func (r *Roster) Proved() []*lifecycle.Handler { return slices.Collect(maps.Values(r.tally.proved)) }
+
+// Canaries are the handlers that are some other's, by that one's name; not to be changed.
+func (r *Roster) Canaries() map[string]*lifecycle.Handler { return r.tally.canaries }
 
 // Failed reports whether a version of some handler has failed to start again.
 func (r *Roster) Failed() bool { return r.tally.counts[hasFailed] > 0 }
@@ -108,12 +122,12 @@ func (r *Roster) claimed() iter.Seq2[claim, []string] {
 			return true
 		}
 		for name, record := range r.History {
-			if !of(name, record.Patterns) {
+			if canary.Of(name) == "" && !of(name, record.Patterns) {
 				return
 			}
 		}
 		for name, h := range r.Handlers {
-			if h.Live != nil && !of(name, h.Live.Patterns) {
+			if h.Live != nil && h.Of == "" && !of(name, h.Live.Patterns) {
 				return
 			}
 		}

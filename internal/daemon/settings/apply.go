@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/words"
 	"github.com/andrestc/go-plugserver/internal/daemon/envfile"
 	"github.com/andrestc/go-plugserver/internal/daemon/signers"
@@ -96,6 +97,8 @@ func (s *Settings) handler(name string) (keys, error) {
 		return nil, errors.New("section [Handler] names no handler; write [Handler NAME]")
 	case isFile && handlerdir.ValidName(file):
 		return nil, fmt.Errorf("%q is a file, not a handler; write [Handler %s]", name, file)
+	case canary.Of(name) != "":
+		return nil, fmt.Errorf("%q is a canary, which runs on the settings of its handler; write [Handler %s]", name, canary.Of(name))
 	case !handlerdir.ValidName(name):
 		return nil, fmt.Errorf("%.60q cannot name a handler; %s", name, nameRule)
 	}
@@ -124,6 +127,7 @@ func (s *Settings) handler(name string) (keys, error) {
 	})
 	maps.Copy(all, h.Environment.Keys(s.find))
 	maps.Copy(all, h.Bounds.Keys())
+	maps.Copy(all, h.Canary.Keys(parseTimeout))
 	maps.Copy(all, h.Allowed.Keys(ini.Bool))
 	maps.Copy(all, h.Given.Keys(s.find))
 	return all, nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/daemon/allowed"
 	"github.com/andrestc/go-plugserver/internal/daemon/bounds"
 	"github.com/andrestc/go-plugserver/internal/daemon/envfile"
@@ -46,6 +47,7 @@ type Handler struct {
 	MemoryMax   int64 // bytes; 0 is unset, Infinity no limit
 	LimitNOFILE int   // descriptors; 0 is unset, Infinity no limit
 	Bounds      bounds.Bounds
+	Canary      canary.Terms
 	Cell        string // handlers of one Cell share a process; "" is unset
 	Trust       string // the group of handlers that it trusts with clients' connections; "" is unset
 	// LogRateLimitBurst log records are logged within LogRateLimitInterval; 0 is

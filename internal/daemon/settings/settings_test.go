@@ -213,7 +213,7 @@ func TestFaultsAreNamedByLine(t *testing.T) {
 		`F:8: LimitNOFILE="many": not a number of descriptors; write one such as 1024, or infinity`,
 		`F:11: Cell="-a": cannot name a cell; ` + rule,
 		`F:12: Cell="shop # all of them": a comment is taken for a part of the value; put it on a line of its own`,
-		`F:13: unknown key "GOROOT"; possible here: AccessLog=, CPUQuota=, Cell=, Disabled=, DrainTimeout=, Environment=, EnvironmentFile=, HoldTimeout=, Isolation=, LimitNOFILE=, LoadCredential=, LogRateLimitBurst=, LogRateLimitIntervalSec=, MaxBodyBytes=, MaxInFlight=, MemoryMax=, NoSandbox=, PassEnvironment=, PrivateNetwork=, ReadOnlyPaths=, ReadWritePaths=, RequestTimeout=, RestrictAddressFamilies=, SetCredential=, StateDirectory=, TasksMax=, Trust=, WorkingDirectory=`,
+		`F:13: unknown key "GOROOT"; possible here: AccessLog=, CPUQuota=, CanaryFor=, CanaryMaxSlowdown=, CanaryMinRequests=, CanaryMirror=, CanarySticky=, CanaryWeight=, Cell=, Disabled=, DrainTimeout=, Environment=, EnvironmentFile=, HoldTimeout=, Isolation=, LimitNOFILE=, LoadCredential=, LogRateLimitBurst=, LogRateLimitIntervalSec=, MaxBodyBytes=, MaxInFlight=, MemoryMax=, NoSandbox=, PassEnvironment=, PrivateNetwork=, ReadOnlyPaths=, ReadWritePaths=, RequestTimeout=, RestrictAddressFamilies=, SetCredential=, StateDirectory=, TasksMax=, Trust=, WorkingDirectory=`,
 		`F:14: "rubbish" is no assignment; write NAME=VALUE`,
 		`F:15: section [Handler] names no handler; write [Handler NAME]`,
 		`F:17: "a b" cannot name a handler; ` + rule,

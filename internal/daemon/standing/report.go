@@ -15,6 +15,7 @@ type Report struct {
 	Crashed     int
 	Quarantined int
 	Trying      int // handlers whose newest file is being tried
+	Canaries    int // that have a part of a handler's requests
 	Ending      int // processes that end what they began
 	Problem     string
 }
@@ -27,12 +28,14 @@ func count(h *lifecycle.Handler) (n Report) {
 		n.Live = 1
 	case api.StateRolledBack:
 		n.Live, n.RolledBack = 1, 1
+	case api.StateCanary:
+		n.Canaries = 1
 	case api.StateCrashed:
 		n.Crashed = 1
 	case api.StateQuarantined:
 		n.Quarantined = 1
 	}
-	if h.Refusal != nil && (h.Refusal.Of == "" || state == api.StateRefused) {
+	if h.Refusal != nil && (h.Refusal.Of == "" || state == api.StateRefused || state == api.StateWithdrawn) {
 		n.Refused = 1
 	}
 	if h.Undecided() {
@@ -44,6 +47,7 @@ func count(h *lifecycle.Handler) (n Report) {
 // add adds what handlers have added.
 func (r *Report) add(o Report, times int) {
 	r.Live += times * o.Live
+	r.Canaries += times * o.Canaries
 	r.RolledBack += times * o.RolledBack
 	r.Refused += times * o.Refused
 	r.Crashed += times * o.Crashed
@@ -58,10 +62,14 @@ func (r Report) String() string {
 		plural = "handler"
 	}
 	text := fmt.Sprintf("%d %s live", r.Live, plural)
+	canaries := "canaries"
+	if r.Canaries == 1 {
+		canaries = "canary"
+	}
 	for _, more := range []struct {
 		n    int
 		what string
-	}{{r.RolledBack, "rolled back"}, {r.Refused, "refused"}, {r.Crashed, "crashed"}, {r.Quarantined, "quarantined"}, {r.Trying, "being tried"}, {r.Ending, "ending"}} {
+	}{{r.Canaries, canaries}, {r.RolledBack, "rolled back"}, {r.Refused, "refused"}, {r.Crashed, "crashed"}, {r.Quarantined, "quarantined"}, {r.Trying, "being tried"}, {r.Ending, "ending"}} {
 		if more.n > 0 {
 			text += fmt.Sprintf(", %d %s", more.n, more.what)
 		}

@@ -28,12 +28,20 @@ func state(h *lifecycle.Handler) string {
 	case states.Dead:
 		return api.StateCrashed
 	case states.Serving:
+		if h.Of != "" {
+			return api.StateCanary
+		}
 		if h.RolledBack {
 			return api.StateRolledBack
 		}
 		return api.StateLive
 	case states.None:
-		if h.Refusal != nil {
+		switch {
+		case h.Of != "" && h.Refusal.IsPromoted():
+			return api.StatePromoted
+		case h.Of != "" && h.Refusal != nil && h.Refusal.Of != "":
+			return api.StateWithdrawn
+		case h.Refusal != nil:
 			return api.StateRefused
 		}
 	}
@@ -50,6 +58,7 @@ func handler(h *lifecycle.Handler) api.Handler {
 	}
 	if h.Refusal != nil {
 		told := told(h.Refusal.Error)
+		told.Promoted = h.Refusal.IsPromoted()
 		a.Refusal = &told
 	}
 	return a
@@ -90,10 +99,11 @@ func told(r *refusal.Error) api.Refusal { return api.Refusal{Reason: r.Reason, M
 func reload(r *roster.Roster) api.Reload {
 	re := api.Reload{Refused: make(map[string]api.Refusal), RolledBack: make(map[string]api.Refusal)}
 	for _, h := range r.Handlers {
-		if h.Serves() {
+		if h.Serves() && h.Of == "" {
 			re.Live++
 		}
 		switch {
+		case h.Refusal.IsPromoted():
 		case h.Refusal.ByHand():
 			re.RolledBack[h.Name] = told(h.Refusal.Error)
 		case h.Refusal != nil:
@@ -107,10 +117,14 @@ func reload(r *roster.Roster) api.Reload {
 func Past(h *lifecycle.Handler) (versions []api.Past) {
 	r := h.Record
 	for _, v := range slices.Backward(r.Versions) {
-		versions = append(versions, api.Past{
+		past := api.Past{
 			Version: v.Sum[:12], Live: v.Live, Bad: h.IsBad(v.Sum), Held: r.Held == v.Sum,
 			Current: h.Serves() && h.Live.Version.Sum == v.Sum, Signed: signed(v.Signature),
-		})
+		}
+		if judged := r.Canary.Of(v.Sum); judged != nil && !past.Current {
+			past.Bad, past.Verdict = false, &api.Verdict{Time: judged.At, Promoted: judged.Promoted, Why: judged.Why}
+		}
+		versions = append(versions, past)
 	}
 	return versions
 }

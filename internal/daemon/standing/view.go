@@ -10,9 +10,11 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/cells"
+	"github.com/andrestc/go-plugserver/internal/daemon/certs"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
 	"github.com/andrestc/go-plugserver/internal/daemon/roster"
 	"github.com/andrestc/go-plugserver/internal/file/signature"
+	"github.com/sirupsen/logrus"
 )
 
 // View is a daemon as operators see it. Its fields are the owner's, whose goroutine
@@ -23,6 +25,8 @@ type View struct {
 	Cells    *cells.Cells
 	Settings func(handler string) cells.Settings
 	Named    map[string]string // that the settings name, with where
+	// Canary is how a handler does as a canary, nil where it is none that is judged.
+	Canary func(*lifecycle.Handler) *api.Canary
 	// Lost is why the directory cannot be read, and Misconfigured why the newest
 	// settings are not in force; "" where all is well.
 	Lost, Misconfigured string
@@ -106,6 +110,19 @@ func (v *View) unheeded() string {
 	return strings.Join(all, "; ")
 }
 
+// Secured takes note of the certificates that are in force, and tells of those that are new, and of what is wrong with them.
+func (v *View) Secured(f certs.Force, log *logrus.Logger) {
+	if f.Problem != v.Insecure && f.Problem != "" {
+		log.WithField("reason", f.Problem).Error("certificates are refused: those before stay in force")
+	}
+	for _, c := range f.Certificates {
+		if !slices.ContainsFunc(v.Daemon.Certificates, c.Equal) {
+			log.WithFields(logrus.Fields{"file": c.File, "not_after": c.NotAfter}).Infof("certificate of %s is in force", strings.Join(c.Names, ", "))
+		}
+	}
+	v.Insecure, v.Unobtained, v.Awaited, v.Daemon.Certificates = f.Problem, f.Unobtained, f.Awaited, f.Certificates
+}
+
 // Notes are what an operator may have meant otherwise; nothing is wrong.
 func (v *View) Notes() []string {
 	if v.Roster.Snapshot == nil {
@@ -156,6 +173,9 @@ func (v *View) Handler(h *lifecycle.Handler) api.Handler {
 	a.CPUQuota, a.TasksMax = float64(limits.CPU)/100, limits.Tasks
 	if h.Live != nil {
 		cells.Status(h.Live, &a)
+	}
+	if h.Of != "" && v.Canary != nil {
+		a.Canary = v.Canary(h)
 	}
 	return a
 }

@@ -55,10 +55,11 @@ const (
 type Why int
 
 const (
-	Newest Why = iota // it is the handler's newest file
-	Again             // it has served before, and is to again
-	Back              // and an earlier one than serves now
-	ByHand            // which an operator has asked for
+	Newest   Why = iota // it is the handler's newest file
+	Again               // it has served before, and is to again
+	Back                // and an earlier one than serves now
+	ByHand              // which an operator has asked for
+	Promoted            // it was the handler's canary
 )
 
 // Seat is one version of the handler in a process.
@@ -77,12 +78,13 @@ type Seat struct {
 type Retry int
 
 const (
-	OnChange     Retry = iota // not before it changes
-	Soon                      // in a while: it was refused for want of something
-	WithCells                 // when there are other cells
-	WhenFree                  // when a pattern becomes free
-	WithSettings              // when settings are read again: no process can be started on those that there are
-	WithTrust                 // when it is trusted again: it must not run
+	OnChange      Retry = iota // not before it changes
+	Soon                       // in a while: it was refused for want of something
+	WithCells                  // when there are other cells
+	WhenFree                   // when a pattern becomes free
+	WithSettings               // when settings are read again: no process can be started on those that there are
+	WithTrust                  // when it is trusted again: it must not run
+	WithIncumbent              // when the handler whose canary it is serves another version
 )
 
 // Refusal is why the newest file is not served.
@@ -99,6 +101,8 @@ type Refusal struct {
 	// else empty.
 	Of   string
 	Held bool // it was given up because an operator has rolled it back
+	// Promoted says that a canary was: it is the file of that, or the one whose place it has taken.
+	Promoted bool
 
 	File handlerdir.ID // the state of the file that was refused
 }
@@ -110,9 +114,12 @@ func (r *Refusal) Contested() bool { return r != nil && r.Patterns != nil }
 // so: nothing is wrong then.
 func (r *Refusal) ByHand() bool { return r != nil && r.Held }
 
+// IsPromoted reports whether it is not because a canary was promoted: nothing is wrong then, either.
+func (r *Refusal) IsPromoted() bool { return r != nil && r.Promoted }
+
 // Bars reports whether what has the routes, if anything does, is not of the newest file.
 func (r *Refusal) Bars(live *Seat) bool {
-	return r != nil && live != nil && r.Of != live.Version.Sum
+	return r != nil && !r.Promoted && live != nil && r.Of != live.Version.Sum
 }
 
 // NotServed is the refusal for an error of admission or start, and when the file

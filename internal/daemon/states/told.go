@@ -22,4 +22,7 @@ const (
 	NoticeNotServed                  // one is not granted its patterns
 	NoticeGone                       // nothing was served, and the file was removed
 	NoticeDoing                      // Text is being done
+	NoticeWithdrawn                  // Version was a canary, and is none any more
+	NoticePromoted                   // it is the handler's
+	NoticeSuperseded                 // a canary has taken the place of the newest file's
 )

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/file/atomicfile"
 )
 
@@ -40,7 +41,9 @@ type Record struct {
 	// are copies or files of.
 	Bad []string `json:"bad,omitempty"`
 	// Held is the sum of the newest file where an operator has rolled it back.
-	Held string `json:"held,omitempty"`
+	Held       string      `json:"held,omitempty"`
+	Superseded string      `json:"superseded,omitempty"` // that of the newest file whose place a canary has taken
+	Canary     canary.Past `json:"canary,omitzero"`
 	// Newest is what the newest signature says that was served. It outlives the rest, so that no
 	// older version is served behind a file that was removed.
 	Newest Mark `json:"newest,omitzero"`

@@ -182,14 +182,11 @@ func (s *Store) Lead(copy *os.File) (path string, err error) {
 }
 
 // pieces are those of copies that were made, for the next.
-var pieces sync.Pool // of *[piece]byte
+var pieces = sync.Pool{New: func() any { return new([piece]byte) }}
 
 // fill writes src to temp, and tells of each part.
 func (s *Store) fill(temp *os.File, src io.Reader, wrote func(int)) (size int64, err error) {
-	p, _ := pieces.Get().(*[piece]byte)
-	if p == nil {
-		p = new([piece]byte)
-	}
+	p := pieces.Get().(*[piece]byte)
 	defer pieces.Put(p)
 	for buf := p[:]; ; {
 		n, err := io.ReadFull(src, buf)

@@ -8,6 +8,7 @@ package sums
 import (
 	"cmp"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -170,12 +171,38 @@ func (b *Book) Handlers() map[string]*Sum {
 				s = new(Sum)
 				all[name] = s
 			}
-			c := p.read(i)
-			s.Add(c)
-			s.InFlight += c.Under()
+			s.take(p.read(i))
 		}
 	}
 	return all
+}
+
+// Handler returns the sum of one handler, nil where it has had no process. It is the caller's.
+func (b *Book) Handler(name string) (s *Sum) {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if gone := b.handlers[name]; gone != nil {
+		own := *gone
+		s = &own
+	}
+	for _, p := range b.open {
+		if i := slices.Index(p.handlers, name); i >= 0 {
+			if s == nil {
+				s = new(Sum)
+			}
+			s.take(p.read(i))
+		}
+	}
+	return s
+}
+
+// take adds what a process that runs has counted.
+func (s *Sum) take(c *counter.Counts) {
+	s.Add(c)
+	s.InFlight += c.Under()
 }
 
 // Gate returns what all gates have counted.

@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/daemon/cells"
@@ -61,21 +59,14 @@ func (s *Supervisor) Misconfigured(problem error) { s.post(misconfigured{problem
 func (s *Supervisor) Secure(f certs.Force) { s.post(secured{f}) }
 
 func (s *Supervisor) secured(f certs.Force) {
-	if f.Problem != s.view.Insecure && f.Problem != "" {
-		s.log.WithField("reason", f.Problem).Error("certificates are refused: those before stay in force")
-	}
-	for _, c := range f.Certificates {
-		if !slices.ContainsFunc(s.view.Daemon.Certificates, c.Equal) {
-			s.log.WithFields(logrus.Fields{"file": c.File, "not_after": c.NotAfter}).Infof("certificate of %s is in force", strings.Join(c.Names, ", "))
-		}
-	}
-	s.view.Insecure, s.view.Unobtained, s.view.Awaited, s.view.Daemon.Certificates = f.Problem, f.Unobtained, f.Awaited, f.Certificates
+	s.view.Secured(f, s.log)
 	s.cells.Fleet.Secure(f.TLS)
 }
 
 func (s *Supervisor) configured(settings func(handler string) Settings, named map[string]string, trust signature.Policy) {
 	s.view.Misconfigured, s.view.Settings, s.view.Named, s.noted = "", settings, named, false
 	s.step(s.roster.WithOtherSettings(s.cells.Configure(settings)))
+	s.canaries.Configured()
 	if s.intake.Trust(trust) {
 		s.view.Trust(trust)
 		s.step(s.roster.All())

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/canary"
+	"github.com/andrestc/go-plugserver/internal/daemon/canaries"
 	"github.com/andrestc/go-plugserver/internal/daemon/cells"
 	"github.com/andrestc/go-plugserver/internal/daemon/files"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
@@ -53,6 +55,7 @@ type Supervisor struct {
 	view     *standing.View
 	files    *files.Files
 	cells    *cells.Cells
+	canaries *canaries.Canaries
 	retry    bool   // the snapshot has to be compared again
 	binaries uint64 // the generation of the cells, when the directory was last looked at
 	noted    bool   // the log has the notes on the settings
@@ -74,6 +77,11 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 		done:   make(chan struct{}),
 		roster: roster.New(cfg.Intake.History(), roster.Rules{Rules: rules, Patience: cfg.StartTimeout, Dialect: cfg.Fleet.Limits.Mux}),
 	}
+	s.canaries = canaries.New(canaries.Owner{
+		Roster: s.roster, Sums: cfg.Fleet.Sums, Log: cfg.Log, Tell: s.handle, Alter: func() { s.cells.Alter() },
+		Settings: func(handler string) canary.Terms { return s.view.Settings(handler).Canary },
+		After:    func(d time.Duration, do func()) { time.AfterFunc(d, func() { s.post(inTurn{do}) }) },
+	})
 	s.cells = cells.New(cells.Config{
 		Fleet: cfg.Fleet, Intake: cfg.Intake, StartTimeout: cfg.StartTimeout, Log: cfg.Log, Settings: cfg.Settings,
 	}, cells.Owner{
@@ -81,6 +89,7 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 		Handlers: func() iter.Seq[*lifecycle.Handler] { return maps.Values(s.roster.Handlers) },
 		Tell:     s.handle,
 		Claimed:  s.roster.Claimed,
+		Served:   s.canaries.Served,
 		Post:     func(do func()) bool { return s.post(inTurn{do}) },
 	})
 	s.files = files.New(cfg.Intake, files.Owner{
@@ -92,7 +101,7 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 		Daemon: api.Daemon{
 			Version: cfg.Version, PID: cfg.PID, Since: time.Now(), Handlers: cfg.Handlers, Listeners: cfg.Addresses, BuildsCells: cfg.BuildsCells, Unconfined: cfg.Unconfined,
 		},
-		Roster: s.roster, Cells: s.cells, Settings: cfg.Settings, Named: cfg.Named,
+		Roster: s.roster, Cells: s.cells, Settings: cfg.Settings, Named: cfg.Named, Canary: s.canaries.Of,
 	}
 	s.view.Trust(cfg.Intake.Policy())
 	s.Desk = operate.New(operate.Owner{
@@ -100,7 +109,7 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 		Recall: func(h *lifecycle.Handler, sum string, done func(intake.Recalled)) {
 			s.intake.Recall(h.Name, h.Record.Find(sum), func(got intake.Recalled) { s.post(inTurn{func() { done(got) }}) })
 		},
-		InForce: s.inForce, Reconciled: s.reconciled,
+		InForce: s.inForce, Reconciled: s.reconciled, Canaries: s.canaries,
 	})
 	return s
 }
@@ -164,6 +173,7 @@ func (s *Supervisor) turn() {
 		s.reconcile()
 	}
 	s.passOn()
+	s.canaries.Turn(time.Now())
 	if len(s.events) == 0 {
 		s.cells.SendTable()
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/daemon/cells"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
@@ -218,12 +219,15 @@ func randomDay(t *testing.T, seed uint64) {
 	w.mu.Lock()
 	w.gateTakes = time.Duration(seed%3) * 300 * time.Millisecond
 	w.mu.Unlock()
-	names := []string{"a", "b", "c", "d", "e"}
+	names, canaries := []string{"a", "b", "c", "d", "e"}, []string{"a.canary", "c.canary"}
 	patterns := []string{"/x", "/y", "/y/{id}", "/z", "/x /y", "GET /z"}
 	hows := []string{"", "", "", "", "hangs", "dies", "refuses"}
 	for i := range 60 {
 		name := names[r.IntN(len(names))]
-		switch r.IntN(10) {
+		if r.IntN(4) == 0 {
+			name = canaries[r.IntN(len(canaries))]
+		}
+		switch r.IntN(11) {
 		case 0, 1, 2, 3:
 			w.put(name, fmt.Sprintf("%s;%s%d", patterns[r.IntN(len(patterns))], hows[r.IntN(len(hows))], r.IntN(4)))
 		case 4:
@@ -240,6 +244,8 @@ func randomDay(t *testing.T, seed uint64) {
 			go w.Rollback(t.Context(), name, "")
 		case 9:
 			go w.Release(t.Context(), name)
+		case 10:
+			go w.Canary(t.Context(), canary.Of(canaries[r.IntN(2)]), []string{canary.Promote, canary.Withdraw}[r.IntN(2)], "")
 		}
 		w.after(time.Duration(r.IntN(2000)) * time.Millisecond)
 		if i%4 == 0 {
@@ -250,7 +256,14 @@ func randomDay(t *testing.T, seed uint64) {
 	for i, name := range names {
 		w.put(name, fmt.Sprintf("/%d;end%d", i, seed))
 	}
+	for i, name := range canaries {
+		w.put(name, fmt.Sprintf("/%d;canary%d", 2*i, seed))
+	}
 	w.after(10 * time.Minute)
+	for i, name := range canaries {
+		w.is(name, api.StateCanary, fmt.Sprintf("/%d;canary%d", 2*i, seed))
+		w.leads(fmt.Sprintf("/%d", 2*i), name, 500)
+	}
 	for i, name := range names {
 		w.is(name, api.StateLive, fmt.Sprintf("/%d;end%d", i, seed))
 	}
@@ -272,14 +285,20 @@ func (w *world) check() {
 			if h.Live == nil {
 				continue
 			}
+			if _, there := w.stored[h.Live.Version.Sum]; !there {
+				w.t.Errorf("the version of %s that serves is deleted", h.Name)
+			}
+			if h.Of != "" {
+				if of := w.roster.Handlers[h.Of]; of == nil || of.Live == nil {
+					w.t.Errorf("%s stands beside nobody", h.Name)
+				}
+				continue
+			}
 			for _, p := range h.Live.Patterns {
 				if other := owners[p]; other != "" {
 					w.t.Errorf("%s is of %s and of %s", p, other, h.Name)
 				}
 				owners[p] = h.Name
-			}
-			if _, there := w.stored[h.Live.Version.Sum]; !there {
-				w.t.Errorf("the version of %s that serves is deleted", h.Name)
 			}
 			var a api.Handler
 			if cells.Status(h.Live, &a); h.Standing == states.Serving && a.PID == 0 {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
@@ -81,7 +82,7 @@ func newWorld(t *testing.T, cfg Config, past store.History, slow func(intake.Dis
 	}
 	cfg.Handlers, cfg.Log = "/handlers", log
 	cfg.Intake = intake.On(intake.Config{Handlers: cfg.Handlers, MaxSize: 1 << 20, Log: log, Changed: w.happened}, disk, past)
-	cfg.Fleet = fleet.Config{Gate: []string{"gate"}, DrainTimeout: 30 * time.Second, Log: log, Start: w.start}
+	cfg.Fleet = fleet.Config{Gate: []string{"gate"}, DrainTimeout: 30 * time.Second, Log: log, Start: w.start, Sums: cfg.Fleet.Sums}
 	cfg.StartTimeout = cmp.Or(cfg.StartTimeout, 10*time.Second)
 	told := cfg.Report
 	cfg.Report = func(r Report) {
@@ -339,8 +340,10 @@ type process struct {
 	cell    uint64 // 0 of a gate
 	named   string // the version that it was told
 	routes  map[string]uint64
-	version uint64 // of them
-	deaf    bool   // it answers nothing any more
+	beside  map[string]link.Canary
+	counts  *counter.Memory // that it counts in; nil if it has none
+	version uint64          // of the routes
+	deaf    bool            // it answers nothing any more
 	status  string
 }
 
@@ -358,6 +361,15 @@ func (w *world) start(spec proc.Spec) (fleet.Process, error) {
 func (p *process) PID() int { return p.pid }
 
 func (p *process) Send(m link.Message) error {
+	if m.Kind == link.Open && m.Cell != 0 && len(m.FDs) > 0 {
+		counts, err := counter.Map(m.FDs[0], 1, true)
+		if err != nil {
+			return err
+		}
+		p.w.mu.Lock()
+		p.counts = counts
+		p.w.mu.Unlock()
+	}
 	for _, f := range m.FDs {
 		f.Close()
 	}
@@ -409,16 +421,17 @@ func (p *process) take(m link.Message) {
 	p.w.mu.Lock()
 	if m.Version >= p.version {
 		if m.Since == 0 {
-			p.routes = make(map[string]uint64)
+			p.routes, p.beside = make(map[string]uint64), make(map[string]link.Canary)
 		} else if m.Since != p.version {
 			p.w.t.Errorf("told what is other than in table %d, it has %d", m.Since, p.version)
 		}
 		p.version = m.Version
 		for _, pattern := range m.Gone {
 			delete(p.routes, pattern)
+			delete(p.beside, pattern)
 		}
 		for _, r := range m.Routes {
-			p.routes[r.Pattern] = r.Cell
+			p.routes[r.Pattern], p.beside[r.Pattern] = r.Cell, r.Canary
 		}
 	}
 	p.w.mu.Unlock()
@@ -431,7 +444,7 @@ func (p *process) isNeeded() {
 	for _, gate := range p.w.running("gate") {
 		p.w.mu.Lock()
 		for pattern, cell := range gate.routes {
-			if cell == p.cell {
+			if cell == p.cell || gate.beside[pattern].Cell == p.cell {
 				p.w.t.Errorf("cell %d is to end, and the gate leads %s to it", cell, pattern)
 			}
 		}

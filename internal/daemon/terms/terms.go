@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/belongings"
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
@@ -31,6 +32,7 @@ type Terms struct {
 	Belongings   belongings.Belongings
 	Apart        proc.Apart // where it runs in a unit of its own; zero is as a child of ours
 	Unheeded     []Unheeded
+	Canary       canary.Terms // of its canary
 }
 
 // Unheeded is a setting that is not in force, and why.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
 	"github.com/andrestc/go-plugserver/internal/file/signature"
@@ -76,6 +77,7 @@ func (k *Keeper) Doubted() bool {
 
 // Verify says whether a version of a handler may run, and what its signature says. It is judged once.
 func (k *Keeper) Verify(handler string, v store.Version) (signature.Signed, error) {
+	handler = canary.Incumbent(handler) // a canary is signed for the handler that it is to become
 	of := version{handler, v.Sum, v.Signature}
 	k.mu.Lock()
 	p := k.policy

@@ -24,8 +24,16 @@ func (p *program) arguments(ctx context.Context, c *Command, args []string, begu
 		ctx, cancel := context.WithTimeout(ctx, completeWait)
 		defer cancel()
 		words := c.Complete(ctx, p.session(args))
+		if words == nil {
+			return p.filesOf(c, args)
+		}
 		return slices.DeleteFunc(words, func(w string) bool { return !strings.HasPrefix(w, begun) }), cobra.ShellCompDirectiveNoFileComp
 	}
+	return p.filesOf(c, args)
+}
+
+// filesOf are the files that the next argument of c may be, if it is one.
+func (p *program) filesOf(c *Command, args []string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	names := strings.Fields(c.Args)
 	name := strings.Trim(names[min(len(args), len(names)-1)], "[].")
 	if name == "FILE" {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
 	"github.com/andrestc/go-plugserver/internal/operator/check"
@@ -113,10 +114,14 @@ func installed(s *cli.Session, name, version string, out api.Outcome, took time.
 			fmt.Fprintf(s.Problems, "  version %s goes on serving\n", terminal.Escape(h.Version))
 		}
 		return cli.ErrRefused
-	case h.State != api.StateLive:
+	case h.State != api.StateLive && h.State != api.StateCanary:
 		return fmt.Errorf("install %q: it is %s; see plugserverctl status", name, h.State)
 	case h.Version != version:
 		return fmt.Errorf("install %q: version %s was installed and version %s is live: somebody else has copied another", name, version, h.Version)
+	}
+	if h.State == api.StateCanary {
+		s.Tell(out, "canary: %s\n", terminal.Escape(canary.Tells(*h)))
+		return nil
 	}
 	s.Tell(out, "live: %s (%v)\n", terminal.Escape(Serves(h)), took.Round(time.Millisecond))
 	return nil

@@ -22,6 +22,14 @@ func Signed(s *api.Signed) string {
 	return terminal.Escape(text)
 }
 
+// verdict tells what became of a canary.
+func verdict(v api.Verdict) string {
+	if v.Promoted {
+		return "promoted: " + terminal.Escape(v.Why)
+	}
+	return "withdrawn: " + terminal.Escape(v.Why)
+}
+
 // History writes the versions of a handler that can be served.
 func History(w io.Writer, h api.History, now time.Time) {
 	if len(h.Versions) == 0 {
@@ -38,6 +46,9 @@ func History(w io.Writer, h api.History, now time.Time) {
 			if n.is {
 				notes = append(notes, n.what)
 			}
+		}
+		if v.Verdict != nil {
+			notes = append(notes, verdict(*v.Verdict))
 		}
 		if v.Signed != nil {
 			notes = append(notes, Signed(v.Signed))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
@@ -128,6 +129,9 @@ func Status(w *bytes.Buffer, st api.Status, table Table, now time.Time, columns 
 		w.WriteString("\n" + terminal.Wrap("* ", "  ", "the version shown is an earlier one than that of the newest file", columns))
 	}
 	for _, h := range st.Handlers {
+		if h.Canary != nil {
+			w.WriteString("\n" + terminal.Wrap("", "  ", h.Name+": "+canary.Tells(h), columns))
+		}
 		if h.Doing != "" {
 			w.WriteString("\n" + terminal.Wrap("", "  ", h.Name+": "+h.Doing, columns))
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/file/atomicfile"
 	"github.com/andrestc/go-plugserver/internal/file/signature"
@@ -56,7 +57,10 @@ func words(said signature.Signed) string {
 }
 
 // handlerOf is the handler that a file is for, by its name.
-func handlerOf(file string) string { return strings.TrimSuffix(filepath.Base(file), ".so") }
+// handlerOf is the handler that a file is signed for: a canary's is for the one that it is to become.
+func handlerOf(file string) string {
+	return canary.Incumbent(strings.TrimSuffix(filepath.Base(file), ".so"))
+}
 
 // Sign signs a file.
 var Sign = cli.Command{

@@ -1,0 +1,200 @@
+package analysis
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+var rules = Rules{For: 10 * time.Minute, MinRequests: 500, MaxSlowdown: 2}
+
+// world is a made-up pair of versions.
+type world struct {
+	share            float64              // of the canary
+	requests         int                  // of both at a look
+	canary, failures func(at int) float64 // what part of the canary's fails, and of the incumbent's
+	slow, slower     func(at int) float64 // what part of the incumbent's takes 30 ms, and of the canary's, where others take 1
+	times            int                  // as many buckets longer takes the canary's
+}
+
+func always(part float64) func(int) float64 { return func(int) float64 { return part } }
+
+// run has the pair judged, at a look a second, until there is a verdict or the looks are over. It returns
+// how many requests the canary had had.
+func (w world) run(r *rand.Rand, looks int) (v Verdict, requests uint64) {
+	var canary, incumbent Counts
+	start := time.Unix(0, 0)
+	j := New(rules, start, canary, incumbent)
+	for at := range looks {
+		for range w.requests {
+			c, fails, slow, bucket := &incumbent, w.failures, w.slow, 3
+			if r.Float64() < w.share {
+				c, fails, slow, bucket = &canary, w.canary, w.slower, 3+w.times
+			}
+			c.Requests++
+			switch {
+			case fails != nil && r.Float64() < fails(at):
+				c.Errors++
+			case slow != nil && r.Float64() < slow(at):
+				c.Times[bucket]++
+			default:
+				c.Times[0]++
+			}
+		}
+		if v, _ = j.Look(start.Add(time.Duration(at+1)*time.Second), canary, incumbent); v != Open && v != Awaits {
+			break
+		}
+	}
+	return v, canary.Requests
+}
+
+// A canary that is as good as its incumbent is withdrawn in one run of 500 at the most, looked at each second for its
+// whole time, whatever ails both.
+func TestFalseAlarms(t *testing.T) {
+	const runs = 30
+	outage := func(at int) float64 {
+		if at%100 < 10 {
+			return 0.9
+		}
+		return 0.002
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	withdrawn, all := 0, 0
+	for name, fails := range map[string]func(int) float64{"never": nil, "rarely": always(0.001), "often": always(0.05), "outages": outage} {
+		for _, share := range []float64{0.01, 0.05, 0.2, 0.5} {
+			for range runs {
+				w := world{share: share, requests: 40, canary: fails, failures: fails, slow: always(0.02), slower: always(0.02)}
+				v, _ := w.run(r, 600)
+				all++
+				switch {
+				case v == Withdraw:
+					withdrawn++
+					t.Logf("%s, share %v: withdrawn", name, share)
+				case v != Promote && share >= 0.2:
+					t.Fatalf("%s, share %v: %v at the end", name, share, v)
+				}
+			}
+		}
+	}
+	t.Logf("%d of %d good ones were withdrawn", withdrawn, all)
+	if withdrawn > 4 { // 1 is the mean at the most
+		t.Errorf("%d of %d good ones were withdrawn", withdrawn, all)
+	}
+}
+
+// How many requests it takes to withdraw a canary that fails one in ten. plugserverd.conf(5) tells these figures.
+func TestFailsOneInTen(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, c := range []struct {
+		share, theirs float64
+		median, most  uint64 // of 99 in 100
+	}{
+		{0.01, 0, 55, 130},
+		{0.05, 0, 70, 150},
+		{0.05, 0.01, 145, 340},
+		{0.2, 0, 115, 220},
+		{0.5, 0, 260, 430},
+	} {
+		var took []uint64
+		for range 1000 {
+			w := world{share: c.share, requests: int(math.Ceil(4 / c.share)), canary: always(0.1), failures: always(c.theirs)}
+			v, requests := w.run(r, 2000)
+			if v != Withdraw {
+				t.Fatalf("share %v: %v", c.share, v)
+			}
+			took = append(took, requests)
+		}
+		slices.Sort(took)
+		t.Logf("share %v, incumbent %v: median %d, 99 %% %d, 99.9 %% %d", c.share, c.theirs, took[500], took[990], took[999])
+		if took[500] > c.median || took[990] > c.most {
+			t.Errorf("share %v, incumbent fails %v: median %d, 99 %% %d; want %d, %d", c.share, c.theirs, took[500], took[990], c.median, c.most)
+		}
+	}
+}
+
+func TestSlow(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, c := range []struct {
+		name         string
+		slow, slower float64
+		want         Verdict
+	}{
+		{"all of them", 0, 1, Withdraw},
+		{"one in ten, where one in 200 was", 0.005, 0.1, Withdraw},
+		{"one in four, where one in five was", 0.2, 0.25, Promote},
+	} {
+		var took []uint64
+		for range 50 {
+			v, requests := world{share: 0.05, requests: 200, slow: always(c.slow), slower: always(c.slower), times: 1}.run(r, 600)
+			if v != c.want {
+				t.Fatalf("%s: %v", c.name, v)
+			}
+			took = append(took, requests)
+		}
+		slices.Sort(took)
+		t.Logf("%s: %v after a median of %d requests, %d at the most", c.name, c.want, took[25], took[49])
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	counts := func(requests, errors, quick, slow uint64) (c Counts) {
+		c.Requests, c.Errors, c.Times[0], c.Times[5] = requests, errors, quick, slow
+		return c
+	}
+	start := time.Unix(1000, 0)
+	for _, c := range []struct {
+		name              string
+		canary, incumbent Counts
+		after             time.Duration
+		want              Verdict
+		why               string
+	}{
+		{"in its time", counts(500, 0, 500, 0), counts(9500, 0, 9500, 0), 9 * time.Minute, Open, ""},
+		{"at its end", counts(600, 1, 599, 0), counts(9500, 9, 9491, 0), 10 * time.Minute, Promote,
+			"1 of 600 (0.167 %) failed, of the incumbent's in the same time 9 of 9500 (0.0947 %); p50 2.5ms and p99 5ms, the incumbent's 2.5ms and 5ms"},
+		{"too few", counts(499, 0, 499, 0), counts(9500, 0, 9500, 0), time.Hour, Awaits, "499 of 500 requests that it takes to judge it"},
+		{"nothing to compare it with", counts(600, 0, 600, 0), counts(7, 0, 7, 0), time.Hour, Awaits, "7 of 500 requests of the incumbent that it takes to judge it"},
+		{"it fails", counts(60, 12, 48, 0), counts(1140, 2, 1138, 0), time.Minute, Withdraw, "12 of 60 (20 %) failed, of the incumbent's in the same time 2 of 1140 (0.175 %)"},
+		{"both fail", counts(60, 58, 2, 0), counts(1140, 1102, 38, 0), time.Minute, Open, ""},
+		{"it fails alone", counts(40, 30, 10, 0), counts(0, 0, 0, 0), time.Minute, Withdraw, "30 of 40 (75 %) failed, and the incumbent had too few requests to compare that with: 0 of 0"},
+		{"a few fail alone", counts(40, 19, 21, 0), counts(0, 0, 0, 0), time.Minute, Open, ""},
+	} {
+		before := counts(7, 7, 0, 0) // which are not its doing
+		j := New(rules, start, before, before)
+		add := func(a Counts) Counts {
+			a.Requests, a.Errors = a.Requests+7, a.Errors+7
+			return a
+		}
+		if got, why := j.Look(start.Add(c.after), add(c.canary), add(c.incumbent)); got != c.want || why != c.why {
+			t.Errorf("%s: %v, %q; want %v, %q", c.name, got, why, c.want, c.why)
+		}
+	}
+}
+
+// The hypergeometric mean is the sum over all outcomes, whose probabilities are those of the urn.
+func TestLogMean(t *testing.T) {
+	choose := func(n, k uint64) float64 {
+		product := 1.
+		for i := range k {
+			product = product * float64(n-i) / float64(i+1)
+		}
+		return product
+	}
+	for _, s := range []sample{{5, 7, 2, 1}, {5, 7, 0, 1}, {1, 100, 1, 0}, {3, 2, 2, 2}, {40, 60, 10, 20}} {
+		k := s.bad + s.theirs
+		mean := 0.
+		for x := uint64(0); x <= min(k, s.n); x++ {
+			if k-x <= s.m {
+				mean += choose(s.n, x) * choose(s.m, k-x) / choose(s.n+s.m, k) * math.Pow(3, float64(x))
+			}
+		}
+		if got := s.logMean(3); math.Abs(got-math.Log(mean)) > 1e-9 {
+			t.Errorf("%+v: %v, want %v", s, got, math.Log(mean))
+		}
+	}
+	if got := (sample{n: 500_000, m: 500_000, bad: 250_000, theirs: 250_000}).logMean(100); math.IsNaN(got) || math.IsInf(got, 0) {
+		t.Errorf("of many it is %v", got)
+	}
+}

@@ -1,0 +1,58 @@
+package analysis
+
+import "math"
+
+// ratios are those of the odds that a process is the mean of.
+var ratios = [...]float64{2, 4, 10, 30, 100}
+
+// process is one e-process: its logarithm, for each ratio.
+type process [len(ratios)]float64
+
+// value is what it has come to.
+func (p *process) value() (mean float64) {
+	for _, log := range p {
+		mean += math.Exp(log) / float64(len(ratios))
+	}
+	return mean
+}
+
+// sample is what was seen between two looks: n requests of the canary, of which bad were, and m of the incumbent, of
+// which theirs were.
+type sample struct{ n, m, bad, theirs uint64 }
+
+// see takes in a sample, of which each bad one counts for weight.
+func (p *process) see(s sample, weight float64) {
+	if s.bad+s.theirs == 0 || s.n == 0 || s.m == 0 {
+		return // it says nothing
+	}
+	for i, ratio := range ratios {
+		p[i] += weight * (float64(s.bad)*math.Log(ratio) - s.logMean(ratio))
+	}
+}
+
+// logMean is the logarithm of the mean of ratio to the power of X, where X is how many of the bad ones
+// are the canary's if it is no worse: hypergeometric.
+func (s sample) logMean(ratio float64) float64 {
+	n, m, k := float64(s.n), float64(s.m), float64(s.bad+s.theirs)
+	from, to := max(0, k-m), min(n, k)
+	// Both sums are over terms of which each is a multiple of the one before; they are kept beside the largest.
+	step := func(x float64) float64 { return (n - x) * (k - x) / ((x + 1) * (m - k + x + 1)) }
+	return logSum(from, to, func(x float64) float64 { return ratio * step(x) }) + from*math.Log(ratio) - logSum(from, to, step)
+}
+
+// logSum is the logarithm of the sum of terms, of which the first is 1 and each other the one before times step.
+func logSum(from, to float64, step func(x float64) float64) float64 {
+	total, term, scale := 1., 1., 0.
+	for x := from; x < to; x++ {
+		term *= step(x)
+		total += term
+		if total > 1e200 {
+			scale += math.Log(total)
+			term, total = term/total, 1
+		}
+		if term == 0 {
+			break
+		}
+	}
+	return scale + math.Log(total)
+}

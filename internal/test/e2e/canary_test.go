@@ -1,0 +1,153 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/test/testbed"
+)
+
+// sharedSource answers with its version; a version that begins with "bad" fails every tenth request.
+const sharedSource = `package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+)
+
+var version = "VERSION:................................"
+
+var n atomic.Int64
+
+func Handler() (string, func(http.ResponseWriter, *http.Request)) {
+	_, v, _ := strings.Cut(version, ":")
+	v = strings.TrimRight(v, ".")
+	return "/shared", func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(v, "bad") && n.Add(1)%10 == 0 {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		fmt.Fprint(w, v)
+	}
+}
+`
+
+// A canary with a fifth of the requests that fails one in ten is withdrawn, by what the clients have seen of it, and a
+// good one is promoted. No client notices more than the canary's own answers.
+func TestCanary(t *testing.T) {
+	build := testbed.Go(sharedSource).Build(t)
+	version := func(v string) testbed.Plugin { return build.Patched(t, versionSlot, "VERSION:"+v) }
+	dir := testbed.NewDir(t)
+	settings := "[Handler shared]\nCanaryWeight=20%\nCanaryFor=3s\nCanaryMinRequests=100\nCanaryMaxSlowdown=infinity\n" // which a busy machine may take for slow
+	if err := os.WriteFile(filepath.Join(dir, "plugserverd.conf"), []byte(settings), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := testbed.Start(t, testbed.In(dir))
+	d.Allow("withdrawn: shared.canary")
+	d.Put("shared", version("one"))
+
+	var answers, failed [3]atomic.Int64 // of one, of the bad canary, of the good one
+	plan := testbed.Plan{Addr: d.Addr, Paths: []string{"/shared"}, Check: func(_ string, a testbed.Answer) error {
+		for i, v := range []string{"one", "bad", "two"} {
+			if string(a.Body) != v {
+				continue
+			}
+			answers[i].Add(1)
+			if a.Status == http.StatusInternalServerError && v == "bad" {
+				failed[i].Add(1)
+				return nil
+			}
+			if a.Status == http.StatusOK {
+				return nil
+			}
+		}
+		return fmt.Errorf("%d %q", a.Status, a.Body)
+	}, Pause: func(int) time.Duration { return 10 * time.Millisecond }}
+	plan.Clients = 12
+	kept := plan.Run(t)
+	plan.Clients, plan.Fresh = 4, true
+	fresh := plan.Run(t)
+
+	mark := d.Log.Len()
+	d.Drop("shared.canary", version("bad"))
+	gone := d.WaitLogFrom(mark, "its withdrawal", func(e testbed.Entry) bool { return e.Get("event") == "canary_withdrawn" })
+	if !strings.Contains(gone.Get("reason"), "failed, of the incumbent's in the same time 0 of") {
+		t.Errorf("it was withdrawn for %q", gone.Get("reason"))
+	}
+	d.WaitLogFrom(mark, "its end", testbed.Says("shared.canary", "retired: shared.canary"))
+	bad, all := answers[1].Load(), answers[0].Load()+answers[1].Load()
+	t.Logf("withdrawn after %d answers, %d of them failed, beside %d: %s", bad, failed[1].Load(), answers[0].Load(), gone.Get("reason"))
+	// 99.9 % need 236, and what comes until the next look.
+	if most := int64(236 + 2*400); bad > most || failed[1].Load() > bad/10+1 {
+		t.Errorf("clients have got %d answers of the canary, of %d, and %d failures", bad, all, failed[1].Load())
+	}
+	testbed.Each(t, kept, fresh)
+	if now := answers[1].Load(); now > bad+16 { // that were under way
+		t.Errorf("%d answers came after it was withdrawn", now-bad)
+	}
+	if h, _ := d.Handler("shared.canary"); h.State != api.StateWithdrawn {
+		t.Errorf("it is %s", h.State)
+	}
+
+	mark = d.Log.Len()
+	d.Drop("shared.canary", version("two"))
+	d.WaitLogFrom(mark, "the next", func(e testbed.Entry) bool { return e.Get("event") == "canary_promoted" })
+	d.WaitLogFrom(mark, "its end", testbed.Says("shared.canary", "retired: shared.canary"))
+	d.Want("/shared", http.StatusOK, "two")
+	if out, stderr, code := d.Ctl("canary", "shared", "--promote"); code != 0 || !strings.HasPrefix(out, "promoted: shared, version "+version("two").Version) {
+		t.Errorf("the file is renamed: %d, %q, %q", code, out, stderr)
+	}
+	if _, err := os.Stat(d.Path("shared.canary")); !os.IsNotExist(err) {
+		t.Errorf("its file is there still: %v", err)
+	}
+	d.Want("/shared", http.StatusOK, "two")
+	kept.Unharmed(t)
+	fresh.Unharmed(t)
+}
+
+// Copies of safe requests judge a canary, too, and no client gets an answer of it.
+func TestCanaryOfCopies(t *testing.T) {
+	build := testbed.Go(sharedSource).Build(t)
+	version := func(v string) testbed.Plugin { return build.Patched(t, versionSlot, "VERSION:"+v) }
+	d := testbed.Start(t)
+	d.Allow("withdrawn: shared.canary")
+	d.Put("shared", version("one"))
+	file := filepath.Join(t.TempDir(), "new.so")
+	if err := os.WriteFile(file, version("bad").Bytes, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mark := d.Log.Len()
+	out, stderr, code := d.Ctl("canary", "shared", file, "--mirror", "--for", "1h")
+	if code != 0 || !strings.HasPrefix(out, "canary: version "+version("bad").Version+" has copies of 100 % of the safe ones of shared") {
+		t.Fatalf("%d, %q, %q", code, out, stderr)
+	}
+	var asked atomic.Int64
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		d.WaitLogFrom(mark, "its withdrawal", func(e testbed.Entry) bool { return e.Get("event") == "canary_withdrawn" })
+	}()
+	for {
+		select {
+		case <-ended:
+		default:
+			d.Want("/shared", http.StatusOK, "one")
+			asked.Add(1)
+			continue
+		}
+		break
+	}
+	t.Logf("withdrawn after %d requests", asked.Load())
+	if h, _ := d.Handler("shared.canary"); h.State != api.StateWithdrawn || h.Refusal == nil {
+		t.Errorf("it is %s, %+v", h.State, h.Refusal)
+	}
+	d.Want("/shared", http.StatusOK, "one")
+}
