@@ -224,7 +224,7 @@ func apartKilled(t *testing.T, b *box, main func(*testing.T) int) {
 	again("SIGKILL of who keeps it", func(_, keeper int) { b.kill(t, "KILL", keeper) })
 	again("systemctl stop", func(cell, _ int) { b.run(t, "systemctl", "stop", b.unitOf(t, cell)) })
 	again("who keeps it is stopped", func(_, keeper int) { b.kill(t, "STOP", keeper) }) // the watchdog's
-	const times = 10
+	const times = 5
 	if c := b.load(t, "/greet", func() {
 		for range times {
 			pid, old := main(t), b.units(t)

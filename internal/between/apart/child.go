@@ -95,11 +95,13 @@ func (c *Child) begin(spec proc.Spec) error {
 	if o.Args == nil {
 		o.Args = []string{}
 	}
-	files := spec.Opens
-	if hidden(spec.Path) {
-		o.Path, files = lent+filepath.Base(spec.Path), append(slices.Clone(files), spec.Path)
+	if hidden(spec.Path) { // copied: another name would change the file's state, by which others know it
+		o.Path = lent + filepath.Base(spec.Path)
+		if err := copied(spec.Path, filepath.Join(c.folder, filepath.Base(spec.Path)), 0o555); err != nil {
+			return err
+		}
 	}
-	if err := c.Lend(files); err != nil {
+	if err := c.Lend(spec.Opens); err != nil {
 		return err
 	}
 	if spec.Sandbox != nil { // what the supervisor has it read is lent

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -65,7 +66,14 @@ func TestUnit(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "plugserverd.conf"), []byte("[Handler apart]\nIsolation=unit\nMemoryMax=400M\n[Handler secret]\nIsolation=unit\nSetCredential=token:x\n[Handler usual]\nIsolation=process\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := testbed.Start(t, testbed.In(dir), testbed.Flags("--cell-socket", u.socket), testbed.Allow("crashed: apart"))
+	// Nobody else than the daemon's user finds it: it is lent as the plugin is.
+	cell := filepath.Join(dir, "private", "cell")
+	program, err := os.ReadFile(testbed.Build(t).Cell)
+	if err = errors.Join(err, os.Mkdir(filepath.Dir(cell), 0o700), os.WriteFile(cell, program, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	flags := testbed.Flags("--cell-socket", u.socket, "--cell", cell)
+	d := testbed.Start(t, testbed.In(dir), flags, testbed.Allow("crashed: apart"))
 	d.Put("usual", plain(t, "/usual", "usual"))
 	mark := d.Log.Len()
 	d.Drop("apart", plain(t, "/apart", "one"))
@@ -87,6 +95,9 @@ func TestUnit(t *testing.T) {
 	h, _ := d.Handler("apart")
 	if parent := parentOf(t, h.PID); parent == d.PID() || h.PrivateBytes == 0 || h.Descriptors == 0 {
 		t.Errorf("process %d is a child of %d, of the supervisor %d; it uses %+v", h.PID, parent, d.PID(), h)
+	}
+	if runs, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", h.PID)); err != nil || !strings.HasPrefix(runs, u.lent+"/") {
+		t.Errorf("it runs %s, %v, not what it was lent", runs, err)
 	}
 	if usual, _ := d.Handler("usual"); parentOf(t, usual.PID) != d.PID() {
 		t.Error("the other one is no child of the supervisor's")
@@ -125,7 +136,7 @@ func TestUnit(t *testing.T) {
 
 	d.Signal(syscall.SIGKILL)
 	d.Ended(testbed.Patience)
-	again := testbed.Start(t, testbed.In(dir), testbed.Flags("--cell-socket", u.socket))
+	again := testbed.Start(t, testbed.In(dir), flags)
 	await(t, "it serves after a death of the supervisor", func() bool { s, _ := again.Get("/apart"); return s == 200 })
 	if left := lentFolders(t, u.lent); left > 3 {
 		t.Errorf("%d folders of what an earlier supervisor lent are left", left)
