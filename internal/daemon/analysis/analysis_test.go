@@ -53,7 +53,7 @@ func (w world) run(r *rand.Rand, looks int) (v Verdict, requests uint64) {
 // A canary that is as good as its incumbent is withdrawn in one run of 500 at the most, looked at each second for its
 // whole time, whatever ails both.
 func TestFalseAlarms(t *testing.T) {
-	const runs = 30
+	const runs = 12
 	outage := func(at int) float64 {
 		if at%100 < 10 {
 			return 0.9
@@ -79,7 +79,7 @@ func TestFalseAlarms(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d good ones were withdrawn", withdrawn, all)
-	if withdrawn > 4 { // 1 is the mean at the most
+	if withdrawn > 3 { // 0.4 is the mean at the most
 		t.Errorf("%d of %d good ones were withdrawn", withdrawn, all)
 	}
 }
@@ -98,7 +98,7 @@ func TestFailsOneInTen(t *testing.T) {
 		{0.5, 0, 260, 430},
 	} {
 		var took []uint64
-		for range 1000 {
+		for range 500 {
 			w := world{share: c.share, requests: int(math.Ceil(4 / c.share)), canary: always(0.1), failures: always(c.theirs)}
 			v, requests := w.run(r, 2000)
 			if v != Withdraw {
@@ -107,9 +107,9 @@ func TestFailsOneInTen(t *testing.T) {
 			took = append(took, requests)
 		}
 		slices.Sort(took)
-		t.Logf("share %v, incumbent %v: median %d, 99 %% %d, 99.9 %% %d", c.share, c.theirs, took[500], took[990], took[999])
-		if took[500] > c.median || took[990] > c.most {
-			t.Errorf("share %v, incumbent fails %v: median %d, 99 %% %d; want %d, %d", c.share, c.theirs, took[500], took[990], c.median, c.most)
+		t.Logf("share %v, incumbent %v: median %d, 99 %% %d, at the most %d", c.share, c.theirs, took[250], took[495], took[499])
+		if took[250] > c.median || took[495] > c.most {
+			t.Errorf("share %v, incumbent fails %v: median %d, 99 %% %d; want %d, %d", c.share, c.theirs, took[250], took[495], c.median, c.most)
 		}
 	}
 }
