@@ -151,3 +151,57 @@ func TestCanaryOfCopies(t *testing.T) {
 	}
 	d.Want("/shared", http.StatusOK, "one")
 }
+
+// A canary goes on where the daemon is started again, on the terms that an operator has set, and what was promoted serves, though the
+// directory has both files.
+func TestCanaryOverRestarts(t *testing.T) {
+	build := testbed.Go(sharedSource).Build(t)
+	version := func(v string) testbed.Plugin { return build.Patched(t, versionSlot, "VERSION:"+v) }
+	dir := testbed.NewDir(t)
+	d := testbed.Start(t, testbed.In(dir))
+	d.Put("shared", version("one"))
+	file := filepath.Join(t.TempDir(), "new.so")
+	if err := os.WriteFile(file, version("two").Bytes, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := d.Ctl("canary", "shared", file, "--weight", "50%", "--for", "1h"); code != 0 {
+		t.Fatalf("%d, %q", code, stderr)
+	}
+	d.Stop()
+	d = testbed.Start(t, testbed.In(dir))
+	if _, stderr, code := d.Ctl("reload"); code != 0 {
+		t.Fatalf("%d, %q", code, stderr)
+	}
+	if h, _ := d.Handler("shared.canary"); h.State != api.StateCanary || h.Canary == nil || h.Canary.Weight != 0.5 || h.Canary.Ends.Sub(h.Canary.Since) != time.Hour {
+		t.Fatalf("after a restart it is %s, %+v", h.State, h.Canary)
+	}
+	mark := d.Log.Len()
+	if err := os.WriteFile(filepath.Join(dir, "plugserverd.conf"), []byte("[Handler shared]\nCanaryMinRequests=1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d.Ctl("reload")
+	if _, stderr, code := d.Ctl("canary", "shared", "--for", "1s"); code != 0 {
+		t.Fatalf("%d, %q", code, stderr)
+	}
+	for end, promoted := time.Now().Add(testbed.Patience), false; !promoted; {
+		d.Get("/shared") // over a connection of its own
+		h, _ := d.Handler("shared.canary")
+		if promoted = h.State == api.StatePromoted; time.Now().After(end) {
+			t.Fatalf("it is %s, %+v", h.State, h.Canary)
+		}
+	}
+	d.WaitLogFrom(mark, "its end", testbed.Says("shared.canary", "retired: shared.canary"))
+	d.Stop()
+	d = testbed.Start(t, testbed.In(dir))
+	d.Want("/shared", http.StatusOK, "two")
+	if h, _ := d.Handler("shared"); h.State != api.StateLive || h.Version != version("two").Version || h.Refusal == nil || !h.Refusal.Promoted {
+		t.Errorf("after another restart the handler is %s, %s, %+v", h.State, h.Version, h.Refusal)
+	}
+	if _, stderr, code := d.Ctl("canary", "shared", "--promote"); code != 0 {
+		t.Errorf("%d, %q", code, stderr)
+	}
+	if h, _ := d.Handler("shared"); h.Refusal != nil {
+		t.Errorf("with the file renamed it is refused: %+v", h.Refusal)
+	}
+	d.Want("/shared", http.StatusOK, "two")
+}
