@@ -74,7 +74,7 @@ func (k kind) play(n int, ta *tally, stop *atomic.Bool, done *sync.WaitGroup) {
 	}
 }
 
-// Handlers are replaced, removed and added, ten times a second at the most, and the
+// Handlers are replaced, removed and added, canaries begin and end, ten times a second at the most, and the
 // certificate is renewed, under clients that do all that the RFCs let them do, in the
 // clear and over TLS. None may notice, and every byte has to be right.
 func TestReloadUnderEveryClient(t *testing.T) {
@@ -149,7 +149,9 @@ func newReloads(t *testing.T, flags ...string) *reloads {
 	if !testbed.Race {
 		r.greeters[0], r.greeters[1] = greeters(t)
 	}
-	r.d = testbed.StartSecure(t, dir, nil, testbed.Flags(append(flags, "--http2=all")...))
+	// Half of what is left's is its canary's, while there is one.
+	canary := []string{"[Handler left]", "CanaryWeight=50%", "CanaryFor=1h", "CanaryMaxSlowdown=infinity"}
+	r.d = testbed.StartSecure(t, dir, canary, testbed.Flags(append(flags, "--http2=all")...))
 	for _, name := range r.names {
 		r.d.CA.Issue(t, 200*24*time.Hour, "e2e.example", name+".example").Write(t, dir, name)
 	}
@@ -175,10 +177,22 @@ func (r *reloads) put(name string, p testbed.Plugin, await bool) {
 	}
 }
 
+func (r *reloads) take(name string) {
+	if *hurryFlag {
+		r.d.Remove(name)
+	} else {
+		r.d.Take(name)
+	}
+}
+
 // change makes the nth change.
 func (r *reloads) change(n int) {
 	r.t.Helper()
 	switch n % 10 {
+	case 1:
+		r.put("left.canary", r.version("left"), !*hurryFlag)
+	case 4:
+		r.take("left.canary")
 	case 3:
 		r.put("other", r.version("other"), !*hurryFlag)
 	case 5:
@@ -186,11 +200,7 @@ func (r *reloads) change(n int) {
 			r.put("greet", r.greeters[(n/10+1)%2], !*hurryFlag)
 		}
 	case 7:
-		if *hurryFlag {
-			r.d.Remove("other")
-		} else {
-			r.d.Take("other")
-		}
+		r.take("other")
 	case 8:
 		renew(r.t, r.d.Dir, r.names[r.certificates%2])
 		r.certificates++
