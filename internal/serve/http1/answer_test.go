@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -105,7 +106,7 @@ func TestKeepsAlive(t *testing.T) {
 		{"HTTP/1.0", "", false},
 		{"HTTP/1.1", "keep-alive, close", false},
 	} {
-		r, err := Request(t.Context(), "GET / "+tt.version+"\r\nHost: e\r\nConnection: "+tt.connection+"\r\n\r\n", true)
+		r, err := Request(context.Background(), "GET / "+tt.version+"\r\nHost: e\r\nConnection: "+tt.connection+"\r\n\r\n", true)
 		if err != nil || KeepsAlive(r) != tt.want {
 			t.Errorf("%s, %q: %v, want %v; %v", tt.version, tt.connection, KeepsAlive(r), tt.want, err)
 		}
