@@ -43,6 +43,10 @@ func (l *Lab) Peers() []Peer {
 			Start: func(l *Lab, w Work) (*Server, error) {
 				return l.plugserver(filepath.Join(l.Root, "bin"), w, "--trust=each")
 			}},
+		{Name: "unconfined", About: "plugserver whose handlers are in no sandbox (`--sandbox=off`)", Plugins: true, Only: []string{"keepalive"},
+			Start: func(l *Lab, w Work) (*Server, error) {
+				return l.plugserver(filepath.Join(l.Root, "bin"), w, "--sandbox=off")
+			}},
 		{Name: uncounted, About: "plugserver built without its metrics of requests (`-tags uncounted`)", Plugins: true, Needs: []string{uncounted}, Only: []string{"keepalive"},
 			Start: func(l *Lab, w Work) (*Server, error) { return l.plugserver(filepath.Join(l.Bin, uncounted), w) }},
 		{Name: "base", About: "another build of plugserver", Plugins: true, Plain: !l.baseSpeaks(),
