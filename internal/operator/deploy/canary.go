@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/canary"
+	"github.com/andrestc/go-plugserver/internal/between/words"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/file/signature"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
@@ -146,9 +148,8 @@ func promote(ctx context.Context, s *cli.Session, of string) error {
 	if err != nil {
 		return err
 	}
-	var out api.Outcome
 	if h == nil || h.State != api.StatePromoted {
-		if out, err = WaitFor(ctx, s, of, func(ctx context.Context) (api.Outcome, error) { return s.Client.Canary(ctx, of, canary.Promote, "") }); err != nil {
+		if _, err = WaitFor(ctx, s, of, func(ctx context.Context) (api.Outcome, error) { return s.Client.Canary(ctx, of, canary.Promote, "") }); err != nil {
 			return err
 		}
 	}
@@ -156,25 +157,50 @@ func promote(ctx context.Context, s *cli.Session, of string) error {
 	if err != nil {
 		return err
 	}
+	// It may be long ago that it was promoted.
+	serves := ""
+	if i := slices.IndexFunc(st.Handlers, func(h api.Handler) bool { return h.Name == of }); i >= 0 {
+		serves = st.Handlers[i].Version
+	}
+	if serves == "" {
+		return fmt.Errorf("promote: %q does not serve; see plugserverctl status", of)
+	}
+	if err := isServed(st.Daemon.Handlers, of, serves); err != nil {
+		return denied(os.Geteuid(), err)
+	}
 	if err := rename(st.Daemon.Handlers, of); err != nil {
 		return fmt.Errorf("%w; the canary is promoted, and serves over restarts: only the directory does not say so", denied(os.Geteuid(), err))
 	}
-	if out, err = settle(ctx, s, of, of+".so is the canary's file"); err != nil {
+	out, err := settle(ctx, s, of, of+".so is the canary's file")
+	if err != nil {
 		return err
 	}
-	if out.Handler == nil || out.Handler.Version == "" {
-		return fmt.Errorf("promote: %q does not serve; see plugserverctl status", of)
+	if out.Handler == nil || out.Handler.Version != serves {
+		return fmt.Errorf("promote: %s.so is the canary's file, and %q does not serve its version %s any more; see plugserverctl status", of, of, serves)
 	}
 	s.Tell(out, "promoted: %s\n", terminal.Escape(Serves(out.Handler)))
 	return nil
 }
 
+// isServed returns an error unless the file of a handler's canary is the version that the handler serves: any other would, once it has
+// the handler's name, go live unjudged, or in the place of what an operator has had serve since.
+func isServed(dir, of, serves string) error {
+	name := canary.Name(of)
+	path := filepath.Join(dir, name+".so")
+	version, err := versionOf(path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("give the canary's file the name of %q: %w; where it is source, rename that", of, err)
+	case version == serves:
+		return nil
+	}
+	return fmt.Errorf("promote: %q is version %s, and %q serves %s: nothing is renamed; where it was put there just now, wait until it is a canary, which status tells; "+
+		"to serve it as it is: plugserverctl install --name %s %s; or remove it: plugserverctl remove %s", path, version, of, serves, words.Shell(of), words.Shell(path), words.Shell(name))
+}
+
 // rename gives the file of a handler's canary the handler's name, with its signature.
 func rename(dir, of string) error {
 	from, to := filepath.Join(dir, canary.Name(of)+".so"), filepath.Join(dir, of+".so")
-	if _, err := os.Lstat(from); err != nil {
-		return fmt.Errorf("give the canary's file the name of %q: %w; where it is source, rename that", of, err)
-	}
 	if there := SourceThere(dir, of); there != "" {
 		return fmt.Errorf("%q is the source of %q: put that of the canary in its place", there, of)
 	}

@@ -92,20 +92,29 @@ func keep(path string) (was former, err error) {
 	if err != nil || !info.Mode().IsRegular() {
 		return was, err
 	}
-	f, err := os.Open(path)
+	version, err := versionOf(path)
 	if err != nil {
 		return was, nil
 	}
-	defer f.Close()
-	hash := sha256.New()
-	if _, err := io.Copy(hash, f); err != nil {
-		return former{}, err
-	}
-	was.version = hex.EncodeToString(hash.Sum(nil))[:12]
+	was.version = version
 	if link := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:8]); os.Link(path, link) == nil { // some file systems have none
 		was.link = link
 	}
 	return was, nil
+}
+
+// versionOf is the version of the file at path, as the daemon tells it.
+func versionOf(path string) (string, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:12], nil
 }
 
 // forget deletes the other name.

@@ -197,6 +197,17 @@ func TestCanaryOverRestarts(t *testing.T) {
 	if h, _ := d.Handler("shared"); h.State != api.StateLive || h.Version != version("two").Version || h.Refusal == nil || !h.Refusal.Promoted {
 		t.Errorf("after another restart the handler is %s, %s, %+v", h.State, h.Version, h.Refusal)
 	}
+	// What does not serve any more is not given the handler's name.
+	if _, stderr, code := d.Ctl("rollback", "shared"); code != 0 {
+		t.Fatalf("%d, %q", code, stderr)
+	}
+	if _, stderr, code := d.Ctl("canary", "shared", "--promote"); code != 1 || !strings.Contains(stderr, "serves "+version("one").Version+": nothing is renamed") {
+		t.Errorf("with the version before: %d, %q", code, stderr)
+	}
+	d.Want("/shared", http.StatusOK, "one")
+	if _, stderr, code := d.Ctl("rollback", "shared", version("two").Version); code != 0 {
+		t.Fatalf("%d, %q", code, stderr)
+	}
 	if _, stderr, code := d.Ctl("canary", "shared", "--promote"); code != 0 {
 		t.Errorf("%d, %q", code, stderr)
 	}
