@@ -32,6 +32,8 @@ type Owner struct {
 	// was not.
 	Ahead func(*lifecycle.Handler, intake.Part)
 	Forgo func(*lifecycle.Handler)
+	// Record is what is known of a handler's past, whether it is still there or not.
+	Record func(handler string) store.Record
 	// Writes counts what was written to the file of that name.
 	Writes func(file string) uint64
 	// Needs adds the sums of the versions that may be served now or later to keep.
@@ -153,6 +155,9 @@ func (fs *Files) Admit(h *lifecycle.Handler, newest handlerdir.File) {
 	fs.work[h] = work{a, fs.work[h].part}
 	fs.admitting++
 	asks := intake.Asks{Long: func(doing string) { fs.owner.Post(delayed{a, doing}) }, Newest: past.Newest(h.Record)}
+	if h.Of != "" { // it is signed for its incumbent, and may become it: what that has served counts, too
+		asks.Newest = past.Newest(h.Record, fs.owner.Record(h.Of))
+	}
 	if h.Live != nil {
 		asks.Live = h.Live.Version.Path
 	}

@@ -55,6 +55,7 @@ func in(t *testing.T, test func(w *world)) {
 			Tell:   w.tell,
 			Ahead:  func(h *lifecycle.Handler, p intake.Part) { w.told = append(w.told, h.Name+" ahead "+p.Version.Path) },
 			Forgo:  func(*lifecycle.Handler) { w.forgone++ },
+			Record: func(string) store.Record { return store.Record{} },
 			Writes: func(string) uint64 { return 7 },
 			Needs: func(keep map[string]bool) {
 				for _, sum := range w.needs {

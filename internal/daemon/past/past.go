@@ -145,9 +145,14 @@ func (p *Past) mark(text string) {
 	}
 }
 
-// Newest is what the newest signature says that was served.
-func Newest(r store.Record) signature.Signed {
-	return signature.Signed{Version: r.Newest.Version, Time: r.Newest.Time}
+// Newest is what the newest signature says that was served, of all that the records tell of.
+func Newest(records ...store.Record) (newest signature.Signed) {
+	for _, r := range records {
+		if said := (signature.Signed{Version: r.Newest.Version, Time: r.Newest.Time}); signature.Compare(said, newest) > 0 {
+			newest = said
+		}
+	}
+	return newest
 }
 
 // Asked takes in what is in the file now, and reports whether somebody has put it

@@ -78,6 +78,9 @@ func (r *Roster) Handler(name string, now time.Time) *lifecycle.Handler {
 // Has reports whether the handler is one of them, and not one of before.
 func (r *Roster) Has(h *lifecycle.Handler) bool { return r.Handlers[h.Name] == h }
 
+// Record is what was saved of the handler of that name, be it that there is none any more.
+func (r *Roster) Record(name string) store.Record { return r.History[name] }
+
 // Save puts a handler's record into the history, and returns it.
 func (r *Roster) Save(h *lifecycle.Handler) *store.Record {
 	record := h.Record

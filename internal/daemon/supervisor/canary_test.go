@@ -2,18 +2,23 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
+	"path"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"aead.dev/minisign"
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
+	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
 	"github.com/andrestc/go-plugserver/internal/daemon/sums"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
 )
 
 // counting is a world whose processes count, and whose canaries are on these terms.
@@ -296,5 +301,59 @@ func TestCanaryByHand(t *testing.T) {
 		if w.roster.Handlers["users"].Next != nil || w.roster.Handlers["users"].Standing != states.Serving {
 			t.Error("something is under way")
 		}
+	})
+}
+
+// What its handler has served of newer signatures refuses an older one as a canary, too, be it that the handler is gone.
+func TestCanaryIsNoReplay(t *testing.T) {
+	_, key, err := minisign.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		beside := make(map[string]string) // signatures, by file; guarded by the world's mutex
+		var w *world
+		w = newWorld(t, Config{}, nil, func(d intake.Disk) intake.Disk {
+			d.Signature = func(file string) (string, time.Time, error) {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				return beside[strings.TrimSuffix(path.Base(file), ".so")], time.Time{}, nil
+			}
+			d.Judge = func(_ signature.Policy, _ string, v store.Version) (signature.Signed, error) {
+				return signature.Parse(v.Signature)
+			}
+			return d
+		})
+		w.Configure(func(string) Settings { return Settings{} }, nil, signature.Policy{Require: true, Monotonic: true, Keys: []signature.Key{{}}})
+		put := func(name string, version int) {
+			text := string(minisign.NewReader(nil).SignWithComments(key, fmt.Sprintf("handler:users version:%d", version), ""))
+			w.mu.Lock()
+			beside[name] = text
+			w.mu.Unlock()
+			w.put(name, fmt.Sprintf("/users;%d", version))
+			w.after(time.Minute)
+		}
+		refused := func() {
+			t.Helper()
+			w.is("users.canary", api.StateRefused, "")
+			if h, _ := w.status("users.canary"); h.Refusal == nil || !strings.Contains(h.Refusal.Reason, "older than what was served") {
+				t.Errorf("it says %+v", h.Refusal)
+			}
+		}
+		put("users", 2)
+		w.is("users", api.StateLive, "/users;2")
+		put("users.canary", 1)
+		refused()
+		put("users.canary", 3)
+		w.is("users.canary", api.StateCanary, "/users;3")
+		w.remove("users.canary")
+		put("users", 4)
+		put("users.canary", 3) // again
+		refused()
+		w.remove("users.canary")
+		w.remove("users")
+		w.after(time.Minute)
+		put("users.canary", 3)
+		refused()
 	})
 }

@@ -94,8 +94,8 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 	})
 	s.files = files.New(cfg.Intake, files.Owner{
 		Has: func(h *lifecycle.Handler) bool { return !s.stopping && s.roster.Has(h) }, Tell: s.handle, Writes: s.writes, Ahead: s.cells.Ahead, Forgo: s.cells.Forgo,
-		Needs: func(keep map[string]bool) { s.cells.Needs(keep); s.roster.Needs(keep) },
-		Post:  func(e files.Event) bool { return s.post(ofFiles{e}) },
+		Record: s.roster.Record, Needs: func(keep map[string]bool) { s.cells.Needs(keep); s.roster.Needs(keep) },
+		Post: func(e files.Event) bool { return s.post(ofFiles{e}) },
 	}, cfg.Log)
 	s.view = &standing.View{
 		Daemon: api.Daemon{
