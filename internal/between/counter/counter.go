@@ -23,6 +23,10 @@ const Buckets = len(Bounds) + 1
 // stands for every other, as in OpenTelemetry.
 var Methods = [...]string{"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "_OTHER"}
 
+// Mirrored reports whether a canary may get copies of requests of that method: those change nothing. A canary that gets
+// copies is compared by them alone.
+func Mirrored(method string) bool { return method == "GET" || method == "HEAD" || method == "OPTIONS" }
+
 // Codes are the classes of status codes. Hijacked is what a handler answers
 // on the connection itself, such as a WebSocket; none has no status, or one beyond 599.
 var Codes = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx", "hijacked"}

@@ -52,6 +52,7 @@ type Canaries struct {
 // trial is of one version, beside one of its incumbent.
 type trial struct {
 	canary, incumbent string // sums
+	copied            bool   // see counted
 	judge             *analysis.Analysis
 	awaits            string // what it takes to judge it, once its time is over
 	why               string // it is promoted; "" while that is open
@@ -152,7 +153,7 @@ func (c *Canaries) turn(h, of *lifecycle.Handler, now time.Time) {
 			why = t.why
 		}
 		c.owner.Tell(h, lifecycle.Judged{Verdict: canary.Verdict{Promoted: true, Why: why}})
-	case t == nil || t.canary != h.Live.Version.Sum || t.incumbent != serves:
+	case t == nil || t.canary != h.Live.Version.Sum || t.incumbent != serves, t.why == "" && t.copied != c.copied(h):
 		c.begin(h, of, now)
 	case t.why != "" && of.Next == nil && of.Admission == states.Idle:
 		c.owner.Tell(h, lifecycle.Judged{Verdict: canary.Verdict{Why: fmt.Sprintf("it was to be promoted (%s), and did not become ready as %q: %s", t.why, of.Name, of.Failure)}})
@@ -169,8 +170,9 @@ func (c *Canaries) begin(h, of *lifecycle.Handler, now time.Time) {
 		c.owner.Alter()
 	}
 	terms := c.terms(h)
-	mine, theirs := c.counts(h, of)
-	c.trials[h.Name] = &trial{canary: h.Live.Version.Sum, incumbent: of.Live.Version.Sum, judge: analysis.New(rules(terms), now, mine, theirs)}
+	copied := c.copied(h)
+	mine, theirs := c.counts(h, of, copied)
+	c.trials[h.Name] = &trial{canary: h.Live.Version.Sum, incumbent: of.Live.Version.Sum, copied: copied, judge: analysis.New(rules(terms), now, mine, theirs)}
 	_, besides := roster.Common(h, of)
 	f := logrus.Fields{event.Field: event.CanaryBegun, "handler": h.Name, "version": h.Live.Version.Short(), "incumbent": of.Live.Version.Short(), "terms": terms.String(), "for": span(terms.For)}
 	if len(besides) > 0 {
@@ -187,8 +189,11 @@ func span(d time.Duration) string {
 	return d.String()
 }
 
-func (c *Canaries) counts(h, of *lifecycle.Handler) (mine, theirs analysis.Counts) {
-	return counted(c.owner.Sums.Handler(h.Name)), counted(c.owner.Sums.Handler(of.Name))
+// copied reports whether a canary gets copies. Where that changes, what was counted is of other requests, and it is judged anew.
+func (c *Canaries) copied(h *lifecycle.Handler) bool { return c.terms(h).Mirror > 0 }
+
+func (c *Canaries) counts(h, of *lifecycle.Handler, copied bool) (mine, theirs analysis.Counts) {
+	return counted(c.owner.Sums.Handler(h.Name), copied), counted(c.owner.Sums.Handler(of.Name), copied)
 }
 
 // look judges all of them by what was counted by now.
@@ -201,7 +206,7 @@ func (c *Canaries) look() {
 		}
 		of := c.owner.Roster.Handlers[h.Of]
 		t.judge.Rule(rules(c.terms(h)))
-		mine, theirs := c.counts(h, of)
+		mine, theirs := c.counts(h, of, t.copied)
 		verdict, why := t.judge.Look(time.Now(), mine, theirs)
 		switch {
 		case verdict == analysis.Withdraw:

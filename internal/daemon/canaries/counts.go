@@ -12,18 +12,23 @@ const (
 	hijacked     = counter.Hijacked / 100 // what takes as long as its client likes
 )
 
-// counted is what a handler has done, as far as it is judged by that.
-func counted(s *sums.Sum) (c analysis.Counts) {
+// counted is what a handler has done, as far as it is judged by that: copied says that a canary gets copies, so that only the
+// methods count of which there are some. Nobody knows of what method a request was that was lost: none counts then.
+func counted(s *sums.Sum, copied bool) (c analysis.Counts) {
 	if s == nil {
 		return c
 	}
 	for m := range s.Requests {
+		if copied && !counter.Mirrored(counter.Methods[m]) {
+			continue
+		}
 		for code, times := range s.Requests[m] {
 			for bucket, n := range times {
 				switch code {
 				case hijacked:
 					continue
 				case serverErrors:
+					c.Errors += n
 				default:
 					c.Times[bucket] += n
 				}
@@ -31,7 +36,9 @@ func counted(s *sums.Sum) (c analysis.Counts) {
 			}
 		}
 	}
-	c.Errors = s.Errors()
-	c.Requests += s.Lost
+	if !copied {
+		c.Errors += s.Lost
+		c.Requests += s.Lost
+	}
 	return c
 }

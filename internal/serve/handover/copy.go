@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/serve/replay"
 )
 
@@ -31,9 +32,8 @@ func (p *Peer) EndCopies() { p.copies.stop() }
 // copyTo gives d's peer a copy of r, which has no body, and drops what is answered. It does not wait. A request that
 // may change something is not copied, nor one that is to become something else than HTTP. m says whose it is.
 func copyTo(d *Dest, r *http.Request, m message) {
-	safe := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
 	p := d.Peer
-	if !safe || r.Header["Upgrade"] != nil || !r.ProtoAtLeast(1, 1) || p.copies.n.Load() >= mostCopies || !d.Enter() {
+	if !counter.Mirrored(r.Method) || r.Header["Upgrade"] != nil || !r.ProtoAtLeast(1, 1) || p.copies.n.Load() >= mostCopies || !d.Enter() {
 		return
 	}
 	p.copies.n.Add(1)
