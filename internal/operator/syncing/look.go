@@ -1,22 +1,13 @@
 package syncing
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"reflect"
-	"syscall"
 
-	"github.com/andrestc/go-plugserver/internal/file/signature"
 	"github.com/andrestc/go-plugserver/internal/file/synced"
-	"github.com/andrestc/go-plugserver/internal/operator/artifact"
-	"github.com/andrestc/go-plugserver/internal/operator/deploy"
+	"github.com/andrestc/go-plugserver/internal/operator/syncdir"
 	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
 )
 
@@ -71,44 +62,6 @@ func (r *run) unchanged() error {
 }
 
 // there is what is under a handler's name.
-func (r *run) there(name string) (t syncplan.There, err error) {
-	t.Source = deploy.SourceThere(r.daemon.Handlers, name)
-	path := filepath.Join(r.daemon.Handlers, name+".so")
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return t, nil
-	case err != nil:
-		return t, err
-	case !info.Mode().IsRegular():
-		t.Odd = true
-		return t, nil
-	}
-	t.State = synced.StateOf(info)
-	if p := r.record.Placed[name]; p.State == t.State {
-		t.File = p.File.Digest
-	} else if t.File, err = digest(path); err != nil {
-		return t, err
-	}
-	text, _, err := signature.Read(path)
-	if err == nil {
-		t.Signature = artifact.Blob("", []byte(text)).Digest
-	} else if !errors.Is(err, signature.ErrNone) {
-		t.Signature = "none" // it is no signature, and so another
-	}
-	return t, nil
-}
-
-// digest is that of a file's content.
-func digest(path string) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	hash := sha256.New()
-	if _, err := io.Copy(hash, f); err != nil {
-		return "", fmt.Errorf("read %q: %w", path, err)
-	}
-	return "sha256:" + hex.EncodeToString(hash.Sum(nil)), nil
+func (r *run) there(name string) (syncplan.There, error) {
+	return syncdir.Look(r.daemon.Handlers, name, r.record.Placed[name])
 }
