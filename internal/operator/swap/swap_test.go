@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/andrestc/go-plugserver/internal/file/synced"
@@ -51,7 +52,10 @@ func swap(t *testing.T) (s *Swap, changes []syncplan.Action, before map[string]s
 		{Handler: "a", Kind: syncplan.Place, Want: want("a2", false), Was: "sha256:a1"}, {Handler: "b", Kind: syncplan.Place, Want: want("b2", true)},
 		{Handler: "c", Kind: syncplan.Remove, Was: "sha256:c1"}, {Handler: "d", Kind: syncplan.Place, Want: want("d1", true), Was: "sha256:d1"},
 	}
-	for _, a := range changes {
+	for i, a := range changes {
+		if a.Was != "" {
+			changes[i].State = state(t, s.Path(a.Handler))
+		}
 		if a.Kind == syncplan.Remove {
 			continue
 		}
@@ -66,6 +70,24 @@ func swap(t *testing.T) (s *Swap, changes []syncplan.Action, before map[string]s
 		}
 	}
 	return s, changes, before
+}
+
+// state is a file's.
+func state(t *testing.T, path string) synced.State {
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return synced.StateOf(info)
+}
+
+// theirs is put in the place of a file, as a copy that is renamed is.
+func theirs(t *testing.T, s *Swap, name string) {
+	t.Helper()
+	stage(t, filepath.Join(s.dir, ".new"), "theirs")
+	if err := os.Rename(filepath.Join(s.dir, ".new"), filepath.Join(s.dir, name)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func stage(t *testing.T, path, text string) {
@@ -90,10 +112,10 @@ func TestDo(t *testing.T) {
 	}
 }
 
-// What was there is there again, and what was pulled need not be again.
+// What was there is there again, also where that is done again, and what was pulled need not be again.
 func TestBack(t *testing.T) {
 	s, changes, before := swap(t)
-	if err := errors.Join(s.Do(changes), s.Back(changes)); err != nil {
+	if err := errors.Join(s.Do(changes), s.Back(changes), s.Back(changes)); err != nil {
 		t.Fatal(err)
 	}
 	if got := content(t, s.dir); !maps.Equal(got, before) {
@@ -115,22 +137,18 @@ func TestTheirs(t *testing.T) {
 	if err := s.Do(changes); err != nil || !s.Ours("a") || !s.Ours("d") {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"a.so", "c.so"} {
-		if err := os.WriteFile(filepath.Join(s.dir, ".new"), []byte("theirs"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(filepath.Join(s.dir, ".new"), filepath.Join(s.dir, name)); err != nil {
-			t.Fatal(err)
-		}
+	for _, name := range []string{"a.so", "c.so", "d.so"} {
+		theirs(t, s, name)
 	}
-	if s.Ours("a") {
-		t.Error("theirs is ours")
+	if s.Ours("a") || s.Ours("c") || s.Ours("d") || !s.Ours("b") {
+		t.Error("theirs is ours, or ours theirs")
 	}
 	if err := s.Back(changes); err != nil {
 		t.Fatal(err)
 	}
 	want := maps.Clone(before)
-	want["a.so"], want["c.so"] = "theirs", "theirs"
+	want["a.so"], want["c.so"], want["d.so"] = "theirs", "theirs", "theirs"
+	want["d.so.minisig"] = "s2"  // which came
 	delete(want, "a.so.minisig") // which went as the file came
 	delete(want, "c.so.minisig")
 	if got := content(t, s.dir); !maps.Equal(got, want) {
@@ -149,5 +167,52 @@ func TestHalf(t *testing.T) {
 	}
 	if got := content(t, s.dir); !maps.Equal(got, before) {
 		t.Errorf("there is %q", got)
+	}
+}
+
+// Where one cannot be kept, nothing is changed.
+func TestKept(t *testing.T) {
+	for _, name := range []string{"a.so", "a.so.minisig", "d.so"} {
+		s, changes, before := swap(t)
+		full := errors.New("no space is left")
+		s.save = func(path, as string) error {
+			if filepath.Base(path) == name {
+				stage(t, as, "") // as much as there was space for
+				return full
+			}
+			return keep(path, as)
+		}
+		if err := s.Do(changes); !errors.Is(err, full) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := content(t, s.dir); !maps.Equal(got, before) {
+			t.Errorf("%s: there is %q", name, got)
+		}
+	}
+}
+
+// What somebody has put there since it was decided is seen, whatever was to become of it, and before the last is placed.
+func TestMeanwhile(t *testing.T) {
+	for _, name := range []string{"a.so", "b.so", "c.so", "d.so"} {
+		for _, late := range []bool{false, true} {
+			s, changes, before := swap(t)
+			if !late {
+				theirs(t, s, name)
+			}
+			s.save = func(path, as string) error {
+				err := keep(path, as)
+				if late && filepath.Base(path) == "d.so.minisig" { // when all others are kept
+					theirs(t, s, name)
+				}
+				return err
+			}
+			if err := s.Do(changes); err == nil || !strings.Contains(err.Error(), "somebody has changed "+filepath.Join(s.dir, name)+" meanwhile") {
+				t.Errorf("%s: %v", name, err)
+			}
+			before[name] = "theirs"
+			if got := content(t, s.dir); !maps.Equal(got, before) {
+				t.Errorf("%s: there is %q", name, got)
+			}
+		}
 	}
 }

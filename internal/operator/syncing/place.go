@@ -73,7 +73,11 @@ func (r *run) settle(ctx context.Context) error {
 		} else {
 			delete(r.record.Placed, a.Handler)
 		}
-		r.out.PutBack = append(r.out.PutBack, a.Handler)
+		if r.files.Ours(a.Handler) {
+			r.out.PutBack = append(r.out.PutBack, a.Handler)
+		} else {
+			r.out.Theirs = append(r.out.Theirs, a.Handler)
+		}
 	}
 	if err := r.files.Back(wrong); err != nil {
 		return err

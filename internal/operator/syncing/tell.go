@@ -30,7 +30,9 @@ type Told struct {
 	Changes  []Change               `json:"changes"`
 	Refused  map[string]api.Refusal `json:"refused"`
 	// PutBack are the handlers that are as they were before, since one was refused.
-	PutBack  []string `json:"put_back,omitempty"`
+	PutBack []string `json:"put_back,omitempty"`
+	// Theirs would be, had not somebody else put another file there meanwhile.
+	Theirs   []string `json:"theirs,omitempty"`
 	Disabled []string `json:"disabled,omitempty"` // handlers that an operator has disabled
 	Bytes    int64    `json:"bytes_pulled"`
 
@@ -85,7 +87,7 @@ func (r *run) tell() error {
 	}
 	stopped := len(o.Refused) > 0 && !r.o.Partial
 	for _, a := range r.all {
-		if a.Kind != syncplan.Keep && a.Kind != syncplan.Refuse && (o.DryRun || !stopped) && !slices.Contains(o.PutBack, a.Handler) {
+		if a.Kind != syncplan.Keep && a.Kind != syncplan.Refuse && (o.DryRun || !stopped) && !slices.Contains(slices.Concat(o.PutBack, o.Theirs), a.Handler) {
 			o.Changes = append(o.Changes, Change{a.Handler, string(a.Kind), version(a.Was), a.Want.File.Version()})
 		}
 	}
@@ -104,8 +106,11 @@ func (r *run) tell() error {
 	if len(o.Refused) == 0 {
 		return nil
 	}
+	if len(o.Theirs) > 0 {
+		fmt.Fprintf(r.s.Problems, "left, for somebody else has changed it meanwhile: %s\n", terminal.Escape(strings.Join(o.Theirs, ", ")))
+	}
 	switch {
-	case o.DryRun:
+	case o.DryRun, len(o.Theirs) > 0 && len(o.PutBack) == 0:
 	case len(o.PutBack) > 0:
 		fmt.Fprintf(r.s.Problems, "put back as it was before: %s\n", terminal.Escape(strings.Join(o.PutBack, ", ")))
 	case stopped:
@@ -137,7 +142,7 @@ func (r *run) words() {
 		fmt.Fprintf(r.s.Out, "%s %s\n", terminal.Escape(c.Handler), terminal.Escape(text))
 	}
 	for _, h := range o.Live {
-		if !slices.Contains(o.PutBack, h.Name) {
+		if !slices.Contains(slices.Concat(o.PutBack, o.Theirs), h.Name) {
 			fmt.Fprintf(r.s.Out, "live: %s\n", terminal.Escape(deploy.Serves(&h)))
 		}
 	}
