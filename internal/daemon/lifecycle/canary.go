@@ -85,6 +85,7 @@ func (Stranded) happen(h *Handler) {
 
 // end takes its requests from a canary. A newer one that is being started goes on.
 func (h *Handler) end(r states.Refusal) {
+	h.restarts.End() // of a process that has died
 	h.restarts.Forget()
 	if h.Next != nil && h.Next.Why != states.Newest {
 		h.dropNext()

@@ -216,6 +216,12 @@ var everyState = []struct {
 	{"a canary, renewed", store.Record{}, func(t *trial) { t.canary(); t.live(1, "1"); t.on(Renew{}) }},
 	{"a canary, in a pause", store.Record{}, func(t *trial) { t.canary(); t.live(1, "1"); t.on(Died{Seat: t.Live, How: "it died", Cut: true}) }},
 	{"a canary, withdrawn", store.Record{}, func(t *trial) { t.canary(); t.live(1, "1"); t.on(Judged{canary.Verdict{Why: "it fails"}}) }},
+	{"a canary, withdrawn in a pause", store.Record{}, func(t *trial) {
+		t.canary()
+		t.live(1, "1")
+		t.on(Died{Seat: t.Live, How: "it died", Cut: true})
+		t.on(Judged{canary.Verdict{Why: "it fails"}})
+	}},
 	{"a canary, promoted", store.Record{}, func(t *trial) { t.canary(); t.live(1, "1"); t.on(Judged{canary.Verdict{Promoted: true}}) }},
 }
 
@@ -436,6 +442,26 @@ func TestRefusedBehindANewerFile(t *testing.T) {
 		if tr.on(admitted(3, "3")); tr.Next == nil || tr.Next.Version != version("3") {
 			t.Errorf("%s: the newer one is not tried", c.name)
 		}
+	}
+}
+
+// A canary that has died, could not be started again for want of something, and is withdrawn meanwhile, does not come
+// back: neither with requests, nor to be withdrawn once more.
+func TestCanaryWithdrawnInAPause(t *testing.T) {
+	tr := newTrial(store.Record{})
+	tr.canary()
+	tr.live(1, "1")
+	tr.on(Died{Seat: tr.Live, How: "it died", Cut: true})
+	tr.on(due[RestartDue](tr))
+	tr.on(Failed{tr.Next, why, states.Soon})
+	tr.on(Judged{canary.Verdict{Why: "it fails"}})
+	if actions := tr.on(due[RestartDue](tr)); len(actions) > 0 || tr.Next != nil {
+		t.Fatalf("it is started again: %s", does(actions))
+	}
+	// Were it started all the same, its failure would be no verdict.
+	tr.startAgain(states.Again)
+	if actions := tr.on(Failed{tr.Next, why, states.OnChange}); strings.Contains(does(actions), "withdrawn") || tr.Live != nil {
+		t.Errorf("it is withdrawn once more: %s", does(actions))
 	}
 }
 

@@ -114,6 +114,7 @@ func (o *owner) check() {
 	}
 	if h.Of != "" {
 		o.must(h.Presence != states.Leaving && h.Standing != states.Quarantined, "a canary leaves for heirs, or stays dead")
+		o.must(h.Live != nil || h.Next == nil || h.Next.Why == states.Newest, "a canary comes back that has ended")
 		o.must(h.Live == nil || h.Next == nil || h.Next.Why == states.Newest || h.Next.Version == h.Live.Version, "a canary goes back to an earlier version")
 	}
 	if h.Live != nil {

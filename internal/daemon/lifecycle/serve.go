@@ -138,7 +138,9 @@ func (h *Handler) failedAgain(how string) {
 		return
 	}
 	if h.Of != "" {
-		h.judged(canary.Verdict{Why: "it ended with " + how})
+		if h.Live != nil { // else it was judged already
+			h.judged(canary.Verdict{Why: "it ended with " + how})
+		}
 		return
 	}
 	if h.restarts.TooOften(h.now.Time, h.rules.CrashLimit, h.rules.CrashWindow) {
