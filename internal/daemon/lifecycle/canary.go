@@ -23,19 +23,9 @@ func (e Promote) happen(h *Handler) {
 	if h.Of == "" && h.Live != nil && h.Presence == states.Here {
 		h.restarts.End()
 		h.dropNext()
-		h.serve, h.Failure = e.Version, ""
-		h.startAgain(states.Promoted)
+		h.Failure = ""
+		h.start(e.Version, states.Promoted) // what is live now is started again, until it has
 	}
-}
-
-// notPromoted is called when the version of the canary did not become the handler's.
-func (h *Handler) notPromoted() {
-	h.serve = h.Live.Version
-	if h.Standing == states.Dead {
-		h.restartLater()
-		return
-	}
-	h.decided()
 }
 
 // supersede takes note of the newest file, which is another one than the canary that has taken over.

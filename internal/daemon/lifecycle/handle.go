@@ -168,11 +168,14 @@ func (h *Handler) abandon() {
 	}
 }
 
-// dropNext gives up what is being started.
+// dropNext gives up what is being started. Where a version serves, it is the one to be started again.
 func (h *Handler) dropNext() {
 	if h.Next != nil {
 		h.do(Drop{h.Next})
 		h.Next = nil
+	}
+	if h.Standing == states.Serving {
+		h.serve = h.Live.Version
 	}
 }
 

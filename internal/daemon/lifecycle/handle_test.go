@@ -465,6 +465,39 @@ func TestCanaryWithdrawnInAPause(t *testing.T) {
 	}
 }
 
+// A version that was to take over, and was dropped for a file, is not the one that is started when what serves dies.
+func TestDroppedTakeOver(t *testing.T) {
+	for name, begin := range map[string]Event{"promoted": Promote{version("2")}, "by hand": RollBack{version("2")}} {
+		for what, drop := range map[string]Event{"the same again": admitted(2, "1"), "a bad file": Admitted{Refusal: why}, "a good one": admitted(2, "3")} {
+			tr := newTrial(store.Record{})
+			tr.live(1, "1")
+			tr.on(begin)
+			tr.on(file(2))
+			if tr.on(drop); tr.Next != nil {
+				tr.on(Failed{tr.Next, why, states.OnChange})
+			}
+			tr.die()
+			if tr.on(due[RestartDue](tr)); tr.Next == nil || tr.Next.Version != version("1") {
+				t.Errorf("%s, and then %s: %+v is started", name, what, tr.Next)
+			}
+		}
+	}
+	// What dies while another is to take over is what is given up.
+	tr := newTrial(store.Record{})
+	tr.live(1, "1")
+	tr.die()
+	tr.again()
+	tr.die()
+	tr.again()
+	tr.on(Promote{version("2")})
+	if tr.die(); tr.IsBad(version("2").Sum) || !tr.IsBad(version("1").Sum) {
+		t.Errorf("given up are %q", tr.Record.Bad)
+	}
+	if tr.on(Failed{tr.Next, why, states.OnChange}); tr.Standing != states.Quarantined || tr.restarts.Pausing() {
+		t.Errorf("what was given up is %s", tr.stands())
+	}
+}
+
 // An event that is unknown is a fault of the caller's, and not passed over.
 func TestUnknownEvent(t *testing.T) {
 	defer func() {

@@ -119,6 +119,7 @@ func (o *owner) check() {
 	}
 	if h.Live != nil {
 		o.must(h.Record.Superseded != h.Live.Version.Sum, "a version serves whose place another has taken")
+		o.must(h.Next != nil || h.Standing != states.Serving || h.serve == h.Live.Version, "what would be started again is not what serves")
 		o.must(h.Record.Serves == h.Live.Version.Sum, "the record does not name what serves")
 	}
 }

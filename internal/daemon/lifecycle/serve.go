@@ -54,7 +54,7 @@ func (h *Handler) denied(st *states.Seat, r *refusal.Error) {
 	switch {
 	case st.Why == states.Promoted:
 		h.Failure = r.Error()
-		h.notPromoted()
+		h.decided()
 	case h.Live != nil:
 		h.restartLater()
 	case h.Refusal != nil:
@@ -87,11 +87,8 @@ func (h *Handler) failed(st *states.Seat, r states.Refusal) {
 	h.do(Tell{What: states.NoticeNotRestarted, Seat: st, Refusal: r.Error})
 	h.Failure = r.Error.Error()
 	switch {
-	case st.Why == states.Promoted:
-		h.notPromoted()
-	case h.Standing == states.Serving:
-		h.serve = h.Live.Version // which is as well as before
-		h.decided()
+	case st.Why == states.Promoted, h.Standing == states.Serving:
+		h.decided() // what serves is as well as before
 	case r.Retry == states.WithCells && h.Live == nil:
 		h.decided() // it comes when there is a cell for it
 	case r.Retry == states.Soon, r.Retry == states.WithCells:
@@ -221,8 +218,10 @@ func (h *Handler) recalled(v store.Version) {
 }
 
 // startAgain starts the version that is to be live.
-func (h *Handler) startAgain(why states.Why) {
-	h.Next = &states.Seat{Version: h.serve, Why: why, Phase: states.Starting}
+func (h *Handler) startAgain(why states.Why) { h.start(h.serve, why) }
+
+func (h *Handler) start(v store.Version, why states.Why) {
+	h.Next = &states.Seat{Version: v, Why: why, Phase: states.Starting}
 	h.do(Start{h.Next})
 }
 
