@@ -13,12 +13,15 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/event"
 	"github.com/andrestc/go-plugserver/internal/between/link"
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/between/words"
 	"github.com/andrestc/go-plugserver/internal/daemon/analysis"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/daemon/past"
 	"github.com/andrestc/go-plugserver/internal/daemon/roster"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
 	"github.com/andrestc/go-plugserver/internal/daemon/sums"
+	"github.com/andrestc/go-plugserver/internal/file/signature"
 	"github.com/sirupsen/logrus"
 )
 
@@ -32,6 +35,8 @@ type Owner struct {
 	Log    *logrus.Logger
 	// Settings are the terms for the canary of the handler of that name.
 	Settings func(handler string) canary.Terms
+	// Policy says what signatures are worth now.
+	Policy func() signature.Policy
 	// Tell tells a handler.
 	Tell func(*lifecycle.Handler, lifecycle.Event)
 	// Alter puts the routes in force anew.
@@ -160,6 +165,15 @@ func (c *Canaries) turn(h, of *lifecycle.Handler, now time.Time) {
 	}
 }
 
+// outdated says why a canary must not take the place of its incumbent: that has served what was signed as newer since.
+func (c *Canaries) outdated(h, of *lifecycle.Handler) error {
+	said, err := signature.Parse(h.Live.Version.Signature)
+	if err != nil {
+		return nil // it is not signed, which is judged when it is started
+	}
+	return c.owner.Policy().Order(said, past.Newest(of.Record))
+}
+
 // begin begins to judge a canary.
 func (c *Canaries) begin(h, of *lifecycle.Handler, now time.Time) {
 	t := c.trials[h.Name]
@@ -205,6 +219,10 @@ func (c *Canaries) look() {
 			continue // Turn is about to end it
 		}
 		of := c.owner.Roster.Handlers[h.Of]
+		if err := c.outdated(h, of); err != nil {
+			c.owner.Tell(h, lifecycle.Judged{Verdict: canary.Verdict{Why: refusal.From(err).Reason}})
+			continue
+		}
 		t.judge.Rule(rules(c.terms(h)))
 		mine, theirs := c.counts(h, of, t.copied)
 		verdict, why := t.judge.Look(time.Now(), mine, theirs)

@@ -346,8 +346,12 @@ func TestCanaryIsNoReplay(t *testing.T) {
 		refused()
 		put("users.canary", 3)
 		w.is("users.canary", api.StateCanary, "/users;3")
+		put("users", 4) // which a version of before is not to take the place of
+		w.is("users.canary", api.StateWithdrawn, "")
+		if h, _ := w.status("users.canary"); h.Refusal == nil || !strings.HasSuffix(h.Refusal.Reason, "withdrawn: older than what was served: it is version 3, and there was version 4") {
+			t.Errorf("it says %+v", h.Refusal)
+		}
 		w.remove("users.canary")
-		put("users", 4)
 		put("users.canary", 3) // again
 		refused()
 		w.remove("users.canary")

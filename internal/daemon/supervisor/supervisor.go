@@ -78,7 +78,7 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 		roster: roster.New(cfg.Intake.History(), roster.Rules{Rules: rules, Patience: cfg.StartTimeout, Dialect: cfg.Fleet.Limits.Mux}),
 	}
 	s.canaries = canaries.New(canaries.Owner{
-		Roster: s.roster, Sums: cfg.Fleet.Sums, Log: cfg.Log, Tell: s.handle, Alter: func() { s.cells.Alter() },
+		Roster: s.roster, Sums: cfg.Fleet.Sums, Log: cfg.Log, Policy: cfg.Intake.Policy, Tell: s.handle, Alter: func() { s.cells.Alter() },
 		Settings: func(handler string) canary.Terms { return s.view.Settings(handler).Canary },
 		After:    func(d time.Duration, do func()) { time.AfterFunc(d, func() { s.post(inTurn{do}) }) },
 	})
