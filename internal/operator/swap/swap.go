@@ -41,9 +41,19 @@ func (s *Swap) Stage(a syncplan.Action) string {
 // Path is where a handler's file is.
 func (s *Swap) Path(handler string) string { return filepath.Join(s.dir, handler+".so") }
 
-func (s *Swap) former(handler string) string {
+// Kept is where a handler's file is that was there before; there is none where none was.
+func (s *Swap) Kept(handler string) string {
 	return filepath.Join(s.staged, former, handler+".so")
 }
+
+// Keeps reports whether all that was there before is kept: nothing is changed before.
+func (s *Swap) Keeps() bool {
+	_, err := os.Lstat(filepath.Join(s.staged, former))
+	return err == nil
+}
+
+// Forget deletes what was there before.
+func (s *Swap) Forget() error { return os.RemoveAll(filepath.Join(s.staged, former)) }
 
 // Do carries changes out. Where one fails, those before are undone; nothing is changed before
 // all that may have to come back is kept.
@@ -65,7 +75,7 @@ func (s *Swap) Do(changes []syncplan.Action) error {
 // keep keeps what is there, all of it or nothing.
 func (s *Swap) keep(changes []syncplan.Action) error {
 	in := filepath.Join(s.staged, keeping)
-	if err := errors.Join(os.RemoveAll(in), os.RemoveAll(filepath.Join(s.staged, former)), os.MkdirAll(in, 0o700)); err != nil {
+	if err := errors.Join(os.RemoveAll(in), s.Forget(), os.MkdirAll(in, 0o700)); err != nil {
 		return err
 	}
 	for _, a := range changes {
@@ -187,7 +197,7 @@ func (s *Swap) Back(changes []syncplan.Action) (err error) {
 		if !s.Ours(a.Handler) {
 			continue
 		}
-		path, was := s.Path(a.Handler), s.former(a.Handler)
+		path, was := s.Path(a.Handler), s.Kept(a.Handler)
 		for _, suffix := range []string{signature.Suffix, ""} {
 			if a.Kind == syncplan.Place && a.Was != a.Want.File.Digest {
 				os.Link(path+suffix, s.Stage(a)+suffix) // else it has to come again

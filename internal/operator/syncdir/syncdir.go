@@ -1,4 +1,5 @@
-// Package syncdir tells what is in the handlers directory, for a sync to decide by.
+// Package syncdir tells what is in the handlers directory, for a sync to decide by, and undoes there what one that was
+// interrupted has changed.
 package syncdir
 
 import (

@@ -2,6 +2,7 @@ package syncing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/file/synced"
 	"github.com/andrestc/go-plugserver/internal/operator/deploy"
+	"github.com/andrestc/go-plugserver/internal/operator/syncdir"
 	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
 )
 
@@ -20,7 +22,10 @@ func (r *run) place() error {
 	if len(changes) == 0 {
 		return nil
 	}
-	// Whoever is interrupted from here on finds in the record that what is there may be ours.
+	if err := r.files.Forget(); err != nil { // of an earlier sync
+		return err
+	}
+	// Where this is interrupted from here on, the next finds in the record what may be there, and undoes it.
 	for _, a := range changes {
 		if a.Kind == syncplan.Place {
 			p := r.record.Placed[a.Handler]
@@ -34,6 +39,35 @@ func (r *run) place() error {
 	return r.files.Do(changes)
 }
 
+// undo puts back what a sync has changed that was interrupted.
+func (r *run) undo(ctx context.Context) error {
+	if !syncdir.Pending(r.record) {
+		return nil
+	}
+	lock, err := synced.LockDirectory(ctx, r.daemon.SyncFolder)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	serves := func(handler string, want synced.Want) bool { return serves(r.now[handler], want) }
+	if err := syncdir.Undo(r.record, r.files, r.daemon.Handlers, r.began, serves); err != nil {
+		return fmt.Errorf("undo what an interrupted sync has changed: %w", err)
+	}
+	return errors.Join(r.record.Save(r.daemon.SyncFolder, r.o.Name), r.files.Forget())
+}
+
+// tidy deletes what is not needed any more: nothing as long as what was there before may have to come back.
+func (r *run) tidy() {
+	if !syncdir.Pending(r.record) {
+		r.files.Tidy(r.all)
+	}
+}
+
+// serves reports whether a handler serves what is wanted, and nothing newer is refused.
+func serves(h api.Handler, want synced.Want) bool {
+	return h.State == api.StateLive && h.Refusal == nil && h.Version == want.File.Version()
+}
+
 // settle waits until what was changed is in force, and puts back what was before where the
 // daemon refuses it. It notes what the record is to say of each handler.
 func (r *run) settle(ctx context.Context) error {
@@ -41,15 +75,14 @@ func (r *run) settle(ctx context.Context) error {
 	was := maps.Clone(r.record.Placed)
 	var waits []string
 	for _, a := range r.all {
-		h := r.now[a.Handler]
 		keeps := a.Kind == syncplan.Keep || a.Kind == syncplan.Adopt
-		if a.Kind == syncplan.Place || a.Kind == syncplan.Remove || keeps && !(h.State == api.StateLive && h.Refusal == nil && h.Version == a.Want.File.Version()) {
+		if a.Kind == syncplan.Place || a.Kind == syncplan.Remove || keeps && !serves(r.now[a.Handler], a.Want) {
 			waits = append(waits, a.Handler)
 		}
 	}
 	outcomes, err := r.outcomes(ctx, waits)
 	if err != nil {
-		return fmt.Errorf("%w; what was placed is in place: see plugserverctl status", err)
+		return fmt.Errorf("%w; what was placed is in place, and the next sync puts it back where it does not serve by then: see plugserverctl status", err)
 	}
 	var wrong []syncplan.Action
 	for _, a := range r.all {

@@ -218,6 +218,11 @@ func (r *run) wrap(err error) error {
 
 // sync takes the steps, and tells what came of them.
 func (r *run) sync(ctx context.Context) error {
+	if !r.o.DryRun {
+		if err := r.undo(ctx); err != nil {
+			return err
+		}
+	}
 	if err := r.look(ctx); err != nil {
 		return err
 	}
@@ -230,7 +235,7 @@ func (r *run) sync(ctx context.Context) error {
 	if r.stops() {
 		return r.tell()
 	}
-	defer func() { r.files.Tidy(r.all) }()
+	defer r.tidy()
 	if err := r.pull(ctx); err != nil {
 		return err
 	}

@@ -374,6 +374,32 @@ func TestSyncKilled(t *testing.T) {
 	load.Unharmed(t)
 }
 
+// What a sync has placed that was killed before the daemon refused it does not stay.
+func TestSyncInterrupted(t *testing.T) {
+	a1, a2, b, taken, mine := plain(t, "/a", "a1"), plain(t, "/a", "a2"), plain(t, "/b", "b"), plain(t, "/mine", "x"), plain(t, "/mine", "mine")
+	s := syncer{testbed.Start(t), newShelf(t)}
+	s.Put("mine", mine)
+	s.stock(stocked{name: "a", plugin: a1}, stocked{name: "b", plugin: b})
+	s.sync(0, "in agreement")
+	s.Allow("refused: bad")
+	s.stock(stocked{name: "a", plugin: a2}, stocked{name: "bad", plugin: taken})
+	mark := s.Log.Len()
+	cmd := exec.Command(s.CtlPath(), "--control", s.Control, "sync", s.ref)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := os.Lstat(s.Path("bad")); err != nil && t.Context().Err() == nil; _, err = os.Lstat(s.Path("bad")) {
+		time.Sleep(time.Millisecond)
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	s.WaitLogFrom(mark, "its refusal", testbed.Says("bad", "refused: bad"))
+	s.sync(1, `refused bad: pattern "/mine" is taken by handler "mine"`)
+	untouched(t, s.Daemon, map[string]testbed.Plugin{"mine": mine, "a": a1, "b": b})
+	s.Want("/a", 200, "a1")
+	s.Want("/b", 200, "b")
+}
+
 // What [Trust] does not let run is not placed.
 func TestSyncSigned(t *testing.T) {
 	key, public, id := signer(t)
