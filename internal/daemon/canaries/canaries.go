@@ -161,7 +161,11 @@ func (c *Canaries) turn(h, of *lifecycle.Handler, now time.Time) {
 	case t == nil || t.canary != h.Live.Version.Sum || t.incumbent != serves, t.why == "" && t.copied != c.copied(h):
 		c.begin(h, of, now)
 	case t.why != "" && of.Next == nil && of.Admission == states.Idle:
-		c.owner.Tell(h, lifecycle.Judged{Verdict: canary.Verdict{Why: fmt.Sprintf("it was to be promoted (%s), and did not become ready as %q: %s", t.why, of.Name, of.Failure)}})
+		why := fmt.Sprintf("it was to be promoted (%s), and a file of %q came first", t.why, of.Name)
+		if of.Failure != "" {
+			why = fmt.Sprintf("it was to be promoted (%s), and did not become ready as %q: %s", t.why, of.Name, of.Failure)
+		}
+		c.owner.Tell(h, lifecycle.Judged{Verdict: canary.Verdict{Why: why}})
 	}
 }
 

@@ -361,3 +361,34 @@ func TestCanaryIsNoReplay(t *testing.T) {
 		refused()
 	})
 }
+
+// A file of its handler that comes while a canary is being promoted goes before it, and the canary says so.
+func TestCanaryIsOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := counting(t, canary.Terms{}, nil)
+		w.put("users", "/users;1")
+		w.put("users.canary", "/users;2")
+		w.after(time.Second)
+		w.mu.Lock()
+		w.stored[sumOf("/users;2")] = "/users;hangs"
+		w.mu.Unlock()
+		if err := w.ask(context.Background(), func() {
+			if err := w.canaries.Promote("users"); err != nil {
+				t.Error(err)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+		w.put("users", "/users;1") // as it was
+		w.after(time.Second)
+		w.is("users", api.StateLive, "/users;1")
+		w.is("users.canary", api.StateWithdrawn, "")
+		if h, _ := w.status("users.canary"); h.Refusal == nil || !strings.HasSuffix(h.Refusal.Reason, `it was to be promoted (an operator has said so), and a file of "users" came first`) {
+			t.Errorf("it says %+v", h.Refusal)
+		}
+		w.one("users").exit("exit status 2")
+		w.after(time.Second)
+		w.is("users", api.StateLive, "/users;1")
+	})
+}
