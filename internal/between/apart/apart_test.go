@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
@@ -88,21 +90,45 @@ func TestUnitThatFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var taken atomic.Int64
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
+			taken.Add(1)
 			c.Close()
 		}
 	}()
 	try("no process came of")
+	accepted := taken.Load()
+	if _, err := Start(proc.Spec{Path: filepath.Join(dir, "none"), Apart: at}); err == nil {
+		t.Error("a program that is not there was started")
+	}
+	try("no process came of")
+	if n := taken.Load() - accepted; n != 1 { // its own
+		t.Errorf("with nothing to run it was connected to, %d times", n-1)
+	}
 	l.Close()
 	if os.Getuid() != 0 {
 		if err := os.WriteFile(at.Socket, nil, 0o000); err != nil {
 			t.Fatal(err)
 		}
 		try("permission denied")
+	}
+}
+
+// Any process of the supervisor's user may connect: of who says nothing no process stays.
+func TestWhoSaysNothingIsNotKept(t *testing.T) {
+	ours, theirs, err := wire.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	began := time.Now()
+	err = Keeper{Lent: t.TempDir(), Temp: t.TempDir(), Tell: func(string) {}}.Run(theirs)
+	if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "nobody says what to run") || took > 4*time.Second {
+		t.Errorf("after %v: %v", took, err)
 	}
 }

@@ -59,16 +59,14 @@ func Vacate(dir string) error {
 
 // Start runs a child in a unit. Errors that are about that have a *refusal.Error in their chain.
 func Start(spec proc.Spec) (*Child, error) {
-	nc, err := net.DialTimeout("unix", spec.Apart.Socket, birthWait)
-	if err != nil {
-		return nil, passing(refusal.NoUnit(spec.Apart.Socket, err), err)
-	}
 	c := &Child{
-		keeper: wire.New(nc.(*net.UnixConn)), pidfd: -1, folder: filepath.Join(spec.Apart.Lent, rand.Text()),
+		pidfd: -1, folder: filepath.Join(spec.Apart.Lent, rand.Text()),
 		output: spec.Output, usage: make(chan proc.Usage, 1), exited: make(chan struct{}),
 	}
-	if err = c.begin(spec); err != nil {
-		c.keeper.Close()
+	if err := c.begin(spec); err != nil {
+		if c.keeper != nil {
+			c.keeper.Close()
+		}
 		os.RemoveAll(c.folder)
 		if c.link != nil {
 			c.link.Close()
@@ -84,6 +82,7 @@ func passing(e *refusal.Error, cause error) error {
 	return refusal.Because(e, errors.Join(cause, unix.EAGAIN))
 }
 
+// begin connects once all is there for the child: its keeper does not wait long for what to run.
 func (c *Child) begin(spec proc.Spec) error {
 	if err := errors.Join(os.Mkdir(c.folder, 0o700), os.Chmod(c.folder, 0o711)); err != nil { // whatever the umask
 		return err
@@ -122,6 +121,11 @@ func (c *Child) begin(spec proc.Spec) error {
 		return err
 	}
 	defer proof.Close()
+	nc, err := net.DialTimeout("unix", spec.Apart.Socket, birthWait)
+	if err != nil {
+		return passing(refusal.NoUnit(spec.Apart.Socket, err), err)
+	}
+	c.keeper = wire.New(nc.(*net.UnixConn))
 	if err := tell(c.keeper, start, o, proof, theirs); err != nil {
 		return passing(refusal.UnitFailed(spec.Apart.Socket, err.Error()), err)
 	}

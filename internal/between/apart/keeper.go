@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// orderWait is how long who connects has to say what to run.
-	orderWait = 5 * time.Second
+	// orderWait is how long who connects has to say what to run. The supervisor knows it before.
+	orderWait = 2 * time.Second
 	// orphanWait is how long a child has to end what it began when the supervisor is gone, which it sees for itself.
 	orphanWait = 6 * time.Second
 )

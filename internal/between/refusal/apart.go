@@ -29,7 +29,7 @@ func NoUnit(socket string, err error) *Error {
 func UnitFailed(socket, why string) *Error {
 	return &Error{
 		Reason: "Isolation=unit: no process came of " + words.Quote(socket) + ": " + why,
-		Mend:   "see journalctl -u 'plugserver-cell@*', mend what it says, and reload",
+		Mend:   "see journalctl -u plugserver-cell.socket -u 'plugserver-cell@*', mend what it says, and reload",
 		Or:     []string{noUnits},
 	}
 }

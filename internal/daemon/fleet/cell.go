@@ -96,15 +96,25 @@ func (f *Fleet) Start(spec Spec) *Cell {
 
 func (f *Fleet) dequeue() {
 	f.begun = slices.DeleteFunc(f.begun, func(c *Cell) bool { return c.phase != starts || c.dropped })
-	for len(f.queue) > 0 && len(f.begun) < startSlots && !f.closed {
-		c := f.queue[0]
-		f.queue, f.begun = f.queue[1:], append(f.begun, c)
-		c.begin()
+	under := make(map[bool]int)
+	for _, c := range f.begun {
+		under[c.apart()]++
 	}
+	f.queue = slices.DeleteFunc(f.queue, func(c *Cell) bool {
+		fits := under[c.apart()] < startSlots && !f.closed
+		if fits {
+			under[c.apart()]++
+			f.begun = append(f.begun, c)
+			c.begin()
+		}
+		return fits
+	})
 }
 
-// begin starts the process, beside the owner's goroutine: fork(2) and execve(2)
-// may wait for a disk.
+// apart: a unit is the service manager's to start. Where that takes long, only such cells wait.
+func (c *Cell) apart() bool { return c.spec.Apart != proc.Apart{} }
+
+// begin starts the process, beside the owner's goroutine: fork(2) and execve(2) may wait for a disk.
 func (c *Cell) begin() {
 	f := c.fleet
 	c.phase, c.Began = starts, time.Now()
@@ -250,8 +260,7 @@ func (c *Cell) end() {
 	c.fleet.cfg.Access.End(c.ID)
 }
 
-// Drop ends a cell that nobody wants any more: at once, and whatever it says now.
-// One that is not Gone then has yet to end.
+// Drop ends a cell that nobody wants any more: at once, and whatever it says now. One that is not Gone then has yet to end.
 func (c *Cell) Drop() {
 	if c.dropped || c.phase == gone {
 		return

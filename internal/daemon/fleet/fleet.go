@@ -24,18 +24,15 @@ import (
 )
 
 const (
-	// startSlots bounds the cells that start at the same time, so that a
-	// thousand handlers do not all miss their deadline together.
+	// startSlots bounds the cells that start at the same time, so that a thousand handlers do not all miss their deadline together; and so, besides, those in units.
 	startSlots = 8
 	// KillWait is what a cell gets beyond its grace before SIGKILL.
 	KillWait = 8 * time.Second
 	// pingsOwed is how many answers a child may owe before it is killed.
 	pingsOwed = 3
-	// deafWait is how long a child that has closed its link, the last thing that
-	// it does, has to exit. Requests for it wait meanwhile.
+	// deafWait is how long a child that has closed its link, the last thing that it does, has to exit. Requests for it wait meanwhile.
 	deafWait = 300 * time.Millisecond
-	// startAgain is the pause before what failed for want of descriptors or
-	// memory, or has just died, is started again.
+	// startAgain is the pause before what failed for want of descriptors or memory, or has just died, is started again.
 	startAgain = 100 * time.Millisecond
 )
 
@@ -77,8 +74,7 @@ type Fleet struct {
 	spares   *spare.Pool
 }
 
-// New returns a fleet without a process. post has the owner's goroutine call a
-// function soon, and reports whether it will; tell is called by that goroutine.
+// New returns a fleet without a process. post has the owner's goroutine call a function soon, and reports whether it will; tell is called by that goroutine.
 func New(cfg Config, post func(func()) bool, tell func(Event)) *Fleet {
 	f := &Fleet{cfg: cfg, post: post, tell: tell, cells: make(map[uint64]*Cell), key: []byte(rand.Text())}
 	f.spares = spare.New(spare.Run, func() { post(func() {}) }, func(err error) {
@@ -172,8 +168,7 @@ func (f *Fleet) start(with func(proc.Spec) (Process, error), spec proc.Spec, sta
 // later calls f soon, in the owner's goroutine.
 func (f *Fleet) later(do func()) { time.AfterFunc(startAgain, func() { f.post(do) }) }
 
-// Close ends the starting of processes, and the spares: what waits for a slot never gets
-// one.
+// Close ends the starting of processes, and the spares: what waits for a slot never gets one.
 func (f *Fleet) Close() {
 	f.closed = true
 	f.spares.Close()

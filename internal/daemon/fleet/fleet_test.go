@@ -228,6 +228,33 @@ func TestSlots(t *testing.T) {
 	})
 }
 
+// Cells in units, which the service manager may be long to start, keep only each other waiting.
+func TestSlotsOfUnits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard(t)
+		hang := make(chan struct{})
+		w.fork = func() error { <-hang; return nil }
+		for id := range uint64(2 * startSlots) {
+			w.do(func() {
+				w.Start(Spec{ID: id, Apart: proc.Apart{Socket: "s"}, Ready: time.Minute, Fields: func(string) logrus.Fields { return logrus.Fields{} }})
+			})
+		}
+		w.do(func() { w.fork = func() error { return nil } })
+		for id := range uint64(startSlots + 1) {
+			w.cell(100 + id)
+		}
+		if n := len(w.all()); n != startSlots {
+			t.Errorf("beside units that do not come %d cells were started, want %d", n, startSlots)
+		}
+		close(hang)
+		synctest.Wait()
+		if n := len(w.all()); n != 2*startSlots {
+			t.Errorf("%d were started, want %d", n, 2*startSlots)
+		}
+		w.do(w.Close)
+	})
+}
+
 // A gate that ends has a successor, at once or, where it did not live, a little
 // later; a fleet that is closed needs none.
 func TestGateComesAgain(t *testing.T) {
