@@ -96,11 +96,7 @@ func (f *Family) End() {
 	if f == nil {
 		return
 	}
-	known.Lock()
-	delete(known.alive, f.mark)
-	known.ended++
-	nth := known.ended
-	known.Unlock()
+	nth := f.ended()
 	for began := time.Now(); sweep(nth) > 0; {
 		if time.Since(began) > patience {
 			go func() { // it forks faster than we are given time to kill
@@ -113,7 +109,19 @@ func (f *Family) End() {
 	}
 }
 
-// sweeping is who sweeps. Nobody else reaps orphans: until then a PID is no other's.
+// ended takes the child out of those that live, and returns how many have ended by now. A sweep under way may have found the child
+// itself: it would take its PID, which is nobody's or another's since, for an orphan's.
+func (f *Family) ended() uint64 {
+	sweeping.Lock()
+	defer sweeping.Unlock()
+	known.Lock()
+	defer known.Unlock()
+	delete(known.alive, f.mark)
+	known.ended++
+	return known.ended
+}
+
+// sweeping is who sweeps. It is locked before known. Nobody else reaps orphans: until then a PID is no other's.
 var sweeping struct {
 	sync.Mutex
 	clean uint64 // of so many children that have ended nothing was left

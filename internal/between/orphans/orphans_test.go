@@ -110,6 +110,34 @@ func TestReaped(t *testing.T) {
 	await(t, "it is reaped", func() bool { return parent(left[0]) == 0 })
 }
 
+// What is found of a child while it lives is not taken for an orphan once it has ended: its PID may be another's by then.
+func TestEndsBetweenSweeps(t *testing.T) {
+	if err := Begin(); err != nil {
+		t.Fatal(err)
+	}
+	cmd, f, _ := child(t, "echo 1", 1)
+	lives := func() bool {
+		known.Lock()
+		defer known.Unlock()
+		return known.alive[f.mark] == cmd.Process.Pid
+	}
+	sweeping.Lock() // a sweep is under way
+	done := make(chan struct{})
+	go func() { end(cmd, f); close(done) }()
+	await(t, "it is reaped", func() bool { return parent(cmd.Process.Pid) == 0 })
+	for until := time.Now().Add(50 * time.Millisecond); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		if !lives() {
+			t.Error("it is none of those that live before the sweep is over")
+			break
+		}
+	}
+	sweeping.Unlock()
+	<-done
+	if lives() {
+		t.Error("it lives on")
+	}
+}
+
 // One that starts itself anew and ends, again and again, is caught.
 func TestHops(t *testing.T) {
 	if err := Begin(); err != nil {
