@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"text/template"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -106,6 +108,63 @@ func TestPipelines(t *testing.T) {
 		}
 		if said, err := exec.Command("promtool", "check", "rules", "--lint=none", file).CombinedOutput(); err != nil || strings.Count(rules, "alert:") != 3 {
 			t.Errorf("%s: %v\n%s%s", name, err, rules, said)
+		}
+	}
+}
+
+// gates says when the conditions of a promotion hold that is documented, for three canaries.
+const gates = `rule_files: []
+evaluation_interval: 1m
+tests:
+{{- range $what, $b := .Boxes }}
+  - interval: 1m
+    name: {{ $what }}
+    input_series:
+{{- range $b }}
+      - {series: 'up{job="plugserver",ring="canary",instance="{{ .Name }}"}', values: '{{ .Up }}x30'}
+{{- if eq .Up 1 }}
+      - {series: 'plugserver_up{job="plugserver",ring="canary",instance="{{ .Name }}"}', values: '1x30'}
+      - {series: 'plugserver_sync_info{job="plugserver",ring="canary",instance="{{ .Name }}",digest="sha256:1"}', values: '1x30'}
+      - {series: 'plugserver_sync_last_attempt_timestamp_seconds{job="plugserver",ring="canary",instance="{{ .Name }}"}', values: '1000+60x30'}
+      - {series: 'plugserver_sync_last_success_timestamp_seconds{job="plugserver",ring="canary",instance="{{ .Name }}"}', values: '{{ .Agreed }}x30'}
+      - {series: 'plugserver_requests_total{job="plugserver",ring="canary",instance="{{ .Name }}",code="2xx"}', values: '0+100x30'}
+{{- end }}
+{{- end }}
+    promql_expr_test:
+      - {expr: {{ printf "%q" $.Gate }}, eval_time: 20m, exp_samples: [{{ if eq $what "well" }}{labels: '{}', value: 1}{{ end }}]}
+{{- end }}
+`
+
+// The conditions of promotions that are documented do not hold where canaries have refused a release, or one of them is away.
+func TestGates(t *testing.T) {
+	testbed.Need(t, "there is no promtool: apt-get install prometheus", "promtool")
+	type box struct {
+		Name   string
+		Up     int
+		Agreed string
+	}
+	three := func(last box) []box { return []box{{"a", 1, "1000+60"}, {"b", 1, "1000+60"}, last} }
+	boxes := map[string][]box{"well": three(box{"c", 1, "1000+60"}), "refused by one": three(box{"c", 1, "0"}), "one is down": three(box{"c", 0, ""})}
+	tests := template.Must(template.New("").Parse(gates))
+	for _, name := range []string{"README.md", "packaging/deb/man/plugserverctl.1", "packaging/fleet/github-actions.yml", "packaging/fleet/gitlab-ci.yml"} {
+		text, err := os.ReadFile("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gate := "vector(1)"
+		for _, m := range regexp.MustCompile(`--if '([^']*)'`).FindAllStringSubmatch(string(text), -1) {
+			gate += " and on() (" + strings.ReplaceAll(m[1], "$DIGEST", "sha256:1") + ")"
+		}
+		file := filepath.Join(t.TempDir(), "test.yml")
+		f, err := os.Create(file)
+		if err == nil {
+			err = errors.Join(tests.Execute(f, map[string]any{"Boxes": boxes, "Gate": gate}), f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said, err := exec.Command("promtool", "test", "rules", file).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, said)
 		}
 	}
 }
