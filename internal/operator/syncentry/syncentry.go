@@ -156,3 +156,25 @@ func offset(machine []byte, name string, interval time.Duration) time.Duration {
 	h.Write([]byte(name))
 	return time.Duration(h.Sum64() % uint64(interval))
 }
+
+// Repository is a reference without scheme, tag and digest.
+func Repository(ref string) string {
+	if _, after, ok := strings.Cut(ref, "://"); ok {
+		ref = after
+	}
+	ref, _, _ = strings.Cut(ref, "@")
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
+		ref = ref[:i]
+	}
+	return ref
+}
+
+// NameFor is the name of an entry that follows a reference, where it is given none.
+func NameFor(ref string) string {
+	return strings.Trim(strings.Map(func(c rune) rune {
+		if strings.ContainsRune(":/[]", c) {
+			return '-'
+		}
+		return c
+	}, Repository(ref)), "-")
+}

@@ -72,3 +72,14 @@ func TestOffset(t *testing.T) {
 		t.Error("of no interval there is an offset")
 	}
 }
+
+// An entry that is given no name has one of its repository.
+func TestNameFor(t *testing.T) {
+	for ref, want := range map[string]string{
+		"registry.example.com/team/shop:prod": "registry.example.com-team-shop", "https://[::1]:5000/shop@sha256:1": "1--5000-shop", "localhost:5000/shop": "localhost-5000-shop",
+	} {
+		if got := NameFor(ref); got != want {
+			t.Errorf("%s: %s", ref, got)
+		}
+	}
+}

@@ -23,6 +23,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/operator/registry"
 	"github.com/andrestc/go-plugserver/internal/operator/signing"
 	"github.com/andrestc/go-plugserver/internal/operator/swap"
+	"github.com/andrestc/go-plugserver/internal/operator/syncentry"
 	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
 )
 
@@ -124,7 +125,7 @@ func (r *run) name() error {
 	if err != nil && r.o.Name == "" {
 		return err
 	}
-	of := func(ref string) bool { return ref != "" && repository(ref) == repository(r.o.Ref) }
+	of := func(ref string) bool { return ref != "" && syncentry.Repository(ref) == syncentry.Repository(r.o.Ref) }
 	var follow []string
 	for name, known := range records {
 		if of(known.Ref) {
@@ -139,12 +140,7 @@ func (r *run) name() error {
 	case len(follow) == 1:
 		r.o.Name = follow[0]
 	default:
-		r.o.Name = strings.Trim(strings.Map(func(c rune) rune {
-			if strings.ContainsRune(":/[]", c) {
-				return '-'
-			}
-			return c
-		}, repository(r.o.Ref)), "-")
+		r.o.Name = syncentry.NameFor(r.o.Ref)
 	}
 	if !handlerdir.ValidName(r.o.Name) {
 		return fmt.Errorf("%q can name no entry; name it with --name: letters, digits, '.', '_' and '-', and at first a letter or a digit", r.o.Name)
@@ -166,18 +162,6 @@ func (r *run) note(records map[string]*synced.Record) {
 			}
 		}
 	}
-}
-
-// repository is a reference without scheme, tag and digest.
-func repository(ref string) string {
-	if _, after, ok := strings.Cut(ref, "://"); ok {
-		ref = after
-	}
-	ref, _, _ = strings.Cut(ref, "@")
-	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
-		ref = ref[:i]
-	}
-	return ref
 }
 
 // recorded syncs, and remembers what came of it.
