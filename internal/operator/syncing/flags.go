@@ -8,6 +8,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/syncentry"
+	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
 )
 
 // Long tells of the command what its flags do not.
@@ -48,7 +49,7 @@ func (c *Command) Run(ctx context.Context, s *cli.Session, o Options) error {
 			return err
 		}
 	}
-	c.o.Settled = c.o.Name != ""
+	c.o.Settled = c.entry != ""
 	return Run(ctx, s, c.o)
 }
 
@@ -66,7 +67,7 @@ func (c *Command) follow() error {
 	o.Registry.PlainHTTP = o.Registry.PlainHTTP || e.PlainHTTP
 	// systemd says so where a timer has started the service, and not an operator.
 	if c.scheduled && os.Getenv("TRIGGER_UNIT") != "" {
-		o.Every, o.Offset = e.Interval, e.Offset(c.entry)
+		o.Every, o.Offset = max(e.Interval, syncplan.Least), e.Offset(c.entry) // 0 would be an operator's
 	}
 	return nil
 }

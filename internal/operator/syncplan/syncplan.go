@@ -124,14 +124,14 @@ func (in Input) waits(name string, want synced.Want) *refusal.Error {
 	return &refusal.Error{Reason: r.Reason, Mend: r.Mend, Or: r.Or}
 }
 
-// least is how often a timer asks.
-const least = time.Minute
+// Least is how often a timer asks.
+const Least = time.Minute
 
 // Due reports whether what was tried last at a time is tried again now. Time has slots of a
 // length, whose beginnings are shifted by an offset, so that machines that were started together
 // do not ask together; in each slot it is tried once.
 func Due(tried, now time.Time, every, offset time.Duration) bool {
-	if every <= least || tried.IsZero() || tried.After(now) {
+	if every <= Least || tried.IsZero() || tried.After(now) {
 		return true
 	}
 	slot := func(t time.Time) int64 { return (t.UnixNano() + int64(offset)) / int64(every) }
