@@ -49,7 +49,10 @@ func (r *run) undo(ctx context.Context) error {
 		return err
 	}
 	defer lock.Unlock()
-	serves := func(handler string, want synced.Want) bool { return serves(r.now[handler], want) }
+	serves := func(handler string, want synced.Want) bool {
+		h := r.now[handler]
+		return h.Refusal == nil && serves(h, want)
+	}
 	if err := syncdir.Undo(r.record, r.files, r.daemon.Handlers, r.began, serves); err != nil {
 		return fmt.Errorf("undo what an interrupted sync has changed: %w", err)
 	}
@@ -63,9 +66,13 @@ func (r *run) tidy() {
 	}
 }
 
-// serves reports whether a handler serves what is wanted, and nothing newer is refused.
+// serves reports whether a handler serves what is wanted, or is a canary, and nothing newer is refused. The files of a
+// canary that was promoted, and of its handler, are both as wanted, though the handler serves the canary's version.
 func serves(h api.Handler, want synced.Want) bool {
-	return h.State == api.StateLive && h.Refusal == nil && h.Version == want.File.Version()
+	if h.Refusal != nil {
+		return h.Refusal.Promoted
+	}
+	return (h.State == api.StateLive || h.State == api.StateCanary) && h.Version == want.File.Version()
 }
 
 // settle waits until what was changed is in force, and puts back what was before where the
@@ -94,6 +101,7 @@ func (r *run) settle(ctx context.Context) error {
 		r.placed(a)
 	}
 	if len(wrong) == 0 {
+		r.out.done = true
 		return nil
 	}
 	if !r.o.Partial {
@@ -148,13 +156,15 @@ func (r *run) verdict(a syncplan.Action, h *api.Handler) (refused bool) {
 	case h.State == api.StateDisabled:
 		r.out.Disabled = append(r.out.Disabled, a.Handler)
 		return false
+	case serves(*h, a.Want):
+		if h.Refusal == nil {
+			r.out.Live = append(r.out.Live, *h)
+		}
+		return false
 	case h.Refusal != nil:
 		r.refuse(a.Handler, want.Digest, *h.Refusal, true)
-	case h.State != api.StateLive || h.Version != want.Version():
-		r.refuse(a.Handler, want.Digest, api.Refusal{Reason: fmt.Sprintf("it is %s, with version %s", h.State, h.Version), Mend: "plugserverctl status " + a.Handler}, true)
 	default:
-		r.out.Live = append(r.out.Live, *h)
-		return false
+		r.refuse(a.Handler, want.Digest, api.Refusal{Reason: fmt.Sprintf("it is %s, with version %s", h.State, h.Version), Mend: "plugserverctl status " + a.Handler}, true)
 	}
 	return true
 }

@@ -5,7 +5,37 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/file/synced"
+	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
 )
+
+// What serves, is a canary, or was promoted is as it should be; what does not serve, or was withdrawn, is refused.
+func TestVerdict(t *testing.T) {
+	a := syncplan.Action{Handler: "a", Kind: syncplan.Keep, Want: synced.Want{File: synced.Blob{Digest: "sha256:0123456789abcdef"}}}
+	const version, other = "0123456789ab", "ba9876543210"
+	for what, tt := range map[string]struct {
+		h             *api.Handler
+		refused, live bool
+	}{
+		"live":       {&api.Handler{State: api.StateLive, Version: version}, false, true},
+		"canary":     {&api.Handler{State: api.StateCanary, Version: version}, false, true},
+		"promoted":   {&api.Handler{State: api.StatePromoted, Refusal: &api.Refusal{Promoted: true}}, false, false},
+		"superseded": {&api.Handler{State: api.StateLive, Version: other, Refusal: &api.Refusal{Promoted: true}}, false, false},
+		"disabled":   {&api.Handler{State: api.StateDisabled}, false, false},
+		"withdrawn":  {&api.Handler{State: api.StateWithdrawn, Refusal: &api.Refusal{Reason: "slow"}}, true, false},
+		"refused":    {&api.Handler{State: api.StateLive, Version: version, Refusal: &api.Refusal{Reason: "bad"}}, true, false},
+		"another":    {&api.Handler{State: api.StateLive, Version: other}, true, false},
+		"crashed":    {&api.Handler{State: api.StateCrashed, Version: version}, true, false},
+		"gone":       {nil, true, false},
+	} {
+		r := new(run)
+		if got := r.verdict(a, tt.h); got != tt.refused || len(r.out.Refused) > 0 != tt.refused || len(r.out.Live) > 0 != tt.live {
+			t.Errorf("%s: refused is %v, %+v", what, got, r.out)
+		}
+	}
+}
 
 // A timer's sync is one however often it is to ask, and an operator's is none.
 func TestScheduled(t *testing.T) {

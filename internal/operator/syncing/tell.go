@@ -37,6 +37,7 @@ type Told struct {
 	Bytes    int64    `json:"bytes_pulled"`
 
 	Live  []api.Handler             `json:"-"`
+	done  bool                      // all changes were made, and stay
 	notes map[string]synced.Refused // what the record is to say of Refused
 }
 
@@ -85,7 +86,7 @@ func (r *run) tell() error {
 	if o.DryRun {
 		r.stops()
 	}
-	stopped := len(o.Refused) > 0 && !r.o.Partial
+	stopped := len(o.Refused) > 0 && !r.o.Partial && !o.done
 	for _, a := range r.all {
 		if a.Kind != syncplan.Keep && a.Kind != syncplan.Refuse && (o.DryRun || !stopped) && !slices.Contains(slices.Concat(o.PutBack, o.Theirs), a.Handler) {
 			o.Changes = append(o.Changes, Change{a.Handler, string(a.Kind), version(a.Was), a.Want.File.Version()})
@@ -113,7 +114,7 @@ func (r *run) tell() error {
 	case o.DryRun, len(o.Theirs) > 0 && len(o.PutBack) == 0:
 	case len(o.PutBack) > 0:
 		fmt.Fprintf(r.s.Problems, "put back as it was before: %s\n", terminal.Escape(strings.Join(o.PutBack, ", ")))
-	case stopped:
+	case len(o.Changes) == 0:
 		fmt.Fprintf(r.s.Problems, "nothing was changed\n")
 	}
 	return cli.ErrRefused

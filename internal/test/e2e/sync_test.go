@@ -172,6 +172,29 @@ func TestSync(t *testing.T) {
 	ctl(t, s.Daemon, 1, "another one of it is under way", "sync", s.ref, "--name", "other")
 }
 
+// A handler that was in a bad way before a sync is told of, and keeps none back; a canary comes with a release as any
+// handler does.
+func TestSyncBeside(t *testing.T) {
+	a1, a2, b, c := plain(t, "/a", "a1"), plain(t, "/a", "a2"), plain(t, "/b", "b"), plain(t, "/b", "c")
+	s := syncer{testbed.Start(t), newShelf(t)}
+	s.stock(stocked{name: "a", plugin: a1})
+	s.sync(0, "in agreement")
+	s.stock(stocked{name: "a", plugin: a2})
+	s.sync(0, "in agreement")
+	ctl(t, s.Daemon, 0, a1.Version, "rollback", "a")
+	s.stock(stocked{name: "a", plugin: a2}, stocked{name: "b", plugin: b})
+	s.sync(1, "b placed: "+b.Version)
+	untouched(t, s.Daemon, map[string]testbed.Plugin{"a": a2, "b": b})
+	s.sync(1, "nothing was changed")
+	s.stock(stocked{name: "b", plugin: b}, stocked{name: "b.canary", plugin: c})
+	s.sync(0, "b.canary placed: "+c.Version)
+	s.sync(0, "in agreement")
+
+	// An entry that somebody made by hand follows no other repository by mistake.
+	name := strings.NewReplacer(":", "-", "/", "-").Replace(s.shelf.Addr + "/shop")
+	ctl(t, s.Daemon, 1, "the entry "+name+" follows "+s.ref, "sync", s.shelf.Addr+"/other:prod", "--name", name)
+}
+
 // Where one is refused all is as it was before; or all others are new.
 func TestSyncPutsBack(t *testing.T) {
 	a1, a2, b, taken := plain(t, "/a", "a1"), plain(t, "/a", "a2"), plain(t, "/b", "b"), plain(t, "/mine", "x")
