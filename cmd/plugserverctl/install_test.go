@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
@@ -22,6 +23,8 @@ type hall struct {
 	dir   string
 	asked chan struct{} // a status was asked for; capacity 1
 	cells bool          // it builds cells
+
+	promoted atomic.Bool // the canary of users was
 }
 
 func (h *hall) Status(context.Context) (api.Status, error) {
@@ -29,9 +32,23 @@ func (h *hall) Status(context.Context) (api.Status, error) {
 	case h.asked <- struct{}{}:
 	default:
 	}
-	return api.Status{Daemon: api.Daemon{Handlers: h.dir, BuildsCells: h.cells}, Handlers: []api.Handler{
+	st := api.Status{Daemon: api.Daemon{Handlers: h.dir, BuildsCells: h.cells}, Handlers: []api.Handler{
 		{Name: "slow", State: api.StateStarting, Doing: "building a cell for go1.25.4\x1b[2J"},
-	}}, nil
+	}}
+	if h.promoted.Load() {
+		content, err := os.ReadFile(filepath.Join(h.dir, "users.canary.so"))
+		if err != nil { // it has the handler's name
+			content, _ = os.ReadFile(filepath.Join(h.dir, "users.so"))
+		}
+		st.Handlers = append(st.Handlers, api.Handler{Name: "users", State: api.StateLive, Version: versionOf(content)})
+	}
+	return st, nil
+}
+
+// versionOf is that of a file with some content.
+func versionOf(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])[:12]
 }
 
 // Reload lasts until its user has looked what is being done.
@@ -50,8 +67,7 @@ func (h *hall) Settle(ctx context.Context, name string) (api.Outcome, error) {
 	if errors.Is(err, fs.ErrNotExist) && name != "stays" {
 		return api.Outcome{}, nil
 	}
-	sum := sha256.Sum256(content)
-	out := api.Handler{Name: name, State: api.StateLive, Version: hex.EncodeToString(sum[:])[:12], Patterns: []string{"/" + name, "GET /x"}}
+	out := api.Handler{Name: name, State: api.StateLive, Version: versionOf(content), Patterns: []string{"/" + name, "GET /x"}}
 	switch name {
 	case "squatter":
 		out.State, out.Version, out.Patterns, out.Refusal = api.StateRefused, "", nil, &taken
@@ -97,10 +113,11 @@ func (h *hall) History(_ context.Context, name string) (api.History, error) {
 }
 
 // Canary is asked of one of users alone.
-func (h *hall) Canary(_ context.Context, name, _, terms string) (api.Outcome, error) {
+func (h *hall) Canary(_ context.Context, name, verb, terms string) (api.Outcome, error) {
 	if name != "users" {
 		return api.Outcome{}, fmt.Errorf("%q has no canary that serves", name)
 	}
+	h.promoted.Store(verb == canary.Promote)
 	t, err := canary.Decode(terms)
 	t = t.InForce()
 	return api.Outcome{Handler: &api.Handler{Name: "users.canary", State: api.StateCanary, Version: "0123456789ab", Canary: &api.Canary{
