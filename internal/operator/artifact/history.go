@@ -93,8 +93,28 @@ func DecodeHistory(b []byte) (History, error) {
 func (h History) With(r Record) History { return slices.Insert(slices.Clone(h), 0, r) }
 
 // Has reports whether a record is there.
-func (h History) Has(r Record) bool {
-	return slices.ContainsFunc(h, func(o Record) bool {
+func (h History) Has(r Record) bool { return h.index(r) >= 0 }
+
+func (h History) index(r Record) int {
+	return slices.IndexFunc(h, func(o Record) bool {
 		return o.State.Digest == r.State.Digest && o.Previous == r.Previous && o.By == r.By && o.When.Equal(r.When)
 	})
+}
+
+// Overtaken returns a change whose place r has taken unseen: it was made of what r was made of, and recorded before r, and
+// whoever made it has not made another since.
+func (h History) Overtaken(r Record) (o Record, is bool) {
+	at := h.index(r)
+	if at < 0 {
+		return o, false
+	}
+	for _, o := range h[at+1:] {
+		if o.State.Digest == r.Previous {
+			break
+		}
+		if o.Previous == r.Previous {
+			return o, !slices.ContainsFunc(h[:at], func(later Record) bool { return later.By == o.By })
+		}
+	}
+	return o, false
 }

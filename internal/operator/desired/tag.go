@@ -158,8 +158,13 @@ func (t *Tag) checked(ctx context.Context, took time.Duration, r artifact.Record
 	if err := wait(ctx, took); err != nil {
 		return err
 	}
-	if h, err := t.History(ctx); err == nil && !h.Has(r) {
+	h, err := t.History(ctx)
+	if err == nil && !h.Has(r) {
 		t.record(ctx, r) // another's took it away
+	}
+	if o, is := h.Overtaken(r); is && err == nil {
+		t.tell(fmt.Sprintf("what %s has changed on %s is not in it, for it was done while this was under way: see plugserverctl fleet history, and have it done again",
+			o.By, o.When.Local().Format(time.DateTime)))
 	}
 	return check(ctx)
 }

@@ -188,3 +188,55 @@ func TestHistoryOfDeletedStates(t *testing.T) {
 		t.Errorf("the history is %+v, %v", h, err)
 	}
 }
+
+// Who writes only once another's push is over and done with takes that away, and is told; nobody else is told so.
+func TestOvertaken(t *testing.T) {
+	testbed.NeedRegistry(t)
+	reg := testbed.StartRegistry(t, false)
+	looked, goOn := make(chan bool), make(chan bool)
+	behind := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: reg.Addr})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/prod") {
+			close(looked)
+			<-goOn
+		}
+		behind.ServeHTTP(w, r)
+	}))
+	defer slow.Close()
+	var mu sync.Mutex
+	var said []string
+	push := func(addr, name string) func() error {
+		on := at(t, addr, "who pushes "+name)
+		on.settle = func(context.Context, time.Duration) error { return nil }
+		on.tell = func(what string) { mu.Lock(); said = append(said, what); mu.Unlock() }
+		e := handler(t, on.Repo, name, name)
+		return func() error {
+			_, _, err := on.Change(t.Context(), func(s artifact.State) artifact.State { return s.With(e) }, artifact.Record{Action: artifact.Pushed})
+			return err
+		}
+	}
+	err := errors.Join(push(reg.Addr, "old")(), push(reg.Addr, "older")())
+	if err != nil || len(said) > 0 {
+		t.Fatalf("%v, one after the other: %q", err, said)
+	}
+	b := make(chan error)
+	late := push(strings.TrimPrefix(slow.URL, "http://"), "b")
+	go func() { b <- late() }()
+	<-looked
+	err = push(reg.Addr, "a")()
+	close(goOn)
+	on := at(t, reg.Addr, "who reads")
+	if err = errors.Join(err, <-b); err != nil || names(t, on) != "b old older" || len(said) != 1 || !strings.HasPrefix(said[0], "what who pushes a has changed on ") {
+		t.Errorf("%v, there is %q, said was %q", err, names(t, on), said)
+	}
+
+	// Another tool has the tag name what it did before, which is in no history.
+	said = nil
+	_, before, err := on.Read(t.Context())
+	e := handler(t, on.Repo, "other", "other")
+	_, other := on.Repo.PushManifest(t.Context(), "prod", artifact.IndexType, artifact.State{e}.Encode())
+	err = errors.Join(err, other, push(reg.Addr, "c")(), on.Repo.Retag(t.Context(), before, "prod"), push(reg.Addr, "a")())
+	if err != nil || len(said) > 0 {
+		t.Errorf("%v, of another tool: %q", err, said)
+	}
+}
