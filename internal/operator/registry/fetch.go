@@ -61,7 +61,7 @@ func sum(f *os.File) (string, error) {
 
 // fetch asks for what comes after the first have bytes, and writes it behind them.
 func (r *Repository) fetch(ctx context.Context, d artifact.Descriptor, f *os.File, have int64, done func(int64)) error {
-	ctx, patient, stop := r.patiently(auth.AppendRepositoryScope(ctx, r.repo.Reference, auth.ActionPull))
+	ctx, patient, stop := patiently(auth.AppendRepositoryScope(ctx, r.repo.Reference, auth.ActionPull), r.patience)
 	defer stop()
 	answer, err := r.blob(ctx, d, have)
 	if err != nil {

@@ -191,7 +191,7 @@ func (r *Repository) Manifest(ctx context.Context, d artifact.Descriptor, most i
 	if d.Size > most {
 		return nil, r.trouble(ErrTooLarge, nil, fmt.Sprintf("%s: %s has %d bytes, where %d are possible", r.Name(), d.Digest, d.Size, most), "push fewer handlers to one tag")
 	}
-	ctx, patient, stop := r.patiently(ctx)
+	ctx, patient, stop := patiently(ctx, r.patience)
 	defer stop()
 	body, err := r.repo.Manifests().Fetch(ctx, oci(d))
 	if err != nil {
@@ -220,7 +220,7 @@ func (r *Repository) PushBlob(ctx context.Context, d artifact.Descriptor, conten
 	if err != nil || there {
 		return err
 	}
-	ctx, patient, stop := r.patiently(ctx)
+	ctx, patient, stop := patiently(ctx, r.patience)
 	defer stop()
 	err = r.repo.Blobs().Push(ctx, oci(d), counting{patient(content), new(int64), done})
 	return r.explain(broke(ctx, err), d.Digest)
@@ -256,10 +256,10 @@ func oci(d artifact.Descriptor) ocispec.Descriptor {
 var errStalled = errors.New("nothing has come or gone for too long")
 
 // patiently gives a context that ends once nothing has passed the reader for a while.
-func (r *Repository) patiently(ctx context.Context) (context.Context, func(io.Reader) io.Reader, func()) {
+func patiently(ctx context.Context, most time.Duration) (context.Context, func(io.Reader) io.Reader, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(r.patience, func() { cancel(errStalled) })
-	return ctx, func(of io.Reader) io.Reader { return patient{of, timer, r.patience} }, func() { timer.Stop(); cancel(nil) }
+	timer := time.AfterFunc(most, func() { cancel(errStalled) })
+	return ctx, func(of io.Reader) io.Reader { return patient{of, timer, most} }, func() { timer.Stop(); cancel(nil) }
 }
 
 type patient struct {
@@ -305,10 +305,34 @@ func (r *Repository) Copy(ctx context.Context, to *Repository, d artifact.Descri
 			return []string{r.repo.Reference.Repository}, nil
 		}
 	}
-	err := oras.CopyGraph(ctx, r.repo, to.repo, oci(d), options)
+	ctx, patient, stop := patiently(ctx, 4*r.patience) // one step is several requests
+	defer stop()
+	step := func(context.Context, ocispec.Descriptor) error { patient(http.NoBody).Read(nil); return nil }
+	options.PreCopy, options.PostCopy, options.OnCopySkipped, options.OnMounted = step, step, step, step
+	err := oras.CopyGraph(ctx, source{r.repo, patient}, to.repo, oci(d), options)
 	var copying *oras.CopyError
-	if errors.As(err, &copying) && copying.Origin == oras.CopyErrorOriginSource {
+	switch {
+	case broke(ctx, err) == errStalled: // either may be why
+		return r.trouble(ErrAway, err, fmt.Sprintf("registry %s, or %s: %v", r.Host(), to.Host(), errStalled), "try again later")
+	case errors.As(err, &copying) && copying.Origin == oras.CopyErrorOriginSource:
 		return r.explain(copying.Err, d.Digest)
 	}
 	return to.explain(err, d.Digest)
+}
+
+// source is a repository out of which all that is read goes through patient readers.
+type source struct {
+	*remote.Repository
+	patient func(io.Reader) io.Reader
+}
+
+func (s source) Fetch(ctx context.Context, d ocispec.Descriptor) (io.ReadCloser, error) {
+	body, err := s.Repository.Fetch(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{s.patient(body), body}, nil
 }

@@ -2,12 +2,15 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -254,6 +257,32 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A registry that stops in the middle of a blob does not hold up a copy for ever.
+func TestCopyStalls(t *testing.T) {
+	t.Parallel()
+	testbed.NeedRegistry(t)
+	reg := testbed.StartRegistry(t, false)
+	plugin := strings.Repeat("plugin ", 1<<16)
+	d, h := push(t, open(t, reg.Addr+"/team/shop:prod", Options{}), "prod", "users", plugin)
+	behind := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: reg.Addr})
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, h.Plugin.Digest) {
+			behind.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(len(plugin)))
+		io.WriteString(w, plugin[:1<<16])
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}))
+	defer front.Close()
+	from := open(t, strings.TrimPrefix(front.URL, "http://")+"/team/shop:prod", Options{Patience: time.Second})
+	to := open(t, reg.Addr+"/team/other:prod", Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	refused(t, from.Copy(ctx, to, d), ErrAway, "nothing has come or gone for too long")
 }
 
 // Whether TLS is spoken is never guessed.
