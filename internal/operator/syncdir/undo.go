@@ -21,8 +21,9 @@ func Pending(record *synced.Record) bool {
 }
 
 // Undo puts back what an interrupted sync has changed, for half of it may be there, or what the daemon refuses, and has
-// the record say so. What serves already as it was to is as good as seen, and stays: serves tells of a handler.
-func Undo(record *synced.Record, files *swap.Swap, dir string, now time.Time, serves func(handler string, want synced.Want) bool) error {
+// the record say so. Where all of it is there, and serves once nothing of it is tried any more, that is as good as seen,
+// and stays: serves waits for a handler, and tells. Where it cannot tell, nothing is changed.
+func Undo(record *synced.Record, files *swap.Swap, dir string, now time.Time, serves func(handler string, want synced.Want) (bool, error)) error {
 	there, done := make(map[string]syncplan.There), true
 	for name, p := range record.Placed {
 		t, err := Look(dir, name, p)
@@ -30,13 +31,27 @@ func Undo(record *synced.Record, files *swap.Swap, dir string, now time.Time, se
 			return err
 		}
 		there[name] = t
-		done = done && (p.Next == nil || t.File == p.Next.File.Digest && t.Signature == p.Next.Signature.Digest && serves(name, *p.Next))
+		done = done && (p.Next == nil || t.File == p.Next.File.Digest && t.Signature == p.Next.Signature.Digest)
+	}
+	for name, p := range record.Placed {
+		if done && p.Next != nil {
+			var err error
+			if done, err = serves(name, *p.Next); err != nil {
+				return err
+			}
+		}
 	}
 	if !done {
 		if err := back(record, files, there); err != nil {
 			return err
 		}
 	}
+	resolve(record, done, now)
+	return nil
+}
+
+// resolve has the record say whether what was about to be placed was.
+func resolve(record *synced.Record, done bool, now time.Time) {
 	for name, p := range record.Placed {
 		switch {
 		case p.Next == nil:
@@ -49,7 +64,6 @@ func Undo(record *synced.Record, files *swap.Swap, dir string, now time.Time, se
 			record.Placed[name] = p
 		}
 	}
-	return nil
 }
 
 // back puts back what was kept, but not where somebody else has put another file meanwhile.

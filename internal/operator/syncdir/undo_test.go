@@ -100,7 +100,7 @@ func (s interrupted) record() *synced.Record {
 func (s interrupted) undo(t *testing.T, serves bool) *synced.Record {
 	t.Helper()
 	r := s.record()
-	err := Undo(r, swap.In(s.dir, "shop"), s.dir, time.Now(), func(string, synced.Want) bool { return serves })
+	err := Undo(r, swap.In(s.dir, "shop"), s.dir, time.Now(), func(string, synced.Want) (bool, error) { return serves, nil })
 	if err != nil || Pending(r) {
 		t.Errorf("%v, the record has %+v", err, r.Placed)
 	}
@@ -156,5 +156,21 @@ func TestServes(t *testing.T) {
 	after := map[string]string{"a.so": "a2", "a.so.minisig": "s2", "b.so": "b2", "b.so.minisig": "s2", "d.so": "d1", "d.so.minisig": "s2", "mine.so": "mine"}
 	if got := content(t, s.dir); !maps.Equal(got, after) || r.Placed["b"].Want != want("b2", "s2") {
 		t.Errorf("there is %q, and the record has %+v", got, r.Placed)
+	}
+}
+
+// Where it cannot be seen what becomes of it, all stays as it is, until it can; where only half is there, nobody is asked.
+func TestUndoWaits(t *testing.T) {
+	s := interrupt(t)
+	r, there, late := s.record(), content(t, s.dir), errors.New("still starting")
+	asked := func(string, synced.Want) (bool, error) { return false, late }
+	if err := Undo(r, swap.In(s.dir, "shop"), s.dir, time.Now(), asked); !errors.Is(err, late) || !Pending(r) || !maps.Equal(content(t, s.dir), there) {
+		t.Errorf("%v, there is %q, the record has %+v", err, content(t, s.dir), r.Placed)
+	}
+	if err := os.Rename(s.files.Path("b"), s.files.Stage(s.all[1])); err != nil {
+		t.Fatal(err)
+	}
+	if err := Undo(r, swap.In(s.dir, "shop"), s.dir, time.Now(), asked); err != nil || !maps.Equal(content(t, s.dir), s.before) {
+		t.Errorf("of half: %v, there is %q", err, content(t, s.dir))
 	}
 }

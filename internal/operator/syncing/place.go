@@ -49,9 +49,10 @@ func (r *run) undo(ctx context.Context) error {
 		return err
 	}
 	defer lock.Unlock()
-	serves := func(handler string, want synced.Want) bool {
-		h := r.now[handler]
-		return h.Refusal == nil && serves(h, want)
+	serves := func(handler string, want synced.Want) (bool, error) {
+		all, err := r.outcomes(ctx, []string{handler}) // it may still be starting
+		h := all[handler].Handler
+		return h != nil && (h.State == api.StateDisabled || serves(*h, want)), err
 	}
 	if err := syncdir.Undo(r.record, r.files, r.daemon.Handlers, r.began, serves); err != nil {
 		return fmt.Errorf("undo what an interrupted sync has changed: %w", err)
