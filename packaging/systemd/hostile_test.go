@@ -132,6 +132,8 @@ func apartHostile(t *testing.T, b *box, file string, supervisor int) {
 		{denied, "dial", []any{"/run/plugserver-cell.socket"}},
 		{denied + "|" + unseen, "dial", []any{"/run/plugserver/control.sock"}},
 		{denied, "dial", []any{"/run/dbus/system_bus_socket"}},
+		{denied, "dial", []any{"/run/systemd/journal/stdout"}},
+		{denied, "dial", []any{"/dev/log"}},
 		{denied, "exec", []any{"true"}},
 	})
 	if b.cell(t, "greet") != neighbour || b.status(t).Daemon.GatePID != gate || b.cell(t, "hostile") != own {
