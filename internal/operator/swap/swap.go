@@ -132,7 +132,7 @@ func (s *Swap) do(a syncplan.Action) error {
 	} else {
 		err = gone(path + signature.Suffix)
 	}
-	if err != nil || a.Was == a.Want.File.Digest {
+	if err != nil || !a.Comes() {
 		return err
 	}
 	info, err := os.Lstat(s.Stage(a))
@@ -199,7 +199,7 @@ func (s *Swap) Back(changes []syncplan.Action) (err error) {
 		}
 		path, was := s.Path(a.Handler), s.Kept(a.Handler)
 		for _, suffix := range []string{signature.Suffix, ""} {
-			if a.Kind == syncplan.Place && a.Was != a.Want.File.Digest {
+			if a.Comes() {
 				os.Link(path+suffix, s.Stage(a)+suffix) // else it has to come again
 			}
 			e := restore(was+suffix, path+suffix)

@@ -33,7 +33,7 @@ func (r *run) pull(ctx context.Context) (err error) {
 		if a.Kind != syncplan.Place {
 			continue
 		}
-		if a.Was != a.Want.File.Digest {
+		if a.Comes() {
 			parts = append(parts, pulling.Part{Blob: a.Want.File, MediaType: artifact.PluginType, Path: r.files.Stage(a)})
 		}
 		if a.Want.Signature.Digest != "" {
@@ -54,9 +54,9 @@ func (r *run) vet() error {
 		if a.Kind != syncplan.Place {
 			continue
 		}
-		path := r.files.Stage(a)
-		if a.Was == a.Want.File.Digest {
-			path = r.files.Path(a.Handler)
+		path := r.files.Path(a.Handler)
+		if a.Comes() {
+			path = r.files.Stage(a)
 		}
 		refused, err := r.judge(a, path)
 		if err != nil {

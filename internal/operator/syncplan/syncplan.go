@@ -35,6 +35,9 @@ type Action struct {
 	Refusal *refusal.Error // of what is refused
 }
 
+// Comes reports whether the file itself is placed: where it is there already, only its signature is.
+func (a Action) Comes() bool { return a.Kind == Place && a.Was != a.Want.File.Digest }
+
 // There is what is in the handlers directory under a handler's name.
 type There struct {
 	File      string // the digest of NAME.so; "" where there is none
@@ -146,21 +149,4 @@ func Refused(all []Action) []Action {
 // Changes are those that change the handlers directory.
 func Changes(all []Action) []Action {
 	return slices.DeleteFunc(slices.Clone(all), func(a Action) bool { return a.Kind != Place && a.Kind != Remove })
-}
-
-// Pulls are the blobs that have to come, each once, and whose.
-func Pulls(all []Action) (blobs map[synced.Blob]string) {
-	blobs = make(map[synced.Blob]string)
-	for _, a := range all {
-		if a.Kind != Place {
-			continue
-		}
-		if a.Want.File.Digest != a.Was {
-			blobs[a.Want.File] = a.Handler
-		}
-		if a.Want.Signature.Digest != "" {
-			blobs[a.Want.Signature] = a.Handler
-		}
-	}
-	return blobs
 }
