@@ -127,15 +127,6 @@ func credentials(name string) (string, error) {
 	return path, nil
 }
 
-// Names are the entries of a folder.
-func Names(dir string) (names []string) {
-	files, _ := filepath.Glob(filepath.Join(dir, "*"+suffix))
-	for _, f := range files {
-		names = append(names, strings.TrimSuffix(filepath.Base(f), suffix))
-	}
-	return names
-}
-
 // Offset is by how much the tries of this machine are shifted in each interval: machines that were
 // started together do not ask together.
 func (e Entry) Offset(name string) time.Duration {
