@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"reflect"
+	"slices"
 
 	"github.com/andrestc/go-plugserver/internal/file/synced"
 	"github.com/andrestc/go-plugserver/internal/operator/syncdir"
@@ -13,13 +13,13 @@ import (
 
 // plan decides by what is in the directory now.
 func (r *run) plan() error {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(r.record.Desired)), maps.Keys(r.record.Placed))
+	slices.Sort(names)
 	there := make(map[string]syncplan.There)
-	for _, names := range []map[string]bool{keys(r.record.Desired), keys(r.record.Placed)} {
-		for name := range names {
-			var err error
-			if there[name], err = r.there(name); err != nil {
-				return err
-			}
+	for _, name := range slices.Compact(names) { // most are wanted, and placed
+		var err error
+		if there[name], err = syncdir.Look(r.daemon.Handlers, name, r.record.Placed[name]); err != nil {
+			return err
 		}
 	}
 	in := syncplan.Input{
@@ -31,14 +31,6 @@ func (r *run) plan() error {
 	}
 	r.all = syncplan.Decide(in)
 	return nil
-}
-
-func keys[V any](m map[string]V) map[string]bool {
-	all := make(map[string]bool)
-	for k := range maps.Keys(m) {
-		all[k] = true
-	}
-	return all
 }
 
 // unchanged decides once more, now that nobody else syncs, and nothing may be other than it was.
@@ -54,14 +46,9 @@ func (r *run) unchanged() error {
 		if a.Kind == syncplan.Refuse { // it was vetted
 			*now = a
 		}
-		if now.Kind != a.Kind || !reflect.DeepEqual(now.Want, a.Want) {
+		if now.Kind != a.Kind || now.Want != a.Want {
 			return fmt.Errorf("somebody has changed %s meanwhile; try again", filepath.Join(r.daemon.Handlers, a.Handler+".so"))
 		}
 	}
 	return nil
-}
-
-// there is what is under a handler's name.
-func (r *run) there(name string) (syncplan.There, error) {
-	return syncdir.Look(r.daemon.Handlers, name, r.record.Placed[name])
 }
