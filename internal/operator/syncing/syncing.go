@@ -213,10 +213,7 @@ func (r *run) sync(ctx context.Context) error {
 	if err := r.plan(); err != nil {
 		return err
 	}
-	if r.o.DryRun {
-		return r.tell()
-	}
-	if r.stops() {
+	if r.stops() || r.o.DryRun {
 		return r.tell()
 	}
 	defer r.tidy()

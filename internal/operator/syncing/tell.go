@@ -83,9 +83,6 @@ func (r *run) remember(err error) {
 func (r *run) tell() error {
 	o := &r.out
 	o.Sync, o.Ref, o.DryRun, o.Handlers, o.Changes = r.o.Name, r.o.Ref, r.o.DryRun, len(r.record.Desired), []Change{}
-	if o.DryRun {
-		r.stops()
-	}
 	stopped := len(o.Refused) > 0 && !r.o.Partial && !o.done
 	for _, a := range r.all {
 		if a.Kind != syncplan.Keep && a.Kind != syncplan.Refuse && (o.DryRun || !stopped) && !slices.Contains(slices.Concat(o.PutBack, o.Theirs), a.Handler) {
