@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/operator/artifact"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
@@ -31,7 +32,7 @@ func follows(s api.Sync, now time.Time) string {
 
 // Origin tells where a handler's file came from.
 func Origin(o *api.Origin) string {
-	text := fmt.Sprintf("%s, %s, as version %s, by the sync %s", o.Ref, o.Digest, short(o.File), o.Sync)
+	text := fmt.Sprintf("%s, %s, as version %s, by the sync %s", o.Ref, o.Digest, artifact.Short(o.File), o.Sync)
 	if o.Agreed.IsZero() {
 		return text + ", which was never in agreement"
 	}
@@ -44,10 +45,4 @@ func Handlers(n int) string {
 		return "1 handler"
 	}
 	return fmt.Sprintf("%d handlers", n)
-}
-
-// short is a digest as a handler's versions are shown.
-func short(digest string) string {
-	_, hex, _ := strings.Cut(digest, ":")
-	return hex[:min(12, len(hex))]
 }

@@ -86,7 +86,7 @@ func (r *run) tell() error {
 	stopped := len(o.Refused) > 0 && !r.o.Partial && !o.done
 	for _, a := range r.all {
 		if a.Kind != syncplan.Keep && a.Kind != syncplan.Refuse && (o.DryRun || !stopped) && !slices.Contains(slices.Concat(o.PutBack, o.Theirs), a.Handler) {
-			o.Changes = append(o.Changes, Change{a.Handler, string(a.Kind), version(a.Was), a.Want.File.Version()})
+			o.Changes = append(o.Changes, Change{a.Handler, string(a.Kind), artifact.Short(a.Was), a.Want.File.Version()})
 		}
 	}
 	o.OK = len(o.Refused) == 0 && (!o.DryRun || len(o.Changes) == 0)
@@ -156,12 +156,4 @@ func (r *run) words() {
 	}
 	fmt.Fprintf(r.s.Out, "in agreement: %s, %s, with %s (%v%s)\n", terminal.Escape(r.o.Ref), terminal.Escape(artifact.Short(o.Digest)),
 		report.Handlers(o.Handlers), time.Since(r.began).Round(time.Millisecond), pulled)
-}
-
-// version is that of a file with a digest.
-func version(digest string) string {
-	if digest == "" {
-		return ""
-	}
-	return artifact.Short(digest)
 }
