@@ -411,8 +411,12 @@ func TestSyncInterrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := os.Lstat(s.Path("bad")); err != nil && t.Context().Err() == nil; _, err = os.Lstat(s.Path("bad")) {
-		time.Sleep(time.Millisecond)
+	for end := time.Now().Add(testbed.Patience); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Lstat(s.Path("bad")); err == nil {
+			break
+		} else if time.Now().After(end) {
+			t.Fatalf("it is not placed: %v", err)
+		}
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
