@@ -26,7 +26,7 @@ type Part struct {
 }
 
 // Pull brings what is missing of parts, whose files are in one file system, and returns how many bytes came. What was interrupted goes on where it was.
-// It writes to progress how far it is. An error that is ErrFull leaves nothing of it.
+// It writes to progress how far it is. Where the error is ErrFull, what came stays, too: it is the caller's to delete.
 func Pull(ctx context.Context, repo *registry.Repository, parts []Part, progress io.Writer) (bytes int64, err error) {
 	var all int64 // bytes that have to come
 	for _, p := range parts {
