@@ -12,7 +12,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/file/synced"
 )
 
-// Book reads the records of a folder, those again that have changed. Any goroutine may call its methods.
+// Book reads the records of a folder, and again once one has changed. Any goroutine may call its methods.
 type Book struct {
 	dir string
 
@@ -50,9 +50,7 @@ func (b *Book) Tell(st *api.Status) {
 	if err != nil {
 		st.Daemon.Notes = append(slices.Clip(st.Daemon.Notes), err.Error())
 	}
-	for _, name := range slices.Sorted(maps.Keys(records)) {
-		st.Daemon.Syncs = append(st.Daemon.Syncs, told(name, records[name]))
-	}
+	st.Daemon.Syncs = syncs(records)
 	for i, h := range st.Handlers {
 		if h.State != api.StateRetiring {
 			st.Handlers[i].Origin = of(records, h.Name)
@@ -76,8 +74,12 @@ func of(records map[string]*synced.Record, handler string) *api.Origin {
 }
 
 // Syncs are the entries.
-func (b *Book) Syncs() (all []api.Sync) {
+func (b *Book) Syncs() []api.Sync {
 	records, _ := b.read()
+	return syncs(records)
+}
+
+func syncs(records map[string]*synced.Record) (all []api.Sync) {
 	for _, name := range slices.Sorted(maps.Keys(records)) {
 		all = append(all, told(name, records[name]))
 	}
