@@ -139,7 +139,7 @@ func parseInterval(s string) (time.Duration, error) {
 	case errors.Is(err, ini.ErrLong):
 		return 0, errors.New("longer than a day; write 0 for no limit")
 	case err != nil:
-		return 0, errors.New("not a time; write seconds, or a time such as 500ms, 30s or 1min, or 0 for no limit")
+		return 0, fmt.Errorf("%w, or 0 for no limit", err)
 	case all == 0:
 		return Infinity, nil
 	}

@@ -29,11 +29,8 @@ var spans = map[string]time.Duration{
 
 var span = regexp.MustCompile(`^([0-9]{1,9})\s*([a-z]*)\s*`)
 
-// What Span does not read.
-var (
-	ErrSpan = errors.New("not a time; write seconds, or a time such as 500ms, 30s or 1min")
-	ErrLong = errors.New("too long a time")
-)
+// ErrLong says that a time is longer than Span was to read.
+var ErrLong = errors.New("too long a time")
 
 // Span reads a time in the words of systemd.time(7), of so much at the most; without a unit it
 // is seconds.
@@ -41,7 +38,7 @@ func Span(s string, most time.Duration) (all time.Duration, err error) {
 	for rest := s; rest != "" || s == ""; {
 		m := span.FindStringSubmatch(rest)
 		if m == nil || spans[m[2]] == 0 {
-			return 0, ErrSpan
+			return 0, errors.New("not a time; write seconds, or a time such as 500ms, 30s or 1min")
 		}
 		n, _ := strconv.Atoi(m[1]) // of 9 digits
 		if time.Duration(n) > most/spans[m[2]] || all+time.Duration(n)*spans[m[2]] > most {
