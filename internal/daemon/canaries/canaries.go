@@ -191,7 +191,7 @@ func (c *Canaries) begin(h, of *lifecycle.Handler, now time.Time) {
 	copied := c.copied(h)
 	mine, theirs := c.counts(h, of, copied)
 	c.trials[h.Name] = &trial{canary: h.Live.Version.Sum, incumbent: of.Live.Version.Sum, copied: copied, judge: analysis.New(rules(terms), now, mine, theirs)}
-	_, besides := roster.Common(h, of)
+	besides := roster.Besides(h, of)
 	f := logrus.Fields{event.Field: event.CanaryBegun, "handler": h.Name, "version": h.Live.Version.Short(), "incumbent": of.Live.Version.Short(), "terms": terms.String(), "for": span(terms.For)}
 	if len(besides) > 0 {
 		f["not_served"] = words.Within(besides, 2000) // until it is promoted
@@ -270,7 +270,7 @@ func (c *Canaries) Of(h *lifecycle.Handler) *api.Canary {
 		a.Ends = t.judge.Began().Add(terms.For)
 	}
 	if of := c.owner.Roster.Handlers[h.Of]; of != nil && of.Live != nil {
-		_, a.NotServed = roster.Common(h, of)
+		a.NotServed = roster.Besides(h, of)
 	}
 	return a
 }

@@ -38,17 +38,9 @@ func in(patterns []string) func(string) bool {
 	return func(p string) bool { return all[p] }
 }
 
-// Common divides the patterns of a canary into those that its incumbent serves, and those that it has besides.
-func Common(h, of *lifecycle.Handler) (common, besides []string) {
-	theirs := in(of.Live.Patterns)
-	for _, p := range h.Live.Patterns {
-		if theirs(p) {
-			common = append(common, p)
-		} else {
-			besides = append(besides, p)
-		}
-	}
-	return common, besides
+// Besides are the patterns of a canary that its incumbent does not serve.
+func Besides(h, of *lifecycle.Handler) []string {
+	return slices.DeleteFunc(slices.Clone(h.Live.Patterns), in(of.Live.Patterns))
 }
 
 // Place tells where a seat is, and for how long its requests are held.
