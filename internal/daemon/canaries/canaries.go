@@ -7,6 +7,9 @@ package canaries
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
@@ -49,7 +52,7 @@ type Owner struct {
 type Canaries struct {
 	owner   Owner
 	trials  map[string]*trial       // of those that are judged, by name
-	beside  map[string]string       // by the name of a canary that is refused: what its incumbent served then
+	beside  map[string]string       // what its incumbent served at the last turn, by the name of a canary
 	asked   map[string]canary.Terms // that an operator has set, for canaries to come, by name
 	looking bool                    // a look is to come
 }
@@ -84,8 +87,8 @@ func (c *Canaries) Served(place roster.Place) []link.Route {
 
 // rule is what the gate and the cells are told of a canary; its cell is not known here.
 func (c *Canaries) rule(h *lifecycle.Handler) link.Canary {
-	t, seed := c.terms(h), uint64(0)
-	fmt.Sscanf(h.Live.Version.Sum[:16], "%x", &seed)
+	t := c.terms(h)
+	seed, _ := strconv.ParseUint(h.Live.Version.Sum[:16], 16, 64)
 	return link.Canary{Weight: t.Weight, Sticky: t.Sticky, Field: t.Field, Seed: seed, Mirror: t.Mirror}
 }
 
@@ -107,25 +110,16 @@ func (c *Canaries) Configured() {
 // Turn begins what has become possible, and ends what is not any more. It is called after each event.
 func (c *Canaries) Turn(now time.Time) {
 	all := c.owner.Roster.Canaries()
-	if len(all) == 0 && len(c.trials) == 0 {
+	if len(all)+len(c.beside) == 0 {
 		return
 	}
-	names := make(map[string]bool, len(all))
-	for _, h := range all {
-		names[h.Name] = true
-	}
-	for name := range c.trials {
-		if !names[name] {
+	for name := range c.beside { // where all are that are judged
+		if all[canary.Of(name)] == nil {
+			delete(c.beside, name)
 			delete(c.trials, name)
 		}
 	}
-	for name := range c.beside {
-		if !names[name] {
-			delete(c.beside, name)
-		}
-	}
-	for name := range names {
-		h := c.owner.Roster.Handlers[name]
+	for _, h := range slices.Collect(maps.Values(all)) { // what they are told changes all
 		c.turn(h, c.owner.Roster.Handlers[h.Of], now)
 	}
 	if len(c.trials) > 0 && !c.looking {

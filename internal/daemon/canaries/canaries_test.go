@@ -77,6 +77,15 @@ func TestAnewWithCopies(t *testing.T) {
 			t.Errorf("step %d: it was begun %d times, want %d", i, begun, step.want)
 		}
 	}
+	h := all.Handlers["a.canary"]
+	h.Live, h.Standing = nil, states.None // it is withdrawn, and then removed
+	all.Note(h)
+	c.Turn(now)
+	all.Forget(h)
+	all.Note(h)
+	if c.Turn(now); len(c.trials)+len(c.beside) > 0 {
+		t.Errorf("of a canary that is gone there is %+v, %q", c.trials, c.beside)
+	}
 }
 
 type hook func(*logrus.Entry)
