@@ -120,26 +120,29 @@ func or[T comparable](to *T, other T) {
 }
 
 // String words what the canary gets: terms that are in force.
-func (t Terms) String() string {
+func (t Terms) String() string { return t.words("") }
+
+// words are String's, where after stands behind by what a client is known.
+func (t Terms) words(after string) string {
 	var parts []string
 	if t.Weight > 0 {
-		part := Percent(t.Weight) + " of the requests"
+		part := percent(t.Weight) + " of the requests"
 		switch t.Sticky {
 		case link.StickyIP:
-			part += ", by the client's address"
+			part += ", by the client's address" + after
 		case link.StickyCookie, link.StickyHeader:
-			part += fmt.Sprintf(", by the %s %s", t.Sticky, t.Field)
+			part += fmt.Sprintf(", by the %s %s", t.Sticky, t.Field) + after
 		}
 		parts = append(parts, part)
 	}
 	if t.Mirror > 0 {
-		parts = append(parts, "copies of "+Percent(t.Mirror)+" of the safe ones")
+		parts = append(parts, "copies of "+percent(t.Mirror)+" of the safe ones")
 	}
 	return strings.Join(parts, " and ")
 }
 
-// Percent words a part of link.Whole.
-func Percent(part int) string {
+// percent words a part of link.Whole.
+func percent(part int) string {
 	return strconv.FormatFloat(float64(part)*100/link.Whole, 'g', -1, 64) + " %"
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 )
 
@@ -80,6 +81,32 @@ func TestInForce(t *testing.T) {
 		}
 	}
 	if got := (Terms{Weight: 500, Mirror: 10000, Sticky: link.StickyCookie, Field: "id"}).String(); got != "5 % of the requests, by the cookie id and copies of 100 % of the safe ones" {
+		t.Error(got)
+	}
+}
+
+func TestTells(t *testing.T) {
+	judged := api.Canary{
+		Of: "users", Incumbent: "0123", Weight: 0.05, Mirror: 0.1, Sticky: "cookie", Field: "id",
+		Counted: api.Figures{Requests: 40, Errors: 2, P50: 0.0025, P99: 0.01}, Ends: time.Unix(0, 0), NotServed: []string{"/new", "/x"},
+	}
+	for want, change := range map[string]func(c *api.Canary){
+		"version 4567 has 5 % of the requests, by the cookie id, and copies of 10 % of the safe ones of users, beside version 0123; 40 requests, 2 failed, p50 2.5ms, p99 10ms, the incumbent 0 requests; " +
+			"it is promoted at 1970-01-01T00:00:00Z, where nothing speaks against it; not served before: /new, /x": func(*api.Canary) {},
+		"version 4567 has 0.5 % of the requests, by the client's address, of users, beside version 0123; 0 requests, the incumbent 0 requests; an operator decides": func(c *api.Canary) {
+			*c = api.Canary{Of: "users", Incumbent: "0123", Weight: 0.005, Sticky: "ip"}
+		},
+		"version 4567 has copies of 100 % of the safe ones of users, beside version 0123; 0 requests, the incumbent 0 requests; its time is over, and it awaits more": func(c *api.Canary) {
+			*c = api.Canary{Of: "users", Incumbent: "0123", Mirror: 1, Awaits: "more"}
+		},
+	} {
+		c := judged
+		change(&c)
+		if got := Tells(api.Handler{Version: "4567", Canary: &c}); got != want {
+			t.Errorf("\ngot  %s\nwant %s", got, want)
+		}
+	}
+	if got := Tells(api.Handler{Version: "4567"}); got != "version 4567 has a part of the requests" {
 		t.Error(got)
 	}
 }

@@ -15,14 +15,9 @@ func Tells(h api.Handler) string {
 	if c == nil {
 		return fmt.Sprintf("version %s has a part of the requests", h.Version)
 	}
-	var gets []string
-	if c.Weight > 0 {
-		gets = append(gets, Percent(int(c.Weight*link.Whole+0.5))+" of the requests"+sticky(*c))
-	}
-	if c.Mirror > 0 {
-		gets = append(gets, "copies of "+Percent(int(c.Mirror*link.Whole+0.5))+" of the safe ones")
-	}
-	text := fmt.Sprintf("version %s has %s of %s, beside version %s; %s, the incumbent %s; ", h.Version, strings.Join(gets, " and "), c.Of, c.Incumbent, figures(c.Counted), figures(c.Beside))
+	whole := func(part float64) int { return int(part*link.Whole + 0.5) }
+	gets := Terms{Weight: whole(c.Weight), Mirror: whole(c.Mirror), Sticky: link.Sticky(c.Sticky), Field: c.Field}
+	text := fmt.Sprintf("version %s has %s of %s, beside version %s; %s, the incumbent %s; ", h.Version, gets.words(","), c.Of, c.Incumbent, figures(c.Counted), figures(c.Beside))
 	switch {
 	case c.Promoting:
 		text += "it is being promoted"
@@ -37,16 +32,6 @@ func Tells(h api.Handler) string {
 		text += "; not served before: " + strings.Join(c.NotServed, ", ")
 	}
 	return text
-}
-
-func sticky(c api.Canary) string {
-	switch c.Sticky {
-	case "":
-		return ""
-	case "ip":
-		return ", by the client's address,"
-	}
-	return fmt.Sprintf(", by the %s %s,", c.Sticky, c.Field)
 }
 
 func figures(f api.Figures) string {
