@@ -3,6 +3,7 @@
 package canary
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,14 +90,14 @@ const (
 
 // Over are the terms of t, and where it sets nothing those of base.
 func (t Terms) Over(base Terms) Terms {
-	or(&t.Weight, base.Weight)
-	or(&t.Mirror, base.Mirror)
+	t.Weight = cmp.Or(t.Weight, base.Weight)
+	t.Mirror = cmp.Or(t.Mirror, base.Mirror)
 	if t.Sticky == "" && !t.Apart {
 		t.Sticky, t.Field, t.Apart = base.Sticky, base.Field, base.Apart
 	}
-	or(&t.For, base.For)
-	or(&t.MinRequests, base.MinRequests)
-	or(&t.MaxSlowdown, base.MaxSlowdown)
+	t.For = cmp.Or(t.For, base.For)
+	t.MinRequests = cmp.Or(t.MinRequests, base.MinRequests)
+	t.MaxSlowdown = cmp.Or(t.MaxSlowdown, base.MaxSlowdown)
 	return t
 }
 
@@ -106,17 +107,11 @@ func (t Terms) InForce() Terms {
 	if t.Weight == 0 && max(t.Mirror, 0) == 0 {
 		t.Weight = DefaultWeight
 	}
-	or(&t.For, DefaultFor)
-	or(&t.MinRequests, DefaultMinRequests)
-	or(&t.MaxSlowdown, DefaultMaxSlowdown)
+	t.For = cmp.Or(t.For, DefaultFor)
+	t.MinRequests = cmp.Or(t.MinRequests, DefaultMinRequests)
+	t.MaxSlowdown = cmp.Or(t.MaxSlowdown, DefaultMaxSlowdown)
 	t.Weight, t.Mirror, t.MaxSlowdown = max(t.Weight, 0), max(t.Mirror, 0), max(t.MaxSlowdown, 0)
 	return t
-}
-
-func or[T comparable](to *T, other T) {
-	if *to == *new(T) {
-		*to = other
-	}
 }
 
 // String words what the canary gets: terms that are in force.
