@@ -176,7 +176,7 @@ func ParseWeight(s string) (int, error) {
 
 // ParseMirror reads a percentage, or yes for all and no for none.
 func ParseMirror(s string) (int, error) {
-	switch s {
+	switch strings.ToLower(s) { // as any boolean
 	case "yes", "true", "on", "1":
 		return link.Whole, nil
 	case "no", "false", "off":

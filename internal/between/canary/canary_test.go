@@ -39,6 +39,8 @@ func TestKeys(t *testing.T) {
 		{"CanaryWeight", "0.001%", Terms{}, true},
 		{"CanaryMirror", "yes", Terms{Mirror: link.Whole}, false},
 		{"CanaryMirror", "no", Terms{Mirror: None}, false},
+		{"CanaryMirror", "Yes", Terms{Mirror: link.Whole}, false},
+		{"CanaryMirror", "OFF", Terms{Mirror: None}, false},
 		{"CanaryMirror", "10%", Terms{Mirror: 1000}, false},
 		{"CanaryMirror", "some", Terms{}, true},
 		{"CanarySticky", "ip", Terms{Sticky: link.StickyIP}, false},
