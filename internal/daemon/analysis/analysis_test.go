@@ -1,9 +1,12 @@
 package analysis
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -84,18 +87,23 @@ func TestFalseAlarms(t *testing.T) {
 	}
 }
 
-// How many requests it takes to withdraw a canary that fails one in ten. plugserverd.conf(5) tells these figures.
+// How many requests it takes to withdraw a canary that fails one in ten. plugserverd.conf(5) tells these figures; with -v they are printed.
 func TestFailsOneInTen(t *testing.T) {
+	page, err := os.ReadFile("../../../packaging/deb/man/plugserverd.conf.5")
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, c := range []struct {
 		share, theirs float64
 		median, most  uint64 // of 99 in 100
+		told          string // with the median and that
 	}{
-		{0.01, 0, 55, 130},
-		{0.05, 0, 70, 150},
-		{0.05, 0.01, 145, 340},
-		{0.2, 0, 115, 220},
-		{0.5, 0, 260, 430},
+		{0.01, 0, 55, 130, ".It 1%% Ta %d Ta %d\n"},
+		{0.05, 0, 70, 150, ".It 5%% Ta %d Ta %d\n"},
+		{0.05, 0.01, 145, 340, "at 5%%: %d and %d.\n"},
+		{0.2, 0, 115, 220, ".It 20%% Ta %d Ta %d\n"},
+		{0.5, 0, 260, 430, ".It 50%% Ta %d Ta %d\n"},
 	} {
 		var took []uint64
 		for range 500 {
@@ -110,6 +118,9 @@ func TestFailsOneInTen(t *testing.T) {
 		t.Logf("share %v, incumbent %v: median %d, 99 %% %d, at the most %d", c.share, c.theirs, took[250], took[495], took[499])
 		if took[250] > c.median || took[495] > c.most {
 			t.Errorf("share %v, incumbent fails %v: median %d, 99 %% %d; want %d, %d", c.share, c.theirs, took[250], took[495], c.median, c.most)
+		}
+		if told := fmt.Sprintf(c.told, took[250], took[495]); !strings.Contains(string(page), told) {
+			t.Errorf("plugserverd.conf(5) does not say %q", told)
 		}
 	}
 }
