@@ -40,11 +40,14 @@ func Handler() (string, func(http.ResponseWriter, *http.Request)) {
 }
 `
 
+func shared(tb testing.TB, version string) testbed.Plugin {
+	tb.Helper()
+	return testbed.Go(sharedSource).Build(tb).Patched(tb, versionSlot, "VERSION:"+version)
+}
+
 // A canary with a fifth of the requests that fails one in ten is withdrawn, by what the clients have seen of it, and a
 // good one is promoted. No client notices more than the canary's own answers.
 func TestCanary(t *testing.T) {
-	build := testbed.Go(sharedSource).Build(t)
-	version := func(v string) testbed.Plugin { return build.Patched(t, versionSlot, "VERSION:"+v) }
 	dir := testbed.NewDir(t)
 	settings := "[Handler shared]\nCanaryWeight=20%\nCanaryFor=3s\nCanaryMinRequests=100\nCanaryMaxSlowdown=infinity\n" // which a busy machine may take for slow
 	if err := os.WriteFile(filepath.Join(dir, "plugserverd.conf"), []byte(settings), 0o644); err != nil {
@@ -52,7 +55,7 @@ func TestCanary(t *testing.T) {
 	}
 	d := testbed.Start(t, testbed.In(dir))
 	d.Allow("withdrawn: shared.canary")
-	d.Put("shared", version("one"))
+	d.Put("shared", shared(t, "one"))
 
 	var answers, failed [3]atomic.Int64 // of one, of the bad canary, of the good one
 	plan := testbed.Plan{Addr: d.Addr, Paths: []string{"/shared"}, Check: func(_ string, a testbed.Answer) error {
@@ -77,7 +80,7 @@ func TestCanary(t *testing.T) {
 	fresh := plan.Run(t)
 
 	mark := d.Log.Len()
-	d.Drop("shared.canary", version("bad"))
+	d.Drop("shared.canary", shared(t, "bad"))
 	gone := d.WaitLogFrom(mark, "its withdrawal", func(e testbed.Entry) bool { return e.Get("event") == "canary_withdrawn" })
 	if !strings.Contains(gone.Get("reason"), "failed, of the incumbent's in the same time 0 of") {
 		t.Errorf("it was withdrawn for %q", gone.Get("reason"))
@@ -98,11 +101,11 @@ func TestCanary(t *testing.T) {
 	}
 
 	mark = d.Log.Len()
-	d.Drop("shared.canary", version("two"))
+	d.Drop("shared.canary", shared(t, "two"))
 	d.WaitLogFrom(mark, "the next", func(e testbed.Entry) bool { return e.Get("event") == "canary_promoted" })
 	d.WaitLogFrom(mark, "its end", testbed.Says("shared.canary", "retired: shared.canary"))
 	d.Want("/shared", http.StatusOK, "two")
-	if out, stderr, code := d.Ctl("canary", "shared", "--promote"); code != 0 || !strings.HasPrefix(out, "promoted: shared, version "+version("two").Version) {
+	if out, stderr, code := d.Ctl("canary", "shared", "--promote"); code != 0 || !strings.HasPrefix(out, "promoted: shared, version "+shared(t, "two").Version) {
 		t.Errorf("the file is renamed: %d, %q, %q", code, out, stderr)
 	}
 	if _, err := os.Stat(d.Path("shared.canary")); !os.IsNotExist(err) {
@@ -115,18 +118,16 @@ func TestCanary(t *testing.T) {
 
 // Copies of safe requests judge a canary, too, and no client gets an answer of it.
 func TestCanaryOfCopies(t *testing.T) {
-	build := testbed.Go(sharedSource).Build(t)
-	version := func(v string) testbed.Plugin { return build.Patched(t, versionSlot, "VERSION:"+v) }
 	d := testbed.Start(t)
 	d.Allow("withdrawn: shared.canary")
-	d.Put("shared", version("one"))
+	d.Put("shared", shared(t, "one"))
 	file := filepath.Join(t.TempDir(), "new.so")
-	if err := os.WriteFile(file, version("bad").Bytes, 0o644); err != nil {
+	if err := os.WriteFile(file, shared(t, "bad").Bytes, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	mark := d.Log.Len()
 	out, stderr, code := d.Ctl("canary", "shared", file, "--mirror", "--for", "1h")
-	if code != 0 || !strings.HasPrefix(out, "canary: version "+version("bad").Version+" has copies of 100 % of the safe ones of shared") {
+	if code != 0 || !strings.HasPrefix(out, "canary: version "+shared(t, "bad").Version+" has copies of 100 % of the safe ones of shared") {
 		t.Fatalf("%d, %q, %q", code, out, stderr)
 	}
 	var asked atomic.Int64
@@ -155,13 +156,11 @@ func TestCanaryOfCopies(t *testing.T) {
 // A canary goes on where the daemon is started again, on the terms that an operator has set, and what was promoted serves, though the
 // directory has both files.
 func TestCanaryOverRestarts(t *testing.T) {
-	build := testbed.Go(sharedSource).Build(t)
-	version := func(v string) testbed.Plugin { return build.Patched(t, versionSlot, "VERSION:"+v) }
 	dir := testbed.NewDir(t)
 	d := testbed.Start(t, testbed.In(dir))
-	d.Put("shared", version("one"))
+	d.Put("shared", shared(t, "one"))
 	file := filepath.Join(t.TempDir(), "new.so")
-	if err := os.WriteFile(file, version("two").Bytes, 0o644); err != nil {
+	if err := os.WriteFile(file, shared(t, "two").Bytes, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, stderr, code := d.Ctl("canary", "shared", file, "--weight", "50%", "--for", "1h"); code != 0 {
@@ -194,18 +193,18 @@ func TestCanaryOverRestarts(t *testing.T) {
 	d.Stop()
 	d = testbed.Start(t, testbed.In(dir))
 	d.Want("/shared", http.StatusOK, "two")
-	if h, _ := d.Handler("shared"); h.State != api.StateLive || h.Version != version("two").Version || h.Refusal == nil || !h.Refusal.Promoted {
+	if h, _ := d.Handler("shared"); h.State != api.StateLive || h.Version != shared(t, "two").Version || h.Refusal == nil || !h.Refusal.Promoted {
 		t.Errorf("after another restart the handler is %s, %s, %+v", h.State, h.Version, h.Refusal)
 	}
 	// What does not serve any more is not given the handler's name.
 	if _, stderr, code := d.Ctl("rollback", "shared"); code != 0 {
 		t.Fatalf("%d, %q", code, stderr)
 	}
-	if _, stderr, code := d.Ctl("canary", "shared", "--promote"); code != 1 || !strings.Contains(stderr, "serves "+version("one").Version+": nothing is renamed") {
+	if _, stderr, code := d.Ctl("canary", "shared", "--promote"); code != 1 || !strings.Contains(stderr, "serves "+shared(t, "one").Version+": nothing is renamed") {
 		t.Errorf("with the version before: %d, %q", code, stderr)
 	}
 	d.Want("/shared", http.StatusOK, "one")
-	if _, stderr, code := d.Ctl("rollback", "shared", version("two").Version); code != 0 {
+	if _, stderr, code := d.Ctl("rollback", "shared", shared(t, "two").Version); code != 0 {
 		t.Fatalf("%d, %q", code, stderr)
 	}
 	if _, stderr, code := d.Ctl("canary", "shared", "--promote"); code != 0 {
