@@ -4,8 +4,9 @@ import "time"
 
 // Past is what a canary has of its own in the history.
 type Past struct {
-	// Terms are those that an operator has given the one that is judged; nil where its settings alone hold.
+	// Terms are those that an operator has given the version Sum, which is judged; nil where its settings alone hold.
 	Terms *Terms `json:"terms,omitempty"`
+	Sum   string `json:"sum,omitempty"`
 	// Verdicts are what became of those before, the newest last.
 	Verdicts []Verdict `json:"verdicts,omitempty"`
 }

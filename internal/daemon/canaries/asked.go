@@ -32,9 +32,14 @@ func (c *Canaries) Agree(of string, terms canary.Terms, next bool) error {
 	if had := h.Record.Canary.Terms; had != nil {
 		terms = terms.Over(*had)
 	}
-	c.owner.Tell(h, lifecycle.Agreed{Terms: terms})
-	c.owner.Alter()
+	c.agree(h, terms)
 	return nil
+}
+
+// agree puts the terms in force, for the version that is judged.
+func (c *Canaries) agree(h *lifecycle.Handler, terms canary.Terms) {
+	c.owner.Tell(h, lifecycle.Agreed{Sum: h.Live.Version.Sum, Terms: terms})
+	c.owner.Alter()
 }
 
 // Promote has a handler's canary promoted now, whatever was counted.

@@ -174,12 +174,10 @@ func (c *Canaries) outdated(h, of *lifecycle.Handler) error {
 
 // begin begins to judge a canary.
 func (c *Canaries) begin(h, of *lifecycle.Handler, now time.Time) {
-	t := c.trials[h.Name]
 	asked, ok := c.asked[h.Name]
-	if ok || t != nil && t.canary != h.Live.Version.Sum && h.Record.Canary.Terms != nil { // which were for the version before
+	if had := h.Record.Canary; ok || had.Terms != nil && had.Sum != h.Live.Version.Sum { // which were for another version
 		delete(c.asked, h.Name)
-		c.owner.Tell(h, lifecycle.Agreed{Terms: asked})
-		c.owner.Alter()
+		c.agree(h, asked)
 	}
 	terms := c.terms(h)
 	copied := c.copied(h)

@@ -15,8 +15,11 @@ type (
 	Judged struct{ Verdict canary.Verdict }
 	// Stranded: the handler whose canary it is serves nothing.
 	Stranded struct{}
-	// Agreed: an operator has set terms for it.
-	Agreed struct{ Terms canary.Terms }
+	// Agreed: an operator has set terms for its version of that sum.
+	Agreed struct {
+		Sum   string
+		Terms canary.Terms
+	}
 )
 
 func (e Promote) happen(h *Handler) {
@@ -88,6 +91,6 @@ func (h *Handler) end(r states.Refusal) {
 }
 
 func (e Agreed) happen(h *Handler) {
-	h.Record.Canary.Terms = &e.Terms
+	h.Record.Canary.Terms, h.Record.Canary.Sum = &e.Terms, e.Sum
 	h.do(Save{})
 }

@@ -304,6 +304,46 @@ func TestCanaryByHand(t *testing.T) {
 	})
 }
 
+// What an operator says of one version is not for another, be it that nobody was judged between the two, or that the daemon was started again.
+func TestTermsAreOfOneVersion(t *testing.T) {
+	agreed := canary.Terms{Weight: 100, For: canary.None}
+	synctest.Test(t, func(t *testing.T) {
+		w := counting(t, canary.Terms{}, nil)
+		w.put("users", "/users;1")
+		w.put("users.canary", "/users;2")
+		w.after(time.Second)
+		if _, err := w.Canary(context.Background(), "users", canary.Judge, agreed.Encode()); err != nil {
+			t.Fatal(err)
+		}
+		w.remove("users")
+		w.after(time.Minute)
+		w.is("users.canary", api.StateRefused, "")
+		w.put("users", "/users;3")
+		w.after(time.Second)
+		w.leads("/users", "users.canary", 100) // the same again
+		w.remove("users")
+		w.after(time.Minute)
+		w.put("users.canary", "/users;4")
+		w.put("users", "/users;3")
+		w.after(time.Second)
+		w.is("users.canary", api.StateCanary, "/users;4")
+		w.leads("/users", "users.canary", 500)
+	})
+	for content, share := range map[string]int{"/users;2": 100, "/users;4": 500} {
+		synctest.Test(t, func(t *testing.T) {
+			w := counting(t, canary.Terms{}, store.History{
+				"users":        {Seq: 1, Patterns: []string{"/users"}, Serves: sumOf("/users;1")},
+				"users.canary": {Seq: 2, Patterns: []string{"/users"}, Serves: sumOf("/users;2"), Canary: canary.Past{Terms: &agreed, Sum: sumOf("/users;2")}},
+			})
+			w.put("users", "/users;1")
+			w.put("users.canary", content)
+			w.after(time.Second)
+			w.is("users.canary", api.StateCanary, content)
+			w.leads("/users", "users.canary", share)
+		})
+	}
+}
+
 // What its handler has served of newer signatures refuses an older one as a canary, too, be it that the handler is gone.
 func TestCanaryIsNoReplay(t *testing.T) {
 	_, key, err := minisign.GenerateKey(nil)
