@@ -29,7 +29,7 @@ type Past struct {
 
 	atStart bool                      // its file was there when the daemon started, and is not known yet
 	origin  origin                    // of the newest version that was live
-	given   map[string]*refusal.Error // why versions were given up, by sum; of those in the record's Bad and Held
+	given   map[string]*refusal.Error // why versions were given up, by sum; of those in the record's Bad, Held and Superseded
 }
 
 // New returns the past that a record tells of. atStart says that the handler's file
