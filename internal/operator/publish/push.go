@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -153,52 +152,19 @@ func (p *Push) files(s *cli.Session, args []string, build func(string) (string, 
 	return files, nil
 }
 
-// atOnce is how many files go to the registry at once.
-const atOnce = 4
-
 // upload writes all files, and tells how far it is where it takes long.
 func (p *Push) upload(ctx context.Context, s *cli.Session, repo *registry.Repository, files []*file) error {
 	if err := repo.PushBlob(ctx, artifact.Empty, bytes.NewReader([]byte("{}")), nil); err != nil {
 		return err
 	}
 	var bytes atomic.Int64
-	defer every(5*time.Second, func() {
+	defer terminal.Every(5*time.Second, func() {
 		fmt.Fprintf(s.Problems, "sent %sB\n", terminal.Size(bytes.Load()))
 	})()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var all sync.WaitGroup
-	places := make(chan struct{}, atOnce)
-	for _, f := range files {
-		places <- struct{}{}
-		all.Go(func() {
-			defer func() { <-places }()
-			last := int64(0)
-			err := f.push(ctx, repo, func(n int64) { bytes.Add(n - last); last = n })
-			if err != nil {
-				cancel(err)
-			}
-		})
-	}
-	all.Wait()
-	return context.Cause(ctx)
-}
-
-// every calls f now and again, until what it returns is called.
-func every(d time.Duration, f func()) (stop func()) {
-	ticker, done, ended := time.NewTicker(d), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-ticker.C:
-				f()
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() { ticker.Stop(); close(done); <-ended }
+	return registry.Each(ctx, files, func(ctx context.Context, f *file) error {
+		last := int64(0)
+		return f.push(ctx, repo, func(n int64) { bytes.Add(n - last); last = n })
+	})
 }
 
 // told prints what came of it.

@@ -45,7 +45,7 @@ func Look(ctx context.Context, repo *registry.Repository, ref, platform string, 
 		by[w.Manifest] = w
 	}
 	var mu sync.Mutex
-	err = each(ctx, ours, func(ctx context.Context, e artifact.Entry) (err error) {
+	err = registry.Each(ctx, ours, func(ctx context.Context, e artifact.Entry) (err error) {
 		w, is := by[e.Manifest.Digest]
 		if !is {
 			if w, err = manifest(ctx, repo, ref, e); err != nil {
@@ -81,33 +81,4 @@ func manifest(ctx context.Context, repo *registry.Repository, ref string, e arti
 		w.Signature = synced.Blob{Digest: h.Signature.Digest, Size: h.Signature.Size}
 	}
 	return w, nil
-}
-
-// workers is how many requests are under way at a time.
-const workers = 4
-
-// each calls f for all items, some at a time, and returns the first error, which ends the others.
-func each[T any](ctx context.Context, items []T, f func(context.Context, T) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var all sync.WaitGroup
-	todo := make(chan T)
-	for range min(workers, len(items)) {
-		all.Go(func() {
-			for item := range todo {
-				if err := f(ctx, item); err != nil {
-					cancel(err) // the first holds
-				}
-			}
-		})
-	}
-	for _, item := range items {
-		if ctx.Err() != nil {
-			break
-		}
-		todo <- item
-	}
-	close(todo)
-	all.Wait()
-	return context.Cause(ctx)
 }

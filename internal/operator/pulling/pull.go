@@ -45,8 +45,10 @@ func Pull(ctx context.Context, repo *registry.Repository, parts []Part, progress
 		}
 	}
 	var came atomic.Int64
-	stop := tell(progress, &came, all)
-	err = each(ctx, parts, func(ctx context.Context, p Part) error { return fetch(ctx, repo, p, &came) })
+	stop := terminal.Every(tellEvery, func() {
+		fmt.Fprintf(progress, "pulled %s of %s\n", terminal.Size(came.Load()), terminal.Size(all))
+	})
+	err = registry.Each(ctx, parts, func(ctx context.Context, p Part) error { return fetch(ctx, repo, p, &came) })
 	stop()
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		err = full{err}
@@ -101,22 +103,3 @@ func fetch(ctx context.Context, repo *registry.Repository, p Part, came *atomic.
 
 // tellEvery is how often a pull tells how far it is.
 const tellEvery = time.Second
-
-// tell tells how far a pull is, until stopped.
-func tell(w io.Writer, came *atomic.Int64, all int64) (stop func()) {
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(tellEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				fmt.Fprintf(w, "pulled %s of %s\n", terminal.Size(came.Load()), terminal.Size(all))
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() { close(done); <-ended }
-}
