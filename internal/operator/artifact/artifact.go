@@ -1,15 +1,17 @@
 // Package artifact is how handlers lie in an OCI registry: a manifest for each handler and
 // platform, and an index of these under a tag, which is the desired state of a box. It does
-// no I/O. What it writes has no time and no place in it, so that the same files have the
+// no I/O, but to read what ReadBlob is given. What it writes has no time and no place in it, so that the same files have the
 // same digests wherever and by whomever they are pushed; what it reads comes from a
 // registry, and is bounded and checked.
 package artifact
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
@@ -81,8 +83,15 @@ func ParsePlatform(s string) Platform {
 
 // Blob describes content.
 func Blob(mediaType string, content []byte) Descriptor {
-	sum := sha256.Sum256(content)
-	return Descriptor{MediaType: mediaType, Digest: "sha256:" + hex.EncodeToString(sum[:]), Size: int64(len(content))}
+	d, _ := ReadBlob(mediaType, bytes.NewReader(content)) // which has no errors
+	return d
+}
+
+// ReadBlob describes what is left of r.
+func ReadBlob(mediaType string, r io.Reader) (Descriptor, error) {
+	hash := sha256.New()
+	size, err := io.Copy(hash, r)
+	return Descriptor{MediaType: mediaType, Digest: "sha256:" + hex.EncodeToString(hash.Sum(nil)), Size: size}, err
 }
 
 // Short is a digest for people: twelve digits, as versions of handlers have.

@@ -3,11 +3,8 @@ package publish
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,9 +85,7 @@ func describe(path string) (d artifact.Descriptor, err error) {
 		return d, err
 	}
 	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	return artifact.Descriptor{MediaType: artifact.PluginType, Digest: "sha256:" + hex.EncodeToString(h.Sum(nil)), Size: n}, err
+	return artifact.ReadBlob(artifact.PluginType, f)
 }
 
 // push writes the file, its signature and its manifest, as far as they are not there; sent

@@ -2,8 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -54,9 +52,8 @@ func sum(f *os.File) (string, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
-	h := sha256.New()
-	_, err := io.Copy(h, f)
-	return "sha256:" + hex.EncodeToString(h.Sum(nil)), err
+	d, err := artifact.ReadBlob("", f)
+	return d.Digest, err
 }
 
 // fetch asks for what comes after the first have bytes, and writes it behind them.

@@ -3,11 +3,8 @@
 package syncdir
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -56,9 +53,9 @@ func digest(path string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	hash := sha256.New()
-	if _, err := io.Copy(hash, f); err != nil {
+	d, err := artifact.ReadBlob("", f)
+	if err != nil {
 		return "", fmt.Errorf("read %q: %w", path, err)
 	}
-	return "sha256:" + hex.EncodeToString(hash.Sum(nil)), nil
+	return d.Digest, nil
 }
