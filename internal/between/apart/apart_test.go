@@ -2,6 +2,7 @@ package apart
 
 import (
 	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/between/wire"
@@ -131,4 +133,54 @@ func TestWhoSaysNothingIsNotKept(t *testing.T) {
 	if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "nobody says what to run") || took > 4*time.Second {
 		t.Errorf("after %v: %v", took, err)
 	}
+}
+
+// What a keeper told too late is not told to who asks next.
+func TestUsesIsOfNow(t *testing.T) {
+	ours, theirs, err := wire.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unused, ofChild, err := wire.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofChild.Close()
+	c := &Child{pidfd: -1, usage: make(chan proc.Usage, 1), exited: make(chan struct{})}
+	if c.link, err = link.New(unused); err != nil {
+		t.Fatal(err)
+	}
+	if c.keeper, err = wire.FromFile(ours); err != nil {
+		t.Fatal(err)
+	}
+	keeper, err := wire.FromFile(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go c.hear()
+	if u, err := c.Uses(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of a keeper that says nothing: %+v, %v", u, err)
+	}
+	asked := func() {
+		t.Helper()
+		if f, err := keeper.Recv(); err != nil || f.Kind != ask {
+			t.Errorf("the keeper got %q, %v", f.Kind, err)
+		}
+	}
+	asked()
+	tell(keeper, uses, proc.Usage{Threads: 1})
+	for end := time.Now().Add(time.Minute); len(c.usage) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("its answer never came")
+		}
+	}
+	go func() {
+		asked()
+		tell(keeper, uses, proc.Usage{Threads: 2})
+	}()
+	if u, err := c.Uses(); err != nil || u.Threads != 2 {
+		t.Errorf("of now: %+v, %v", u, err)
+	}
+	keeper.Close()
+	<-c.Exited()
 }

@@ -42,7 +42,7 @@ type Child struct {
 	folder string // of what is lent, as we see it
 	seen   string // as the child does
 	output func(stream, line string)
-	usage  chan proc.Usage // has the last answer
+	usage  chan proc.Usage // has an answer, which may be one that nobody waits for
 	asking sync.Mutex
 	killed sync.Once
 	exited chan struct{}
@@ -213,10 +213,9 @@ func (c *Child) hear() {
 			var u proc.Usage
 			json.Unmarshal(f.Body, &u)
 			select {
-			case <-c.usage: // of one who has gone on
-			default:
+			case c.usage <- u:
+			default: // nobody waits, nor did for the one before
 			}
-			c.usage <- u
 		case ended:
 			told = json.Unmarshal(f.Body, &c.death) == nil
 		}
@@ -340,6 +339,10 @@ func (c *Child) Exceeded() string { return c.death.Exceeded }
 func (c *Child) Uses() (proc.Usage, error) {
 	c.asking.Lock()
 	defer c.asking.Unlock()
+	select {
+	case <-c.usage: // told once who had asked had gone on
+	default:
+	}
 	if err := c.keeper.Post(ask, nil); err != nil {
 		return proc.Usage{}, err
 	}
