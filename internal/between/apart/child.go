@@ -91,9 +91,6 @@ func (c *Child) begin(spec proc.Spec) error {
 		Version: version, Folder: filepath.Base(c.folder), Path: spec.Path, Args: spec.Args, Env: spec.Env, Limits: spec.Limits,
 		Belongings: spec.Belongings,
 	}
-	if o.Args == nil {
-		o.Args = []string{}
-	}
 	if hidden(spec.Path) { // copied: another name would change the file's state, by which others know it
 		o.Path = lent + filepath.Base(spec.Path)
 		if err := copied(spec.Path, filepath.Join(c.folder, filepath.Base(spec.Path)), 0o555); err != nil {
@@ -144,22 +141,13 @@ func hidden(path string) bool {
 
 // born waits until the child runs.
 func (c *Child) born(socket string) error {
-	var late bool
-	var mu sync.Mutex
-	timer := time.AfterFunc(birthWait, func() {
-		mu.Lock()
-		late = true
-		mu.Unlock()
-		c.keeper.CloseRead()
-	})
-	defer timer.Stop()
+	late := time.AfterFunc(birthWait, func() { c.keeper.CloseRead() })
+	defer late.Stop()
 	for {
 		f, err := c.keeper.Recv()
 		if err != nil {
-			mu.Lock()
-			defer mu.Unlock()
 			why := "its unit has ended before it ran a process"
-			if late {
+			if !late.Stop() {
 				why = fmt.Sprintf("nothing runs there %v after it was connected to", birthWait)
 			}
 			return passing(refusal.UnitFailed(socket, why), err)
