@@ -281,13 +281,7 @@ func (c *Child) Send(m link.Message) error {
 	if m.Kind == link.Open {
 		c.keeper.Post(title, []byte(strings.TrimSpace(m.Name)))
 	}
-	m.Plugins = slices.Clone(m.Plugins)
-	for i, p := range m.Plugins {
-		if p.Path != "" {
-			m.Plugins[i].Path = filepath.Join(c.seen, filepath.Base(p.Path))
-		}
-	}
-	return c.link.Send(m)
+	return c.link.Send(proc.Naming(m, func(path string) string { return filepath.Join(c.seen, filepath.Base(path)) }))
 }
 
 // Recv returns what the child says next, or an error once it says no more.

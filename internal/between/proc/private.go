@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/cgroup"
+	"github.com/andrestc/go-plugserver/internal/between/link"
 )
 
 // Vacate makes the folder in which children get theirs, and removes what those of an earlier daemon
@@ -80,6 +81,17 @@ func (c *Child) Lent(path string) string {
 		return path
 	}
 	return filepath.Join(c.shelf, filepath.Base(path))
+}
+
+// Naming is m with the files that it names as a child finds them.
+func Naming(m link.Message, lent func(path string) string) link.Message {
+	m.Plugins = slices.Clone(m.Plugins)
+	for i, p := range m.Plugins {
+		if p.Path != "" {
+			m.Plugins[i].Path = lent(p.Path)
+		}
+	}
+	return m
 }
 
 // begin starts the process, in its sandbox.

@@ -1,7 +1,6 @@
 package spare
 
 import (
-	"slices"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/apart"
@@ -55,12 +54,4 @@ func (c child) Close()           { c.Link.Close() }
 func (c child) Uses() (proc.Usage, error) { return proc.UsageOf(c.Child.PID) }
 
 // Send names the files that the child is to open as it finds them.
-func (c child) Send(m link.Message) error {
-	m.Plugins = slices.Clone(m.Plugins)
-	for i, p := range m.Plugins {
-		if p.Path != "" {
-			m.Plugins[i].Path = c.Lent(p.Path)
-		}
-	}
-	return c.Link.Send(m)
-}
+func (c child) Send(m link.Message) error { return c.Link.Send(proc.Naming(m, c.Lent)) }
