@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -16,10 +15,7 @@ import (
 )
 
 // units stands in for systemd: it starts a keeper for whoever connects to its socket.
-type units struct {
-	socket, lent string
-	started      atomic.Int64
-}
+type units struct{ socket, lent string }
 
 func (u *units) listen(t *testing.T, env string) {
 	l, err := net.Listen("unix", u.socket)
@@ -50,7 +46,6 @@ func (u *units) listen(t *testing.T, env string) {
 			if err := cmd.Start(); err != nil {
 				t.Error(err)
 			}
-			u.started.Add(1)
 			f.Close()
 			go cmd.Wait()
 		}
