@@ -71,10 +71,8 @@ func (a access) check(p peer.Peer) error {
 			return fmt.Errorf("process %d may not control plugserverd, which has started it, or who has started it: it is a handler's; run it outside", p.PID)
 		}
 	}
-	if p.UID == 0 || p.UID == a.uid && !foreign {
-		return nil
-	}
-	if !foreign && slices.ContainsFunc(p.GIDs, func(gid int) bool { return slices.Contains(a.gids, gid) }) {
+	member := slices.ContainsFunc(p.GIDs, func(gid int) bool { return slices.Contains(a.gids, gid) })
+	if !foreign && (p.UID == 0 || p.UID == a.uid || member) {
 		return nil
 	}
 	mend := "run as root"
