@@ -203,8 +203,7 @@ func apartKilled(t *testing.T, b *box, main func(*testing.T) int) {
 		t.Helper()
 		cell := b.cell(t, "greet")
 		unit := b.unitOf(t, cell)
-		var keeper int
-		fmt.Sscan(b.property(t, unit, "MainPID"), &keeper)
+		keeper := b.mainPID(t, unit)
 		if c := b.load(t, "/greet", func() {
 			harm(cell, keeper)
 			eventually(t, what+": another process serves", func() bool {

@@ -98,8 +98,7 @@ func apartHostile(t *testing.T, b *box, file string, supervisor int) {
 	b.run(t, "cp", b.put(t, file, "hostile.so"), handlers+"/hostile.so")
 	eventually(t, "the hostile handler is live", func() bool { s, _ := b.get("/hostile/resolve"); return s == 200 })
 	gate, neighbour, own := b.status(t).Daemon.GatePID, b.cell(t, "greet"), b.cell(t, "hostile")
-	var keeper int
-	fmt.Sscan(b.property(t, b.unitOf(t, own), "MainPID"), &keeper)
+	keeper := b.mainPID(t, b.unitOf(t, own))
 	attacks(t, b, []attack{
 		{"ok", "read", []any{"/etc/passwd"}},
 		{"ok", "roots", nil},

@@ -222,20 +222,23 @@ func (b *box) cell(t *testing.T, name string) int {
 	return h.PID
 }
 
+// mainPID is the process of a unit that runs.
+func (b *box) mainPID(t *testing.T, unit string) int {
+	t.Helper()
+	pid, err := strconv.Atoi(b.property(t, unit, "MainPID"))
+	if err != nil || pid == 0 {
+		t.Fatalf("MainPID of %s: %d, %v", unit, pid, err)
+	}
+	return pid
+}
+
 // day is a user's day with the package, in order: each step builds on those
 // before it.
 func day(t *testing.T, b *box, a artefacts) {
 	greet := []string{b.put(t, a.greet[0], "greet1.so"), b.put(t, a.greet[1], "greet2.so")}
 	squat := b.put(t, a.squat, "squat.so")
 	deb, next := b.put(t, a.deb, "plugserver.deb"), b.put(t, a.next, "next.deb")
-	main := func(t *testing.T) int {
-		t.Helper()
-		pid, err := strconv.Atoi(b.property(t, service, "MainPID"))
-		if err != nil || pid == 0 {
-			t.Fatalf("MainPID: %d, %v", pid, err)
-		}
-		return pid
-	}
+	main := func(t *testing.T) int { t.Helper(); return b.mainPID(t, service) }
 	// never fails the test if a connection was refused, or if more than most
 	// requests failed.
 	never := func(t *testing.T, c counts, most int) {
