@@ -112,6 +112,9 @@ func apartIs(t *testing.T, b *box, supervisor int) {
 	if h := b.handler(t, "greet"); h.PrivateBytes == 0 || h.Descriptors == 0 || h.Threads == 0 {
 		t.Errorf("the status does not tell what it uses: %+v", h)
 	}
+	if pss, err := b.try("grep", "^Pss:", fmt.Sprintf("/proc/%d/smaps_rollup", b.mainPID(t, unit))); err == nil {
+		t.Logf("who keeps it takes, with its part of what is shared, %s", strings.TrimSpace(pss))
+	}
 	b.want(t, "/greet/slow", 200, "two")
 	b.run(t, "journalctl", "--sync")
 	if log := b.run(t, "plugserverctl", "logs", "greet"); !strings.Contains(log, "slowly") {
