@@ -32,8 +32,8 @@ run: build handlers ## serve the sample handlers on :8080 from run/handlers, unt
 	@exec bin/plugserverd --listen $(LISTEN) --handlers run/handlers --state run --control run/control.sock
 
 # The Debian packages that the tests need are installed where this user may:
-# gcc, strace, pebble, promtool, minisign and a browser here, the others by what needs them (packaging/). Without
-# strace, pebble, which is an ACME server, promtool, minisign or the browser some tests are left out, and say so.
+# gcc, strace, pebble, promtool, minisign, a registry and a browser here, the others by what needs them (packaging/). Without
+# strace, pebble, which is an ACME server, promtool, minisign, docker-registry with skopeo or the browser some tests are left out, and say so.
 .PHONY: deps
 deps:
 	@command -v gcc >/dev/null || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -q -y --no-install-recommends gcc libc6-dev; }
