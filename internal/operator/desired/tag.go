@@ -51,7 +51,7 @@ func (t *Tag) Read(ctx context.Context) (artifact.State, artifact.Descriptor, er
 
 // ReadState is the state that a tag or a digest names.
 func ReadState(ctx context.Context, repo *registry.Repository, ref string) (artifact.State, artifact.Descriptor, error) {
-	d, _, err := repo.Resolve(ctx, ref, "")
+	d, err := repo.Resolve(ctx, ref)
 	if err != nil {
 		return nil, d, err
 	}
@@ -129,7 +129,7 @@ func (t *Tag) kept(ctx context.Context, before, after artifact.State) error {
 // checks it once others have written. The error is ErrLost where it has to be done again.
 func (t *Tag) Set(ctx context.Context, was string, content []byte, r artifact.Record, check func(context.Context) error) error {
 	began := time.Now()
-	d, _, err := t.Repo.Resolve(ctx, t.Name, was)
+	d, err := t.Repo.Resolve(ctx, t.Name)
 	if err != nil && !errors.Is(err, registry.ErrNoTag) {
 		return err
 	}
@@ -182,7 +182,7 @@ func settle(ctx context.Context, took time.Duration) error {
 
 // History is what is recorded of the tag: nothing where there is none.
 func (t *Tag) History(ctx context.Context) (artifact.History, error) {
-	d, _, err := t.Repo.Resolve(ctx, artifact.HistoryTag(t.Name), "")
+	d, err := t.Repo.Resolve(ctx, artifact.HistoryTag(t.Name))
 	if errors.Is(err, registry.ErrNoTag) {
 		return nil, nil
 	}
@@ -205,7 +205,7 @@ func (t *Tag) record(ctx context.Context, r artifact.Record) {
 		if _, err = t.Repo.PushManifest(ctx, artifact.HistoryTag(t.Name), artifact.IndexType, h.Encode()); errors.Is(err, registry.ErrHalfPushed) {
 			// The registry has deleted a state of long ago.
 			h = slices.DeleteFunc(h, func(o artifact.Record) bool {
-				_, _, err := t.Repo.Resolve(ctx, o.State.Digest, "")
+				_, err := t.Repo.Resolve(ctx, o.State.Digest)
 				return err != nil
 			})
 			_, err = t.Repo.PushManifest(ctx, artifact.HistoryTag(t.Name), artifact.IndexType, h.Encode())

@@ -232,10 +232,12 @@ func TestOvertaken(t *testing.T) {
 
 	// Another tool has the tag name what it did before, which is in no history.
 	said = nil
-	_, before, err := on.Read(t.Context())
+	before, _, err := on.Read(t.Context())
 	e := handler(t, on.Repo, "other", "other")
 	_, other := on.Repo.PushManifest(t.Context(), "prod", artifact.IndexType, artifact.State{e}.Encode())
-	err = errors.Join(err, other, push(reg.Addr, "c")(), on.Repo.Retag(t.Context(), before, "prod"), push(reg.Addr, "a")())
+	err = errors.Join(err, other, push(reg.Addr, "c")())
+	_, back := on.Repo.PushManifest(t.Context(), "prod", artifact.IndexType, before.Encode())
+	err = errors.Join(err, back, push(reg.Addr, "a")())
 	if err != nil || len(said) > 0 {
 		t.Errorf("%v, of another tool: %q", err, said)
 	}

@@ -22,8 +22,8 @@ type Desired struct {
 // Look asks the registry what ref, which repo was opened with, names. It is one request where that is what was known
 // before, and one more for each handler that is another. Without an error all of it is there, but for its files.
 func Look(ctx context.Context, repo *registry.Repository, ref, platform string, known Desired) (Desired, error) {
-	found, unchanged, err := repo.Resolve(ctx, repo.Reference(), known.Digest)
-	if err != nil || unchanged {
+	found, err := repo.Resolve(ctx, repo.Reference())
+	if err != nil || found.Digest == known.Digest {
 		return known, err
 	}
 	text, err := repo.Manifest(ctx, found, artifact.MaxIndex)

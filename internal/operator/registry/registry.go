@@ -171,19 +171,18 @@ func (r *Repository) Name() string {
 // Reference is the tag or the digest that Open was given, "" for neither.
 func (r *Repository) Reference() string { return r.repo.Reference.Reference }
 
-// Resolve finds what a tag, or a digest, names now. last is what it named before, and ""
-// where that is not known; unchanged says that it still does. It is one request, and one
-// more where the registry wants credentials.
-func (r *Repository) Resolve(ctx context.Context, ref, last string) (d artifact.Descriptor, unchanged bool, err error) {
+// Resolve finds what a tag, or a digest, names now. It is one request, and one more where the
+// registry wants credentials.
+func (r *Repository) Resolve(ctx context.Context, ref string) (d artifact.Descriptor, err error) {
 	found, err := r.repo.Manifests().Resolve(ctx, ref)
 	if err != nil {
-		return d, false, r.explain(err, ref)
+		return d, r.explain(err, ref)
 	}
 	d = artifact.Descriptor{MediaType: found.MediaType, Digest: found.Digest.String(), Size: found.Size}
 	if !artifact.IsDigest(d.Digest) {
-		return d, false, r.wrong(nil, ref, fmt.Sprintf("its digest is %.100q, not of SHA-256", d.Digest))
+		return d, r.wrong(nil, ref, fmt.Sprintf("its digest is %.100q, not of SHA-256", d.Digest))
 	}
-	return d, d.Digest == last, nil
+	return d, nil
 }
 
 // Manifest reads a manifest or an index of at most so many bytes.
@@ -208,17 +207,11 @@ func (r *Repository) Manifest(ctx context.Context, d artifact.Descriptor, most i
 	return b, nil
 }
 
-// Has reports whether a blob is there.
-func (r *Repository) Has(ctx context.Context, d artifact.Descriptor) (bool, error) {
-	there, err := r.repo.Blobs().Exists(ctx, oci(d))
-	return there, r.explain(err, d.Digest)
-}
-
 // PushBlob writes a blob, unless it is there already; done is told how far it is.
 func (r *Repository) PushBlob(ctx context.Context, d artifact.Descriptor, content io.Reader, done func(bytes int64)) error {
-	there, err := r.Has(ctx, d)
+	there, err := r.repo.Blobs().Exists(ctx, oci(d))
 	if err != nil || there {
-		return err
+		return r.explain(err, d.Digest)
 	}
 	ctx, patient, stop := patiently(ctx, r.patience)
 	defer stop()
@@ -236,16 +229,6 @@ func (r *Repository) PushManifest(ctx context.Context, tag, mediaType string, co
 	}
 	err := r.repo.Manifests().PushReference(ctx, oci(d), strings.NewReader(string(content)), ref)
 	return d, r.explain(err, ref)
-}
-
-// Retag has a tag name what is there already.
-func (r *Repository) Retag(ctx context.Context, d artifact.Descriptor, tag string) error {
-	content, err := r.Manifest(ctx, d, artifact.MaxIndex)
-	if err != nil {
-		return err
-	}
-	_, err = r.PushManifest(ctx, tag, d.MediaType, content)
-	return err
 }
 
 func oci(d artifact.Descriptor) ocispec.Descriptor {

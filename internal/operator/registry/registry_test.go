@@ -99,17 +99,14 @@ func TestRegistry(t *testing.T) {
 	reg := testbed.StartRegistry(t, false)
 	r := open(t, reg.Addr+"/team/shop:prod", Options{})
 	ctx := t.Context()
-	_, _, err := r.Resolve(ctx, "prod", "")
+	_, err := r.Resolve(ctx, "prod")
 	refused(t, err, ErrNoTag, "has no tag prod")
 	plugin := strings.Repeat("plugin ", 1<<16)
 	d, h := push(t, r, "prod", "users", plugin)
 
-	found, unchanged, err := r.Resolve(ctx, r.Reference(), "")
-	if err != nil || unchanged || found.Digest != d.Digest || found.MediaType != artifact.IndexType {
-		t.Fatalf("got %+v, %v, %v", found, unchanged, err)
-	}
-	if _, unchanged, err := r.Resolve(ctx, "prod", d.Digest); err != nil || !unchanged {
-		t.Errorf("unchanged: %v, %v", unchanged, err)
+	found, err := r.Resolve(ctx, r.Reference())
+	if err != nil || found.Digest != d.Digest || found.MediaType != artifact.IndexType {
+		t.Fatalf("got %+v, %v", found, err)
 	}
 	b, err := r.Manifest(ctx, found, artifact.MaxIndex)
 	if err != nil {
@@ -122,10 +119,10 @@ func TestRegistry(t *testing.T) {
 	_, err = r.Manifest(ctx, found, 10)
 	refused(t, err, ErrTooLarge, "where 10 are possible")
 
-	if err := r.Retag(ctx, d, "canary"); err != nil {
+	if _, err := r.PushManifest(ctx, "canary", artifact.IndexType, b); err != nil {
 		t.Fatal(err)
 	}
-	if again, _, err := r.Resolve(ctx, "canary", ""); err != nil || again.Digest != d.Digest {
+	if again, err := r.Resolve(ctx, "canary"); err != nil || again.Digest != d.Digest {
 		t.Errorf("retagged: %+v, %v", again, err)
 	}
 
@@ -160,11 +157,11 @@ func TestRegistry(t *testing.T) {
 	}
 
 	reg.Stop()
-	_, _, err = r.Resolve(ctx, "prod", "")
+	_, err = r.Resolve(ctx, "prod")
 	refused(t, err, ErrAway, "connection refused")
 	reg.Start()
-	if _, unchanged, err := r.Resolve(ctx, "prod", d.Digest); err != nil || !unchanged {
-		t.Errorf("back again: %v, %v", unchanged, err)
+	if again, err := r.Resolve(ctx, "prod"); err != nil || again.Digest != d.Digest {
+		t.Errorf("back again: %+v, %v", again, err)
 	}
 }
 
@@ -189,7 +186,7 @@ func TestCredentials(t *testing.T) {
 	file("docker-credential-vault", `#!/bin/sh
 cat >/dev/null; echo '{"Username":"box","Secret":"secret"}'`, 0o755)
 	ask := func(o Options) error {
-		_, _, err := open(t, reg.Addr+"/shop:prod", o).Resolve(t.Context(), "prod", "")
+		_, err := open(t, reg.Addr+"/shop:prod", o).Resolve(t.Context(), "prod")
 		return err
 	}
 	right := fmt.Sprintf(`{"auths":{%q:{"auth":"Ym94OnNlY3JldA=="}}}`, reg.Addr) // box:secret
@@ -293,7 +290,7 @@ func TestTLS(t *testing.T) {
 	defer clear.Close()
 	defer secure.Close()
 	resolve := func(ref string, o Options) error {
-		_, _, err := open(t, ref, o).Resolve(t.Context(), "prod", "")
+		_, err := open(t, ref, o).Resolve(t.Context(), "prod")
 		return err
 	}
 	plain, sealed := strings.TrimPrefix(clear.URL, "http://")+"/shop:prod", strings.TrimPrefix(secure.URL, "https://")+"/shop:prod"

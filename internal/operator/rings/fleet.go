@@ -214,7 +214,7 @@ var FleetHistory = cli.Command{
 
 // past reads the history, and what each record has changed.
 func past(ctx context.Context, t *desired.Tag, most int) (*NamedHistory, error) {
-	d, _, err := t.Repo.Resolve(ctx, t.Name, "")
+	d, err := t.Repo.Resolve(ctx, t.Name)
 	if err != nil {
 		return nil, err
 	}

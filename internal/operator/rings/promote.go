@@ -126,8 +126,8 @@ func (p *promotion) promote(ctx context.Context, s *cli.Session, source *registr
 	}
 	if len(p.ifs) > 0 {
 		err = p.judge(ctx, s, &out, func() error {
-			now, unchanged, err := source.Resolve(ctx, source.Reference(), d.Digest)
-			if err == nil && !unchanged {
+			now, err := source.Resolve(ctx, source.Reference())
+			if err == nil && now.Digest != d.Digest {
 				err = fmt.Errorf("%s %w, to %s: what was judged is %s; promote again", out.From, errMoved, now.Digest, d.Digest)
 			}
 			return err
@@ -164,8 +164,8 @@ func (p *promotion) set(ctx context.Context, source *registry.Repository, t *des
 		r.From = source.Name() + ":" + ref + "@" + d.Digest
 	}
 	err = t.Set(ctx, was.Digest, content, r, func(ctx context.Context) error {
-		now, unchanged, err := t.Repo.Resolve(ctx, t.Name, d.Digest)
-		if err == nil && !unchanged {
+		now, err := t.Repo.Resolve(ctx, t.Name)
+		if err == nil && now.Digest != d.Digest {
 			err = fmt.Errorf("somebody else has changed %s at the same time: it is %s; see plugserverctl fleet history %s, and promote again", out.To, now.Digest, out.To)
 		}
 		return err
