@@ -56,7 +56,6 @@ func words(said signature.Signed) string {
 	return terminal.Escape(all)
 }
 
-// handlerOf is the handler that a file is for, by its name.
 // handlerOf is the handler that a file is signed for: a canary's is for the one that it is to become.
 func handlerOf(file string) string {
 	return canary.Incumbent(strings.TrimSuffix(filepath.Base(file), ".so"))
