@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
@@ -134,12 +133,16 @@ func agree(ctx context.Context, s *cli.Session, of string, terms canary.Terms) e
 // handler is what stands under a name, nil if nothing does.
 func handler(ctx context.Context, s *cli.Session, name string) (*api.Handler, error) {
 	st, err := s.Client.Status(ctx)
+	return find(st, name), err
+}
+
+func find(st api.Status, name string) *api.Handler {
 	for _, h := range st.Handlers {
 		if h.Name == name {
-			return &h, err
+			return &h
 		}
 	}
-	return nil, err
+	return nil
 }
 
 // promote has a handler's canary promoted, unless it was, and gives its file the handler's name.
@@ -158,13 +161,10 @@ func promote(ctx context.Context, s *cli.Session, of string) error {
 		return err
 	}
 	// It may be long ago that it was promoted.
-	serves := ""
-	if i := slices.IndexFunc(st.Handlers, func(h api.Handler) bool { return h.Name == of }); i >= 0 {
-		serves = st.Handlers[i].Version
-	}
-	if serves == "" {
+	if h = find(st, of); h == nil || h.Version == "" {
 		return fmt.Errorf("promote: %q does not serve; see plugserverctl status", of)
 	}
+	serves := h.Version
 	if err := isServed(st.Daemon.Handlers, of, serves); err != nil {
 		return denied(os.Geteuid(), err)
 	}
