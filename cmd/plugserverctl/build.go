@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/build/badbuild"
@@ -44,6 +45,21 @@ var buildCommand = cli.Command{
 			return nil
 		}
 	},
+}
+
+// compileFlags declares the flags for compiling source. The cells are read, and build compiles into dir, once they are parsed.
+func compileFlags(flags *flag.FlagSet) (binaries func() *catalogue.Catalogue, build func(ctx context.Context, s *cli.Session, what, dir string) (string, error)) {
+	binaries = cellFlags(flags)
+	builder := builderFlags(flags)
+	own := goFlags(flags)
+	return binaries, func(ctx context.Context, s *cli.Session, what, dir string) (string, error) {
+		b, err := builder()
+		if err != nil {
+			return "", err
+		}
+		built := filepath.Join(dir, gobuild.PluginName(what))
+		return built, compile(ctx, s, b, binaries(), what, built, own())
+	}
 }
 
 // compile builds the plugin out, and prints what a compiler says.

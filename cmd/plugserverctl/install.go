@@ -4,11 +4,9 @@ import (
 	"context"
 	"flag"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
-	"github.com/andrestc/go-plugserver/internal/build/gobuild"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/deploy"
 )
@@ -36,24 +34,18 @@ var canaryCommand = deploy.Canary(sourceFlags)
 
 // sourceFlags declares the flags for compiling source.
 func sourceFlags(flags *flag.FlagSet) deploy.Source {
-	binaries := cellFlags(flags)
-	builder := builderFlags(flags)
-	own := goFlags(flags)
+	binaries, build := compileFlags(flags)
 	return func(ctx context.Context, s *cli.Session, path string, use func(string, *catalogue.Catalogue) error) error {
 		if strings.HasSuffix(path, ".so") {
 			return use(path, binaries())
-		}
-		b, err := builder()
-		if err != nil {
-			return err
 		}
 		dir, err := os.MkdirTemp("", "plugserverctl-")
 		if err != nil {
 			return err
 		}
 		defer os.RemoveAll(dir)
-		built := filepath.Join(dir, gobuild.PluginName(path))
-		if err := compile(ctx, s, b, binaries(), path, built, own()); err != nil {
+		built, err := build(ctx, s, path, dir)
+		if err != nil {
 			return err
 		}
 		return use(built, binaries())

@@ -4,9 +4,7 @@ import (
 	"context"
 	"flag"
 	"os"
-	"path/filepath"
 
-	"github.com/andrestc/go-plugserver/internal/build/gobuild"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/publish"
 )
@@ -21,23 +19,14 @@ var pushCommand = cli.Command{
 		"The same files have the same digests, whoever pushes them. Needs no daemon. Exit 1 if a file is no handler's: nothing is pushed then.",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
 		push := publish.PushFlags(flags)
-		binaries := cellFlags(flags)
-		builder := builderFlags(flags)
-		own := goFlags(flags)
+		_, build := compileFlags(flags)
 		return func(ctx context.Context, s *cli.Session) error {
 			dir, err := os.MkdirTemp("", "plugserverctl-")
 			if err != nil {
 				return err
 			}
 			defer os.RemoveAll(dir)
-			return push.Run(ctx, s, s.Arg(0), s.Args[1:], func(what string) (string, error) {
-				b, err := builder()
-				if err != nil {
-					return "", err
-				}
-				built := filepath.Join(dir, gobuild.PluginName(what))
-				return built, compile(ctx, s, b, binaries(), what, built, own())
-			})
+			return push.Run(ctx, s, s.Arg(0), s.Args[1:], func(what string) (string, error) { return build(ctx, s, what, dir) })
 		}
 	},
 }
