@@ -159,12 +159,18 @@ func (t *Tag) checked(ctx context.Context, took time.Duration, r artifact.Record
 		return err
 	}
 	h, err := t.History(ctx)
-	if err == nil && !h.Has(r) {
-		t.record(ctx, r) // another's took it away
-	}
 	if o, is := h.Overtaken(r); is && err == nil {
 		t.tell(fmt.Sprintf("what %s has changed on %s is not in it, for it was done while this was under way: see plugserverctl fleet history, and have it done again",
 			o.By, o.When.Local().Format(time.DateTime)))
+	}
+	for range mostTries {
+		if err != nil || h.Has(r) || !t.record(ctx, r) { // else another's took it away, and may again
+			break
+		}
+		if err := wait(ctx, took); err != nil {
+			return err
+		}
+		h, err = t.History(ctx)
 	}
 	return check(ctx)
 }
@@ -198,7 +204,7 @@ func (t *Tag) History(ctx context.Context) (artifact.History, error) {
 
 // record adds to the history. It does not take back what was recorded of: where it fails,
 // that is told.
-func (t *Tag) record(ctx context.Context, r artifact.Record) {
+func (t *Tag) record(ctx context.Context, r artifact.Record) bool {
 	h, err := t.History(ctx)
 	if err == nil {
 		h = h.With(r)
@@ -214,6 +220,7 @@ func (t *Tag) record(ctx context.Context, r artifact.Record) {
 	if err != nil {
 		t.tell("not recorded in the history: " + err.Error())
 	}
+	return err == nil
 }
 
 // whoami is who pushes, in their own words.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,31 +29,24 @@ func TestMain(m *testing.M) {
 // meeting is a registry behind which those that have begun to write the tag prod wait until
 // two have, and write then: each has looked at it before the other wrote.
 type meeting struct {
-	addr    string
-	arrived sync.WaitGroup // two writers
-	written sync.WaitGroup
+	addr     string
+	arrived  sync.WaitGroup // two writers
+	recorded sync.WaitGroup // both have written the tag, and the history
 }
 
 func meet(t *testing.T, reg *testbed.Registry) *meeting {
 	m := new(meeting)
 	m.arrived.Add(2)
-	m.written.Add(2)
+	m.recorded.Add(2)
 	behind := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: reg.Addr})
-	var mu sync.Mutex
-	writers := 0
+	var writers, records atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, "/manifests/prod") {
-			behind.ServeHTTP(w, r)
-			return
-		}
-		mu.Lock()
-		writers++
-		early := writers <= 2
-		mu.Unlock()
-		if early {
+		switch tag := strings.TrimPrefix(r.URL.Path, "/v2/shop/manifests/"); {
+		case r.Method == http.MethodPut && tag == "prod" && writers.Add(1) <= 2:
 			m.arrived.Done()
 			m.arrived.Wait()
-			defer m.written.Done()
+		case r.Method == http.MethodPut && tag == artifact.HistoryTag("prod") && records.Add(1) <= 2:
+			defer m.recorded.Done()
 		}
 		behind.ServeHTTP(w, r)
 	}))
@@ -105,7 +99,15 @@ func both(t *testing.T, reg *testbed.Registry, first, second []artifact.Entry) (
 	var all sync.WaitGroup
 	for i, entries := range [][]artifact.Entry{first, second} {
 		on := at(t, m.addr, fmt.Sprint("pusher", i))
-		on.settle = func(context.Context, time.Duration) error { m.written.Wait(); return nil }
+		met := false
+		on.settle = func(ctx context.Context, took time.Duration) error {
+			if met {
+				return settle(ctx, took)
+			}
+			met = true
+			m.recorded.Wait()
+			return nil
+		}
 		all.Go(func() {
 			_, _, errs[i] = on.Change(t.Context(), func(s artifact.State) artifact.State { return s.With(entries...) }, artifact.Record{Action: artifact.Pushed})
 		})
@@ -140,6 +142,27 @@ func TestTwoPushesAtOnce(t *testing.T) {
 	errs = both(t, reg, []artifact.Entry{handler(t, on.Repo, "a", "a2")}, []artifact.Entry{handler(t, on.Repo, "a", "a3")})
 	if (errs[0] == nil) == (errs[1] == nil) || !strings.Contains(errors.Join(errs[:]...).Error(), "somebody else has pushed another a for linux/amd64 at the same time") {
 		t.Errorf("of one handler: %v", errs)
+	}
+}
+
+// A record that others take away, more than once, is there in the end.
+func TestRecordStays(t *testing.T) {
+	testbed.NeedRegistry(t)
+	reg := testbed.StartRegistry(t, false)
+	on := at(t, reg.Addr, "ada")
+	e := handler(t, on.Repo, "a", "a")
+	taken := 0
+	on.settle = func(ctx context.Context, _ time.Duration) (err error) {
+		if taken < 2 {
+			taken++
+			_, err = on.Repo.PushManifest(ctx, artifact.HistoryTag("prod"), artifact.IndexType, artifact.History{}.Encode())
+		}
+		return err
+	}
+	_, now, err := on.Change(t.Context(), func(artifact.State) artifact.State { return artifact.State{e} }, artifact.Record{Action: artifact.Pushed})
+	h, err2 := on.History(t.Context())
+	if err := errors.Join(err, err2); err != nil || taken != 2 || len(h) != 1 || h[0].State.Digest != now.Digest {
+		t.Errorf("taken away %d times: %+v, %v", taken, h, err)
 	}
 }
 
