@@ -1,5 +1,5 @@
-// Package judge asks Prometheus whether a condition holds.
-package judge
+// Package promql asks Prometheus whether a condition holds.
+package promql
 
 import (
 	"context"

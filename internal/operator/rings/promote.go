@@ -13,7 +13,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/operator/artifact"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/desired"
-	"github.com/andrestc/go-plugserver/internal/operator/judge"
+	"github.com/andrestc/go-plugserver/internal/operator/promql"
 	"github.com/andrestc/go-plugserver/internal/operator/registry"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
@@ -199,7 +199,7 @@ const mostFailures = 4
 // still says whether what is judged is what is meant. The error is cli.ErrRefused where one
 // does not hold, and has been told.
 func (p *promotion) judge(ctx context.Context, s *cli.Session, out *Promoted, still func() error) error {
-	prometheus, err := judge.New(*p.prometheus)
+	prometheus, err := promql.New(*p.prometheus)
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (p *promotion) judge(ctx context.Context, s *cli.Session, out *Promoted, st
 		}
 		failures++
 		switch {
-		case err != nil && (last || failures == mostFailures || errors.Is(err, errMoved) || errors.Is(err, judge.ErrQuestion) || ctx.Err() != nil):
+		case err != nil && (last || failures == mostFailures || errors.Is(err, errMoved) || errors.Is(err, promql.ErrQuestion) || ctx.Err() != nil):
 			return err
 		case err != nil:
 			fmt.Fprintf(s.Problems, "%s; asking again\n", terminal.Escape(err.Error()))
@@ -243,7 +243,7 @@ func (p *promotion) judge(ctx context.Context, s *cli.Session, out *Promoted, st
 }
 
 // ask asks each condition once, and tells of those that do not hold.
-func ask(ctx context.Context, prometheus *judge.Prometheus, conditions []Condition) (not string, err error) {
+func ask(ctx context.Context, prometheus *promql.Prometheus, conditions []Condition) (not string, err error) {
 	for i := range conditions {
 		c := &conditions[i]
 		answer, err := prometheus.Ask(ctx, c.If)
