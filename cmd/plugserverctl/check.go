@@ -55,7 +55,7 @@ var checkCommand = cli.Command{
 					return err
 				}
 				if !s.JSON {
-					r.Steps[len(r.Steps)-1].Write(s.Out)
+					r.Last().Write(s.Out)
 				}
 			}
 			if s.JSON {

@@ -93,6 +93,12 @@ func (r *Report) take(name, well string, refused *refusal.Error) (ok bool) {
 	return s.OK
 }
 
+// Last is the step that decides.
+func (r *Report) Last() *Step { return &r.Steps[len(r.Steps)-1] }
+
+// WouldServe reports whether nothing is in the way; or, where other cells may come, nothing that one does away with.
+func (r *Report) WouldServe(cells bool) bool { return r.OK || cells && len(r.Last().Mismatches) > 0 }
+
 // Inspect takes the steps that run nothing of the file.
 func Inspect(path string, binaries *catalogue.Catalogue) (*Report, error) {
 	r := &Report{File: path, Settings: map[string]string{}, Modules: []module{}, Exports: []string{}, Patterns: []string{}}
@@ -123,7 +129,7 @@ func Inspect(path string, binaries *catalogue.Catalogue) (*Report, error) {
 		r.take(s.name, s.well, nil)
 	}
 	if v.At == verdict.Cell {
-		last := &r.Steps[len(r.Steps)-1]
+		last := r.Last()
 		for _, m := range elfplug.Mismatches(info, v.Cell.Info) {
 			last.Mismatches = append(last.Mismatches, Mismatch(m))
 		}
@@ -183,7 +189,7 @@ func (r *Report) Try(ctx context.Context, t trial.Trial) error {
 		refused = refused.Here()
 	}
 	if !r.take(stepTrial, well, refused) {
-		r.Steps[len(r.Steps)-1].Output = got.Output
+		r.Last().Output = got.Output
 	}
 	return nil
 }

@@ -38,9 +38,8 @@ func Install(ctx context.Context, s *cli.Session, path, name string, binaries *c
 	if err != nil {
 		return err
 	}
-	last := r.Steps[len(r.Steps)-1]
-	if !r.OK && !(st.Daemon.BuildsCells && len(last.Mismatches) > 0) {
-		last.Write(s.Problems)
+	if !r.WouldServe(st.Daemon.BuildsCells) {
+		r.Last().Write(s.Problems)
 		fmt.Fprintf(s.Problems, "not installed: %s\n", terminal.Escape(name))
 		return cli.ErrRefused
 	}

@@ -100,10 +100,10 @@ func (r *run) judge(a syncplan.Action, path string) (*refusal.Error, error) {
 		}
 		return nil, err
 	}
-	last := report.Steps[len(report.Steps)-1]
-	if report.OK || len(last.Mismatches) > 0 && (r.daemon.BuildsCells || r.o.Blind) {
+	if report.WouldServe(r.daemon.BuildsCells || r.o.Blind) {
 		return nil, nil
 	}
+	last := report.Last()
 	return &refusal.Error{Reason: last.Reason, Mend: last.Mend, Or: last.Or}, nil
 }
 
