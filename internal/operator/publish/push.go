@@ -88,7 +88,8 @@ func (p *Push) Run(ctx context.Context, s *cli.Session, ref string, args []strin
 	out := Pushed{Ref: repo.Name() + ":" + t.Name, Handlers: []PushedHandler{}}
 	was, now, err := t.Change(ctx, func(before artifact.State) artifact.State {
 		after := p.edit(before, files)
-		out.Removed = slices.DeleteFunc(before.Names(), func(name string) bool { return slices.Contains(after.Names(), name) })
+		stay := after.Names()
+		out.Removed = slices.DeleteFunc(before.Names(), func(name string) bool { _, stays := slices.BinarySearch(stay, name); return stays })
 		return after
 	}, artifact.Record{Action: artifact.Pushed})
 	if err != nil && !errors.Is(err, desired.ErrNothing) {
