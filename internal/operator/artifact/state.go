@@ -101,11 +101,11 @@ func (s State) For(platform string) (all State, others []string) {
 	for _, e := range s {
 		if e.Platform == platform {
 			all = append(all, e)
-		} else if _, has := s.Find(e.Name, platform); !has && !slices.Contains(others, e.Name) {
+		} else if _, has := s.Find(e.Name, platform); !has {
 			others = append(others, e.Name)
 		}
 	}
-	return all, others
+	return all, slices.Compact(others)
 }
 
 // With is s with entries, of which no two are of one name and platform, in place of those
