@@ -102,6 +102,8 @@ func TestKeepsAlive(t *testing.T) {
 	}{
 		{"HTTP/1.0", "keep-alive", true},
 		{"HTTP/1.0", "close, Keep-Alive", true},
+		{"HTTP/1.0", "other keep-alive", true},
+		{"HTTP/1.0", "close\r\nConnection: keep-alive", false},
 		{"HTTP/1.0", "close", false},
 		{"HTTP/1.0", "", false},
 		{"HTTP/1.1", "keep-alive, close", false},

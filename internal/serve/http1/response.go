@@ -89,9 +89,8 @@ func NewResponse(t Transport, r *http.Request, o *Options) *Response {
 	if o == nil {
 		o = &noOptions
 	}
-	w := &Response{t: t, r: r, o: o, secure: r.TLS != nil, contentLength: -1}
+	w := &Response{t: t, r: r, o: o, secure: r.TLS != nil, contentLength: -1, keep10: KeepsAlive(r)}
 	if connection := r.Header["Connection"]; len(connection) > 0 {
-		w.keep10 = r.ProtoMajor == 1 && r.ProtoMinor == 0 && hasToken(connection[0], "keep-alive")
 		w.wantsClose = hasToken(connection[0], "close")
 	}
 	w.wantsClose = w.wantsClose || r.Close

@@ -130,24 +130,25 @@ func (w *Response) switches() bool {
 
 // saysUpgrade reports whether a Connection field says that another protocol is to follow (RFC 9110,
 // section 7.8).
-func saysUpgrade(connection []string) bool { return says(connection, "upgrade") }
-
-// KeepsAlive reports whether r asks in HTTP/1.0's way that its connection carries another request, which
-// net/http follows though r asks for the end, too.
-func KeepsAlive(r *http.Request) bool {
-	return r.ProtoMajor == 1 && r.ProtoMinor == 0 && says(r.Header["Connection"], "keep-alive")
-}
-
-// says reports whether a Connection field has the option.
-func says(connection []string, option string) bool {
+func saysUpgrade(connection []string) bool {
 	for _, list := range connection {
 		for _, token := range strings.Split(list, ",") {
-			if strings.EqualFold(strings.Trim(token, " \t"), option) {
+			if strings.EqualFold(strings.Trim(token, " \t"), "upgrade") {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// KeepsAlive reports whether r asks in HTTP/1.0's way that its connection carries another request, which
+// net/http follows though r asks for the end, too. Of several Connection fields it looks at the first.
+func KeepsAlive(r *http.Request) bool {
+	if r.ProtoMajor != 1 || r.ProtoMinor != 0 {
+		return false
+	}
+	connection := r.Header["Connection"]
+	return len(connection) > 0 && hasToken(connection[0], "keep-alive")
 }
 
 func (a *additions) append(b []byte, length int64) []byte {

@@ -161,7 +161,7 @@ func leaveCases() (list []script) {
 
 func keepAliveCases() (list []script) {
 	for _, version := range []string{"HTTP/1.0", "HTTP/1.1"} {
-		for _, connection := range []string{"", "Connection: close\r\n", "Connection: keep-alive\r\n", "Connection: Keep-Alive\r\n", "Connection: keep-alive, close\r\n", "Connection: upgrade\r\n", "Connection: x, keep-alive\r\n", "Connection:\r\n"} {
+		for _, connection := range []string{"", "Connection: close\r\n", "Connection: keep-alive\r\n", "Connection: Keep-Alive\r\n", "Connection: keep-alive, close\r\n", "Connection: upgrade\r\n", "Connection: x, keep-alive\r\n", "Connection: x keep-alive\r\n", "Connection: close\r\nConnection: keep-alive\r\n", "Connection:\r\n"} {
 			for _, target := range []string{"/a/echo", "/a/stream", "/none", "/a/nothing", "/a/big?n=9000", "/a/fields?Connection=close", "/a/fields?Connection=keep-alive", "/a/fields?Content-Length=20", "/a/trailers", "/a/informs"} {
 				text := "GET " + target + " " + version + "\r\nHost: e\r\n" + connection + "\r\n"
 				list = append(list, allWays(script{name: "keep-alive/" + label(version+connection+target), steps: whole(text)}, few...)...)
