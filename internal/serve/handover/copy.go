@@ -33,10 +33,13 @@ func (p *Peer) EndCopies() { p.copies.stop() }
 // may change something is not copied, nor one that is to become something else than HTTP. m says whose it is.
 func copyTo(d *Dest, r *http.Request, m message) {
 	p := d.Peer
-	if !counter.Mirrored(r.Method) || r.Header["Upgrade"] != nil || !r.ProtoAtLeast(1, 1) || p.copies.n.Load() >= mostCopies || !d.Enter() {
+	if !counter.Mirrored(r.Method) || r.Header["Upgrade"] != nil || !r.ProtoAtLeast(1, 1) {
 		return
 	}
-	p.copies.n.Add(1)
+	if p.copies.n.Add(1) > mostCopies || !d.Enter() {
+		p.copies.n.Add(-1)
+		return
+	}
 	ctx, cancel := context.WithTimeout(p.copies.wanted, copyFor)
 	x := replay.New(dropped{}, r.WithContext(ctx), func() bool { return false }, 0)
 	large := len(x.Head()) > maxForward // r may be others' once this has returned
