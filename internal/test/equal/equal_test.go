@@ -322,21 +322,7 @@ const secured = "tls/"
 // while handlers are replaced. What was seen of the bytes in the clear is not looked for
 // again: some cases of each kind do.
 func TestEqualTLS(t *testing.T) {
-	list := slices.DeleteFunc(chosen(t, cases(), true), func(s script) bool {
-		return s.tight || *caseFlag == "" && !*allFlag && crc32.ChecksumIEEE([]byte(s.name))%48 != 0
-	})
-	p := startSecurePair(t, patientLimits(t), patientFlags...)
-	b := newBoard(list, secured)
-	b.play(t, "over TLS", list, p, nil)
-	b.settle(t, p, nil)
-	b.report(t)
-	r := newBoard(list, secured)
-	r.share(b)
-	whileReplaced(t, []*pair{p}, func() {
-		r.play(t, "over TLS, while handlers are replaced", list, p, nil)
-		r.settle(t, p, nil)
-	})
-	r.report(t)
+	some(t, secured, "over TLS", func() *pair { return startSecurePair(t, patientLimits(t), patientFlags...) })
 }
 
 // lent precedes the names of cases that are played where no handler gets a client's connection, where they are looked up
@@ -345,18 +331,30 @@ const lent = "lent/"
 
 // So are they where handlers do not trust each other, and each request comes to its handler by a loan.
 func TestEqualTrust(t *testing.T) {
+	some(t, lent, "lent", func() *pair { return startPair(t, patientLimits(t), append(patientFlags, "--trust=each")...) })
+}
+
+// some plays some cases of each kind in a mode, with -all all, but for those that need tight limits.
+func some(t *testing.T, mode, how string, start func() *pair) {
+	t.Helper()
 	list := slices.DeleteFunc(chosen(t, cases(), true), func(s script) bool {
 		return s.tight || *caseFlag == "" && !*allFlag && crc32.ChecksumIEEE([]byte(s.name))%48 != 0
 	})
-	p := startPair(t, patientLimits(t), append(patientFlags, "--trust=each")...)
-	b := newBoard(list, lent)
-	b.play(t, "lent", list, p, nil)
+	both(t, list, start(), how+", ", mode, mode)
+}
+
+// both plays the cases once at rest, and once while handlers are replaced, each in its mode. What is told of
+// that begins with how.
+func both(t *testing.T, list []script, p *pair, how, rest, moving string) {
+	t.Helper()
+	b := newBoard(list, rest)
+	b.play(t, how+"at rest", list, p, nil)
 	b.settle(t, p, nil)
 	b.report(t)
-	r := newBoard(list, lent)
+	r := newBoard(list, moving)
 	r.share(b)
 	whileReplaced(t, []*pair{p}, func() {
-		r.play(t, "lent, while handlers are replaced", list, p, nil)
+		r.play(t, how+"while handlers are replaced", list, p, nil)
 		r.settle(t, p, nil)
 	})
 	r.report(t)

@@ -21,18 +21,7 @@ func TestFuzzedScripts(t *testing.T) {
 		list = append(list, fuzzed(*seedFlag, uint64(i)))
 	}
 	normal := startPair(t, patientLimits(t), patientFlags...)
-	list = chosen(t, list, false)
-	b := newBoard(list, "")
-	b.play(t, "at rest", list, normal, nil)
-	b.settle(t, normal, nil)
-	b.report(t)
-	r := newBoard(list, replaced)
-	r.share(b)
-	whileReplaced(t, []*pair{normal}, func() {
-		r.play(t, "while handlers are replaced", list, normal, nil)
-		r.settle(t, normal, nil)
-	})
-	r.report(t)
+	both(t, chosen(t, list, false), normal, "", "", replaced)
 }
 
 // parts of requests that a random script is made of.
