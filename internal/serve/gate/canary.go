@@ -41,7 +41,7 @@ func (rt *route) divided(r *http.Request) (d handover.Dest, ok bool) {
 	} else if ok && rule.Copies() {
 		d.Copy = &rt.also.cell.dest
 	}
-	d.Stays = stays || rule.Mirrors
+	d.Stays = stays || is == split.Incumbent && rule.Mirrors
 	return d, ok
 }
 

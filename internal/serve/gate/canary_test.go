@@ -10,7 +10,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/link"
 )
 
-// asked is a request of the client's n-th connection.
+// askedOn is a request of the client's n-th connection.
 func askedOn(n int) *http.Request {
 	r := get("/x")
 	r.RemoteAddr = fmt.Sprintf("192.0.2.1:%d", n+1)
@@ -85,6 +85,13 @@ func TestCanaryIsAlone(t *testing.T) {
 	if is, _ := to(t, g, askedOn(1), one, two); is != 2 {
 		t.Fatal("all is the canary's, but not this")
 	}
+	copied := all
+	copied.Mirror = link.Whole // what is the canary's anyway nobody has to see
+	g.shared(copied)
+	if is, stays := to(t, g, askedOn(1), one, two); is != 2 || stays {
+		t.Errorf("where the incumbent's is copied, the canary's goes to %d, and stays: %v", is, stays)
+	}
+	g.shared(all)
 	two.close()
 	if is, stays := to(t, g, askedOn(1), one, two); is != 1 || !stays {
 		t.Errorf("with a dead canary it goes to %d, and stays: %v", is, stays)
