@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -290,7 +291,7 @@ func (w *world) conns(c *child) int {
 }
 
 func (w *world) end() {
-	for _, c := range append([]*child{w.gate}, values(w.cells)...) {
+	for _, c := range slices.AppendSeq([]*child{w.gate}, maps.Values(w.cells)) {
 		c.link.Send(link.Message{Kind: link.Quit})
 		w.await(c, link.Done)
 		if err := c.cmd.Wait(); err != nil || c.out.Len() > 0 {
@@ -298,13 +299,6 @@ func (w *world) end() {
 		}
 		c.link.Close()
 	}
-}
-
-func values(cells map[uint64]*child) (all []*child) {
-	for _, c := range cells {
-		all = append(all, c)
-	}
-	return all
 }
 
 // stop has a child stand still, all of it.
