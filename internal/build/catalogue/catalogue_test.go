@@ -124,23 +124,26 @@ func pluginOf(t *testing.T, cell string) *elfplug.Info {
 		t.Fatal(err)
 	}
 	info.Path, info.PluginPath = "example.com/p", "example.com/p"
-	info.PkgHashes = maps.Clone(info.PkgHashes)
-	delete(info.PkgHashes, "main")
-	info.PkgHashes["example.com/p"] = "00"
+	hashes := maps.Collect(info.PkgHashes.All())
+	delete(hashes, "main")
+	hashes["example.com/p"] = "00"
+	info.PkgHashes = elfplug.HashesOf(hashes)
 	return info
 }
 
 // other changes a plugin as another build would.
 func other(p *elfplug.Info, release string, settings map[string]string) *elfplug.Info {
 	q := *p
-	q.Settings, q.PkgHashes = maps.Clone(p.Settings), maps.Clone(p.PkgHashes)
+	q.Settings = maps.Clone(p.Settings)
 	if release != "" {
 		q.GoVersion = release
 	}
 	maps.Copy(q.Settings, settings)
-	for pkg := range q.PkgHashes {
-		q.PkgHashes[pkg] = "ff"
+	hashes := make(map[string]string)
+	for pkg := range p.PkgHashes.All() {
+		hashes[pkg] = "ff"
 	}
+	q.PkgHashes = elfplug.HashesOf(hashes)
 	return &q
 }
 
@@ -222,7 +225,7 @@ func TestChooseRefusesForGood(t *testing.T) {
 	install(t, s.plain, s.cfg.Packaged)
 	p := pluginOf(t, s.plain)
 	p.Settings = maps.Clone(p.Settings)
-	p.PkgHashes["main"] = "00"
+	p.PkgHashes = elfplug.HashesOf(map[string]string{"runtime": p.PkgHashes.Of("runtime"), "main": "00"})
 	p.Path, p.PluginPath = "main", "main"
 	if _, r := s.Choose(p); r == nil || strings.Contains(r.Mend, "cell build") || !strings.Contains(r.Reason, "package path main") {
 		t.Errorf("got %v", r)

@@ -2,9 +2,7 @@ package elfplug
 
 import (
 	"fmt"
-	"maps"
 	"runtime/debug"
-	"slices"
 	"strings"
 )
 
@@ -29,12 +27,12 @@ func Agree(a, b *Info) error {
 	if x, y := a.Settings[defaultGODEBUG], b.Settings[defaultGODEBUG]; x != y {
 		return fmt.Errorf("built with different GODEBUG settings: %q and %q", x, y)
 	}
-	for _, pkg := range slices.Sorted(maps.Keys(a.PkgHashes)) {
-		hash, shared := b.PkgHashes[pkg]
-		if !shared {
+	for pkg, own := range a.PkgHashes.All() {
+		hash := b.PkgHashes.Of(pkg)
+		if hash == "" {
 			continue
 		}
-		if hash != a.PkgHashes[pkg] {
+		if hash != own {
 			return fmt.Errorf("package %s differs", pkg)
 		}
 		x, y := a.moduleOf(pkg), b.moduleOf(pkg)

@@ -15,17 +15,17 @@ func TestAgree(t *testing.T) {
 				{Path: "example.com/a", Version: "(devel)"},
 				{Path: "example.com/lib", Version: "v1.2.3", Sum: "h1:x"},
 			},
-			PkgHashes: map[string]string{"fmt": "1", "example.com/lib/sub": "2", "example.com/a": "3"},
+			PkgHashes: HashesOf(map[string]string{"fmt": "1", "example.com/lib/sub": "2", "example.com/a": "3"}),
 		}
 		change(p)
 		return p
 	}
 	rename := func(p *Info) {
 		p.Path, p.PluginPath, p.Modules[0].Path = "example.com/b", "example.com/b", "example.com/b"
-		delete(p.PkgHashes, "example.com/a")
-		p.PkgHashes["example.com/b"] = "4"
+		p.PkgHashes.set("example.com/a", "")
+		p.PkgHashes.set("example.com/b", "4")
 	}
-	shared := func(p *Info) { p.PkgHashes["example.com/all/x"] = "5" } // of a main module that both are of
+	shared := func(p *Info) { p.PkgHashes.set("example.com/all/x", "5") } // of a main module that both are of
 	commit := func(revision, modified string) func(*Info) {
 		return func(p *Info) {
 			p.Modules[0].Path = "example.com/all"
@@ -45,7 +45,7 @@ func TestAgree(t *testing.T) {
 		{"the same GODEBUG defaults", []func(*Info){func(p *Info) { p.Settings["DefaultGODEBUG"] = "panicnil=1" }},
 			[]func(*Info){func(p *Info) { p.Settings["DefaultGODEBUG"] = "panicnil=1" }}, ""},
 		{"one package path", nil, []func(*Info){func(p *Info) { p.PluginPath = "example.com/a" }}, "package path"},
-		{"another library", nil, []func(*Info){func(p *Info) { p.PkgHashes["example.com/lib/sub"] = "9" }}, "lib/sub differs"},
+		{"another library", nil, []func(*Info){func(p *Info) { p.PkgHashes.set("example.com/lib/sub", "9") }}, "lib/sub differs"},
 		{"another version that looks the same", nil, []func(*Info){func(p *Info) { p.Modules[1].Version = "v1.2.4" }}, "v1.2.4"},
 		{"another sum", nil, []func(*Info){func(p *Info) { p.Modules[1].Sum = "h1:y" }}, "different sums"},
 		{"replaced by a folder in both", []func(*Info){func(p *Info) { p.Modules[1].Replace = &debug.Module{Path: "../lib"} }},

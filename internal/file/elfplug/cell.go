@@ -53,7 +53,7 @@ func (im *image) cell() (*Info, error) {
 	if info.PkgHashes, err = t.hashes(); err != nil {
 		return nil, err
 	}
-	if len(info.PkgHashes) == 0 || im.kind == elf.ET_DYN && !im.interp {
+	if info.PkgHashes.Len() == 0 || im.kind == elf.ET_DYN && !im.interp {
 		return nil, errors.New("not a program that loads plugins")
 	}
 	if info.Protocol, err = protocol(im.order, t.variable); err != nil {

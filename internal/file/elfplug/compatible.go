@@ -53,12 +53,11 @@ func compatible(p, c *Info, lacks func(level string) []string) *refusal.Error {
 
 // differing are the packages that both link and that are not the same, sorted.
 func differing(p, c *Info) (pkgs []string) {
-	for pkg, hash := range p.PkgHashes {
-		if want, ok := c.PkgHashes[pkg]; ok && hash != want {
+	for pkg, hash := range p.PkgHashes.All() {
+		if want := c.PkgHashes.Of(pkg); want != "" && hash != want {
 			pkgs = append(pkgs, pkg)
 		}
 	}
-	slices.Sort(pkgs)
 	return pkgs
 }
 
@@ -79,7 +78,7 @@ func Distance(p, c *Info) int {
 
 // mainPackage is the import path that PluginPath stands for.
 func (p *Info) mainPackage() string {
-	for pkg := range p.PkgHashes {
+	for pkg := range p.PkgHashes.All() {
 		if escape(pkg) == p.PluginPath {
 			return pkg
 		}

@@ -32,9 +32,8 @@ type Info struct {
 	PluginPath string
 	Settings   map[string]string // build settings (debug.BuildSetting), such as "-trimpath": "true"
 	Modules    []debug.Module    // the main module, where there is one, then its dependencies
-	// PkgHashes gives the fingerprint of each package it links, in hex, by
-	// import path (go:link.pkghashbytes, cmd/link).
-	PkgHashes map[string]string
+	// PkgHashes are the fingerprints of the packages that it links (go:link.pkghashbytes, cmd/link).
+	PkgHashes Hashes
 	// Exports are the names plugin.Lookup would find, sorted. It is nil for a
 	// cell.
 	Exports []string
@@ -186,7 +185,7 @@ func (im *image) anyPlugin() (*Info, error) {
 	if info.PkgHashes, err = t.hashes(); err != nil {
 		return nil, err
 	}
-	if len(info.PkgHashes) == 0 {
+	if info.PkgHashes.Len() == 0 {
 		return nil, badfile.NotPlugin(mode)
 	}
 	if info.PluginPath = t.pluginPath(info); info.PluginPath == "" {

@@ -1,7 +1,6 @@
 package elfplug
 
 import (
-	"maps"
 	"slices"
 	"strings"
 )
@@ -31,8 +30,8 @@ func Mismatches(p, c *Info) []Mismatch {
 		list = append(list, Mismatch{MismatchRelease, "", have, want})
 	}
 	var packages []Mismatch
-	for _, pkg := range slices.Sorted(maps.Keys(p.PkgHashes)) {
-		if have, want := p.PkgHashes[pkg], c.PkgHashes[pkg]; want != "" && have != want {
+	for pkg, have := range p.PkgHashes.All() {
+		if want := c.PkgHashes.Of(pkg); want != "" && have != want {
 			packages = append(packages, Mismatch{MismatchPackage, pkg, have, want})
 		}
 	}

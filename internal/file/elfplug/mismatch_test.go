@@ -16,13 +16,15 @@ func TestMismatches(t *testing.T) {
 		{"none", func(p, c *Info) {}, nil},
 		{"flags that do not matter", func(p, c *Info) { p.Settings["-tags"] = "x" }, nil},
 		{"a version that does not matter", func(p, c *Info) { c.Modules[0].Version = "v1.1.0" }, nil},
-		{"packages of one alone", func(p, c *Info) { p.PkgHashes["y"], c.PkgHashes["net/http"] = "09", "08" }, nil},
+		{"packages of one alone", func(p, c *Info) { p.PkgHashes.set("y", "09"); c.PkgHashes.set("net/http", "08") }, nil},
 		{"processor", func(p, c *Info) { p.Settings["GOAMD64"] = "v4" }, nil},
 		{"release alone", func(p, c *Info) { p.GoVersion = "go1.26.7 X:jsonv2" }, []Mismatch{{MismatchRelease, "", "go1.26.7", "go1.26.8"}}},
 		{"all",
 			func(p, c *Info) {
 				p.GoVersion, p.Settings["-trimpath"], c.Settings["-tags"] = "go1.25.4", "true", "netgo"
-				p.PkgHashes["strings"], p.PkgHashes["runtime"], p.PkgHashes["example.com/lib/sub"] = "f2", "f1", "f3"
+				p.PkgHashes.set("strings", "f2")
+				p.PkgHashes.set("runtime", "f1")
+				p.PkgHashes.set("example.com/lib/sub", "f3")
 				p.Modules[0].Version = "v1.1.0"
 			},
 			[]Mismatch{
@@ -33,14 +35,15 @@ func TestMismatches(t *testing.T) {
 			}},
 		{"module of a neighbouring name",
 			func(p, c *Info) {
-				p.PkgHashes["example.com/library"], c.PkgHashes["example.com/library"] = "f4", "04"
+				p.PkgHashes.set("example.com/library", "f4")
+				c.PkgHashes.set("example.com/library", "04")
 				p.Modules[0].Version = "v1.1.0"
 			},
 			[]Mismatch{{MismatchPackage, "example.com/library", "f4", "04"}}},
 	} {
 		p, c := new(Info), new(Info)
 		for _, i := range []*Info{p, c} {
-			*i = Info{GoVersion: "go1.26.8", Settings: m{}, PkgHashes: m{"runtime": "01", "strings": "02", "example.com/lib/sub": "03"},
+			*i = Info{GoVersion: "go1.26.8", Settings: m{}, PkgHashes: HashesOf(m{"runtime": "01", "strings": "02", "example.com/lib/sub": "03"}),
 				Modules: []debug.Module{{Path: "example.com/lib", Version: "v1.0.0"}}}
 		}
 		tt.change(p, c)

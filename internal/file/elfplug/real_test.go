@@ -281,7 +281,7 @@ func TestVerdictIsPluginOpens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cell.PluginPath != "" || cell.PkgHashes["net/http"] == "" || cell.Settings["-buildmode"] != "exe" {
+	if cell.PluginPath != "" || cell.PkgHashes.Of("net/http") == "" || cell.Settings["-buildmode"] != "exe" {
 		t.Fatalf("cell: %+v", cell)
 	}
 	trimmedHost := w.build(t, ".", "trimmed.exe", "", "-trimpath", "./smallhost")

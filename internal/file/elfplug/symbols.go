@@ -9,7 +9,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unique"
 
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
 )
@@ -108,7 +107,7 @@ func (t *symbols) variable(name string, size uint64) (b []byte, err error) {
 }
 
 // hashes reads the fingerprint of each package. They lie side by side.
-func (t *symbols) hashes() (map[string]string, error) {
+func (t *symbols) hashes() (h Hashes, err error) {
 	type place struct {
 		pkg      string
 		off, end uint64
@@ -132,22 +131,20 @@ func (t *symbols) hashes() (map[string]string, error) {
 		t.withPrefix(hashPrefixOld, add)
 	}
 	if bad != nil || len(places) == 0 {
-		return nil, bad
+		return h, bad
 	}
 	if last-first > maxHashSpan {
-		return nil, badfile.MalformedELF("its package hashes cannot be found")
+		return h, badfile.MalformedELF("its package hashes cannot be found")
 	}
 	span := make([]byte, last-first)
 	if err := t.im.readAt(span, int64(first)); err != nil {
-		return nil, err
+		return h, err
 	}
-	// A thousand plugins have most of them in common, and they are kept.
-	shared := func(s string) string { return unique.Make(s).Value() }
-	hashes := make(map[string]string, len(places))
+	byPkg := make(map[string]string, len(places))
 	for _, p := range places {
-		hashes[shared(p.pkg)] = shared(hex.EncodeToString(span[p.off-first : p.end-first]))
+		byPkg[p.pkg] = hex.EncodeToString(span[p.off-first : p.end-first])
 	}
-	return hashes, nil
+	return HashesOf(byPkg), nil
 }
 
 // locate returns where in the file the size bytes at an address are.
@@ -166,17 +163,17 @@ func (im *image) locate(index elf.SectionIndex, addr, size uint64) (off uint64, 
 // of its package main, as the go command gives it to the compiler. The linker
 // may have been told another, which is of use only if the compiler was, too.
 func (t *symbols) pluginPath(info *Info) string {
-	if _, ok := info.PkgHashes[info.Path]; ok {
+	if info.PkgHashes.Of(info.Path) != "" {
 		return escape(info.Path)
 	}
 	var found []string
-	for pkg := range info.PkgHashes {
+	for pkg := range info.PkgHashes.All() {
 		if strings.HasPrefix(pkg, unnamed) && info.Path == "command-line-arguments" {
 			return pkg
 		}
 	}
-	mains := make(map[string]bool, len(info.PkgHashes))
-	for pkg := range info.PkgHashes {
+	mains := make(map[string]bool, info.PkgHashes.Len())
+	for pkg := range info.PkgHashes.All() {
 		mains[escape(pkg)+".main"] = pkg != "runtime"
 	}
 	t.withPrefix("", func(i int, off uint64) bool {

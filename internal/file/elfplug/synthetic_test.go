@@ -273,7 +273,7 @@ func FuzzInspect(f *testing.F) {
 			t.Fatalf("need = %d", need)
 		}
 		if im, err := outline(bytes.NewReader(b), int64(len(b))); err == nil {
-			if info, err := im.cell(); err == nil && len(info.PkgHashes) == 0 {
+			if info, err := im.cell(); err == nil && info.PkgHashes.Len() == 0 {
 				t.Fatalf("inspected without essentials: %+v", info)
 			}
 		}
@@ -285,7 +285,7 @@ func FuzzInspect(f *testing.F) {
 		if !complete {
 			t.Fatal("an incomplete file was inspected")
 		}
-		if info.GoVersion == "" || info.PluginPath == "" || len(info.PkgHashes) == 0 {
+		if info.GoVersion == "" || info.PluginPath == "" || info.PkgHashes.Len() == 0 {
 			t.Fatalf("inspected without essentials: %+v", info)
 		}
 		if r := info.Contract(); r != nil {
@@ -295,7 +295,7 @@ func FuzzInspect(f *testing.F) {
 		if r := compatible(info, info, none); r != nil {
 			t.Fatalf("not compatible with itself: %v", r)
 		}
-		cell := &Info{GoVersion: info.GoVersion, PkgHashes: map[string]string{"runtime": "00", "strings": "00"}}
+		cell := &Info{GoVersion: info.GoVersion, PkgHashes: HashesOf(map[string]string{"runtime": "00", "strings": "00"})}
 		if r := compatible(info, cell, none); r != nil {
 			checkRefusal(t, r)
 		}
