@@ -52,14 +52,16 @@ func TestFleetScripts(t *testing.T) {
 		ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &p))
 		ts.Check(ts.Exec("skopeo", "inspect", "--tls-verify=false", "--raw", "docker://"+args[0]+"@"+p.Handlers[0].Digest))
 	}
-	// foreign FILE makes a plugin one for another machine.
+	// foreign FILE makes a plugin one for another machine, of the platform $FOREIGN.
 	commands["foreign"] = func(ts *testscript.TestScript, neg bool, args []string) {
 		b := []byte(ts.ReadFile(args[0]))
 		const machine, amd64, arm64 = 18, 62, 183 // of its ELF header
 		if b[machine] == amd64 {
 			b[machine] = arm64
+			ts.Setenv("FOREIGN", "linux/arm64")
 		} else {
 			b[machine] = amd64
+			ts.Setenv("FOREIGN", "linux/amd64")
 		}
 		ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
 	}

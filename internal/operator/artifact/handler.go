@@ -87,7 +87,7 @@ func (h *Handler) layers(all []Descriptor) error {
 	if err := checkName(h.Name); err != nil {
 		return err
 	}
-	if err := checkPlatform(h.Platform); err != nil {
+	if err := CheckPlatform(h.Platform); err != nil {
 		return err
 	}
 	for _, l := range all {
@@ -112,8 +112,8 @@ func (h *Handler) layers(all []Descriptor) error {
 	return nil
 }
 
-// checkPlatform refuses what no plugin runs on.
-func checkPlatform(s string) error {
+// CheckPlatform refuses what no plugin runs on.
+func CheckPlatform(s string) error {
 	system, arch, ok := strings.Cut(s, "/")
 	word := func(w string) bool {
 		return w != "" && len(w) <= 20 && strings.Trim(w, "abcdefghijklmnopqrstuvwxyz0123456789") == ""

@@ -73,7 +73,7 @@ func entry(m Descriptor) (e Entry, err error) {
 		return e, errors.New("handler " + e.Name + " has no platform")
 	}
 	e.Platform = m.Platform.String()
-	if err := checkPlatform(e.Platform); err != nil {
+	if err := CheckPlatform(e.Platform); err != nil {
 		return e, fmt.Errorf("handler %s: %w", e.Name, err)
 	}
 	if err := m.check(ManifestType, MaxManifest); err != nil {
@@ -121,10 +121,8 @@ func (s State) With(entries ...Entry) State {
 	return all
 }
 
-// Without is s without a handler, for all platforms.
-func (s State) Without(name string) State {
-	return slices.DeleteFunc(slices.Clone(s), func(e Entry) bool { return e.Name == name })
-}
+// Without is s without the entries that go.
+func (s State) Without(goes func(Entry) bool) State { return slices.DeleteFunc(slices.Clone(s), goes) }
 
 // Names are those of all handlers, each once.
 func (s State) Names() (names []string) {

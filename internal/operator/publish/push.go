@@ -31,7 +31,14 @@ type Pushed struct {
 	Previous string          `json:"previous,omitempty"` // what the tag named before
 	Changed  bool            `json:"changed"`
 	Handlers []PushedHandler `json:"handlers"`
-	Removed  []string        `json:"removed,omitempty"`
+	Removed  []string        `json:"removed,omitempty"`   // handlers of which nothing is left
+	Taken    []Taken         `json:"taken_out,omitempty"` // what is there no more, for each platform
+}
+
+// Taken is a handler that was taken out, for one platform.
+type Taken struct {
+	Handler  string `json:"handler"`
+	Platform string `json:"platform"`
 }
 
 // PushedHandler is one file.
@@ -48,20 +55,25 @@ type PushedHandler struct {
 
 // Push is what the command was told.
 type Push struct {
-	open   func(ref string) (*registry.Repository, error)
-	remove []string
-	only   *bool
-	by     *string
+	open     func(ref string) (*registry.Repository, error)
+	remove   []string
+	only     *bool
+	platform string // that alone is changed; "" for all
+	by       *string
 }
 
 // PushFlags declares the flags of push, besides those of a build.
 func PushFlags(flags *flag.FlagSet) *Push {
 	p := &Push{open: desired.Flags(flags), by: desired.ByFlag(flags)}
-	flags.Func("remove", "take the handler `NAME` out of the desired state, for all platforms; may be repeated", func(name string) error {
+	flags.Func("remove", "take the handler `NAME` out of the desired state, for all platforms or that of --platform; may be repeated", func(name string) error {
 		p.remove = append(p.remove, name)
 		return deploy.CheckName(name)
 	})
 	p.only = flags.Bool("only", false, "take all handlers out that are not pushed now")
+	flags.Func("platform", "change what is for `OS/ARCH` alone, such as linux/arm64: what --remove and --only take out, and what may be pushed", func(platform string) error {
+		p.platform = platform
+		return artifact.CheckPlatform(platform)
+	})
 	return p
 }
 
@@ -90,6 +102,12 @@ func (p *Push) Run(ctx context.Context, s *cli.Session, ref string, args []strin
 		after := p.edit(before, files)
 		stay := after.Names()
 		out.Removed = slices.DeleteFunc(before.Names(), func(name string) bool { _, stays := slices.BinarySearch(stay, name); return stays })
+		out.Taken = nil
+		for _, c := range before.Diff(after) {
+			if c.To == "" {
+				out.Taken = append(out.Taken, Taken{c.Name, c.Platform})
+			}
+		}
 		return after
 	}, artifact.Record{Action: artifact.Pushed})
 	if err != nil && !errors.Is(err, desired.ErrNothing) {
@@ -102,12 +120,9 @@ func (p *Push) Run(ctx context.Context, s *cli.Session, ref string, args []strin
 
 // edit is the state with the files in it.
 func (p *Push) edit(before artifact.State, files []*file) artifact.State {
-	if *p.only {
-		before = nil
-	}
-	for _, name := range p.remove {
-		before = before.Without(name)
-	}
+	before = before.Without(func(e artifact.Entry) bool {
+		return (p.platform == "" || e.Platform == p.platform) && (*p.only || slices.Contains(p.remove, e.Name))
+	})
 	var entries []artifact.Entry
 	for _, f := range files {
 		entries = append(entries, f.entry())
@@ -140,6 +155,9 @@ func (p *Push) files(s *cli.Session, args []string, build func(string) (string, 
 			if o.handler.Name == f.handler.Name && o.handler.Platform == f.handler.Platform {
 				return nil, fmt.Errorf("push: both %q and %q are handler %s for %s", o.path, f.path, f.handler.Name, f.handler.Platform)
 			}
+		}
+		if p.platform != "" && f.handler.Platform != p.platform {
+			return nil, fmt.Errorf("push: %q is for %s, and --platform says %s", path, f.handler.Platform, p.platform)
 		}
 		if slices.Contains(p.remove, f.handler.Name) {
 			return nil, fmt.Errorf("push: handler %s is to be pushed, and to be taken out", f.handler.Name)
@@ -182,6 +200,11 @@ func (p *Push) told(s *cli.Session, out *Pushed, files []*file) {
 	}
 	for _, name := range out.Removed {
 		fmt.Fprintf(&text, "removed: %s\n", name)
+	}
+	for _, t := range out.Taken {
+		if !slices.Contains(out.Removed, t.Handler) {
+			fmt.Fprintf(&text, "removed: %s for %s\n", t.Handler, t.Platform)
+		}
 	}
 	switch {
 	case !out.Changed:
