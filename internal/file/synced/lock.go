@@ -26,8 +26,10 @@ func LockEntry(dir, name string) (Lock, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return Lock{}, err
 	}
-	return lock(filepath.Join(dir, name+".lock"))
+	return lock(lockPath(dir, name))
 }
+
+func lockPath(dir, name string) string { return filepath.Join(dir, name+".lock") }
 
 // pause is how long is waited between two looks at a lock.
 const pause = 50 * time.Millisecond
@@ -59,6 +61,12 @@ func lock(path string) (Lock, error) {
 	case err != nil:
 		f.Close()
 		return Lock{}, fmt.Errorf("lock %q: %w", path, err)
+	}
+	// Whoever had it may have deleted it (Forget): then the next has another file of that name.
+	was, err := f.Stat()
+	if now, e := os.Lstat(path); err != nil || e != nil || !os.SameFile(was, now) {
+		f.Close()
+		return Lock{}, fmt.Errorf("lock %q: %w", path, errors.Join(ErrLocked, err))
 	}
 	return Lock{f}, nil
 }

@@ -198,6 +198,17 @@ func (r *Record) Save(dir, name string) error {
 	return f.Commit(path(dir, name))
 }
 
+// Forget deletes what is remembered of an entry, which the caller has locked.
+func Forget(dir, name string) error {
+	if err := os.Remove(path(dir, name)); err != nil {
+		return err
+	}
+	if err := os.Remove(lockPath(dir, name)); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(dir)
+}
+
 // All are the records in a folder, by entry, and an error for each that cannot be read. A
 // folder that is not there has none.
 func All(dir string) (map[string]*Record, error) {

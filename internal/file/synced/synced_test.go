@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -112,4 +114,35 @@ func TestLocks(t *testing.T) {
 		t.Errorf("locked, and got it: %v", err)
 	}
 	all.Unlock()
+}
+
+// Of an entry that is forgotten nothing stays, and however many do so at once, one at a time has its lock.
+func TestForget(t *testing.T) {
+	dir := t.TempDir()
+	var all sync.WaitGroup
+	var have, times atomic.Int64
+	for range 8 {
+		all.Go(func() {
+			for range 200 {
+				l, err := LockEntry(dir, "shop")
+				if err != nil {
+					continue
+				}
+				if n := have.Add(1); n > 1 {
+					t.Errorf("%d have the lock", n)
+				}
+				times.Add(1)
+				err = errors.Join(new(Record).Save(dir, "shop"), Forget(dir, "shop"))
+				have.Add(-1)
+				l.Unlock()
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil || times.Load() == 0 {
+		t.Errorf("left is %v, %v, after %d times", left, err, times.Load())
+	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/forgetting"
 	"github.com/andrestc/go-plugserver/internal/operator/syncentry"
 	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
 )
@@ -21,6 +23,8 @@ type Command struct {
 	o          Options
 	entry, dir string
 	scheduled  bool
+	forget     string
+	remove     bool
 }
 
 // Flags declares the flags of one, which Run reads once they are parsed.
@@ -32,6 +36,8 @@ func Flags(flags *flag.FlagSet) *Command {
 	flags.BoolVar(&c.o.DryRun, "dry-run", false, "tell what would be done, and do nothing")
 	flags.BoolVar(&c.o.Partial, "partial", false, "leave out what is refused, and place the others")
 	flags.BoolVar(&c.o.Replace, "replace", false, "replace files that somebody else has put there, too")
+	flags.StringVar(&c.forget, "forget", "", "follow the entry `NAME`, or the reference that it follows, no more: what it has placed stays, as anybody's")
+	flags.BoolVar(&c.remove, "remove", false, "with --forget: remove what it has placed")
 	flags.BoolVar(&c.scheduled, "scheduled", false, "for the service of a timer: do nothing where Interval= of the entry is not over, and say nothing where nothing has changed, unless it was started by hand")
 	flags.StringVar(&c.o.Registry.Credentials, "credentials", "", "the `FILE` of credentials, as podman and docker have it; default theirs")
 	flags.BoolVar(&c.o.Registry.PlainHTTP, "plain-http", false, "the registry speaks no TLS; one on loopback is taken not to")
@@ -41,6 +47,18 @@ func Flags(flags *flag.FlagSet) *Command {
 // Run carries it out, with what o has that is of no flag of its own.
 func (c *Command) Run(ctx context.Context, s *cli.Session, o Options) error {
 	c.o.Binaries, c.o.Blind, c.o.State = o.Binaries, o.Blind, o.State
+	switch {
+	case c.forget == "" && c.remove:
+		return errors.New("sync: --remove goes with --forget; what the reference names no more is removed anyway")
+	case c.forget != "" && (s.Arg(0) != "" || c.entry != ""):
+		return errors.New("sync: --forget is in place of a reference, and of --entry")
+	case c.forget != "":
+		err := forgetting.Run(ctx, s, forgetting.Options{Entry: c.forget, Entries: c.dir, Remove: c.remove, DryRun: c.o.DryRun})
+		if err != nil {
+			err = denied(fmt.Errorf("sync --forget: %w", err))
+		}
+		return err
+	}
 	if c.o.Ref = s.Arg(0); (c.o.Ref == "") == (c.entry == "") {
 		return errors.New("sync: name a reference, such as registry.example.com/shop:prod, or an entry with --entry")
 	}
