@@ -37,6 +37,7 @@ type Entry struct {
 	Credentials string        // the path of a file as docker has it; "" for those of the user
 	Interval    time.Duration // between two tries
 	Partial     bool          // what is refused is left out
+	Canary      bool          // what is newer begins as a canary
 	PlainHTTP   bool          // the registry speaks no TLS
 }
 
@@ -94,10 +95,12 @@ func (e *Entry) apply(at ini.Entry) (err error) {
 		}
 	case "Partial":
 		e.Partial, err = ini.Bool(cmp.Or(at.Value, "no"))
+	case "Canary":
+		e.Canary, err = ini.Bool(cmp.Or(at.Value, "no"))
 	case "PlainHTTP":
 		e.PlainHTTP, err = ini.Bool(cmp.Or(at.Value, "no"))
 	default:
-		return fmt.Errorf("unknown key %.60q; possible are Ref=, Credentials=, Interval=, Partial= and PlainHTTP=", at.Name)
+		return fmt.Errorf("unknown key %.60q; possible are Ref=, Credentials=, Interval=, Partial=, Canary= and PlainHTTP=", at.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("%s=%.60q: %w", at.Name, at.Value, err)

@@ -35,6 +35,7 @@ func Flags(flags *flag.FlagSet) *Command {
 	flags.StringVar(&c.o.Name, "name", "", "remember what was placed under `NAME`; default the one that follows the repository already, else one made of its name")
 	flags.BoolVar(&c.o.DryRun, "dry-run", false, "tell what would be done, and do nothing")
 	flags.BoolVar(&c.o.Partial, "partial", false, "leave out what is refused, and place the others")
+	flags.BoolVar(&c.o.Canary, "canary", false, "have what is newer of a handler begin as its canary, and take the handler's place once that is promoted")
 	flags.BoolVar(&c.o.Replace, "replace", false, "replace files that somebody else has put there, too")
 	flags.StringVar(&c.forget, "forget", "", "follow the entry `NAME`, or the reference that it follows, no more: what it has placed stays, as anybody's")
 	flags.BoolVar(&c.remove, "remove", false, "with --forget: remove what it has placed")
@@ -78,7 +79,7 @@ func (c *Command) follow() error {
 		return err
 	}
 	o := &c.o
-	o.Ref, o.Name, o.Partial = e.Ref, c.entry, o.Partial || e.Partial
+	o.Ref, o.Name, o.Partial, o.Canary = e.Ref, c.entry, o.Partial || e.Partial, o.Canary || e.Canary
 	if o.Registry.Credentials == "" {
 		o.Registry.Credentials = e.Credentials
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/file/synced"
 	"github.com/andrestc/go-plugserver/internal/operator/syncdir"
 	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
@@ -14,6 +15,11 @@ import (
 // plan decides by what is in the directory now.
 func (r *run) plan() error {
 	names := slices.AppendSeq(slices.Collect(maps.Keys(r.record.Desired)), maps.Keys(r.record.Placed))
+	if r.o.Canary {
+		for name := range r.record.Desired {
+			names = append(names, canary.Name(name))
+		}
+	}
 	slices.Sort(names)
 	there := make(map[string]syncplan.There)
 	for _, name := range slices.Compact(names) { // most are wanted, and placed
@@ -29,8 +35,26 @@ func (r *run) plan() error {
 	if r.o.Every > 0 {
 		in.Wait = refusedWait
 	}
+	if r.o.Canary {
+		in.Desired = syncplan.Trials(in, r.versions())
+	}
 	r.all = syncplan.Decide(in)
 	return nil
+}
+
+// versions are those that serve, by handler.
+func (r *run) versions() map[string]string {
+	all := make(map[string]string)
+	for name, h := range r.now {
+		all[name] = h.Version
+	}
+	return all
+}
+
+// tries reports whether a handler is a canary that nobody has pushed as one: it is judged for what it is to become.
+func (r *run) tries(handler string) bool {
+	_, pushed := r.record.Desired[handler]
+	return r.o.Canary && canary.Of(handler) != "" && !pushed
 }
 
 // unchanged decides once more, now that nobody else syncs, and nothing may be other than it was.

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/file/synced"
 	"github.com/andrestc/go-plugserver/internal/operator/deploy"
 	"github.com/andrestc/go-plugserver/internal/operator/syncdir"
@@ -98,6 +99,9 @@ func (r *run) settle(ctx context.Context) error {
 		refused := waited && a.Kind != syncplan.Remove && r.verdict(a, out.Handler)
 		if refused && a.Kind == syncplan.Place {
 			wrong = append(wrong, a)
+		}
+		if !refused && a.Kind != syncplan.Remove && a.Kind != syncplan.Forget && r.tries(a.Handler) {
+			r.out.Judged = append(r.out.Judged, canary.Of(a.Handler))
 		}
 		r.placed(a)
 	}

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
-	"github.com/andrestc/go-plugserver/internal/between/api"
-	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/file/signature"
 	"github.com/andrestc/go-plugserver/internal/operator/artifact"
-	"github.com/andrestc/go-plugserver/internal/operator/check"
 	"github.com/andrestc/go-plugserver/internal/operator/pulling"
 	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
+	"github.com/andrestc/go-plugserver/internal/operator/vetting"
 )
 
 // look asks the registry what is wanted.
@@ -50,6 +47,7 @@ func (r *run) pull(ctx context.Context) (err error) {
 
 // vet checks what came: whether it may run here, and can. What does not is refused.
 func (r *run) vet() error {
+	vet := vetting.Vet{Policy: r.policy, Now: r.now, Binaries: r.o.Binaries, Blind: r.o.Blind, Builds: r.daemon.BuildsCells}
 	for i, a := range r.all {
 		if a.Kind != syncplan.Place {
 			continue
@@ -58,7 +56,14 @@ func (r *run) vet() error {
 		if a.Comes() {
 			path = r.files.Stage(a)
 		}
-		refused, err := r.judge(a, path)
+		text := ""
+		if a.Want.Signature.Digest != "" {
+			var err error
+			if text, _, err = signature.Read(r.files.Stage(a)); err != nil {
+				return err
+			}
+		}
+		refused, err := vet.File(a.Handler, path, text)
 		if err != nil {
 			return err
 		}
@@ -67,54 +72,4 @@ func (r *run) vet() error {
 		}
 	}
 	return nil
-}
-
-// judge decides on a file as the daemon will, as far as that is known.
-func (r *run) judge(a syncplan.Action, path string) (*refusal.Error, error) {
-	text := ""
-	if a.Want.Signature.Digest != "" {
-		var err error
-		if text, _, err = signature.Read(r.files.Stage(a)); err != nil {
-			return nil, err
-		}
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	said, err := r.policy.Check(a.Handler, f, text)
-	if err == nil && text != "" && r.policy.On() {
-		err = r.policy.Order(said, served(r.now[a.Handler]))
-	}
-	if no := new(refusal.Error); errors.As(err, &no) {
-		return no, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	report, err := check.Inspect(path, r.o.Binaries)
-	if err != nil {
-		if no := new(refusal.Error); errors.As(err, &no) && r.o.Blind {
-			return nil, nil
-		}
-		return nil, err
-	}
-	if report.WouldServe(r.daemon.BuildsCells || r.o.Blind) {
-		return nil, nil
-	}
-	last := report.Last()
-	return &refusal.Error{Reason: last.Reason, Mend: last.Mend, Or: last.Or}, nil
-}
-
-// served is what the signature of the version says that serves.
-func served(h api.Handler) (said signature.Signed) {
-	if h.Signed == nil {
-		return said
-	}
-	said.Version = h.Signed.Version
-	if !h.Signed.Time.IsZero() {
-		said.Time = h.Signed.Time.Unix()
-	}
-	return said
 }

@@ -36,6 +36,8 @@ type Options struct {
 	Registry registry.Options
 
 	DryRun, Partial, Replace bool
+	// Canary has a newer version of a handler that serves begin as its canary, which the daemon judges.
+	Canary bool
 	// Every has it do nothing, and say nothing, unless it is due (syncplan.Due); and what the daemon
 	// refused is not tried again for a while. 0 is at once.
 	Every, Offset time.Duration

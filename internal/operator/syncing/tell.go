@@ -34,7 +34,9 @@ type Told struct {
 	// Theirs would be, had not somebody else put another file there meanwhile.
 	Theirs   []string `json:"theirs,omitempty"`
 	Disabled []string `json:"disabled,omitempty"` // handlers that an operator has disabled
-	Bytes    int64    `json:"bytes_pulled"`
+	// Judged are handlers whose newer version is a canary: there is no agreement before it is promoted.
+	Judged []string `json:"judged,omitempty"`
+	Bytes  int64    `json:"bytes_pulled"`
 
 	Live  []api.Handler             `json:"-"`
 	done  bool                      // all changes were made, and stay
@@ -62,6 +64,9 @@ func (r *run) refuse(handler, file string, why api.Refusal, tried bool) {
 func (r *run) remember(err error) {
 	r.record.Problem = ""
 	switch {
+	case err == nil && len(r.out.Judged) > 0:
+		r.record.Problem, r.record.Refused = "judged as a canary: "+strings.Join(r.out.Judged, ", "), nil
+		return
 	case err == nil:
 		r.record.Agreed, r.record.AgreedDigest, r.record.Refused = r.began.UTC().Round(0), r.record.Digest, nil
 		return
@@ -89,7 +94,7 @@ func (r *run) tell() error {
 			o.Changes = append(o.Changes, Change{a.Handler, string(a.Kind), artifact.Short(a.Was), a.Want.File.Version()})
 		}
 	}
-	o.OK = len(o.Refused) == 0 && (!o.DryRun || len(o.Changes) == 0)
+	o.OK = len(o.Refused) == 0 && len(o.Judged) == 0 && (!o.DryRun || len(o.Changes) == 0)
 	if o.Refused == nil {
 		o.Refused = map[string]api.Refusal{}
 	}
@@ -147,7 +152,10 @@ func (r *run) words() {
 	for _, name := range o.Disabled {
 		fmt.Fprintf(r.s.Out, "%s is disabled here: plugserverctl enable %s\n", terminal.Escape(name), terminal.Escape(name))
 	}
-	if len(o.Refused) > 0 || o.DryRun && len(o.Changes) > 0 {
+	for _, name := range o.Judged {
+		fmt.Fprintf(r.s.Out, "%s is judged as a canary, and takes the place of what served once it is promoted: plugserverctl status\n", terminal.Escape(name))
+	}
+	if len(o.Refused) > 0 || len(o.Judged) > 0 || o.DryRun && len(o.Changes) > 0 {
 		return
 	}
 	pulled := ""

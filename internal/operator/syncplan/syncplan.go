@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
 	"github.com/andrestc/go-plugserver/internal/file/synced"
@@ -73,6 +74,24 @@ func Decide(in Input) (all []Action) {
 		a := in.decide(name)
 		a.Handler, a.Was, a.State = name, in.There[name].File, in.There[name].State
 		all = append(all, a)
+	}
+	return all
+}
+
+// Trials is what is wanted where a newer version of a handler begins as its canary, for the machine to judge, beside
+// what is there. serves are the versions that serve, by handler: what serves already, since it was promoted, is wanted as it is.
+func Trials(in Input, serves map[string]string) map[string]synced.Want {
+	all := maps.Clone(in.Desired)
+	for name, want := range in.Desired {
+		there, was := in.There[name].File, in.Placed[name]
+		_, pushed := in.Desired[canary.Name(name)]
+		switch {
+		case canary.Of(name) != "", pushed: // who pushes has decided
+		case there == "", there != was.File.Digest, there == want.File.Digest:
+		case serves[name] == "", serves[name] == want.File.Version():
+		default:
+			all[name], all[canary.Name(name)] = was.Want, want
+		}
 	}
 	return all
 }

@@ -126,6 +126,48 @@ func TestSeveral(t *testing.T) {
 	}
 }
 
+// What is newer of a handler that serves begins as its canary, beside what is there; it takes its place once it serves.
+func TestTrials(t *testing.T) {
+	for _, tt := range []struct {
+		name, serves string
+		there        map[string]There
+		pushed       bool // a canary
+		want         string
+	}{
+		{name: "newer", serves: "v1", there: map[string]There{"users": {File: "sha256:v1"}}, want: "users keep v1, users.canary place v2"},
+		{name: "judged", serves: "v1", there: map[string]There{"users": {File: "sha256:v1"}, "users.canary": {File: "sha256:v2"}}, want: "users keep v1, users.canary adopt v2"},
+		{name: "promoted", serves: "v2", there: map[string]There{"users": {File: "sha256:v1"}, "users.canary": {File: "sha256:v2"}}, want: "users place v2, users.canary remove "},
+		{name: "in its place", serves: "v2", there: map[string]There{"users": {File: "sha256:v2"}}, want: "users keep v2, users.canary forget "},
+		{name: "not there", serves: "v1", want: "users place v2, users.canary forget "},
+		{name: "serves nothing", there: map[string]There{"users": {File: "sha256:v1"}}, want: "users place v2, users.canary forget "},
+		{name: "somebody's", serves: "x", there: map[string]There{"users": {File: "sha256:x"}}, want: "users refuse , users.canary forget "},
+		{name: "somebody's canary", serves: "v1", there: map[string]There{"users": {File: "sha256:v1"}, "users.canary": {File: "sha256:x"}}, want: "users keep v1, users.canary refuse "},
+		{name: "pushed as one", serves: "v1", there: map[string]There{"users": {File: "sha256:v1"}}, pushed: true, want: "users place v2, users.canary place v3"},
+	} {
+		in := Input{
+			Dir: "/h", Now: now, There: tt.there, Desired: map[string]synced.Want{"users": want("sha256:v2", "")},
+			Placed: map[string]synced.Placed{"users": {Want: want("sha256:v1", "")}, "users.canary": {}},
+		}
+		if tt.there["users"].File == "sha256:v2" {
+			in.Placed["users"] = synced.Placed{Want: want("sha256:v2", "")}
+		}
+		if tt.name == "promoted" {
+			in.Placed["users.canary"] = synced.Placed{Want: want("sha256:v2", "")}
+		}
+		if tt.pushed {
+			in.Desired["users.canary"] = want("sha256:v3", "")
+		}
+		in.Desired = Trials(in, map[string]string{"users": tt.serves})
+		var got []string
+		for _, a := range Decide(in) {
+			got = append(got, fmt.Sprint(a.Handler, " ", a.Kind, " ", a.Want.File.Version()))
+		}
+		if got := strings.Join(got, ", "); got != tt.want {
+			t.Errorf("%s: %s, not %s", tt.name, got, tt.want)
+		}
+	}
+}
+
 // In each slot it is tried once, wherever the slots begin.
 func TestDue(t *testing.T) {
 	at := func(seconds int64) time.Time { return time.Unix(1e9+seconds, 0) } // 1e9 is 100 s behind the beginning of 5 minutes

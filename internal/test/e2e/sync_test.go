@@ -466,6 +466,71 @@ func TestSyncSigned(t *testing.T) {
 	ctl(t, s.Daemon, 0, "as version 3", "status", "a")
 }
 
+// With --canary what is newer is judged beside what serves, by the daemon: promoted it takes that one's place, and
+// withdrawn it is told, and what served serves on. It is signed for the handler.
+func TestSyncCanary(t *testing.T) {
+	key, public, _ := signer(t)
+	h := &signedHouse{t: t, dir: testbed.NewDir(t)}
+	h.trust("PublicKey="+public, "Require=yes", "[Handler shared]", "CanaryWeight=50%", "CanaryFor=1s", "CanaryMinRequests=100", "CanaryMaxSlowdown=infinity")
+	h.restart()
+	h.Allow("withdrawn: shared.canary")
+	s := syncer{h.Daemon, newShelf(t)}
+	release := func(version string) testbed.Plugin {
+		p := shared(t, version)
+		text, err := os.ReadFile(h.file(p, key, "--handler", "shared") + ".minisig")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.stock(stocked{name: "shared", plugin: p, signature: string(text)})
+		return p
+	}
+	there := func(what ...testbed.Plugin) {
+		t.Helper()
+		for i, name := range []string{"shared", "shared.canary"} {
+			content, _ := os.ReadFile(s.Path(name))
+			if i < len(what) && !bytes.Equal(content, what[i].Bytes) || i >= len(what) && content != nil {
+				t.Errorf("%s is there, with %d bytes", name, len(content))
+			}
+		}
+	}
+	one := release("one")
+	s.sync(0, "in agreement", "--canary")
+	load := testbed.Plan{Addr: s.Addr, Paths: []string{"/shared"}, Clients: 8, Check: func(_ string, a testbed.Answer) error {
+		if a.Status != http.StatusOK && string(a.Body) != "bad" {
+			return fmt.Errorf("%d %q", a.Status, a.Body)
+		}
+		return nil
+	}, Pause: func(int) time.Duration { return 5 * time.Millisecond }}.Run(t)
+	judge := func(version, event string) testbed.Plugin {
+		t.Helper()
+		mark := s.Log.Len()
+		p := release(version)
+		s.sync(0, "shared is judged as a canary", "--canary")
+		s.WaitLogFrom(mark, event, func(e testbed.Entry) bool { return e.Get("event") == event })
+		return p
+	}
+
+	two := judge("two", "canary_promoted")
+	there(one, two)
+	ctl(t, s.Daemon, 0, "not in agreement since", "status")
+	ctl(t, s.Daemon, 0, "judged as a canary: shared", "status")
+	s.sync(0, "in agreement", "--canary")
+	there(two)
+	s.sync(0, "in agreement", "--canary")
+
+	bad := judge("bad", "canary_withdrawn")
+	for range 2 {
+		s.sync(1, "failed, of the incumbent's in the same time 0 of", "--canary")
+		there(two, bad)
+	}
+	ctl(t, s.Daemon, 0, "shared.canary: version "+bad.Version+" was withdrawn: ", "status")
+	s.Want("/shared", 200, "two")
+	release("two")
+	s.sync(0, "in agreement", "--canary")
+	there(two)
+	load.Unharmed(t)
+}
+
 // A full disk changes nothing, and is not kept full.
 func TestSyncFullDisk(t *testing.T) {
 	if os.Getuid() != 0 {
