@@ -1,8 +1,10 @@
 package plugserver_test
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -139,6 +141,37 @@ func TestProtocolsNameEveryFrame(t *testing.T) {
 	} {
 		if !slices.Equal(tt.told, tt.want) || len(tt.want) < tt.least {
 			t.Errorf("docs/protocols.md has, as %s, %q; there are %q", tt.head, tt.told, tt.want)
+		}
+	}
+}
+
+// docs/fleet.md names tests and benchmarks that there are.
+func TestFleetNamesTests(t *testing.T) {
+	page, err := os.ReadFile("docs/fleet.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`((?:Test|Benchmark)\\w+)`").FindAllStringSubmatch(string(page), -1)
+	if len(names) < 10 {
+		t.Errorf("it names %d tests", len(names))
+	}
+	var tests strings.Builder
+	for _, top := range []string{"internal", "cmd", "bench"} {
+		err := filepath.WalkDir(top, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			tests.Write(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, m := range names {
+		if !strings.Contains(tests.String(), "\nfunc "+m[1]+"(") {
+			t.Errorf("there is no %s", m[1])
 		}
 	}
 }

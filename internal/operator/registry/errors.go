@@ -106,7 +106,7 @@ func (r *Repository) answered(said *errcode.ErrorResponse, err error, what strin
 	case status == http.StatusRequestEntityTooLarge, has(errcode.ErrorCodeSizeInvalid):
 		return r.trouble(ErrTooLarge, err, fmt.Sprintf("registry %s takes nothing as large as %s: %s", r.Host(), what, words), "raise the limit there, or in the proxy before it")
 	case status == http.StatusTooManyRequests, status >= 500:
-		return r.trouble(ErrAway, err, fmt.Sprintf("registry %s answers %d: %s", r.Host(), status, words), "try again later")
+		return r.trouble(ErrAway, err, fmt.Sprintf("registry %s answers %d: %s", r.Host(), status, words), "try again later; if it stays so, its log says why: a full disk, say")
 	case status == http.StatusBadRequest && r.repo.PlainHTTP && len(said.Errors) == 0:
 		return r.trouble(ErrTLS, err, fmt.Sprintf("registry %s answers plain HTTP with %d: it may speak TLS", r.Host(), status), "leave out --plain-http; on this machine: name it https://"+r.Name())
 	}

@@ -138,10 +138,11 @@ func (e Entry) Offset(name string) time.Duration {
 		host, _ := os.Hostname()
 		machine = []byte(host)
 	}
-	return offset(machine, name, e.Interval)
+	return Offset(machine, name, e.Interval)
 }
 
-func offset(machine []byte, name string, interval time.Duration) time.Duration {
+// Offset is that of a machine, whose id is given.
+func Offset(machine []byte, name string, interval time.Duration) time.Duration {
 	if interval <= 0 {
 		return 0
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
 )
 
 func TestRead(t *testing.T) {
@@ -60,13 +62,63 @@ func TestRead(t *testing.T) {
 func TestOffset(t *testing.T) {
 	var tenths [10]int
 	for i := range 1000 {
-		tenths[offset(fmt.Appendf(nil, "%032x\n", i), "shop", time.Minute)*10/time.Minute]++
+		tenths[Offset(fmt.Appendf(nil, "%032x\n", i), "shop", time.Minute)*10/time.Minute]++
 	}
 	if slices.Max(tenths[:]) > 143 {
 		t.Errorf("by tenths there are %v", tenths)
 	}
 	if (Entry{}).Offset("shop") != 0 {
 		t.Error("of no interval there is an offset")
+	}
+}
+
+// A thousand machines ask a registry that was away for an hour no more at a time than one that was not; and where all
+// have booted at once, after a power cut of an hour, within a minute, of which in no second more than a few ask.
+func TestNoHerd(t *testing.T) {
+	const machines, interval = 1000, 5 * time.Minute
+	var tried, agreed [machines]time.Time
+	minutes, seconds := make(map[int]int), make(map[int]int)
+	begin := time.Unix(1e9, 0)
+	away := func(minute int) bool { return minute >= 20 && minute < 80 }
+	off := func(minute int) bool { return minute >= 120 && minute < 180 }
+	for minute := range 200 {
+		if off(minute) {
+			continue
+		}
+		for i := range machines {
+			id := fmt.Appendf(nil, "%032x\n", i)
+			second := int(Offset(id, "the timer", time.Minute) / time.Second) // RandomizedDelaySec=1min, FixedRandomDelay=yes
+			now := begin.Add(time.Duration(minute)*time.Minute + time.Duration(second)*time.Second)
+			if !syncplan.Due(tried[i], now, interval, Offset(id, "shop", interval)) {
+				continue
+			}
+			tried[i] = now
+			if !away(minute) {
+				agreed[i] = now
+			}
+			minutes[minute]++
+			seconds[minute*60+second]++
+		}
+		if minute == 85 {
+			for i, at := range agreed {
+				if at.Before(begin.Add(80 * time.Minute)) {
+					t.Errorf("machine %d was last in agreement at %v, five minutes after the registry was there again", i, at)
+				}
+			}
+		}
+	}
+	for minute, n := range minutes {
+		if most := 250; n > most && minute != 0 && minute != 180 || n > machines {
+			t.Errorf("in minute %d ask %d machines", minute, n)
+		}
+	}
+	for second, n := range seconds {
+		if n > 40 {
+			t.Errorf("in second %d ask %d machines", second, n)
+		}
+	}
+	if minutes[180] != machines {
+		t.Errorf("after the power cut there ask %d machines at first", minutes[180])
 	}
 }
 

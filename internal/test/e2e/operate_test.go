@@ -21,7 +21,7 @@ func fileOf(t *testing.T, p testbed.Plugin, name string) string {
 }
 
 // ctl runs a command that has to end with the code, and to say what is wanted.
-func ctl(t *testing.T, d *testbed.Daemon, code int, want string, args ...string) {
+func ctl(t testing.TB, d *testbed.Daemon, code int, want string, args ...string) {
 	t.Helper()
 	out, errs, got := d.Ctl(args...)
 	if got != code || !strings.Contains(out+errs, want) {

@@ -28,11 +28,11 @@ import (
 // A shelf is a repository of a registry.
 type shelf struct {
 	*testbed.Registry
-	t   *testing.T
+	t   testing.TB
 	ref string
 }
 
-func newShelf(t *testing.T) *shelf {
+func newShelf(t testing.TB) *shelf {
 	t.Helper()
 	testbed.NeedRegistry(t)
 	r := testbed.StartRegistry(t, false)
@@ -50,10 +50,17 @@ type stocked struct {
 // stock pushes handlers, and has the tag name them and no other.
 func (s *shelf) stock(handlers ...stocked) (digest string) {
 	s.t.Helper()
-	repo, err := registry.Open(s.Addr+"/shop:prod", registry.Options{})
-	if err != nil {
-		s.t.Fatal(err)
+	var state artifact.State
+	for _, h := range handlers {
+		state = append(state, s.put(h))
 	}
+	return s.tag(state)
+}
+
+// put pushes one handler, which no tag names yet.
+func (s *shelf) put(h stocked) artifact.Entry {
+	s.t.Helper()
+	repo := s.open()
 	blob := func(mediaType string, content []byte) artifact.Descriptor {
 		d := artifact.Blob(mediaType, content)
 		if err := repo.PushBlob(s.t.Context(), d, bytes.NewReader(content), nil); err != nil {
@@ -62,27 +69,35 @@ func (s *shelf) stock(handlers ...stocked) (digest string) {
 		return d
 	}
 	blob(artifact.EmptyType, []byte("{}"))
-	var state artifact.State
-	for _, h := range handlers {
-		a := artifact.Handler{Name: h.name, Platform: "linux/" + runtime.GOARCH, Plugin: blob(artifact.PluginType, h.plugin.Bytes)}
-		if h.platform != "" {
-			a.Platform = h.platform
-		}
-		if h.signature != "" {
-			d := blob(artifact.SignatureType, []byte(h.signature))
-			a.Signature = &d
-		}
-		manifest := a.Encode()
-		if _, err := repo.PushManifest(s.t.Context(), "", artifact.ManifestType, manifest); err != nil {
-			s.t.Fatal(err)
-		}
-		state = append(state, artifact.EntryOf(a, manifest))
+	a := artifact.Handler{Name: h.name, Platform: cmp.Or(h.platform, "linux/"+runtime.GOARCH), Plugin: blob(artifact.PluginType, h.plugin.Bytes)}
+	if h.signature != "" {
+		d := blob(artifact.SignatureType, []byte(h.signature))
+		a.Signature = &d
 	}
-	d, err := repo.PushManifest(s.t.Context(), "prod", artifact.IndexType, state.Encode())
+	manifest := a.Encode()
+	if _, err := repo.PushManifest(s.t.Context(), "", artifact.ManifestType, manifest); err != nil {
+		s.t.Fatal(err)
+	}
+	return artifact.EntryOf(a, manifest)
+}
+
+// tag has the tag name a state.
+func (s *shelf) tag(state artifact.State) (digest string) {
+	s.t.Helper()
+	d, err := s.open().PushManifest(s.t.Context(), "prod", artifact.IndexType, state.Encode())
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return d.Digest
+}
+
+func (s *shelf) open() *registry.Repository {
+	s.t.Helper()
+	repo, err := registry.Open(s.Addr+"/shop:prod", registry.Options{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return repo
 }
 
 // stop kills the registry.
