@@ -143,8 +143,9 @@ type Figures struct {
 	Requests uint64 `json:"requests"` // that have ended
 	Errors   uint64 `json:"errors"`   // of them answered with 5xx, or lost
 	// P50 and P99 are the times that half of the answers and 99 of 100 took at the most.
-	P50 float64 `json:"p50_seconds"`
-	P99 float64 `json:"p99_seconds"`
+	P50  float64 `json:"p50_seconds"`
+	P99  float64 `json:"p99_seconds"`
+	Open uint64  `json:"open,omitempty"` // requests that have not ended now
 }
 
 // Verdict is what became of a canary.

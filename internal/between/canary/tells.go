@@ -39,6 +39,9 @@ func figures(f api.Figures) string {
 	if f.Requests > 0 {
 		text += fmt.Sprintf(", %d failed, p50 %v, p99 %v", f.Errors, seconds(f.P50), seconds(f.P99))
 	}
+	if f.Open > 0 {
+		text += fmt.Sprintf(", %d open", f.Open)
+	}
 	return text
 }
 

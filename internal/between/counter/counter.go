@@ -40,20 +40,25 @@ type Handler struct {
 	in, out  atomic.Uint64 // bytes
 	nanos    [len(Codes)]atomic.Uint64
 	requests [len(Methods)][len(Codes)][Buckets]atomic.Uint64
+	seconds  seconds
 }
 
-// Begin counts a request that begins. End has to follow.
-func (h *Handler) Begin() {
+// Begin counts a request of that method that begins. End has to follow.
+func (h *Handler) Begin(method string, at time.Time) {
 	if !uncounted {
 		h.begun.Add(1)
+		h.seconds.of(method, at).begun.Add(1)
 	}
 }
 
-// End counts a request that has ended after so long: its method, the status of its
+// End counts a request that has ended after so long: its method, when it had begun, the status of its
 // answer, 0 for none, and the bytes of both bodies.
-func (h *Handler) End(method string, status int, took time.Duration, in, out int64) {
+func (h *Handler) End(method string, at time.Time, status int, took time.Duration, in, out int64) {
 	if uncounted {
 		return
+	}
+	if took < Oldest {
+		h.seconds.of(method, at).ended.Add(1)
 	}
 	code := class(status)
 	h.requests[indexOf(method)][code][bucket(took)].Add(1)

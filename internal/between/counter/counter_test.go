@@ -41,8 +41,8 @@ func TestEnd(t *testing.T) {
 		{"GET", Hijacked, time.Minute, "GET", "hijacked", "more"},
 	} {
 		var h Handler
-		h.Begin()
-		h.End(tt.method, tt.status, tt.took, 3, 7)
+		h.Begin("GET", time.Now())
+		h.End(tt.method, time.Now(), tt.status, tt.took, 3, 7)
 		c := h.Read()
 		got := [3]string{}
 		for m := range c.Requests {
@@ -79,12 +79,12 @@ func TestMap(t *testing.T) {
 		go func() {
 			defer all.Done()
 			for range 1000 {
-				handlers[1].Begin()
-				handlers[1].End("GET", 200, time.Millisecond, 0, 1)
+				handlers[1].Begin("GET", time.Now())
+				handlers[1].End("GET", time.Now(), 200, time.Millisecond, 0, 1)
 			}
 		}()
 	}
-	handlers[0].Begin()
+	handlers[0].Begin("GET", time.Now())
 	all.Wait()
 	if begun, under := handlers[0].Begun(); begun != 1 || under != 1 {
 		t.Errorf("the first: %d begun, %d under way", begun, under)
@@ -101,7 +101,7 @@ func TestMap(t *testing.T) {
 func TestNoMemory(t *testing.T) {
 	for _, files := range [][]*os.File{nil, {file(t, 1)}} {
 		handlers := MapHandlers(files, 2)
-		handlers[1].Begin()
+		handlers[1].Begin("GET", time.Now())
 		if begun, _ := handlers[1].Begun(); begun != 1 || len(handlers) != 2 {
 			t.Errorf("%d begun", begun)
 		}
@@ -141,7 +141,7 @@ func BenchmarkRequest(b *testing.B) {
 	began := time.Now()
 	b.ReportAllocs()
 	for range b.N {
-		h.Begin()
-		h.End("GET", 200, time.Since(began), 0, 12)
+		h.Begin("GET", began)
+		h.End("GET", began, 200, time.Since(began), 0, 12)
 	}
 }

@@ -13,6 +13,9 @@
 // was seen is where the canary's odds of a bad one are ratio times the incumbent's; it is the
 // mean of one process for each of several ratios.
 //
+// What is compared are the requests of one look, or, of a handler that has few, of several: so many that both versions have some. How many
+// is said by those before alone.
+//
 // Bad ones do not come alone: of one connection, of one pause of a process. So each counts
 // for a part of one alone: the root of a factor of mean 1 has a mean of 1 at the most.
 package analysis
@@ -25,7 +28,7 @@ import (
 )
 
 // alarm bounds the probability that a canary as good as its incumbent is withdrawn for
-// errors, whenever, and that it is for its times.
+// errors, whenever, that it is for its times, and that it is for requests that do not end.
 const alarm = 0.001
 
 const (
@@ -43,21 +46,23 @@ const fewest = 20
 type Rules struct {
 	For         time.Duration // how long it is judged
 	MinRequests uint64        // of each version, without which a canary is not promoted
-	// MaxSlowdown is how many times longer than the incumbent's its answers may take; 0: times are not judged.
+	// MaxSlowdown is how many times longer than the incumbent's its answers may take; 0: times are not judged, nor whether requests end.
 	MaxSlowdown float64
 }
 
 // Counts is what one version had done by some time.
 type Counts struct {
-	Requests uint64                  // that have ended
-	Errors   uint64                  // of them, that were answered with 5xx or were lost
-	Times    [counter.Buckets]uint64 // of the others
+	Requests uint64                          // that have ended
+	Errors   uint64                          // of them, that were answered with 5xx or were lost
+	Times    [counter.Buckets]uint64         // of the others
+	Open     uint64                          // that have not ended
+	BySecond [counter.Seconds]counter.Second // in which requests have begun, ended or not
 }
 
 // since is what was done from before on.
 func (c Counts) since(before Counts) Counts {
 	less := func(a, b uint64) uint64 { return a - min(a, b) }
-	d := Counts{Requests: less(c.Requests, before.Requests), Errors: less(c.Errors, before.Errors)}
+	d := Counts{Requests: less(c.Requests, before.Requests), Errors: less(c.Errors, before.Errors), Open: c.Open}
 	for i := range c.Times {
 		d.Times[i] = less(c.Times[i], before.Times[i])
 	}
@@ -82,6 +87,7 @@ type Analysis struct {
 	first, last  versions
 	errors       process
 	median, tail process
+	hangs        hangs
 }
 
 // versions are the counts of both.
@@ -94,7 +100,9 @@ func (v versions) since(before versions) versions {
 // New begins to judge: what was counted until now is not the canary's doing.
 func New(rules Rules, now time.Time, canary, incumbent Counts) *Analysis {
 	first := versions{canary, incumbent}
-	return &Analysis{rules: rules, began: now, first: first, last: first}
+	j := &Analysis{rules: rules, began: now, first: first, last: first}
+	j.hangs.begin(now, first)
+	return j
 }
 
 // Rule puts other rules in force. What was seen stays.
@@ -112,7 +120,10 @@ func (j *Analysis) Look(now time.Time, canary, incumbent Counts) (Verdict, strin
 	counts := versions{canary, incumbent}
 	lately, before := counts.since(j.last), j.last.since(j.first)
 	j.last = counts
-	j.errors.see(lately.errors(), errorWeight)
+	j.errors.take(lately.errors(), errorWeight)
+	if j.rules.MaxSlowdown > 0 {
+		j.hangs.look(now, j.began.Add(warmUp), j.rules.MaxSlowdown, counts)
+	}
 	if j.rules.MaxSlowdown > 0 && now.Sub(j.began) >= warmUp {
 		// Where a slow answer begins the requests before say: else it would be chosen by what it is to judge.
 		for _, of := range []struct {
@@ -120,7 +131,7 @@ func (j *Analysis) Look(now time.Time, canary, incumbent Counts) (Verdict, strin
 			part float64
 		}{{&j.median, 0.5}, {&j.tail, 0.01}} {
 			if mine, theirs, ok := bounds(before.incumbent.Times, of.part, j.rules.MaxSlowdown); ok {
-				of.test.see(lately.slow(mine, theirs), slowWeight)
+				of.test.take(lately.slow(mine, theirs), slowWeight)
 			}
 		}
 	}
@@ -135,6 +146,8 @@ func (j *Analysis) verdict(now time.Time) (Verdict, string) {
 	case (j.median.value()+j.tail.value())/2 >= 1/alarm:
 		return Withdraw, fmt.Sprintf("its answers take more than %g times as long: p50 %v and p99 %v of %d requests, the incumbent's %v and %v of %d",
 			j.rules.MaxSlowdown, c.P50, c.P99, c.Requests, i.P50, i.P99, i.Requests)
+	case j.hangs.value() >= 1/alarm:
+		return Withdraw, j.hangs.why(j.rules.MaxSlowdown)
 	case c.Errors >= fewest && 2*c.Errors > c.Requests && i.Requests < c.Requests/10:
 		return Withdraw, fmt.Sprintf("%s failed, and the incumbent had too few requests to compare that with: %s", c.failed(), i.failed())
 	case now.Before(j.Ends()):

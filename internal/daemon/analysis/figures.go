@@ -14,6 +14,7 @@ type Figures struct {
 	// P50 and P99 are the times that half of its answers and 99 of 100 took at the most, as histogram_quantile of Prometheus
 	// has them; 0 where there were none.
 	P50, P99 time.Duration
+	Open     uint64
 }
 
 // Figures are those of both versions at the last look.
@@ -23,14 +24,16 @@ func (j *Analysis) Figures() (canary, incumbent Figures) {
 }
 
 func (c Counts) figures() Figures {
-	return Figures{c.Requests, c.Errors, quantile(c.Times, 0.5), quantile(c.Times, 0.99)}
+	return Figures{c.Requests, c.Errors, quantile(c.Times, 0.5), quantile(c.Times, 0.99), c.Open}
 }
 
-func (f Figures) failed() string {
-	if f.Requests == 0 {
+func (f Figures) failed() string { return part(f.Errors, f.Requests) }
+
+func part(n, of uint64) string {
+	if of == 0 {
 		return "0 of 0"
 	}
-	return fmt.Sprintf("%d of %d (%.3g %%)", f.Errors, f.Requests, 100*float64(f.Errors)/float64(f.Requests))
+	return fmt.Sprintf("%d of %d (%.3g %%)", n, of, 100*float64(n)/float64(of))
 }
 
 func quantile(times [counter.Buckets]uint64, part float64) time.Duration {

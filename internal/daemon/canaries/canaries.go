@@ -203,7 +203,7 @@ func span(d time.Duration) string {
 func (c *Canaries) copied(h *lifecycle.Handler) bool { return c.terms(h).Mirror > 0 }
 
 func (c *Canaries) counts(h, of *lifecycle.Handler, copied bool) (mine, theirs analysis.Counts) {
-	return counted(c.owner.Sums.Handler(h.Name), copied), counted(c.owner.Sums.Handler(of.Name), copied)
+	return counted(c.owner.Sums, h.Name, copied), counted(c.owner.Sums, of.Name, copied)
 }
 
 // look judges all of them by what was counted by now.
@@ -268,5 +268,5 @@ func (c *Canaries) Of(h *lifecycle.Handler) *api.Canary {
 }
 
 func figures(f analysis.Figures) api.Figures {
-	return api.Figures{Requests: f.Requests, Errors: f.Errors, P50: f.P50.Seconds(), P99: f.P99.Seconds()}
+	return api.Figures{Requests: f.Requests, Errors: f.Errors, P50: f.P50.Seconds(), P99: f.P99.Seconds(), Open: f.Open}
 }

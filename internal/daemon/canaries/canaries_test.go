@@ -21,11 +21,11 @@ import (
 func done(book *sums.Book, cell uint64, name string, requests map[string]int, lost int) {
 	h := counter.MapHandlers(book.Open(cell, []link.Plugin{{Name: name}}), 1)[0]
 	for method, status := range requests {
-		h.Begin()
-		h.End(method, status, time.Millisecond, 0, 0)
+		h.Begin(method, time.Now())
+		h.End(method, time.Now(), status, time.Millisecond, 0, 0)
 	}
 	for range lost {
-		h.Begin()
+		h.Begin("GET", time.Now())
 	}
 	book.Close(cell)
 }
@@ -34,12 +34,22 @@ func done(book *sums.Book, cell uint64, name string, requests map[string]int, lo
 func TestCounted(t *testing.T) {
 	book := sums.New()
 	done(book, 1, "a", map[string]int{"GET": 200, "HEAD": 500, "OPTIONS": 204, "POST": 503, "PUT": 200, "TRACE": 405, "PURGE": 200}, 2)
-	for copied, want := range map[bool]analysis.Counts{
-		false: {Requests: 9, Errors: 4, Times: [counter.Buckets]uint64{5}},
-		true:  {Requests: 3, Errors: 1, Times: [counter.Buckets]uint64{2}},
+	for _, c := range []struct {
+		copied bool
+		want   analysis.Counts
+		begun  uint32
+	}{
+		{false, analysis.Counts{Requests: 9, Errors: 4, Times: [counter.Buckets]uint64{5}}, 9},
+		{true, analysis.Counts{Requests: 3, Errors: 1, Times: [counter.Buckets]uint64{2}}, 5},
 	} {
-		if got := counted(book.Handler("a"), copied); got != want {
-			t.Errorf("copies: %t: %+v, want %+v", copied, got, want)
+		got := counted(book, "a", c.copied)
+		begun, open := uint32(0), uint32(0)
+		for _, s := range got.BySecond {
+			begun, open = begun+s.Begun, open+s.Open()
+		}
+		got.BySecond = c.want.BySecond
+		if got != c.want || begun != c.begun || open != 2 {
+			t.Errorf("copies: %t: %+v, want %+v; by second %d have begun, want %d, and %d are open, want 2", c.copied, got, c.want, begun, c.begun, open)
 		}
 	}
 }

@@ -14,9 +14,15 @@ const (
 
 // counted is what a handler has done, as far as it is judged by that: copied says that a canary gets copies, so that only the
 // methods count of which there are some. Nobody knows of what method a request was that was lost: none counts then.
-func counted(s *sums.Sum, copied bool) (c analysis.Counts) {
+func counted(book *sums.Book, name string, copied bool) (c analysis.Counts) {
+	s := book.Handler(name)
 	if s == nil {
 		return c
+	}
+	c.Open = s.InFlight
+	bySecond := book.BySecond(name)
+	for second := range c.BySecond {
+		c.BySecond[second] = bySecond.At(int64(second), copied)
 	}
 	for m := range s.Requests {
 		if copied && !counter.Mirrored(counter.Methods[m]) {

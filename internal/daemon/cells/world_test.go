@@ -21,6 +21,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/fleet"
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
 	"github.com/andrestc/go-plugserver/internal/daemon/lifecycle"
+	"github.com/andrestc/go-plugserver/internal/daemon/roster"
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
 	"github.com/andrestc/go-plugserver/internal/file/elfplug"
@@ -78,16 +79,8 @@ func newWorld(t *testing.T) *world {
 		Handlers: func() iter.Seq[*lifecycle.Handler] { return maps.Values(w.handlers) },
 		Tell:     w.tell,
 		Claimed:  func() []string { return nil },
-		Served: func(place func(*states.Seat) (uint64, time.Duration)) (served []link.Route) {
-			for _, h := range w.handlers {
-				if h.Live != nil {
-					cell, hold := place(h.Live)
-					for _, p := range h.Live.Patterns {
-						served = append(served, link.Route{Pattern: p, Cell: cell, Hold: hold, Down: h.Standing == states.Quarantined})
-					}
-				}
-			}
-			return served
+		Served: func(place roster.Place) []link.Route {
+			return (&roster.Roster{Handlers: w.handlers}).Served(place, nil)
 		},
 		Post: func(f func()) bool {
 			select {

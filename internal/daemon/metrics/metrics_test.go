@@ -29,12 +29,12 @@ func told(t *testing.T, status func(context.Context) (api.Status, error)) (*Metr
 	book, happened := sums.New(), events.New(m.Live)
 	h := counter.MapHandlers(book.Open(1, []link.Plugin{{Name: "users"}}), 1)[0]
 	for _, took := range []time.Duration{time.Millisecond, 30 * time.Millisecond, time.Hour} {
-		h.Begin()
-		h.End("GET", 200, took, 0, 100)
+		h.Begin("GET", time.Now())
+		h.End("GET", time.Now(), 200, took, 0, 100)
 	}
-	h.Begin()
-	h.End("BREW", 418, time.Second, 7, 0)
-	h.Begin()
+	h.Begin("GET", time.Now())
+	h.End("BREW", time.Now(), 418, time.Second, 7, 0)
+	h.Begin("GET", time.Now())
 	g := counter.MapGate(book.OpenGate())
 	g.Answer(404)
 	g.Accepted.Add(3)

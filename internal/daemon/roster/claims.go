@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -198,18 +199,11 @@ type Claim struct {
 // is under way who may want it too, or they have waited long enough. ok says that
 // something was decided.
 func (r *Roster) PassOn(now time.Time) (p Passing, ok bool) {
-	if r.Snapshot == nil || r.tally.counts[isLeaving]+len(r.tally.proved) == 0 {
+	isCanary := func(h *lifecycle.Handler) bool { return h.Of != "" } // which has nothing of others to wait for
+	leaving := slices.DeleteFunc(slices.Collect(maps.Values(r.tally.leaving)), isCanary)
+	proved := slices.DeleteFunc(r.Proved(), func(h *lifecycle.Handler) bool { return isCanary(h) || h.Presence == states.Leaving })
+	if r.Snapshot == nil || len(leaving)+len(proved) == 0 {
 		return p, false
-	}
-	var leaving, proved []*lifecycle.Handler
-	for _, h := range r.Handlers {
-		switch {
-		case h.Of != "":
-		case h.Presence == states.Leaving:
-			leaving = append(leaving, h)
-		case h.IsProved():
-			proved = append(proved, h)
-		}
 	}
 	if all := r.candidates(nil); plan.UnderWay(all) {
 		return r.passOnLate(leaving, proved, all, now)

@@ -134,7 +134,7 @@ func (r *Roster) Needs(keep map[string]bool) {
 // Quiet reports whether the directory was looked at, and no handler is about to
 // change for what was seen.
 func (r *Roster) Quiet() bool {
-	return r.Looks.quiet() && r.tally.counts[isChanging]+r.tally.counts[isLeaving] == 0
+	return r.Looks.quiet() && r.tally.counts[isChanging]+len(r.tally.leaving) == 0
 }
 
 // Concluded reports whether nothing is under way for the handler of that name: its

@@ -15,7 +15,7 @@ import (
 // has to look at each of them for it.
 type tally struct {
 	counts
-	proved map[string]*lifecycle.Handler
+	proved, leaving map[string]*lifecycle.Handler
 	// canaries are those handlers that are, by the handler whose.
 	canaries map[string]*lifecycle.Handler
 	noted    map[string]noted // what each has added
@@ -23,7 +23,7 @@ type tally struct {
 }
 
 func newTally() tally {
-	return tally{proved: make(map[string]*lifecycle.Handler), canaries: make(map[string]*lifecycle.Handler), noted: make(map[string]noted)}
+	return tally{proved: make(map[string]*lifecycle.Handler), leaving: make(map[string]*lifecycle.Handler), canaries: make(map[string]*lifecycle.Handler), noted: make(map[string]noted)}
 }
 
 // counts are how many handlers are in a state, by the state; under tableSize stands what
@@ -32,7 +32,6 @@ type counts [tableSize + 1]int
 
 const (
 	isChanging = iota
-	isLeaving
 	isContested
 	isOrphaned
 	hasFailed
@@ -54,6 +53,7 @@ func (r *Roster) Note(h *lifecycle.Handler) {
 	before, now := t.noted[h.Name], noted{}
 	delete(t.noted, h.Name)
 	delete(t.proved, h.Name)
+	delete(t.leaving, h.Name)
 	delete(t.canaries, h.Of)
 	if r.Has(h) {
 		if h.Of != "" {
@@ -63,6 +63,9 @@ func (r *Roster) Note(h *lifecycle.Handler) {
 		t.noted[h.Name] = now
 		if h.IsProved() {
 			t.proved[h.Name] = h
+		}
+		if h.Presence == states.Leaving {
+			t.leaving[h.Name] = h
 		}
 	}
 	t.add(before.counts, -1)
@@ -81,7 +84,7 @@ func (c *counts) add(o counts, times int) {
 func note(h *lifecycle.Handler) noted {
 	n := noted{live: h.Live}
 	for state, is := range [...]bool{
-		isChanging: h.Changing(), isLeaving: h.Presence == states.Leaving, isContested: h.Refusal.Contested(),
+		isChanging: h.Changing(), isContested: h.Refusal.Contested(),
 		isOrphaned: h.Presence == states.Orphaned, hasFailed: h.Failure != "",
 	} {
 		if is {

@@ -21,8 +21,21 @@ import (
 type Book struct {
 	mu       sync.Mutex
 	open     map[uint64]*page // by cell; see gate
-	handlers map[string]*Sum  // of processes that are gone
+	handlers map[string]*handler
 	gate     counter.GateCounts
+}
+
+// handler is one's sum, and where more is counted for it.
+type handler struct {
+	gone     Sum              // of processes that are gone
+	bySecond counter.BySecond // of those
+	open     []place
+}
+
+// place is the i-th handler of a page.
+type place struct {
+	page *page
+	i    int
 }
 
 // Sum is what was counted for one handler since the daemon's start.
@@ -55,7 +68,7 @@ type page struct {
 
 // New returns a book without a sum.
 func New() *Book {
-	return &Book{open: make(map[uint64]*page), handlers: make(map[string]*Sum)}
+	return &Book{open: make(map[uint64]*page), handlers: make(map[string]*handler)}
 }
 
 // gate is the gate's number among the processes; no cell has it.
@@ -90,7 +103,16 @@ func (b *Book) Open(cell uint64, plugins []link.Plugin) []*os.File {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.open[cell] = &page{m, handlers, make([]*counter.Counts, len(handlers))}
+	p := &page{m, handlers, make([]*counter.Counts, len(handlers))}
+	b.open[cell] = p
+	for i, name := range handlers {
+		h := b.handlers[name]
+		if h == nil {
+			h = new(handler)
+			b.handlers[name] = h
+		}
+		h.open = append(h.open, place{p, i})
+	}
 	return []*os.File{f}
 }
 
@@ -110,21 +132,19 @@ func (b *Book) Close(cell uint64) {
 		b.gate.Add(p.memory.Gate().Read())
 	}
 	for i, name := range p.handlers {
-		s := b.handlers[name]
-		if s == nil {
-			s = new(Sum)
-			b.handlers[name] = s
-		}
+		h := b.handlers[name]
 		c := p.read(i)
-		s.Add(c)
-		s.Lost += c.Under()
-		s.at = time.Now()
+		h.gone.Add(c)
+		h.gone.Lost += c.Under()
+		h.gone.at = time.Now()
+		p.memory.Handler(i).AddSeconds(&h.bySecond)
+		h.open = slices.DeleteFunc(h.open, func(at place) bool { return at.page == p })
 	}
 	p.memory.Unmap()
 	b.forget()
 }
 
-// mostGone bounds the names whose sums are kept.
+// mostGone bounds the names whose sums are kept, but for those of processes that run.
 const mostGone = 4096
 
 // forget drops the sums of the handlers that have been gone for the longest time, where
@@ -132,10 +152,13 @@ const mostGone = 4096
 func (b *Book) forget() {
 	for len(b.handlers) > mostGone {
 		oldest := ""
-		for name, s := range b.handlers {
-			if oldest == "" || cmp.Or(s.at.Compare(b.handlers[oldest].at), cmp.Compare(name, oldest)) < 0 {
+		for name, h := range b.handlers {
+			if len(h.open) == 0 && (oldest == "" || cmp.Or(h.gone.at.Compare(b.handlers[oldest].gone.at), cmp.Compare(name, oldest)) < 0) {
 				oldest = name
 			}
+		}
+		if oldest == "" {
+			return
 		}
 		delete(b.handlers, oldest)
 	}
@@ -160,49 +183,49 @@ func (b *Book) Handlers() map[string]*Sum {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for name, s := range b.handlers {
-		own := *s
-		all[name] = &own
-	}
-	for _, p := range b.open {
-		for i, name := range p.handlers {
-			s := all[name]
-			if s == nil {
-				s = new(Sum)
-				all[name] = s
-			}
-			s.take(p.read(i))
-		}
+	for name, h := range b.handlers {
+		all[name] = h.sum()
 	}
 	return all
 }
 
 // Handler returns the sum of one handler, nil where it has had no process. It is the caller's.
-func (b *Book) Handler(name string) (s *Sum) {
+func (b *Book) Handler(name string) *Sum {
 	if b == nil {
 		return nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if gone := b.handlers[name]; gone != nil {
-		own := *gone
-		s = &own
+	if h := b.handlers[name]; h != nil {
+		return h.sum()
 	}
-	for _, p := range b.open {
-		if i := slices.Index(p.handlers, name); i >= 0 {
-			if s == nil {
-				s = new(Sum)
-			}
-			s.take(p.read(i))
-		}
-	}
-	return s
+	return nil
 }
 
-// take adds what a process that runs has counted.
-func (s *Sum) take(c *counter.Counts) {
-	s.Add(c)
-	s.InFlight += c.Under()
+// BySecond returns what was counted for a handler by the second in which requests have begun.
+func (b *Book) BySecond(name string) (all counter.BySecond) {
+	if b == nil {
+		return all
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if h := b.handlers[name]; h != nil {
+		all = h.bySecond
+		for _, at := range h.open {
+			at.page.memory.Handler(at.i).AddSeconds(&all)
+		}
+	}
+	return all
+}
+
+func (h *handler) sum() *Sum {
+	s := h.gone
+	for _, at := range h.open {
+		c := at.page.read(at.i)
+		s.Add(c)
+		s.InFlight += c.Under()
+	}
+	return &s
 }
 
 // Gate returns what all gates have counted.

@@ -23,11 +23,11 @@ func serve(t *testing.T, b *Book, cell uint64, handlers []link.Plugin, of, reque
 	t.Helper()
 	h := counter.MapHandlers(b.Open(cell, handlers), len(handlers))[of]
 	for range requests {
-		h.Begin()
-		h.End("GET", 200, time.Millisecond, 1, 2)
+		h.Begin("GET", time.Now())
+		h.End("GET", time.Now(), 200, time.Millisecond, 1, 2)
 	}
 	for range more {
-		h.Begin()
+		h.Begin("GET", time.Now())
 	}
 }
 
@@ -58,6 +58,34 @@ func TestSums(t *testing.T) {
 	b.Close(2)
 	check(t, b, "a", 13, 0, 1)
 	check(t, b, "b", 0, 0, 0)
+}
+
+// So does what is counted by the second, of processes that are gone, too.
+func TestBySecond(t *testing.T) {
+	b := New()
+	at := time.Unix(1_000_000, 0)
+	for cell, method := range []string{"GET", "POST"} {
+		h := counter.MapHandlers(b.Open(uint64(cell), named("a")), 1)[0]
+		for range 3 {
+			h.Begin(method, at)
+		}
+		h.End(method, at, 200, time.Second, 0, 0)
+		h.End(method, at.Add(-counter.Seconds*time.Second), 200, counter.Oldest, 0, 0) // of a second that was counted here before
+	}
+	b.Close(0)
+	all, none := b.BySecond("a"), b.BySecond("b")
+	for mirrored, want := range map[bool]counter.Second{false: {Begun: 6, Ended: 2}, true: {Begun: 3, Ended: 1}} {
+		if got := all.At(at.Unix()+counter.Seconds, mirrored); got != want {
+			t.Errorf("those that may be mirrored alone, %t: %+v, want %+v", mirrored, got, want)
+		}
+	}
+	if none != (counter.BySecond{}) || all.At(at.Unix()+1, false) != (counter.Second{}) {
+		t.Error("another has some")
+	}
+	before, after := counter.Second{Begun: 1<<32 - 2, Ended: 1<<32 - 3}, counter.Second{Begun: 3, Ended: 1}
+	if got := after.Since(before); got != (counter.Second{Begun: 5, Ended: 4}) || got.Open() != 1 {
+		t.Errorf("what has begun at 0 again is %+v", got)
+	}
 }
 
 // So do the gate's.

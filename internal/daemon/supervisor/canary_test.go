@@ -41,8 +41,8 @@ func (w *world) serve(name string, requests, fail int) {
 			status = 500
 		}
 		h := p.counts.Handler(0)
-		h.Begin()
-		h.End("GET", status, time.Millisecond, 0, 0)
+		h.Begin("GET", time.Now())
+		h.End("GET", time.Now(), status, time.Millisecond, 0, 0)
 	}
 }
 

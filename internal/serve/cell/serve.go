@@ -26,7 +26,7 @@ func (o *own) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		e.Asked.Method = r.Method
 	}
-	o.plugin.counts.Begin()
+	o.plugin.counts.Begin(e.Asked.Method, e.Began)
 	answers := false
 	defer func() { o.count(&e, w, r, answers) }()
 	defer func() {
@@ -48,7 +48,7 @@ func (o *own) logged(r *http.Request) bool {
 // count counts and logs a request that has ended. Where it answers, nothing said is 200.
 func (o *own) count(e *access.Entry, w http.ResponseWriter, r *http.Request, answers bool) {
 	handover.Finished(e, w, r, answers)
-	o.plugin.counts.End(e.Asked.Method, e.Status, e.Took, handover.Received(r), e.Bytes)
+	o.plugin.counts.End(e.Asked.Method, e.Began, e.Status, e.Took, handover.Received(r), e.Bytes)
 	if o.logged(r) {
 		e.Handler, e.Version, e.Pattern = o.plugin.name, *o.plugin.version.Load(), o.pattern
 		o.cell.server.Access.Add(e)

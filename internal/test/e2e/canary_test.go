@@ -1,11 +1,14 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,7 +17,8 @@ import (
 	"github.com/andrestc/go-plugserver/internal/test/testbed"
 )
 
-// sharedSource answers with its version; a version that begins with "bad" fails every tenth request.
+// sharedSource answers with its version; a version that begins with "bad" fails every tenth request, one with "hang" never
+// ends every second.
 const sharedSource = `package main
 
 import (
@@ -34,6 +38,9 @@ func Handler() (string, func(http.ResponseWriter, *http.Request)) {
 	return "/shared", func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(v, "bad") && n.Add(1)%10 == 0 {
 			w.WriteHeader(http.StatusInternalServerError)
+		}
+		if strings.HasPrefix(v, "hang") && n.Add(1)%2 == 0 {
+			select {}
 		}
 		fmt.Fprint(w, v)
 	}
@@ -114,6 +121,72 @@ func TestCanary(t *testing.T) {
 	d.Want("/shared", http.StatusOK, "two")
 	kept.Unharmed(t)
 	fresh.Unharmed(t)
+}
+
+// A canary whose requests do not end is withdrawn for those that are open. Those wait for --drain-timeout more, and then their connections end;
+// nobody else notices.
+func TestCanaryHangs(t *testing.T) {
+	dir := testbed.NewDir(t)
+	settings := "[Handler shared]\nCanaryWeight=20%\nCanaryFor=1h\nDrainTimeout=2s\n"
+	if err := os.WriteFile(filepath.Join(dir, "plugserverd.conf"), []byte(settings), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := testbed.Start(t, testbed.In(dir))
+	d.Allow("withdrawn: shared.canary")
+	d.Put("shared", shared(t, "one"))
+	mark := d.Log.Len()
+	d.Drop("shared.canary", shared(t, "hang"))
+	d.WaitLogFrom(mark, "its beginning", func(e testbed.Entry) bool { return e.Get("event") == "canary_begun" })
+	ended := make(chan testbed.Entry, 1)
+	go func() {
+		ended <- d.WaitLogFrom(mark, "its withdrawal", func(e testbed.Entry) bool { return e.Get("event") == "canary_withdrawn" })
+	}()
+
+	begun := time.Now()
+	var all sync.WaitGroup
+	var answers, cut, asked atomic.Int64
+	ask := func(reused bool) {
+		defer all.Done()
+		asked.Add(1)
+		client := &http.Client{Transport: &http.Transport{}}
+		defer client.CloseIdleConnections()
+		for range 2 {
+			resp, err := client.Get("http://" + d.Addr + "/shared")
+			if errors.Is(err, io.EOF) {
+				cut.Add(1)
+				return
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			body, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil || resp.StatusCode != http.StatusOK || string(body) != "one" && string(body) != "hang" {
+				t.Errorf("%d, %q, %v", resp.StatusCode, body, err)
+			}
+			answers.Add(1)
+			if !reused {
+				return
+			}
+		}
+	}
+	var gone testbed.Entry
+	for i, tick := 0, time.NewTicker(10*time.Millisecond); gone.Raw == ""; i++ {
+		select {
+		case gone = <-ended:
+			tick.Stop()
+		case <-tick.C:
+			all.Add(1)
+			go ask(i%2 == 0)
+		}
+	}
+	took := time.Since(begun)
+	all.Wait()
+	t.Logf("withdrawn after %v and %d clients: %s; %d answers, %d connections were cut after %v", took, asked.Load(), gone.Get("reason"), answers.Load(), cut.Load(), time.Since(begun)-took)
+	for range 50 {
+		d.Want("/shared", http.StatusOK, "one")
+	}
 }
 
 // Copies of safe requests judge a canary, too, and no client gets an answer of it.
