@@ -11,12 +11,13 @@ import (
 
 // Ahead starts a cell for a version of a handler whose sum is not known yet: Start takes it
 // where that is the version, else Forgo ends it. Nothing is heard of it before.
-func (cs *Cells) Ahead(h *lifecycle.Handler, part intake.Part) {
+func (cs *Cells) Ahead(h *lifecycle.Handler, p intake.Prepared) {
 	cs.Forgo(h)
-	c := cs.newCell(h.Name)
+	c, part := cs.newCell(h.Name), p.Parts[0]
 	c.lead, cs.ahead[h.Name] = part.Version.Path, c
 	c.seat(h.Name, &states.Seat{}, part, cs.settings(h.Name))
-	cs.start(c)
+	cs.cells[c.id] = c
+	cs.prepared(c, p)
 }
 
 // Forgo ends the one that Start has not taken, if there is one.

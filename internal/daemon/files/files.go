@@ -28,10 +28,11 @@ type Owner struct {
 	// Has reports whether a handler is still there, and is to be served.
 	Has  func(*lifecycle.Handler) bool
 	Tell func(*lifecycle.Handler, lifecycle.Event)
-	// Ahead starts what a handler is likely to be told that it is admitted; Forgo ends that where it
+	// Ahead starts what a handler is likely to be told that it is admitted, which Expect has announced; Forgo ends that where it
 	// was not.
-	Ahead func(*lifecycle.Handler, intake.Part)
-	Forgo func(*lifecycle.Handler)
+	Expect func()
+	Ahead  func(*lifecycle.Handler, intake.Prepared)
+	Forgo  func(*lifecycle.Handler)
 	// Record is what is known of a handler's past, whether it is still there or not.
 	Record func(handler string) store.Record
 	// Writes counts what was written to the file of that name.
@@ -89,7 +90,7 @@ type (
 	// ahead: the copy is whole, and its sum is still being made.
 	ahead struct {
 		of   *admission
-		part intake.Part
+		with intake.Prepared
 	}
 	// admitted: an admission has ended.
 	admitted struct {
@@ -129,9 +130,9 @@ func (fs *Files) Handle(e Event) {
 		fs.delayed(e.of, e.doing)
 	case ahead:
 		if fs.work[e.of.handler].admission == e.of {
-			fs.owner.Ahead(e.of.handler, e.part)
+			fs.owner.Ahead(e.of.handler, e.with)
 		} else {
-			fs.intake.Unlead(e.part.Version.Path)
+			fs.intake.Unlead(e.with.Parts[0].Version.Path)
 		}
 	case admitted:
 		fs.admitted(e.of, e.got)
@@ -162,7 +163,8 @@ func (fs *Files) Admit(h *lifecycle.Handler, newest handlerdir.File) {
 		asks.Live = h.Live.Version.Path
 	}
 	if !h.HasGivenUp() { // what was is not run again before it is known
-		asks.Ahead = func(p intake.Part) { fs.owner.Post(ahead{a, p}) }
+		asks.Ahead = func(p intake.Prepared) { fs.owner.Post(ahead{a, p}) }
+		fs.owner.Expect()
 	}
 	a.Admission = fs.intake.Admit(newest, asks, func(got intake.Admitted) { fs.owner.Post(admitted{a, got}) })
 }

@@ -31,12 +31,13 @@ const diskTime = 5 * time.Second
 // A world is an owner of files on a made-up disk, in a bubble of testing/synctest.
 type world struct {
 	*Files
-	t       *testing.T
-	posted  chan func()
-	told    []string
-	forgone int
-	gone    map[*lifecycle.Handler]bool
-	needs   []string
+	t        *testing.T
+	posted   chan func()
+	told     []string
+	forgone  int
+	expected int
+	gone     map[*lifecycle.Handler]bool
+	needs    []string
 
 	mu     sync.Mutex // guards the rest
 	did    []string   // what the disk did
@@ -51,9 +52,12 @@ func in(t *testing.T, test func(w *world)) {
 		disk := intake.On(intake.Config{Log: log}, w.disk(), nil)
 		post := func(f func()) bool { w.posted <- f; return true }
 		w.Files = New(disk, Owner{
-			Has:    func(h *lifecycle.Handler) bool { return !w.gone[h] },
-			Tell:   w.tell,
-			Ahead:  func(h *lifecycle.Handler, p intake.Part) { w.told = append(w.told, h.Name+" ahead "+p.Version.Path) },
+			Has:  func(h *lifecycle.Handler) bool { return !w.gone[h] },
+			Tell: w.tell,
+			Ahead: func(h *lifecycle.Handler, p intake.Prepared) {
+				w.told = append(w.told, h.Name+" ahead "+p.Parts[0].Version.Path)
+			},
+			Expect: func() { w.expected++ },
 			Forgo:  func(*lifecycle.Handler) { w.forgone++ },
 			Record: func(string) store.Record { return store.Record{} },
 			Writes: func(string) uint64 { return 7 },
@@ -273,5 +277,8 @@ func TestAhead(t *testing.T) {
 		w.was("", "copy whole")
 		w.after(time.Hour)
 		w.was(`a Admitted "sum of whole", 7 writes, changed false`, "sum; keep []")
+		if w.expected != 2 {
+			t.Errorf("announced %d times", w.expected)
+		}
 	})
 }

@@ -183,8 +183,8 @@ func (f *Fleet) Empty() bool {
 	return f.gate == nil && len(f.cells) == 0 && f.starting == 0 && f.spares.Empty()
 }
 
-// Spares are the processes of cells that wait for what they are to run.
-func (f *Fleet) Spares() []int { return f.spares.PIDs() }
+// Spares are the cells that wait for what they are to run.
+func (f *Fleet) Spares() *spare.Pool { return f.spares }
 
 // KillAll ends every process at once, and returns how many there were.
 func (f *Fleet) KillAll() (n int) {

@@ -1,10 +1,11 @@
-// Package follower hashes a file while it is being written.
+// Package follower hashes a file while it is being written, and compares what was.
 package follower
 
 import (
+	"bytes"
 	"fmt"
-	"hash"
 	"io"
+	"os"
 	"sync"
 )
 
@@ -16,7 +17,7 @@ const Chunk = 128 << 10
 // own pace: hashing takes longer than writing, and who writes goes on to what follows.
 type Follower struct {
 	copy io.ReaderAt
-	hash hash.Hash
+	to   io.Writer
 	done chan struct{} // closed once all is hashed, or cannot be
 	err  error         // set before done closes
 
@@ -26,9 +27,9 @@ type Follower struct {
 	ended   bool // nothing more is written
 }
 
-// Follow starts the goroutine that hashes. The caller calls Wait.
-func Follow(file io.ReaderAt, h hash.Hash) *Follower {
-	f := &Follower{copy: file, hash: h, done: make(chan struct{})}
+// Follow starts the goroutine that hashes, to a writer that never fails. The caller calls Wait.
+func Follow(file io.ReaderAt, to io.Writer) *Follower {
+	f := &Follower{copy: file, to: to, done: make(chan struct{})}
 	f.more.L = &f.mu
 	go f.run()
 	return f
@@ -46,7 +47,7 @@ func (f *Follower) run() {
 			f.err = fmt.Errorf("read what was stored: %w", err)
 			return
 		}
-		f.hash.Write(b)
+		f.to.Write(b)
 		at += int64(len(b))
 	}
 }
@@ -78,4 +79,27 @@ func (f *Follower) Wait() error {
 	f.mu.Unlock()
 	<-f.done
 	return f.err
+}
+
+// Same reports whether a file has what is at the path, too. One that cannot be
+// read does not.
+func Same(a io.ReaderAt, path string) bool {
+	b, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer b.Close()
+	mine, its := make([]byte, Chunk), make([]byte, Chunk)
+	for at := int64(0); ; at += Chunk {
+		n, err := a.ReadAt(mine, at)
+		m, e := b.ReadAt(its, at)
+		switch {
+		case !bytes.Equal(mine[:n], its[:m]):
+			return false
+		case err == io.EOF || e == io.EOF:
+			return err == e
+		case err != nil || e != nil:
+			return false
+		}
+	}
 }

@@ -67,33 +67,8 @@ func diskOf(cfg Config, st *store.Store, keeper *trusted.Keeper) Disk {
 			}
 			return handlerdir.Scan(cfg.Handlers, rules, prev, time.Now())
 		},
-		Copy: func(f handlerdir.File, whole func(*os.File, *elfplug.Info)) (c Copied, _ error) {
-			src, err := handlerdir.Open(f)
-			if err != nil {
-				return c, err
-			}
-			defer src.Close()
-			from := store.State{Dev: f.ID.Dev, Ino: f.ID.Ino, Size: f.ID.Size, Mtime: f.ID.Mtime, Ctime: f.ID.Ctime}
-			if c.Version, c.Known = st.Known(from); c.Known {
-				return c, nil
-			}
-			c.Version, err = st.PutBeside(src, cfg.MaxSize, func(copy *os.File, size int64) {
-				c.Inspected = true
-				if c.Info, c.Err = elfplug.Inspect(copy, size); c.Err != nil {
-					return
-				}
-				if same, err := handlerdir.Unchanged(src, f.ID); err == nil && same {
-					whole(copy, c.Info)
-				}
-			})
-			if err != nil {
-				return c, err
-			}
-			if same, err := handlerdir.Unchanged(src, f.ID); err != nil || !same {
-				return c, changed(err)
-			}
-			st.Learn(from, c.Version)
-			return c, nil
+		Copy: func(f handlerdir.File, whole func(*os.File, *elfplug.Info)) (Copied, error) {
+			return copyIn(st, cfg.MaxSize, f, whole)
 		},
 		Signature: signature.Read,
 		Lead:      st.Lead, Unlead: st.Discard,
@@ -110,6 +85,43 @@ func diskOf(cfg Config, st *store.Store, keeper *trusted.Keeper) Disk {
 		Keep: st.Keep, Doubt: st.Doubt, Save: st.SaveHistory, Compact: st.CompactHistory,
 		Sweep: func(age time.Duration) ([]string, error) { return sweep(cfg.Cells, st, age) },
 	}
+}
+
+// copyIn is Disk.Copy of a store.
+func copyIn(st *store.Store, maxSize int64, f handlerdir.File, whole func(*os.File, *elfplug.Info)) (c Copied, _ error) {
+	src, err := handlerdir.Open(f)
+	if err != nil {
+		return c, err
+	}
+	defer src.Close()
+	from := store.State{Dev: f.ID.Dev, Ino: f.ID.Ino, Size: f.ID.Size, Mtime: f.ID.Mtime, Ctime: f.ID.Ctime}
+	if c.Version, c.Known = st.Known(from); c.Known {
+		return c, nil
+	}
+	var zeros elfplug.Zeros
+	var gaps func(*elfplug.Zeros) error
+	c.Version, err = st.PutBeside(src, maxSize, &zeros, func(copy *os.File, size int64) {
+		c.Inspected = true
+		if c.Info, gaps, c.Err = elfplug.InspectBeside(copy, size); c.Err != nil {
+			return
+		}
+		if same, err := handlerdir.Unchanged(src, f.ID); err == nil && same {
+			whole(copy, c.Info)
+		}
+	})
+	if err != nil {
+		return c, err
+	}
+	if c.Err == nil {
+		if c.Err = gaps(&zeros); c.Err != nil {
+			c.Info = nil
+		}
+	}
+	if same, err := handlerdir.Unchanged(src, f.ID); err != nil || !same {
+		return c, changed(err)
+	}
+	st.Learn(from, c.Version)
+	return c, nil
 }
 
 func (cfg Config) rules() handlerdir.Rules {

@@ -10,11 +10,9 @@
 package intake
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,6 +23,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
 	"github.com/andrestc/go-plugserver/internal/build/gobuild"
 	"github.com/andrestc/go-plugserver/internal/build/verdict"
+	"github.com/andrestc/go-plugserver/internal/daemon/follower"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
 	"github.com/andrestc/go-plugserver/internal/daemon/trusted"
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
@@ -193,8 +192,8 @@ type Asks struct {
 	Long func(doing string)
 	// Ahead, where it is not nil, gets a copy that is whole and that a cell loads, while its sum is being made,
 	// unless it is a copy of what is at Live. Nobody is to be served by it before the outcome.
-	// Whoever gets it calls Unlead with its path, which nobody opens any more then.
-	Ahead func(Part)
+	// Whoever gets it calls Unlead with its part's path, which nobody opens any more then.
+	Ahead func(Prepared)
 	Live  string // the path of the version that serves, "" where none does
 	// Newest is the newest signature of the handler's that was served, zero where none was.
 	Newest signature.Signed
@@ -282,36 +281,13 @@ func (w *work) lead(copy *os.File, info *elfplug.Info) {
 	if w.Ahead == nil || w.file.Over || len(w.admits) > 1 || w.signs() {
 		return
 	}
-	if v, err := verdict.Of(info, nil, w.disk.Choose); err != nil || v.At != verdict.Passed || sameContent(copy, w.Live) {
+	v, err := verdict.Of(info, nil, w.disk.Choose)
+	if err != nil || v.At != verdict.Passed || follower.Same(copy, w.Live) {
 		return
 	}
 	if path, err := w.disk.Lead(copy); err == nil {
 		w.Led = path
-		w.Ahead(Part{Handler: w.file.Name, Version: store.Version{Path: path}, Info: info})
-	}
-}
-
-// sameContent reports whether a file has what is at the path, too. One that cannot be
-// read does not.
-func sameContent(a io.ReaderAt, path string) bool {
-	b, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer b.Close()
-	const piece = 128 << 10
-	mine, its := make([]byte, piece), make([]byte, piece)
-	for at := int64(0); ; at += piece {
-		n, err := a.ReadAt(mine, at)
-		m, e := b.ReadAt(its, at)
-		switch {
-		case !bytes.Equal(mine[:n], its[:m]):
-			return false
-		case err == io.EOF || e == io.EOF:
-			return err == e
-		case err != nil || e != nil:
-			return false
-		}
+		w.Ahead(Prepared{Program: programOf(v.Cell, info), Parts: []Part{{Handler: w.file.Name, Version: store.Version{Path: path}, Info: info}}})
 	}
 }
 
@@ -398,13 +374,17 @@ func (in *Intake) prepare(p *Prepared) error {
 		case refused != nil:
 			return refused
 		case p.Path == "":
-			p.Name, p.Path = cell.Name, cell.Path
-			p.GODEBUG = elfplug.GODEBUG(part.Info, cell.Info, os.Getenv("GODEBUG"))
+			p.Program = programOf(cell, part.Info)
 		case p.Path != cell.Path:
 			return errors.New("no one cell loads all of them")
 		}
 	}
 	return nil
+}
+
+// programOf is a cell's, for a process whose first plugin says that of itself.
+func programOf(cell catalogue.Binary, info *elfplug.Info) Program {
+	return Program{Name: cell.Name, Path: cell.Path, GODEBUG: elfplug.GODEBUG(info, cell.Info, os.Getenv("GODEBUG"))}
 }
 
 // Recalled is what was found in the store again.

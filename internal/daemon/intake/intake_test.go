@@ -281,7 +281,7 @@ func TestAhead(t *testing.T) {
 			if i.GoVersion != "go1.26.0" {
 				return catalogue.Binary{}, &refusal.Error{Reason: "no cell"}
 			}
-			return catalogue.Binary{Info: i}, nil
+			return catalogue.Binary{Name: "cell", Info: i}, nil
 		}
 		lead := func(f *os.File) (string, error) { return f.Name() + ".lead", nil }
 		in := &Intake{admits: make(chan struct{}, 2), disk: Disk{Choose: choose, Lead: lead}, Keeper: trusted.New(tt.trust, nil)}
@@ -289,14 +289,14 @@ func TestAhead(t *testing.T) {
 		if tt.busy {
 			in.admits <- struct{}{}
 		}
-		var got []Part
-		w := &work{Intake: in, file: handlerdir.File{Over: tt.over, ID: handlerdir.ID{Sign: handlerdir.State{Ino: tt.signed}}}, Asks: Asks{Live: tt.live, Ahead: func(p Part) { got = append(got, p) }}}
+		var got []Prepared
+		w := &work{Intake: in, file: handlerdir.File{Over: tt.over, ID: handlerdir.ID{Sign: handlerdir.State{Ino: tt.signed}}}, Asks: Asks{Live: tt.live, Ahead: func(p Prepared) { got = append(got, p) }}}
 		w.lead(copy, info)
 		copy.Close()
 		switch {
 		case !tt.want && (len(got) > 0 || w.Led != ""):
 			t.Errorf("%s: handed out", tt.name)
-		case tt.want && (len(got) != 1 || got[0].Version.Path != copy.Name()+".lead" || got[0].Info != info || w.Led != got[0].Version.Path):
+		case tt.want && (len(got) != 1 || got[0].Parts[0].Version.Path != copy.Name()+".lead" || got[0].Parts[0].Info != info || w.Led != got[0].Parts[0].Version.Path || got[0].Name != "cell"):
 			t.Errorf("%s: handed out %+v", tt.name, got)
 		}
 		w.Asks = Asks{}

@@ -33,6 +33,8 @@ const (
 	answerWait = 100 * time.Millisecond
 	// upWait is how long one has to come up.
 	upWait = 10 * time.Second
+	// fresh is how long one is what Expect has found it to be: to look takes longer than the file that is waited for to be copied.
+	fresh = 50 * time.Millisecond
 	// nobody is what ps(1) shows of a spare, behind the binary's name: what it is to run takes
 	// its place, and has that much room at the most.
 	nobody = "(spare)"
@@ -59,16 +61,20 @@ type Pool struct {
 
 // wanted is a way of starting.
 type wanted struct {
-	key  string
-	spec proc.Spec
+	way   string // wayOf the spec
+	state string // stateOf it, then
+	spec  proc.Spec
 }
 
 // spare is one process that waits.
 type spare struct {
 	Process
-	key   string
+	wanted
 	out   *output
 	taken chan struct{} // closed once it is out of the pool
+
+	asked sync.Mutex // by whom it is asked for a sign of life; guards the rest
+	sound time.Time  // when it was found fit last
 }
 
 // New returns a pool without a spare. start starts a process; unfit is told why a spare that is
@@ -83,13 +89,13 @@ func New(start func(proc.Spec) (Process, error), ended func(), unfit func(error)
 // Start returns a spare, or starts a process. What it is to run is told over its link, with
 // the title. It may take a moment.
 func (p *Pool) Start(spec proc.Spec) (Process, error) {
-	key := keyOf(spec)
-	for s := p.take(key, spec); s != nil; s = p.take(key, spec) {
+	way := wayOf(spec)
+	for s := p.take(way, spec); s != nil; s = p.take(way, spec) {
 		err := s.Lend(spec.Opens) // a disk may be full, and a file may have too many names
 		if err != nil {
 			p.unfit(err)
 		}
-		if err == nil && !p.old(s.PID()) && s.answers(answerWait) {
+		if err == nil && p.fit(s) {
 			s.out.lead(spec.Output)
 			p.mu.Lock()
 			p.there--
@@ -99,6 +105,34 @@ func (p *Pool) Start(spec proc.Spec) (Process, error) {
 		go p.discard(s.Process)
 	}
 	return p.begun(spec)
+}
+
+// Expect has the spares looked at while whoever is about to want one is not ready yet.
+func (p *Pool) Expect() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.spares {
+		go p.fit(s)
+	}
+}
+
+// fit reports whether a spare is as a new process would be, and alive. It asks none that was just found so.
+func (p *Pool) fit(s *spare) bool {
+	s.asked.Lock()
+	defer s.asked.Unlock()
+	if time.Since(s.sound) < fresh {
+		select {
+		case <-s.Exited():
+			return false
+		default:
+			return true
+		}
+	}
+	if s.state != stateOf(s.spec) || p.old(s.PID()) || !s.answers(answerWait) {
+		return false
+	}
+	s.sound = time.Now()
+	return true
 }
 
 // begun notes a process that only who keeps it can look at, while it is there.
@@ -124,24 +158,32 @@ func (p *Pool) Uses(pid int) (proc.Usage, error) {
 }
 
 // take takes a spare out, nil if there is none, and takes note of who was asked for.
-func (p *Pool) take(key string, spec proc.Spec) *spare {
+func (p *Pool) take(way string, spec proc.Spec) *spare {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if key == "" || p.closed {
+	if way == "" || p.closed {
 		return nil
 	}
-	asked := spec
-	asked.Args, asked.Output, asked.Opens, asked.Ahead = nil, nil, nil, true
-	p.wanted = append(slices.DeleteFunc(p.wanted, func(w wanted) bool { return w.key == key }), wanted{key, asked})
-	p.wanted = latest(p.wanted)
-	p.idle.Reset(calm)
-	for _, s := range p.spares {
-		if s.key == key {
-			p.remove(s)
-			return s
-		}
+	p.wanted = slices.DeleteFunc(p.wanted, func(w wanted) bool { return w.way == way })
+	i := slices.IndexFunc(p.spares, func(s *spare) bool { return s.way == way })
+	var asked wanted
+	if i >= 0 {
+		asked = p.spares[i].wanted
+	} else {
+		asked = wanted{way, stateOf(spec), spec}
+		asked.spec.Args, asked.spec.Output, asked.spec.Opens, asked.spec.Ahead = nil, nil, nil, true
 	}
-	return nil
+	if asked.state == "" {
+		return nil
+	}
+	p.wanted = latest(append(p.wanted, asked))
+	p.idle.Reset(calm)
+	if i < 0 {
+		return nil
+	}
+	s := p.spares[i]
+	p.remove(s)
+	return s
 }
 
 // latest are those of all that there is to be a spare for.
@@ -172,10 +214,10 @@ func (p *Pool) fill() {
 		return
 	}
 	p.filling = true
-	p.wanted = slices.DeleteFunc(p.wanted, func(w wanted) bool { return keyOf(w.spec) != w.key })
+	p.wanted = slices.DeleteFunc(p.wanted, func(w wanted) bool { return stateOf(w.spec) != w.state })
 	missing := slices.Clone(p.wanted)
 	for _, s := range slices.Clone(p.spares) {
-		i := slices.IndexFunc(missing, func(w wanted) bool { return w.key == s.key })
+		i := slices.IndexFunc(missing, func(w wanted) bool { return w.way == s.way && w.state == s.state })
 		if i >= 0 && !p.old(s.PID()) {
 			missing = slices.Delete(missing, i, i+1)
 			continue
@@ -197,7 +239,7 @@ func (p *Pool) fill() {
 
 // begin starts a spare. What cannot be started costs the next cell a moment, no more.
 func (p *Pool) begin(w wanted) {
-	s := &spare{key: w.key, out: new(output), taken: make(chan struct{})}
+	s := &spare{wanted: w, out: new(output), taken: make(chan struct{})}
 	spec := w.spec
 	spec.Args, spec.Output = []string{nobody + strings.Repeat(" ", room-len(nobody))}, s.out.printed
 	process, err := p.begun(spec)
@@ -206,7 +248,7 @@ func (p *Pool) begin(w wanted) {
 		return
 	}
 	s.Process = process
-	up := keyOf(spec) == w.key && s.answers(upWait)
+	up := stateOf(spec) == w.state && s.answers(upWait)
 	p.mu.Lock()
 	up = up && !p.closed
 	if up {
@@ -304,22 +346,34 @@ func (s *spare) answers(wait time.Duration) bool {
 	}
 }
 
-// keyOf says all that tells processes apart but for what they are told or lent later, be it a field
+// wayOf says all that tells processes apart but for what they are told or lent later, and what stateOf says, be it a field
 // of Spec's to come; "" where one cannot wait, or has something of its own: no credentials lie with who waits.
-func keyOf(spec proc.Spec) string {
-	var is syscall.Stat_t
-	if spec.As != nil || !spec.Belongings.Equal(belongings.Belongings{}) || syscall.Stat(spec.Path, &is) != nil {
+func wayOf(spec proc.Spec) string {
+	if spec.As != nil || !spec.Belongings.Equal(belongings.Belongings{}) {
 		return ""
 	}
-	var rules, stamp string
+	var rules string
 	if r := spec.Sandbox; r != nil {
 		if !r.Open && r.Shelf == "" {
 			return ""
 		}
-		rules, stamp = fmt.Sprintf("%#v", *r), r.Stamp()
+		rules = fmt.Sprintf("%#v", *r)
 	}
 	spec.Args, spec.Output, spec.Opens, spec.Ahead, spec.Sandbox = nil, nil, nil, false, nil
-	return fmt.Sprintf("%#v %d %d %d %v %v %s %s", spec, is.Dev, is.Ino, is.Size, is.Mtim, is.Ctim, rules, stamp)
+	return fmt.Sprintf("%#v %s", spec, rules)
+}
+
+// stateOf says in what state the files are of which a process is made; "" where there is no binary.
+func stateOf(spec proc.Spec) string {
+	var is syscall.Stat_t
+	if syscall.Stat(spec.Path, &is) != nil {
+		return ""
+	}
+	state := fmt.Sprint(is.Dev, is.Ino, is.Size, is.Mtim, is.Ctim)
+	if spec.Sandbox != nil {
+		state += spec.Sandbox.Stamp()
+	}
+	return state
 }
 
 // output is what a process prints, kept until somebody wants it.

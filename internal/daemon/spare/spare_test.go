@@ -191,6 +191,37 @@ func TestReplacedLibraries(t *testing.T) {
 	<-w.started[3].exited
 }
 
+// What was looked at just now is not asked again, but where it has died since.
+func TestExpect(t *testing.T) {
+	w, spec := newWorld(), proc.Spec{Path: binary(t)}
+	defer w.Close()
+	w.start(t, spec)
+	for _, pid := range []int{2, 3} {
+		w.await(t, pid)
+		w.Expect()
+		s := w.spares[0]
+		for asked := false; !asked; time.Sleep(time.Millisecond) {
+			s.asked.Lock()
+			asked = !s.sound.IsZero()
+			s.sound = time.Now().Add(time.Hour) // however busy the machine is
+			s.asked.Unlock()
+		}
+		w.started[pid-1].stopped = true
+		if pid == 3 {
+			w.started[2].Kill()
+		}
+		if f := w.start(t, spec); f.pid != map[int]int{2: 2, 3: 4}[pid] {
+			t.Errorf("process %d", f.pid)
+		}
+	}
+	w.await(t, 5)
+	w.upgraded.Store(5)
+	w.Expect()
+	if f := w.start(t, spec); f.pid != 6 {
+		t.Errorf("process %d runs the old libraries", f.pid)
+	}
+}
+
 // One that has died, or does not answer, is no handler's.
 func TestBadSpares(t *testing.T) {
 	w, spec := newWorld(), proc.Spec{Path: binary(t)}
@@ -251,7 +282,7 @@ func TestSandboxed(t *testing.T) {
 	w.await(t, 9)
 	<-w.started[4].exited
 	rules.Shelf = ""
-	if keyOf(in(rules, "/f")) != "" {
+	if wayOf(in(rules, "/f")) != "" {
 		t.Error("one waits that nothing can be lent to")
 	}
 }

@@ -144,7 +144,7 @@ func (v *View) Status() api.Status {
 	st.Daemon.Problem, st.Daemon.Notes, st.Daemon.Goroutines = v.Problem(), v.Notes(), runtime.NumGoroutine()
 	pid, gate := v.Cells.Fleet.GateState()
 	st.Daemon.GatePID, st.Daemon.GateGoroutines, st.Daemon.GateConns = pid, gate.Goroutines, gate.Conns
-	st.Daemon.Spares = v.Cells.Fleet.Spares()
+	st.Daemon.Spares = v.Cells.Fleet.Spares().PIDs()
 	for _, h := range v.Roster.Handlers {
 		st.Handlers = append(st.Handlers, v.Handler(h))
 	}

@@ -105,17 +105,17 @@ func Open(dir string) (*Store, error) {
 // src while the disk is full; that error wraps the system's. Whatever the
 // error, nothing stays behind.
 func (s *Store) Put(src io.Reader, maxSize int64) (Version, error) {
-	return s.PutBeside(src, maxSize, func(*os.File, int64) {})
+	return s.PutBeside(src, maxSize, io.Discard, func(*os.File, int64) {})
 }
 
 // PutBeside is Put that shows the copy of size bytes once it is written, while its sum is
-// still being made.
-func (s *Store) PutBeside(src io.Reader, maxSize int64, look func(copy *os.File, size int64)) (Version, error) {
+// still being made. What is hashed goes to another, too, which never fails.
+func (s *Store) PutBeside(src io.Reader, maxSize int64, too io.Writer, look func(copy *os.File, size int64)) (Version, error) {
 	temp, err := s.temp(0o400)
 	if err != nil {
 		return Version{}, err
 	}
-	v, err := s.copy(temp, src, maxSize, look)
+	v, err := s.copy(temp, src, maxSize, too, look)
 	if e := temp.Close(); err == nil && e != nil {
 		err = s.writeError(e)
 	}
@@ -153,9 +153,9 @@ func (s *Store) place(temp string, v Version) error {
 }
 
 // copy writes src to temp, and has it hashed and looked at.
-func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64, look func(*os.File, int64)) (Version, error) {
+func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64, too io.Writer, look func(*os.File, int64)) (Version, error) {
 	hash := sha256.New()
-	behind := follower.Follow(temp, hash)
+	behind := follower.Follow(temp, io.MultiWriter(hash, too))
 	limit := max(maxSize, maxSize+1) // even if maxSize+1 overflows
 	size, err := s.fill(temp, io.LimitReader(src, limit), behind.Wrote)
 	if err == nil && size > maxSize {

@@ -120,8 +120,9 @@ func TestPutBeside(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	v, err := s.PutBeside(bytes.NewReader(want), math.MaxInt64, look)
-	if err != nil || v.Sum != sumOf(want) || !bytes.Equal(seen, want) {
+	var too bytes.Buffer
+	v, err := s.PutBeside(bytes.NewReader(want), math.MaxInt64, &too, look)
+	if err != nil || v.Sum != sumOf(want) || !bytes.Equal(seen, want) || !bytes.Equal(too.Bytes(), want) {
 		t.Errorf("%+v, %v: seen are %d bytes of %d", v, err, len(seen), len(want))
 	}
 	if led, err := os.ReadFile(lead); err != nil || !bytes.Equal(led, want) {
@@ -131,10 +132,10 @@ func TestPutBeside(t *testing.T) {
 		t.Errorf("left for the next daemon: %q, %v", names(t, s), err)
 	}
 	never := func(*os.File, int64) { t.Error("it is looked at") }
-	if _, err := s.PutBeside(bytes.NewReader(want), chunk, never); err == nil {
+	if _, err := s.PutBeside(bytes.NewReader(want), chunk, io.Discard, never); err == nil {
 		t.Error("it is not refused")
 	}
-	if _, err := s.PutBeside(iotest.ErrReader(errors.New("boom")), chunk, never); err == nil {
+	if _, err := s.PutBeside(iotest.ErrReader(errors.New("boom")), chunk, io.Discard, never); err == nil {
 		t.Error("it can be read")
 	}
 }
@@ -456,10 +457,10 @@ func TestDiscardedLater(t *testing.T) {
 	erase := s.erase
 	s.erase = func(path string) error { return &os.PathError{Op: "unlink", Path: path, Err: syscall.EIO} }
 	var led string
-	if _, err := s.PutBeside(strings.NewReader("users"), 2, func(*os.File, int64) {}); err == nil { // too large
+	if _, err := s.PutBeside(strings.NewReader("users"), 2, io.Discard, func(*os.File, int64) {}); err == nil { // too large
 		t.Fatal("got a copy")
 	}
-	v, err := s.PutBeside(strings.NewReader("users"), 100, func(copy *os.File, _ int64) { led, _ = s.Lead(copy) })
+	v, err := s.PutBeside(strings.NewReader("users"), 100, io.Discard, func(copy *os.File, _ int64) { led, _ = s.Lead(copy) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 		Post:     func(do func()) bool { return s.post(inTurn{do}) },
 	})
 	s.files = files.New(cfg.Intake, files.Owner{
-		Has: func(h *lifecycle.Handler) bool { return !s.stopping && s.roster.Has(h) }, Tell: s.handle, Writes: s.writes, Ahead: s.cells.Ahead, Forgo: s.cells.Forgo,
+		Has: func(h *lifecycle.Handler) bool { return !s.stopping && s.roster.Has(h) }, Tell: s.handle, Writes: s.writes, Expect: s.cells.Fleet.Spares().Expect, Ahead: s.cells.Ahead, Forgo: s.cells.Forgo,
 		Record: s.roster.Record, Needs: func(keep map[string]bool) { s.cells.Needs(keep); s.roster.Needs(keep) },
 		Post: func(e files.Event) bool { return s.post(ofFiles{e}) },
 	}, cfg.Log)

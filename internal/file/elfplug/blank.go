@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"errors"
 	"io"
+	"sort"
 	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
@@ -29,7 +30,9 @@ const (
 func Blank(r io.ReaderAt, size int64) (maybe, surely bool, err error) {
 	im, err := outline(r, size)
 	if err == nil {
-		return im.blank()
+		buf, free := buffer(piece)
+		defer free()
+		return im.blank(func(s section) (int64, error) { return im.zeros(s, buf) })
 	}
 	var cut *cutError
 	var refused *refusal.Error
@@ -39,15 +42,14 @@ func Blank(r io.ReaderAt, size int64) (maybe, surely bool, err error) {
 	return false, false, err
 }
 
-func (im *image) blank() (maybe, surely bool, err error) {
-	buf, free := buffer(piece)
-	defer free()
+// blank is Blank; zeros returns the length of the longest run of the file's pages, all inside the section, that are zero.
+func (im *image) blank(zeros func(section) (longest int64, err error)) (maybe, surely bool, err error) {
 	for _, s := range im.sections {
 		// The loader fills the global offset table, as a few hash chains are short.
 		if s.kind == elf.SHT_NOBITS || strings.HasPrefix(s.name, ".got") {
 			continue
 		}
-		zeros, err := im.zeros(s, buf)
+		zeros, err := zeros(s)
 		if err != nil {
 			return false, false, err
 		}
@@ -64,8 +66,7 @@ func (im *image) blank() (maybe, surely bool, err error) {
 	return maybe || surely, surely, nil
 }
 
-// zeros returns the length of the longest run of the file's pages, all inside the
-// section, that are zero. It reads through buf, of whole pages.
+// zeros reads the section through buf, of whole pages.
 func (im *image) zeros(s section, buf []byte) (longest int64, err error) {
 	run, end := int64(0), int64(s.off+s.bytes)/page*page
 	for off := (int64(s.off) + page - 1) / page * page; off < end; {
@@ -82,6 +83,49 @@ func (im *image) zeros(s section, buf []byte) (longest int64, err error) {
 			run += page
 			longest = max(longest, run)
 		}
+	}
+	return longest, nil
+}
+
+// Zeros are those of the pages of a file, all of which was written to it, that are zero.
+type Zeros struct {
+	at      int64 // bytes that were written
+	content bool  // the page there has some that are not zero
+	runs    []run // of pages, in order
+}
+
+// run are the bytes from one to before another.
+type run struct{ from, to int64 }
+
+// Write takes the next bytes of the file. It keeps none of them, and never fails.
+func (z *Zeros) Write(p []byte) (int, error) {
+	for b := p; len(b) > 0; {
+		n := min(len(b), page-int(z.at%page))
+		z.content = z.content || !isZero(b[:n])
+		b, z.at = b[n:], z.at+int64(n)
+		if z.at%page != 0 {
+			break
+		}
+		if last := len(z.runs) - 1; z.content {
+			z.content = false
+		} else if last >= 0 && z.runs[last].to == z.at-page {
+			z.runs[last].to = z.at
+		} else {
+			z.runs = append(z.runs, run{z.at - page, z.at})
+		}
+	}
+	return len(p), nil
+}
+
+// within is the length of the longest run of pages inside the section.
+func (z *Zeros) within(s section) (longest int64, err error) {
+	off, end := (int64(s.off)+page-1)/page*page, int64(s.off+s.bytes)/page*page
+	first := sort.Search(len(z.runs), func(i int) bool { return z.runs[i].to > off })
+	for _, r := range z.runs[first:] {
+		if r.from >= end {
+			break
+		}
+		longest = max(longest, min(r.to, end)-max(r.from, off))
 	}
 	return longest, nil
 }

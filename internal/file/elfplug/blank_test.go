@@ -38,5 +38,15 @@ func TestZeros(t *testing.T) {
 		if r.n > 4 {
 			t.Errorf("read %d times", r.n)
 		}
+		for _, at := range []int{page, 7 * page, 10000, len(file)} {
+			var z Zeros
+			for rest := file; len(rest) > 0; {
+				n, _ := z.Write(rest[:min(at, len(rest))])
+				rest = rest[n:]
+			}
+			if got, _ := z.within(section{off: 1000, bytes: size}); got != tt.want {
+				t.Errorf("zeros from %d to %d, written %d at a time: a run of %d, want %d", tt.from, tt.to, at, got, tt.want)
+			}
+		}
 	}
 }

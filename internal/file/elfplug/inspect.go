@@ -87,26 +87,46 @@ func Inspect(r io.ReaderAt, size int64) (*Info, error) {
 	return inspect(r, size, (*image).plugin, true)
 }
 
+// InspectBeside is Inspect while the file is being read anyway: gaps looks for them once all of it was.
+func InspectBeside(r io.ReaderAt, size int64) (info *Info, gaps func(*Zeros) error, err error) {
+	im, info, err := begin(r, size, (*image).plugin)
+	if err != nil {
+		return nil, nil, err
+	}
+	return info, func(z *Zeros) error { return im.gaps(z.within) }, nil
+}
+
 func inspect(r io.ReaderAt, size int64, plugin func(*image) (*Info, error), gaps bool) (*Info, error) {
-	im, err := outline(r, size)
-	if err == nil {
-		var info *Info
-		if info, err = plugin(im); err == nil {
-			surely := false
-			if gaps {
-				_, surely, err = im.blank()
-			}
-			if err == nil && !surely {
-				return info, nil
-			} else if surely {
-				err = &cutError{size}
-			}
-		}
+	im, info, err := begin(r, size, plugin)
+	if err == nil && gaps {
+		buf, free := buffer(piece)
+		defer free()
+		err = im.gaps(func(s section) (int64, error) { return im.zeros(s, buf) })
+	}
+	if err != nil {
+		return nil, err
+	}
+	return info, nil
+}
+
+// begin is inspect but for gaps.
+func begin(r io.ReaderAt, size int64, plugin func(*image) (*Info, error)) (im *image, info *Info, err error) {
+	if im, err = outline(r, size); err == nil {
+		info, err = plugin(im)
 	}
 	if cut, ok := errors.AsType[*cutError](err); ok {
-		return nil, badfile.HalfCopied(size, cut.need)
+		err = badfile.HalfCopied(size, cut.need)
 	}
-	return nil, err
+	return im, info, err
+}
+
+// gaps returns the refusal of a file that has some.
+func (im *image) gaps(zeros func(section) (longest int64, err error)) error {
+	_, surely, err := im.blank(zeros)
+	if err == nil && surely {
+		err = badfile.HalfCopied(im.size, im.size)
+	}
+	return err
 }
 
 // Foreign returns the refusal of a file of size bytes that is no Go plugin at

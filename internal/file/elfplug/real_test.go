@@ -482,6 +482,15 @@ func TestBlank(t *testing.T) {
 		if refused := errors.As(err, new(*refusal.Error)); refused != tt.surely {
 			t.Errorf("%d zeros in %s: inspected: %v", tt.zeros, tt.section, err)
 		}
+		var zeros Zeros
+		zeros.Write(holed)
+		_, gaps, besides := InspectBeside(bytes.NewReader(holed), size)
+		if besides == nil {
+			besides = gaps(&zeros)
+		}
+		if fmt.Sprint(besides) != fmt.Sprint(err) {
+			t.Errorf("%d zeros in %s: beside its reading: %v, want %v", tt.zeros, tt.section, besides, err)
+		}
 	}
 	for _, head := range []int{4, 64, len(whole)} {
 		if complete, _, err := Complete(bytes.NewReader(make([]byte, head)), int64(head)); complete || err != nil {
