@@ -94,14 +94,6 @@ func Naming(m link.Message, lent func(path string) string) link.Message {
 	return m
 }
 
-// begin starts the process, in its sandbox.
-func (c *Child) begin(spec Spec) error {
-	if spec.Sandbox == nil {
-		return c.cmd.Start()
-	}
-	return spec.Sandbox.Start(c.cmd.Start)
-}
-
 // tidy removes the child's folders. Nobody waits long for one that was filled.
 func (c *Child) tidy() {
 	c.group.End()

@@ -3,21 +3,19 @@
 package proc
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/cgroup"
+	"github.com/andrestc/go-plugserver/internal/between/epoll"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/orphans"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
@@ -54,8 +52,8 @@ type Spec struct {
 	Link *os.File
 	// Apart is where it runs as no child of ours, for package apart; zero is nowhere.
 	Apart Apart
-	// Output gets each line that the child prints, without its end. It is
-	// called from two goroutines, one for each stream.
+	// Output gets each line that the child prints, without its end. It may be
+	// called by two goroutines at a time, one for each stream.
 	Output func(stream, line string)
 }
 
@@ -71,15 +69,17 @@ type Child struct {
 	PID  int
 	Link *link.Conn // nil where somebody else has it
 
-	cmd        *exec.Cmd
+	process    *os.Process
 	dir        string // of its own, "" where it has none
 	shelf      string // what it is lent is there; "" where all is in the open
 	belongings belongings.Made
 	group      *cgroup.Group
 	family     *orphans.Family // where it has no group
 	limits     Limits
-	exited     chan struct{} // closed once the process is reaped and its output read
-	err        error         // set before exited closes
+	outlets    []*outlet
+	printing   sync.WaitGroup // the outlets that have not ended
+	exited     chan struct{}  // closed once the process is reaped and its output read
+	err        error          // set before exited closes
 
 	mu       sync.Mutex // guards the rest
 	exceeded string
@@ -117,42 +117,17 @@ func Start(spec Spec) (*Child, error) {
 		c.tidy()
 		return nil, err
 	}
-	c.cmd = spec.command(theirs)
-	var readers sync.WaitGroup
-	var pipes []*os.File
-	for _, stream := range []string{"stdout", "stderr"} {
-		r, w, err := os.Pipe()
-		if err != nil {
-			ours.Close()
-			closeAll(pipes)
-			c.tidy()
-			return nil, err
-		}
-		pipes = append(pipes, r)
-		defer w.Close()
-		if stream == "stdout" {
-			c.cmd.Stdout = w
-		} else {
-			c.cmd.Stderr = w
-		}
-		readers.Add(1)
-		go func() {
-			defer readers.Done()
-			c.read(r, stream, spec.Output)
-		}()
-	}
-	if err := c.begin(spec); err != nil {
+	if err = c.begin(spec, theirs); err != nil {
 		ours.Close()
-		closeAll(pipes)
+		c.cutOutlets()
 		c.tidy()
-		return nil, fmt.Errorf("start %q: %w", spec.Path, err)
+		return nil, err
 	}
-	c.PID = c.cmd.Process.Pid
 	err = c.connect(ours, spec)
 	if err == nil && spec.Limits.Memory != 0 {
 		go c.watch(spec.Limits)
 	}
-	go c.reap(&readers, pipes)
+	c.awaitDeath()
 	if err != nil {
 		c.Kill()
 		<-c.exited
@@ -191,24 +166,91 @@ func (s Spec) command(link *os.File) *exec.Cmd {
 	return cmd
 }
 
-// reap is the goroutine that waits for the child's end, and for the readers of its
-// output.
-func (c *Child) reap(readers *sync.WaitGroup, pipes []*os.File) {
-	c.awaitDeath()
+// begin starts the process, in its sandbox; link is its end of that.
+func (c *Child) begin(spec Spec, link *os.File) error {
+	cmd := spec.command(link)
+	for stream, to := range map[string]*io.Writer{"stdout": &cmd.Stdout, "stderr": &cmd.Stderr} {
+		w, err := c.outlet(stream, spec.Output)
+		if err != nil {
+			return err
+		}
+		defer w.Close()
+		*to = w
+	}
+	start := cmd.Start
+	if spec.Sandbox != nil {
+		start = func() error { return spec.Sandbox.Start(cmd.Start) }
+	}
+	if err := start(); err != nil {
+		return fmt.Errorf("start %q: %w", spec.Path, err)
+	}
+	c.process, c.PID = cmd.Process, cmd.Process.Pid
+	return nil
+}
+
+// outlet makes one for the stream, and returns the child's end.
+func (c *Child) outlet(stream string, output func(stream, line string)) (*os.File, error) {
+	c.printing.Add(1)
+	o, w, err := newOutlet(func(line string) {
+		c.Heard(stream, line)
+		output(stream, line)
+	}, c.printing.Done)
+	if err != nil {
+		c.printing.Done()
+		return nil, err
+	}
+	c.outlets = append(c.outlets, o)
+	return w, nil
+}
+
+// cutOutlets ends the outlets: somebody else may hold the pipes.
+func (c *Child) cutOutlets() {
+	for _, o := range c.outlets {
+		o.cut()
+	}
+}
+
+// awaitDeath has the child reaped once it is dead. No goroutine waits for that, and no thread, but where no
+// descriptor is left for it.
+func (c *Child) awaitDeath() {
+	fd, err := unix.PidfdOpen(c.PID, 0)
+	if err != nil {
+		go c.reap()
+		return
+	}
+	w, err := epoll.Add(fd)
+	if err == nil && w.Arm(func() {
+		w.Remove()
+		unix.Close(fd)
+		c.reap()
+	}) {
+		return
+	}
+	unix.Close(fd)
+	go c.reap()
+}
+
+// reap reaps the child once it is dead, and waits for the end of its output.
+func (c *Child) reap() {
+	// It is left to be reaped: until then its process group's number is nobody else's (waitid(2)).
+	for unix.Waitid(unix.P_PID, c.PID, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
 	c.Kill() // what it has started and not put into a group of its own
 	c.mu.Lock()
 	c.reaped = true
 	c.mu.Unlock()
 	c.group.Joined()
-	c.err = c.cmd.Wait()
+	state, err := c.process.Wait()
+	if c.err = err; err == nil && !state.Success() {
+		c.err = &exec.ExitError{ProcessState: state}
+	}
 	c.family.End()
 	if c.Link != nil {
 		c.Link.CloseRead() // its end may be open elsewhere, were it on its way to us
 	}
-	late := time.AfterFunc(lingering, func() { closeAll(pipes) })
-	readers.Wait()
+	late := time.AfterFunc(lingering, c.cutOutlets)
+	c.printing.Wait()
 	late.Stop()
-	closeAll(pipes)
 	c.judge()
 	c.tidy()
 	close(c.exited)
@@ -219,54 +261,6 @@ func (c *Child) reap(readers *sync.WaitGroup, pipes []*os.File) {
 var disinherit = sync.OnceFunc(func() {
 	unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // best effort: since Linux 5.11
 })
-
-// awaitDeath returns once the child is dead, and leaves it to be reaped: until
-// then its process group's number is nobody else's (pidfd_open(2), waitid(2)).
-func (c *Child) awaitDeath() {
-	fd, err := unix.PidfdOpen(c.PID, unix.PIDFD_NONBLOCK)
-	if err != nil {
-		unix.Waitid(unix.P_PID, c.PID, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		return
-	}
-	f := os.NewFile(uintptr(fd), "pidfd")
-	defer f.Close()
-	rc, err := f.SyscallConn()
-	if err == nil {
-		// Polled, for a thread that waits would be one a child.
-		err = rc.Read(func(fd uintptr) bool {
-			var info unix.Siginfo
-			err := unix.Waitid(unix.P_PIDFD, int(fd), &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
-			return err != nil && err != unix.EINTR || info.Signo != 0
-		})
-	}
-	if err != nil {
-		unix.Waitid(unix.P_PID, c.PID, nil, unix.WEXITED|unix.WNOWAIT, nil)
-	}
-}
-
-func closeAll(files []*os.File) {
-	for _, f := range files {
-		f.Close()
-	}
-}
-
-func (c *Child) read(r io.Reader, stream string, output func(stream, line string)) {
-	var first [1]byte // most children print nothing: they need no more
-	if _, err := io.ReadFull(r, first[:]); err != nil {
-		return
-	}
-	br := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(first[:]), r), transcript.MaxLine)
-	for {
-		b, err := br.ReadSlice('\n')
-		if line := strings.TrimRight(string(b), "\r\n"); line != "" || len(b) > 0 {
-			c.Heard(stream, line)
-			output(stream, line)
-		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return
-		}
-	}
-}
 
 // Kill ends the child at once, and what it has started.
 func (c *Child) Kill() {
