@@ -287,6 +287,9 @@ func (c *Child) Send(m link.Message) error {
 // Recv returns what the child says next, or an error once it says no more.
 func (c *Child) Recv() (link.Message, error) { return proc.Hear(c.link) }
 
+// Later has do called once Recv has something to return. It reports false where Recv is to be called at once.
+func (c *Child) Later(do func()) bool { return c.link.Later(do) }
+
 // SendError is what has ended the sending.
 func (c *Child) SendError() error { return c.link.Err() }
 

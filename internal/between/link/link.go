@@ -522,6 +522,9 @@ func (c *Conn) Recv() (Message, error) {
 	return m, nil
 }
 
+// Later has do called once Recv has something to return, as wire.Conn's.
+func (c *Conn) Later(do func()) bool { return c.wire.Later(do) }
+
 func decode(body []byte) (m Message, err error) {
 	if err := json.Unmarshal(body, &m); err != nil {
 		return Message{}, fmt.Errorf("decode message: %w", err)

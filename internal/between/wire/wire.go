@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/epoll"
 )
 
 const (
@@ -76,13 +78,23 @@ type Conn struct {
 
 	// Owned by the goroutine that calls Recv.
 	most       int    // bytes of a frame's body
+	room       *room  // nil while nobody reads
 	buf        []byte // what was read and not yet consumed is buf[r:w]
 	r, w       int
 	filled     bool  // by the last read: there may be more
 	start, end int64 // the stream's offsets of buf[r] and buf[w]
-	oob        []byte
 	arrived    []arrival
+
+	later epoll.Waiter
 }
+
+// room is where a Conn reads at first.
+type room struct {
+	buf [bufferSeldom]byte
+	oob []byte
+}
+
+var rooms = sync.Pool{New: func() any { return &room{oob: make([]byte, syscall.CmsgSpace(4*scmMaxFD))} }}
 
 // arrival holds the descriptors that one recvmsg brought. The kernel never
 // merges past a message with descriptors, so they belong to the one frame with
@@ -102,11 +114,7 @@ func New(uc *net.UnixConn) *Conn {
 }
 
 func newConn(uc socket) *Conn {
-	c := &Conn{
-		uc: uc, most: MaxBody,
-		buf: make([]byte, bufferSeldom),
-		oob: make([]byte, syscall.CmsgSpace(4*scmMaxFD)),
-	}
+	c := &Conn{uc: uc, most: MaxBody}
 	c.posted.room.L = &c.posted
 	return c
 }
@@ -290,6 +298,10 @@ func (c *Conn) Drop() {
 
 // fill reads once, making room for a frame of need bytes first.
 func (c *Conn) fill(need int) error {
+	if c.room == nil {
+		c.room = rooms.Get().(*room)
+		c.buf = c.room.buf[:]
+	}
 	if c.r > 0 {
 		copy(c.buf, c.buf[c.r:c.w])
 		c.w -= c.r
@@ -304,9 +316,9 @@ func (c *Conn) fill(need int) error {
 	if need > len(c.buf) {
 		c.buf = append(make([]byte, 0, need), c.buf[:c.w]...)[:need]
 	}
-	n, oobn, flags, _, err := c.uc.ReadMsgUnix(c.buf[c.w:], c.oob)
+	n, oobn, flags, _, err := c.uc.ReadMsgUnix(c.buf[c.w:], c.room.oob)
 	if oobn > 0 || flags&syscall.MSG_CTRUNC != 0 {
-		fds := parseRights(c.oob[:oobn])
+		fds := parseRights(c.room.oob[:oobn])
 		c.arrived = append(c.arrived, arrival{c.end, c.end + int64(n), fds, flags&syscall.MSG_CTRUNC != 0})
 	}
 	c.w += n
@@ -363,4 +375,7 @@ func (c *Conn) CloseWrite() error { return c.uc.CloseWrite() }
 func (c *Conn) CloseRead() error { return c.uc.CloseRead() }
 
 // Close closes this end; a blocked Send or Recv returns an error.
-func (c *Conn) Close() error { return c.uc.Close() }
+func (c *Conn) Close() error {
+	c.later.End()
+	return c.uc.Close()
+}

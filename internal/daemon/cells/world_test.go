@@ -272,6 +272,7 @@ func (p *process) PID() int                        { return 1 << 30 }
 func (p *process) Kill()                           { p.once.Do(func() { close(p.gone) }) }
 func (p *process) End(time.Duration)               { <-p.gone }
 func (p *process) SendError() error                { return nil }
+func (p *process) Later(func()) bool               { return false }
 func (p *process) Lend([]string) error             { return nil }
 func (p *process) Said(string)                     {}
 func (p *process) Close()                          {}

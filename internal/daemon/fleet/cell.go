@@ -42,13 +42,11 @@ type Spec struct {
 	Unnamed bool
 	// Ready is how long the plugins may take to become ready.
 	Ready time.Duration
-	// Fields are those of the log records of one plugin, or of the whole cell
-	// where there is none of that name.
+	// Fields are those of the log records of one plugin, or of the whole cell where there is none of that name.
 	Fields func(plugin string) logrus.Fields
 }
 
-// Cell is the process that runs one or several plugins, from the wish for one to
-// its end.
+// Cell is the process that runs one or several plugins, from the wish for one to its end.
 type Cell struct {
 	ID      uint64
 	Began   time.Time // to start; zero while it waits for a slot
@@ -169,7 +167,7 @@ func (c *Cell) listen() {
 	}
 }
 
-// hear hears what a cell says until it ends.
+// hear hears what a cell says until it ends. One that says nothing for now has no goroutine.
 func (c *Cell) hear(p Process) {
 	f := c.fleet
 	<-c.named
@@ -186,6 +184,9 @@ func (c *Cell) hear(p Process) {
 			offers = offer.Examine(m.Plugins, f.cfg.Limits)
 		}
 		f.post(func() { c.heard(m, offers) })
+		if p.Later(func() { c.hear(p) }) {
+			return
+		}
 	}
 	p.End(deafWait)
 	f.post(c.exited)
@@ -296,8 +297,7 @@ func (c *Cell) Kill(why string) {
 	c.kill()
 }
 
-// Retire has a cell give its connections back, end what it began within the
-// grace, and exit. It is killed where it does not.
+// Retire has a cell give its connections back, end what it began within the grace, and exit. It is killed where it does not.
 func (c *Cell) Retire(grace time.Duration) {
 	c.Send(link.Message{Kind: link.Retire, Grace: grace})
 	c.overdue = time.AfterFunc(grace+KillWait, c.process.Kill)
@@ -323,8 +323,7 @@ func (c *Cell) Gone() bool { return c.phase == gone }
 // to blame for its end.
 func (c *Cell) Cut() bool { return c.cut }
 
-// Parted reports whether it has, since it was told to part, no connection left that
-// could come back to the gate.
+// Parted reports whether it has, since it was told to part, no connection left that could come back to the gate.
 func (c *Cell) Parted() bool { return c.parted }
 
 // PID is its process's; 0 where there is none, or none any more.

@@ -110,6 +110,7 @@ type dummy struct {
 func (d *dummy) PID() int                        { return 7 }
 func (d *dummy) Send(m link.Message) error       { d.sent = append(d.sent, m); return nil }
 func (d *dummy) SendError() error                { return nil }
+func (d *dummy) Later(func()) bool               { return false }
 func (d *dummy) Lend([]string) error             { return nil }
 func (d *dummy) Said(line string)                { d.said = append(d.said, line) }
 func (d *dummy) Kill()                           { d.once.Do(func() { close(d.gone) }) }

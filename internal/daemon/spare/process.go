@@ -15,6 +15,7 @@ type Process interface {
 	Send(link.Message) error   // never waits
 	Lend(paths []string) error // has it open these files, which a message then names
 	Recv() (link.Message, error)
+	Later(do func()) bool            // has do called once Recv does not wait; false where it is to be called at once
 	SendError() error                // that has ended the sending
 	Said(line string)                // adds to what Printed tells
 	Kill()                           // at once
@@ -50,6 +51,8 @@ type child struct{ *proc.Child }
 func (c child) PID() int         { return c.Child.PID }
 func (c child) SendError() error { return c.Link.Err() }
 func (c child) Close()           { c.Link.Close() }
+
+func (c child) Later(do func()) bool { return c.Link.Later(do) }
 
 func (c child) Uses() (proc.Usage, error) { return proc.UsageOf(c.Child.PID) }
 

@@ -523,6 +523,7 @@ func (p *process) End(grace time.Duration) {
 
 func (p *process) Kill()                           { p.exit("signal: killed") }
 func (p *process) SendError() error                { return nil }
+func (p *process) Later(func()) bool               { return false }
 func (p *process) Lend([]string) error             { return nil }
 func (p *process) Said(string)                     {}
 func (p *process) Close()                          {}

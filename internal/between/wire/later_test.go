@@ -1,0 +1,120 @@
+package wire
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+)
+
+// polledPair returns a connected pair that the runtime waits for.
+func polledPair(t *testing.T) (a, b *Conn) {
+	t.Helper()
+	fa, fb, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []struct {
+		f *os.File
+		c **Conn
+	}{{fa, &a}, {fb, &b}} {
+		if *end.c, err = FromFile(end.f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { a.Close(); b.Close() })
+	return a, b
+}
+
+// laterOf has each frame that comes to c told, by a goroutine that is there only for it.
+func laterOf(c *Conn) (frames chan string, ended chan error) {
+	frames, ended = make(chan string, 100), make(chan error, 1)
+	var hear func()
+	hear = func() {
+		for {
+			f, err := c.Recv()
+			if err != nil {
+				ended <- err
+				return
+			}
+			frames <- string(f.Body)
+			if c.Later(hear) {
+				return
+			}
+		}
+	}
+	if !c.Later(hear) {
+		go hear()
+	}
+	return frames, ended
+}
+
+func TestLater(t *testing.T) {
+	a, b := polledPair(t)
+	frames, ended := laterOf(b)
+	for range 100 {
+		for _, body := range []string{"one", "two", string(make([]byte, 3*bufferSize)), "", "five"} {
+			if err := a.Send('x', nil, []byte(body)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, want := range []string{"one", "two", string(make([]byte, 3*bufferSize)), "", "five"} {
+			if got := <-frames; got != want {
+				t.Fatalf("got %.10q of %d bytes, want %.10q of %d", got, len(got), want, len(want))
+			}
+		}
+	}
+	a.CloseWrite()
+	if err := <-ended; err != io.EOF {
+		t.Errorf("the end is %v", err)
+	}
+}
+
+// A frame that has come in part is waited for where that is read.
+func TestLaterInTheMiddle(t *testing.T) {
+	a, b := polledPair(t)
+	frames, _ := laterOf(b)
+	frame, err := appendFrame(nil, 'x', 0, [][]byte{[]byte("whole")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := append(frame, frame[:9]...) // the second comes in part
+	a.uc.Write(two)
+	if got := <-frames; got != "whole" {
+		t.Errorf("got %q", got)
+	}
+	a.uc.Write(frame[9:])
+	if got := <-frames; got != "whole" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Who waits has no memory to read into, and hears of the end whoever closes.
+func TestLaterAndClose(t *testing.T) {
+	for _, end := range []func(a, b *Conn) error{
+		func(a, b *Conn) error { return a.Close() }, func(a, b *Conn) error { return b.Close() },
+		func(a, b *Conn) error { return b.CloseRead() },
+	} {
+		a, b := polledPair(t)
+		a.Send('x', nil, []byte("before"))
+		if f, err := b.Recv(); err != nil || string(f.Body) != "before" {
+			t.Fatal(f, err)
+		}
+		told := make(chan struct{})
+		if !b.Later(func() { close(told) }) || b.room != nil || b.buf != nil {
+			t.Error("nobody waits, or with memory")
+		}
+		if err := end(a, b); err != nil {
+			t.Error(err)
+		}
+		<-told
+		if _, err := b.Recv(); !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the end is %v", err)
+		}
+		b.Close()
+		if b.Later(func() { t.Error("called") }) {
+			t.Error("somebody waits for what is closed")
+		}
+	}
+}
