@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,8 +13,9 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/words"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
-	"github.com/andrestc/go-plugserver/internal/file/signature"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/renaming"
+	"github.com/andrestc/go-plugserver/internal/operator/report"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
@@ -164,22 +164,45 @@ func promote(ctx context.Context, s *cli.Session, of string) error {
 	if h = find(st, of); h == nil || h.Version == "" {
 		return fmt.Errorf("promote: %q does not serve; see plugserverctl status", of)
 	}
-	serves := h.Version
-	if err := isServed(st.Daemon.Handlers, of, serves); err != nil {
+	serves, source := h.Version, renaming.SourceThere(st.Daemon.Handlers, canary.Name(of))
+	if source == "" {
+		err = isServed(st.Daemon.Handlers, of, serves)
+	} else {
+		err = isPromoted(ctx, s, of, source)
+	}
+	if err != nil {
 		return denied(os.Geteuid(), err)
 	}
-	if err := rename(st.Daemon.Handlers, of); err != nil {
+	kept, err := renaming.Promote(st.Daemon.Handlers, of, time.Now())
+	if err != nil {
 		return fmt.Errorf("%w; the canary is promoted, and serves over restarts: only the directory does not say so", denied(os.Geteuid(), err))
 	}
-	out, err := settle(ctx, s, of, of+".so is the canary's file")
+	if kept != "" {
+		fmt.Fprintf(s.Problems, "the source of before is %s\n", terminal.Escape(kept))
+	}
+	out, err := settle(ctx, s, of, "the canary's file has its name")
 	if err != nil {
 		return err
 	}
-	if out.Handler == nil || out.Handler.Version != serves {
-		return fmt.Errorf("promote: %s.so is the canary's file, and %q does not serve its version %s any more; see plugserverctl status", of, of, serves)
+	switch { // source is compiled anew, in a folder of another name
+	case out.Handler != nil && (out.Handler.Version == serves || source != "" && out.Handler.State == api.StateLive && out.Handler.Refusal == nil):
+	case source != "" && out.Handler != nil && out.Handler.Refusal != nil:
+		report.Refusal(s.Problems, of, *out.Handler.Refusal)
+		return cli.ErrRefused
+	default:
+		return fmt.Errorf("promote: the canary's file has the name of %q, which does not serve its version %s any more; see plugserverctl status", of, serves)
 	}
 	s.Tell(out, "promoted: %s\n", terminal.Escape(Serves(out.Handler)))
 	return nil
+}
+
+// isPromoted returns an error unless the source of a handler's canary is still what was promoted, which the daemon knows.
+func isPromoted(ctx context.Context, s *cli.Session, of, source string) error {
+	out, err := settle(ctx, s, canary.Name(of), "the canary is promoted")
+	if err == nil && (out.Handler == nil || out.Handler.State != api.StatePromoted) {
+		err = fmt.Errorf("promote: %q is other than what was promoted: nothing is renamed; see plugserverctl status, and have it judged: plugserverctl canary %s", source, words.Shell(of))
+	}
+	return err
 }
 
 // isServed returns an error unless the file of a handler's canary is the version that the handler serves: any other would, once it has
@@ -190,29 +213,12 @@ func isServed(dir, of, serves string) error {
 	version, err := versionOf(path)
 	switch {
 	case err != nil:
-		return fmt.Errorf("give the canary's file the name of %q: %w; where it is source, rename that", of, err)
+		return fmt.Errorf("give the canary's file the name of %q: %w", of, err)
 	case version == serves:
 		return nil
 	}
 	return fmt.Errorf("promote: %q is version %s, and %q serves %s: nothing is renamed; where it was put there just now, wait until it is a canary, which status tells; "+
 		"to serve it as it is: plugserverctl install --name %s %s; or remove it: plugserverctl remove %s", path, version, of, serves, words.Shell(of), words.Shell(path), words.Shell(name))
-}
-
-// rename gives the file of a handler's canary the handler's name, with its signature.
-func rename(dir, of string) error {
-	from, to := filepath.Join(dir, canary.Name(of)+".so"), filepath.Join(dir, of+".so")
-	if there := SourceThere(dir, of); there != "" {
-		return fmt.Errorf("%q is the source of %q: put that of the canary in its place", there, of)
-	}
-	// First, as when a file is installed.
-	err := os.Rename(from+signature.Suffix, to+signature.Suffix)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = unsign(to)
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(from, to)
 }
 
 // withdraw has a handler's canary withdrawn.

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/andrestc/go-plugserver/internal/file/atomicfile"
@@ -122,23 +121,6 @@ func (f former) forget() {
 	if f.link != "" {
 		os.Remove(f.link)
 	}
-}
-
-// SourceThere is the handler's source in the directory, "" if it has none: the
-// daemon would refuse both, and what serves would be replaced by nothing.
-func SourceThere(dir, name string) string {
-	path := filepath.Join(dir, name)
-	if info, err := os.Lstat(path + ".go"); err == nil && info.Mode().IsRegular() {
-		return path + ".go"
-	}
-	if files, err := os.ReadDir(path); err == nil {
-		for _, f := range files {
-			if strings.HasSuffix(f.Name(), ".go") {
-				return path
-			}
-		}
-	}
-	return ""
 }
 
 // deleteFiles deletes the handler's files, those that one command can put back:

@@ -16,6 +16,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
 	"github.com/andrestc/go-plugserver/internal/operator/check"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
+	"github.com/andrestc/go-plugserver/internal/operator/renaming"
 	"github.com/andrestc/go-plugserver/internal/operator/report"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
@@ -43,7 +44,7 @@ func Install(ctx context.Context, s *cli.Session, path, name string, binaries *c
 		fmt.Fprintf(s.Problems, "not installed: %s\n", terminal.Escape(name))
 		return cli.ErrRefused
 	}
-	if there := SourceThere(st.Daemon.Handlers, name); there != "" {
+	if there := renaming.SourceThere(st.Daemon.Handlers, name); there != "" {
 		return fmt.Errorf("install %q: %w", name, badfile.SourceThere(there, name+".so"))
 	}
 	began := time.Now()

@@ -13,13 +13,13 @@ import (
 	"github.com/andrestc/go-plugserver/internal/file/signature"
 	"github.com/andrestc/go-plugserver/internal/file/synced"
 	"github.com/andrestc/go-plugserver/internal/operator/artifact"
-	"github.com/andrestc/go-plugserver/internal/operator/deploy"
+	"github.com/andrestc/go-plugserver/internal/operator/renaming"
 	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
 )
 
 // Look tells what is in the directory under a handler's name. What was placed is not read again where it has not changed.
 func Look(dir, name string, placed synced.Placed) (t syncplan.There, err error) {
-	t.Source = deploy.SourceThere(dir, name)
+	t.Source = renaming.SourceThere(dir, name)
 	path := filepath.Join(dir, name+".so")
 	info, err := os.Lstat(path)
 	switch {

@@ -288,3 +288,44 @@ func TestCanaryOverRestarts(t *testing.T) {
 	}
 	d.Want("/shared", http.StatusOK, "two")
 }
+
+// A canary that is a folder of source gets the handler's name by a promotion, and no client notices; the handler's own is kept.
+func TestCanaryOfSource(t *testing.T) {
+	if testbed.Race {
+		t.Skip("a cell under the race detector wants plugins built so: the standard library is compiled once more, for minutes")
+	}
+	d := startCompiling(t)
+	mark := d.Log.Len()
+	putSource(t, d, "users/main.go", sourceOf("/users", "one"))
+	if e := verdict(t, d, mark, "users"); e.Get("event") != "live" {
+		t.Fatal(e.Raw)
+	}
+	load := testbed.Plan{Addr: d.Addr, Paths: []string{"/users"}, Clients: 2, Pause: func(int) time.Duration { return 10 * time.Millisecond }, Check: func(_ string, a testbed.Answer) error {
+		if v := string(a.Body); a.Status != http.StatusOK || v != "one" && v != "two" {
+			return fmt.Errorf("%d %q", a.Status, v)
+		}
+		return nil
+	}}.Run(t)
+	mark = d.Log.Len()
+	putSource(t, d, "users.canary/main.go", sourceOf("/users", "two"))
+	d.WaitLogFrom(mark, "the canary", event("canary_begun", "users.canary"))
+	out, errs, code := d.Ctl("canary", "users", "--promote")
+	if code != 0 || !strings.HasPrefix(out, "promoted: users, version ") {
+		t.Errorf("exit %d, %s%s", code, out, errs)
+	}
+	_, kept, _ := strings.Cut(errs, "the source of before is ")
+	kept, _, _ = strings.Cut(kept, "\n")
+	for path, want := range map[string]string{filepath.Join(d.Handlers, "users"): "two", kept: "one"} {
+		if text, err := os.ReadFile(filepath.Join(path, "main.go")); !strings.Contains(string(text), "VERSION:"+want) {
+			t.Errorf("%s is not of version %s: %v", path, want, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(d.Handlers, "users.canary")); !os.IsNotExist(err) {
+		t.Errorf("the canary's folder is there still: %v", err)
+	}
+	d.Want("/users", 200, "two")
+	if h, _ := d.Handler("users"); h.State != api.StateLive || h.Refusal != nil {
+		t.Errorf("it is %+v", h)
+	}
+	load.Unharmed(t)
+}
