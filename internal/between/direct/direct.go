@@ -1,5 +1,5 @@
 // Package direct reads and writes stream sockets that the runtime's poller knows, without
-// telling the runtime of the calls (wire.ReadNow says why).
+// telling the runtime of the calls (ReadNow says why).
 package direct
 
 import (
@@ -9,8 +9,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-
-	"github.com/andrestc/go-plugserver/internal/between/wire"
 )
 
 // Most is how many bytes pass in one call without the runtime being told of
@@ -23,7 +21,7 @@ type Stream interface {
 	syscall.Conn
 }
 
-// Way is one way of a stream socket, by wire.ReadNow or WriteNow. The runtime's
+// Way is one way of a stream socket, by ReadNow or WriteNow. The runtime's
 // poller waits, and deadlines are kept, as if the Stream had made the call itself.
 type Way struct {
 	conn Stream
@@ -74,9 +72,9 @@ func (d *Way) Write(p []byte) (int, error) {
 // try returns false where there is to be waited.
 func (d *Way) try(fd uintptr) bool {
 	for d.n < len(d.p) {
-		call := wire.ReadNow
+		call := ReadNow
 		if d.out {
-			call = wire.WriteNow
+			call = WriteNow
 		}
 		n, err := call(fd, d.p[d.n:])
 		d.n += max(n, 0)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"testing"
 )
 
@@ -115,6 +116,63 @@ func TestLaterAndClose(t *testing.T) {
 		b.Close()
 		if b.Later(func() { t.Error("called") }) {
 			t.Error("somebody waits for what is closed")
+		}
+	}
+}
+
+// Nobody waits any more where nothing comes; what comes then, or in part before, is received all the same.
+func TestQuiet(t *testing.T) {
+	a, b := polledPair(t)
+	frame, err := appendFrame(nil, 'x', 0, [][]byte{[]byte("body")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receive := func() string {
+		t.Helper()
+		f, err := b.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(f.Body)
+	}
+	for range 3 {
+		a.uc.Write(append(frame, frame[:9]...))
+		if got := receive(); got != "body" {
+			t.Errorf("got %q", got)
+		}
+		b.Quiet()
+		b.Quiet() // there is a part of a frame
+		var written sync.WaitGroup
+		written.Go(func() { a.uc.Write(frame[9:]) })
+		if got := receive(); got != "body" {
+			t.Errorf("got %q", got)
+		}
+		written.Wait()
+		b.Quiet()
+		a.uc.Write(frame)
+		if got := receive(); got != "body" {
+			t.Errorf("got %q", got)
+		}
+		b.Quiet() // something has come since the last
+		a.uc.Write(frame)
+		if got := receive(); got != "body" {
+			t.Errorf("got %q", got)
+		}
+		b.Quiet()
+		b.Quiet()
+		if _, err := b.Recv(); err != ErrQuiet {
+			t.Fatalf("got %v, want %v", err, ErrQuiet)
+		}
+		told := make(chan struct{})
+		if !b.Later(func() { close(told) }) {
+			t.Fatal("nobody waits")
+		}
+		b.Quiet() // who rests is left alone
+		b.Quiet()
+		a.uc.Write(frame)
+		<-told
+		if got := receive(); got != "body" {
+			t.Errorf("got %q", got)
 		}
 	}
 }

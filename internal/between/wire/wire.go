@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -85,7 +86,10 @@ type Conn struct {
 	start, end int64 // the stream's offsets of buf[r] and buf[w]
 	arrived    []arrival
 
-	later epoll.Waiter
+	later   epoll.Waiter
+	reads   atomic.Uint64 // that were begun
+	resting atomic.Bool   // Later waits, or has just done
+	quiet   uint64        // reads, at the last Quiet
 }
 
 // room is where a Conn reads at first.
@@ -218,11 +222,11 @@ func appendFrame(b []byte, kind byte, fds int, parts [][]byte) ([]byte, error) {
 func (c *Conn) Limit(n int) { c.most = min(n, MaxBody) }
 
 // Recv returns the next frame. At the end of the stream it returns io.EOF, in
-// the middle of a frame io.ErrUnexpectedEOF. After any error but ErrFDsLost it is
-// not to be called again.
+// the middle of a frame io.ErrUnexpectedEOF. After any error but ErrFDsLost and ErrQuiet it
+// is not to be called again.
 func (c *Conn) Recv() (Frame, error) {
 	f, err := c.recv()
-	if err != nil && err != ErrFDsLost {
+	if err != nil && err != ErrFDsLost && err != ErrQuiet {
 		c.Drop()
 	}
 	return f, err
@@ -301,6 +305,7 @@ func (c *Conn) fill(need int) error {
 	if c.room == nil {
 		c.room = rooms.Get().(*room)
 		c.buf = c.room.buf[:]
+		c.resting.Store(false)
 	}
 	if c.r > 0 {
 		copy(c.buf, c.buf[c.r:c.w])
@@ -316,6 +321,7 @@ func (c *Conn) fill(need int) error {
 	if need > len(c.buf) {
 		c.buf = append(make([]byte, 0, need), c.buf[:c.w]...)[:need]
 	}
+	c.reads.Add(1)
 	n, oobn, flags, _, err := c.uc.ReadMsgUnix(c.buf[c.w:], c.room.oob)
 	if oobn > 0 || flags&syscall.MSG_CTRUNC != 0 {
 		fds := parseRights(c.room.oob[:oobn])
@@ -328,7 +334,7 @@ func (c *Conn) fill(need int) error {
 	case len(c.arrived) > mostArrived:
 		return errForeign
 	case err != nil && !errors.Is(err, io.EOF):
-		return err
+		return c.interrupted(err)
 	case n > 0:
 		return nil
 	case c.w > c.r:

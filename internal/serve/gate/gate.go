@@ -267,25 +267,31 @@ func (g *Gate) join(m link.Message) {
 	go func() {
 		<-g.tabled
 		// Connections that the cell gives back; its end is its death.
-		err := g.server.Receive(p)
-		c.close()
-		if err != nil {
-			// It may still serve what it was given: until it has ended,
-			// nothing of that is another's.
-			g.link.Send(link.Message{Kind: link.Broken, Cell: m.Cell, Text: err.Error()})
-			p.AwaitEnd()
-		}
-		g.server.Recover(p)
-		<-c.idle
-		p.Close()
+		g.server.Hear(p, func(err error) {
+			c.close()
+			if err != nil {
+				// It may still serve what it was given: until it has ended,
+				// nothing of that is another's.
+				g.link.Send(link.Message{Kind: link.Broken, Cell: m.Cell, Text: err.Error()})
+				p.AwaitEnd()
+			}
+			g.server.Recover(p)
+			<-c.idle
+			p.Close()
+		})
 	}()
 }
 
 // idleLooks is after how many looks a cell that takes nothing is given up.
 const idleLooks = 3
 
-// lookAfter looks after cells that take nothing of what they are given.
+// lookAfter looks after cells that take nothing of what they are given, and those that say nothing.
 func (g *Gate) lookAfter() {
+	for _, peers := range g.peers {
+		for _, p := range peers {
+			p.Quiet()
+		}
+	}
 	for id, c := range g.cells {
 		if c.peer.Idle() > idleLooks {
 			g.link.Send(link.Message{Kind: link.Broken, Cell: id, Text: "it takes nothing of what it is given"})

@@ -155,6 +155,9 @@ func (p *Peer) CloseRead() { p.wire.CloseRead() }
 // Close ends the peer's socket.
 func (p *Peer) Close() error { return p.wire.Close() }
 
+// Quiet is called now and then: while nothing comes from p, nobody who waits for it costs memory.
+func (p *Peer) Quiet() { p.wire.Quiet() }
+
 // AwaitEnd returns once p's process has ended, after an error of Receive. What it
 // still gives is dropped: p has it again by its counts.
 func (p *Peer) AwaitEnd() { p.wire.Discard() }

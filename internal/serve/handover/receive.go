@@ -16,13 +16,18 @@ import (
 // Receive takes what p gives, until p gives no more or is dead (nil). After an
 // error p may go on giving, and not know that nothing is taken.
 func (s *Server) Receive(p *Peer) error {
-	defer p.orphan()
+	done := make(chan error, 1)
+	s.Hear(p, func(err error) { done <- err })
+	return <-done
+}
+
+// Hear is Receive that does not wait: ended is called once p gives no more.
+func (s *Server) Hear(p *Peer, ended func(error)) {
 	if s.Route != nil {
 		p.wire.Limit(s.maxReplay() + maxHeadOfMessage)
 	}
-	r := &receiver{server: s, peer: p, done: make(chan error, 1)}
+	r := &receiver{server: s, peer: p, ended: ended}
 	go r.run()
-	return <-r.done
 }
 
 // receiver reads what a peer sends. Short requests it serves itself, one after
@@ -32,7 +37,7 @@ func (s *Server) Receive(p *Peer) error {
 type receiver struct {
 	server *Server
 	peer   *Peer
-	done   chan error // capacity 1; the peer gives no more
+	ended  func(error) // is called once the peer gives no more
 
 	// step is odd while the goroutine that reads serves a request. Who makes
 	// it even sees to the reading: that goroutine, when the request has ended,
@@ -97,22 +102,29 @@ func (r *receiver) run() {
 		default:
 			err = s.received(p, f)
 		}
-		if err != nil {
-			r.owed.deliver()
-		}
-		switch {
-		case err == nil:
-		case ended(err):
-			r.done <- nil
-			return
-		case errors.Is(err, wire.ErrFDsLost):
-			p.tookConn(true)
-			s.full()
-		default:
-			r.done <- err
+		if err != nil && !r.goesOn(err) {
 			return
 		}
 	}
+}
+
+// goesOn reports whether the caller is to go on reading after the error.
+func (r *receiver) goesOn(err error) bool {
+	p := r.peer
+	r.owed.deliver()
+	switch {
+	case err == wire.ErrQuiet:
+		return !p.wire.Later(r.run)
+	case errors.Is(err, wire.ErrFDsLost):
+		p.tookConn(true)
+		r.server.full()
+		return true
+	case ended(err):
+		err = nil
+	}
+	p.orphan()
+	r.ended(err)
+	return false
 }
 
 // What no server sends to one that accepts.

@@ -3,8 +3,10 @@ package handover
 import (
 	"context"
 	"log"
+	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/wire"
 )
@@ -89,5 +91,40 @@ func TestReceiveEnds(t *testing.T) {
 				p.Close()
 			}
 		}
+	}
+}
+
+// Of a peer that gives nothing for a while nobody waits; what it gives then, and its end, are received as ever.
+func TestQuietPeer(t *testing.T) {
+	fa, fb, err := wire.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate, cell := newPeers(t, fa, fb)
+	t.Cleanup(func() { gate.Close(); cell.Close() })
+	s := NewServer(context.Background(), nil, Limits{}, log.New(testLog{t}, "", 0))
+	mux := helloMux()
+	s.Mux = func() Mux { return mux }
+	ended := make(chan error, 1)
+	before := runtime.NumGoroutine()
+	s.Hear(gate, func(err error) { ended <- err })
+	m := message{history: history{moves: 1}, stream: 1, remote: "127.0.0.1:50000", local: "127.0.0.1:80"}
+	for range 3 {
+		if err := cell.wire.Post(kindRequest, append(m.head(nil), helloRequest...)); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := cell.wire.Recv(); err != nil || f.Kind != kindAnswer {
+			t.Fatal(f.Kind, err)
+		}
+		for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before+1; gate.Quiet() { // epoll's stays
+			if time.Now().After(end) {
+				t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	cell.Close()
+	if err := <-ended; err != nil {
+		t.Errorf("the end is %v", err)
 	}
 }

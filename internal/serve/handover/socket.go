@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/between/wire"
+	"github.com/andrestc/go-plugserver/internal/between/direct"
 )
 
 // socket is a client's connection in the gate. The runtime's poller learns of it
@@ -100,7 +100,7 @@ func (s *socket) now(f func(fd int) (int, error)) (n int, err error) {
 
 // tryRead reads what has come, as Read does, or returns EAGAIN.
 func (s *socket) tryRead(p []byte) (int, error) {
-	n, err := s.now(func(fd int) (int, error) { return wire.ReadNow(uintptr(fd), p) })
+	n, err := s.now(func(fd int) (int, error) { return direct.ReadNow(uintptr(fd), p) })
 	if n == 0 && err == nil && len(p) > 0 {
 		err = io.EOF
 	}
@@ -110,7 +110,7 @@ func (s *socket) tryRead(p []byte) (int, error) {
 // tryWrite writes what the socket takes at once.
 func (s *socket) tryWrite(p []byte) (n int, err error) {
 	for n < len(p) {
-		k, err := s.now(func(fd int) (int, error) { return wire.WriteNow(uintptr(fd), p[n:]) })
+		k, err := s.now(func(fd int) (int, error) { return direct.WriteNow(uintptr(fd), p[n:]) })
 		n += k
 		if err == syscall.EAGAIN {
 			break
@@ -171,7 +171,7 @@ func (r *reader) read(s *socket, p []byte) error {
 
 func (r *reader) try(fd uintptr) bool {
 	for {
-		r.n, r.err = wire.ReadNow(fd, r.p)
+		r.n, r.err = direct.ReadNow(fd, r.p)
 		switch r.err {
 		case syscall.EINTR:
 		case syscall.EAGAIN:

@@ -12,7 +12,6 @@ import (
 	"unsafe"
 
 	"github.com/andrestc/go-plugserver/internal/between/direct"
-	"github.com/andrestc/go-plugserver/internal/between/wire"
 )
 
 // relay is one connection.
@@ -135,7 +134,7 @@ func (r *relay) next() (p *[large]byte, n int, err error) {
 	waitErr := r.answers.Read(func(fd uintptr) bool {
 		p = buffers.Get().(*[large]byte)
 		for {
-			n, err = wire.ReadNow(fd, p[:])
+			n, err = direct.ReadNow(fd, p[:])
 			if err != syscall.EINTR {
 				break
 			}

@@ -10,7 +10,6 @@ import (
 	"syscall"
 
 	"github.com/andrestc/go-plugserver/internal/between/direct"
-	"github.com/andrestc/go-plugserver/internal/between/wire"
 	"github.com/andrestc/go-plugserver/internal/serve/tlskeys"
 )
 
@@ -136,7 +135,7 @@ func (c *Conn) fill(wait bool) error {
 func (c *Conn) try(fd uintptr) bool {
 	c.take()
 	for {
-		n, err := wire.ReadNow(fd, c.buf[c.w:])
+		n, err := direct.ReadNow(fd, c.buf[c.w:])
 		switch {
 		case err == syscall.EINTR:
 			continue

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/andrestc/go-plugserver/internal/between/wire"
+	"github.com/andrestc/go-plugserver/internal/between/direct"
 	"github.com/andrestc/go-plugserver/internal/serve/tlskeys"
 )
 
@@ -214,7 +214,7 @@ type atOnce struct {
 
 func (w *atOnce) write(fd uintptr) {
 	for w.n < len(w.b) {
-		k, err := wire.WriteNow(fd, w.b[w.n:])
+		k, err := direct.WriteNow(fd, w.b[w.n:])
 		w.n += max(k, 0)
 		if err == syscall.EAGAIN {
 			return
