@@ -5,13 +5,11 @@
 package orphans
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,8 +34,9 @@ var known = struct {
 	first uint64 // of our marks; 0 before Begin
 	last  uint64
 	alive map[uint64]int // their PIDs
+	pids  map[int]bool   // those
 	ended uint64         // how many were
-}{alive: make(map[uint64]int)}
+}{alive: make(map[uint64]int), pids: make(map[int]bool)}
 
 // Begin has this process adopt orphans, from now on and for good.
 func Begin() error {
@@ -46,7 +45,7 @@ func Begin() error {
 	if known.first != 0 {
 		return nil
 	}
-	if _, err := os.Stat("/proc/thread-self/children"); err != nil {
+	if _, err := os.Stat(children()); err != nil {
 		return fmt.Errorf("adopt orphans: %w", err) // nor would we find them
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -58,8 +57,10 @@ func Begin() error {
 	signal.Notify(ends, syscall.SIGCHLD)
 	go func() {
 		for range ends {
-			sweep(math.MaxUint64)
-			time.Sleep(between) // whoever forks a thousand times a second does not keep us busy
+			time.Sleep(between) // whoever forks a thousand times a second does not keep us busy, and who was started by us is reaped by then
+			if unreaped() {
+				sweep(math.MaxUint64)
+			}
 		}
 	}()
 	return nil
@@ -82,7 +83,7 @@ func Of(pid int) *Family {
 	if unix.Prlimit(pid, Mark, &unix.Rlimit{Cur: known.last, Max: known.last}, nil) != nil {
 		return nil
 	}
-	known.alive[known.last] = pid
+	known.alive[known.last], known.pids[pid] = pid, true
 	return &Family{known.last}
 }
 
@@ -116,6 +117,7 @@ func (f *Family) ended() uint64 {
 	defer sweeping.Unlock()
 	known.Lock()
 	defer known.Unlock()
+	delete(known.pids, known.alive[f.mark])
 	delete(known.alive, f.mark)
 	known.ended++
 	return known.ended
@@ -143,7 +145,7 @@ func sweep(nth uint64) (killed int) {
 			sweeping.clean = ended
 		}
 	}()
-	for _, pid := range children() {
+	for _, pid := range adopted() {
 		mark, ok := markOf(pid)
 		if !ok {
 			continue
@@ -152,7 +154,7 @@ func sweep(nth uint64) (killed int) {
 		child, alive := known.alive[mark]
 		known.Unlock()
 		if child == pid {
-			continue // whoever has started it reaps it
+			continue // it was marked since, and whoever has started it reaps it
 		}
 		if !alive {
 			killed++
@@ -174,19 +176,26 @@ func markOf(pid int) (mark uint64, ok bool) {
 	return has.Max, known.first != 0 && has.Max > known.first && has.Max <= known.last
 }
 
-// children are the children of all our threads, those that were adopted too.
-func children() (pids []int) {
-	lists, _ := filepath.Glob("/proc/self/task/*/children")
-	for _, list := range lists {
-		text, err := os.ReadFile(list)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // the thread has ended
-		}
-		for _, f := range strings.Fields(string(text)) {
-			if pid, err := strconv.Atoi(f); err == nil {
-				pids = append(pids, pid)
-			}
+// children is the list of the children of our first thread, which never ends (package runtime): the kernel gives the orphans to the
+// first that has not ended, and so the children of one that has. One that all threads' are in takes longer the more there are.
+func children() string { return fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()) }
+
+// adopted are the children that may be orphans: all but those that have a mark and that whoever has started them reaps.
+func adopted() (pids []int) {
+	text, _ := os.ReadFile(children())
+	known.Lock()
+	defer known.Unlock()
+	for f := range strings.FieldsSeq(string(text)) {
+		if pid, err := strconv.Atoi(f); err == nil && !known.pids[pid] {
+			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// unreaped reports whether there is a child that has ended, or it cannot be told.
+func unreaped() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && info.Signo != 0 || err != nil && err != unix.ECHILD
 }

@@ -150,7 +150,7 @@ func TestHops(t *testing.T) {
 	cmd, f, _ := child(t, "setsid "+hop+" >&- & echo 1", 1)
 	end(cmd, f)
 	await(t, "no hop is left", func() bool {
-		for _, pid := range children() {
+		for _, pid := range adopted() {
 			if mark, ok := markOf(pid); ok && mark == f.mark {
 				return false
 			}
