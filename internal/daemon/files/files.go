@@ -23,6 +23,10 @@ import (
 // is tried again.
 const passingPause = 100 * time.Millisecond
 
+// rest is how long nobody needs a copy before it is deleted: to find those takes longer the more handlers there are, and is not to be
+// done anew for each step of a change.
+const rest = time.Second
+
 // Owner is who decides. Its functions are called by its own goroutine, but for Post.
 type Owner struct {
 	// Has reports whether a handler is still there, and is to be served.
@@ -54,6 +58,8 @@ type Files struct {
 	building  int           // take long
 	unsaved   store.Changes // of the history; nil where there are none
 	garbage   bool          // the store may hold copies that nobody needs
+	ripe      bool          // and does since rest ago
+	resting   bool          // it is going to be
 	cleaning  bool          // they are being deleted
 }
 
@@ -106,6 +112,8 @@ type (
 	searchDue struct{ search search }
 	// saved: the history is on disk. There may be garbage now.
 	saved struct{}
+	// rested: there may be garbage since rest ago.
+	rested struct{}
 	// cleaned: copies that nobody needs are deleted.
 	cleaned struct{}
 )
@@ -116,6 +124,7 @@ func (admitted) event()  {}
 func (recalled) event()  {}
 func (searchDue) event() {}
 func (saved) event()     {}
+func (rested) event()    {}
 func (cleaned) event()   {}
 
 // New returns no files.
@@ -143,6 +152,8 @@ func (fs *Files) Handle(e Event) {
 			fs.search(e.search)
 		}
 	case saved:
+	case rested:
+		fs.resting, fs.ripe = false, true
 	case cleaned:
 		fs.cleaning = false
 	default:
@@ -262,10 +273,14 @@ func (fs *Files) Left() { fs.garbage = true }
 // the copies that no cell has and no history names, neither the one on disk.
 func (fs *Files) Turn() {
 	fs.SaveNow()
-	if !fs.garbage || fs.cleaning || fs.admitting+fs.building > 0 || !fs.intake.Saved() {
+	if fs.garbage && !fs.ripe && !fs.resting {
+		fs.resting = true
+		time.AfterFunc(rest, func() { fs.owner.Post(rested{}) })
+	}
+	if !fs.garbage || !fs.ripe || fs.cleaning || fs.admitting+fs.building > 0 || !fs.intake.Saved() {
 		return
 	}
-	fs.garbage, fs.cleaning = false, true
+	fs.garbage, fs.ripe, fs.cleaning = false, false, true
 	keep := make(map[string]bool)
 	fs.owner.Needs(keep)
 	fs.intake.Clean(keep, func() { fs.owner.Post(cleaned{}) })
