@@ -97,10 +97,13 @@ lint: ## gofmt, go vet and staticcheck (pinned in go.mod)
 	for m in $(MODULES); do (cd $$m && go vet ./... && $(CURDIR)/bin/staticcheck -tags systemd ./... && go mod tidy -diff && go mod verify) || exit; done
 
 .PHONY: bench
-bench: bench-deps build ## plugserver beside its peers into docs/benchmarks.md; PEER=, WORK= (or live with HANDLERS=, into docs/benchmarks-live.md), ROUNDS=, TIME=, BASE=folder, SHORT=1
+bench: bench-deps build ## plugserver beside its peers into docs/benchmarks.md; PEER=, WORK= (or live with HANDLERS=, into docs/benchmarks-live.md; or fleet with BOXES=), ROUNDS=, TIME=, BASE=folder, SHORT=1
 ifeq ($(WORK),live)
 	cd bench && go build -o ../bin/bench/live ./cmd/live
 	bin/bench/live -bin bin -base '$(BASE)' -note '$(NOTE)' $(if $(SHORT),-handlers 1 -changes 3,-docs docs/benchmarks-live.md) $(if $(HANDLERS),-handlers '$(HANDLERS)')
+else ifeq ($(WORK),fleet)
+	cd bench && go build -o ../bin/bench/fleet ./cmd/fleet
+	bin/bench/fleet $(if $(BOXES),-boxes '$(BOXES)') $(if $(HANDLERS),-handlers '$(HANDLERS)')
 else
 	cd bench && go build -o ../bin/bench/bench ./cmd/bench
 	bin/bench/bench -root . -peer '$(PEER)' -work '$(WORK)' -base '$(BASE)' -docs docs -note '$(NOTE)' \
