@@ -29,7 +29,9 @@ func (d *Desk) Canary(ctx context.Context, name, do, terms string) (api.Outcome,
 			err = d.owner.Canaries.Withdraw(name)
 		case canary.Promote:
 			err = d.owner.Canaries.Promote(name)
-			inForce = func() bool { return d.concluded(name) && (of.Live == nil || of.Live.Version.Sum != sum) }
+			inForce = func() bool {
+				return d.concluded(name) && (!d.roster.Has(of) || of.Live == nil || of.Live.Version.Sum != sum)
+			}
 			outcome = func() { answer(d.promoted(name, sum)) }
 		default:
 			err = fmt.Errorf("nothing that is called %q can be done about a canary; plugserverctl may be newer than the daemon", do)

@@ -432,3 +432,34 @@ func TestCanaryIsOvertaken(t *testing.T) {
 		w.is("users", api.StateLive, "/users;1")
 	})
 }
+
+// Whoever has a canary promoted is answered, though its file is removed meanwhile.
+func TestCanaryIsRemovedWhilePromoted(t *testing.T) {
+	for _, then := range []string{"/users;takes 5s", "/users;hangs"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := counting(t, canary.Terms{}, nil)
+			w.put("users", "/users;1")
+			w.put("users.canary", "/users;takes 5s")
+			w.after(time.Minute)
+			w.mu.Lock()
+			w.stored[sumOf("/users;takes 5s")] = then
+			w.mu.Unlock()
+			answered := make(chan error, 1)
+			go func() {
+				_, err := w.Canary(context.Background(), "users", canary.Promote, "")
+				answered <- err
+			}()
+			w.after(time.Second)
+			w.remove("users.canary")
+			w.after(5 * time.Minute)
+			select {
+			case err := <-answered:
+				if serves := then == "/users;takes 5s"; serves != (err == nil) {
+					t.Errorf("%s: %v", then, err)
+				}
+			default:
+				t.Errorf("%s: there is no answer\n%s", then, w.log)
+			}
+		})
+	}
+}

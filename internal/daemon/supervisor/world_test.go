@@ -463,6 +463,8 @@ func (p *process) load(m link.Message) {
 		switch {
 		case strings.HasPrefix(how, "hangs"):
 			return
+		case how == "takes 5s":
+			time.Sleep(5 * time.Second)
 		case how == "wants A" && slices.Contains(p.spec.Env, "A=1"):
 		case strings.HasPrefix(how, "refuses"), how == "wants A":
 			p.say(link.Message{Kind: link.Refused, Refusal: &refusal.Error{Reason: how}})
