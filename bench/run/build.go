@@ -6,8 +6,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/andrestc/go-plugserver/bench/handlers"
+)
+
+// canary is the peer whose handlers have canaries; canaryOf is behind the name of the handler whose one is.
+const (
+	canary   = "canary"
+	canaryOf = ".canary"
 )
 
 // In Peer.Needs: the WebAssembly module, and the folder with a build of plugserver that counts no requests.
@@ -30,6 +37,13 @@ func (l *Lab) Build(peers []Peer, works []Work) error {
 	var names []string
 	for _, w := range works {
 		names = append(names, w.Handlers...)
+		for _, p := range peers {
+			if p.Name == canary && w.Can(p) {
+				for _, h := range w.Handlers {
+					names = append(names, h+canaryOf)
+				}
+			}
+		}
 		if w.Front > 0 {
 			if _, err := exec.LookPath("nginx"); err != nil {
 				return fmt.Errorf("%s: %w; Debian has a package of this name", w.Name, err)
@@ -106,7 +120,12 @@ func (l *Lab) buildPlugin(name string) error {
 	if _, err := os.Stat(filepath.Join(l.Root, "bench", "plugins", name)); err == nil {
 		return l.build("bench", "./plugins/"+name, to, nil, "-buildmode=plugin")
 	}
-	return l.build(".", "./handlers/"+name, to, nil, "-buildmode=plugin")
+	of, isCanary := strings.CutSuffix(name, canaryOf)
+	flags := []string{"-buildmode=plugin"}
+	if isCanary {
+		flags = append(flags, "-ldflags=-s") // the same code in another file
+	}
+	return l.build(".", "./handlers/"+of, to, nil, flags...)
 }
 
 // build runs go build in a folder, by default of the repository; to is in Bin.

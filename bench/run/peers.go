@@ -43,6 +43,8 @@ func (l *Lab) Peers() []Peer {
 			Start: func(l *Lab, w Work) (*Server, error) {
 				return l.plugserver(filepath.Join(l.Root, "bin"), w, "--trust=each")
 			}},
+		{Name: canary, About: "plugserver whose handlers each have a canary of the same code, with 5 % of the requests, that is judged all the time", Plugins: true,
+			Only: []string{"keepalive", "close", "alternating"}, Start: func(l *Lab, w Work) (*Server, error) { return l.canaries(w) }},
 		{Name: "unconfined", About: "plugserver whose handlers are in no sandbox (`--sandbox=off`)", Plugins: true, Only: []string{"keepalive"},
 			Start: func(l *Lab, w Work) (*Server, error) {
 				return l.plugserver(filepath.Join(l.Root, "bin"), w, "--sandbox=off")
@@ -105,11 +107,45 @@ func (l *Lab) plugserver(bin string, w Work, more ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.daemon(dir, bin, w, l.plugins(w), "", more...)
+}
+
+// canaries starts the daemon with the work's handlers, and a canary of each, about which nothing is decided.
+func (l *Lab) canaries(w Work) (*Server, error) {
+	dir, err := l.folder("plugserver")
+	if err != nil {
+		return nil, err
+	}
+	bin, files, conf := filepath.Join(l.Root, "bin"), l.plugins(w), ""
+	for _, h := range w.Handlers {
+		files = append(files, l.plugin(h+canaryOf))
+		conf += fmt.Sprintf("[Handler %s]\nCanaryWeight=5%%\nCanaryFor=infinity\nCanaryMaxSlowdown=1000\n", h)
+	}
+	s, err := l.daemon(dir, bin, w, files, conf)
+	if err != nil {
+		return nil, err
+	}
+	if err = s.ready(w); err == nil {
+		// It waits until all that is in the directory serves, or was refused, which is an error.
+		var out []byte
+		if out, err = exec.Command(filepath.Join(bin, "plugserverctl"), "--control", filepath.Join(dir, "c.sock"), "reload").CombinedOutput(); err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+	}
+	if err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// daemon starts one that has its files in dir, and serves these.
+func (l *Lab) daemon(dir, bin string, w Work, files []string, settings string, more ...string) (*Server, error) {
 	handlers := filepath.Join(dir, "handlers")
 	if err := os.Mkdir(handlers, 0o755); err != nil {
 		return nil, err
 	}
-	for _, file := range l.plugins(w) {
+	for _, file := range files {
 		if err := copyTo(filepath.Join(handlers, filepath.Base(file)), file); err != nil {
 			return nil, err
 		}
@@ -121,8 +157,10 @@ func (l *Lab) plugserver(bin string, w Work, more ...string) (*Server, error) {
 	listen, conf := addr, filepath.Join(dir, "plugserverd.conf")
 	if w.Spec.TLS {
 		listen = "tls:" + addr
-		text := fmt.Sprintf("[TLS]\nCertificate=%s\nKey=%s\n", l.cert(), l.key())
-		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		settings += fmt.Sprintf("[TLS]\nCertificate=%s\nKey=%s\n", l.cert(), l.key())
+	}
+	if settings != "" {
+		if err := os.WriteFile(conf, []byte(settings), 0o600); err != nil {
 			return nil, err
 		}
 	}
