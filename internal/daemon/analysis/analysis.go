@@ -39,6 +39,9 @@ const (
 	warmUp = 5 * time.Second
 )
 
+// tooYoung is how old a canary is of which some requests may hang without anybody having looked at them.
+const tooYoung = 15 * time.Second
+
 // fewest is how many failures it takes where there is nothing to compare them with, as they are most of what there was.
 const fewest = 20
 
@@ -154,6 +157,8 @@ func (j *Analysis) verdict(now time.Time) (Verdict, string) {
 		return Open, ""
 	case c.Requests < j.rules.MinRequests:
 		return Awaits, fmt.Sprintf("%d of %d requests that it takes to judge it", c.Requests, j.rules.MinRequests)
+	case c.Open > 0 && j.rules.MaxSlowdown > 0 && now.Sub(j.began) < tooYoung:
+		return Awaits, fmt.Sprintf("whether %d requests end that are open", c.Open)
 	case i.Requests < j.rules.MinRequests:
 		return Awaits, fmt.Sprintf("%d of %d requests of the incumbent that it takes to judge it", i.Requests, j.rules.MinRequests)
 	}

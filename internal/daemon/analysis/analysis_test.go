@@ -197,6 +197,10 @@ func TestVerdicts(t *testing.T) {
 		c.Requests, c.Errors, c.Times[0], c.Times[5] = requests, errors, quick, slow
 		return c
 	}
+	open := func(n uint64, c Counts) Counts {
+		c.Open = n
+		return c
+	}
 	start := time.Unix(1000, 0)
 	for _, c := range []struct {
 		name              string
@@ -208,6 +212,8 @@ func TestVerdicts(t *testing.T) {
 		{"in its time", counts(500, 0, 500, 0), counts(9500, 0, 9500, 0), 9 * time.Minute, Open, ""},
 		{"at its end", counts(600, 1, 599, 0), counts(9500, 9, 9491, 0), 10 * time.Minute, Promote,
 			"1 of 600 (0.167 %) failed, of the incumbent's in the same time 9 of 9500 (0.0947 %); p50 2.5ms and p99 5ms, the incumbent's 2.5ms and 5ms"},
+		{"at its end, and some are open", open(7, counts(600, 0, 600, 0)), counts(9500, 0, 9500, 0), 10 * time.Minute, Promote,
+			"0 of 600 (0 %) failed, of the incumbent's in the same time 0 of 9500 (0 %); p50 2.5ms and p99 5ms, the incumbent's 2.5ms and 5ms"},
 		{"too few", counts(499, 0, 499, 0), counts(9500, 0, 9500, 0), time.Hour, Awaits, "499 of 500 requests that it takes to judge it"},
 		{"nothing to compare it with", counts(600, 0, 600, 0), counts(7, 0, 7, 0), time.Hour, Awaits, "7 of 500 requests of the incumbent that it takes to judge it"},
 		{"it fails", counts(60, 12, 48, 0), counts(1140, 2, 1138, 0), time.Minute, Withdraw, "12 of 60 (20 %) failed, of the incumbent's in the same time 2 of 1140 (0.175 %)"},

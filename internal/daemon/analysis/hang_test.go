@@ -208,3 +208,21 @@ func TestHangs(t *testing.T) {
 		}
 	}
 }
+
+// A canary whose time is over before anybody has looked at what is open is not promoted until then.
+func TestNotYet(t *testing.T) {
+	begun := time.Unix(1000, 0)
+	for _, c := range []struct {
+		slowdown float64
+		open     uint64
+		after    time.Duration
+		want     Verdict
+	}{
+		{2, 7, 3 * time.Second, Awaits}, {2, 0, 3 * time.Second, Promote}, {0, 7, 3 * time.Second, Promote}, {2, 7, 15 * time.Second, Promote},
+	} {
+		j := New(Rules{For: 2 * time.Second, MinRequests: 1, MaxSlowdown: c.slowdown}, begun, Counts{}, Counts{})
+		if got, why := j.Look(begun.Add(c.after), Counts{Requests: 5, Open: c.open}, Counts{Requests: 50}); got != c.want {
+			t.Errorf("%+v: %v, %q", c, got, why)
+		}
+	}
+}

@@ -228,7 +228,7 @@ func (c *Canaries) look() {
 		case verdict == analysis.Promote:
 			c.promote(h, of, t, why)
 		case verdict == analysis.Awaits && t.awaits == "":
-			c.owner.Log.WithFields(logrus.Fields{"handler": name, "version": h.Live.Version.Short(), "reason": why}).Info("canary: its time is over, and too few requests have come to judge it; it goes on")
+			c.owner.Log.WithFields(logrus.Fields{"handler": name, "version": h.Live.Version.Short(), "reason": why}).Info("canary: its time is over, and it goes on, for there is more to know")
 		}
 		t.awaits = ""
 		if verdict == analysis.Awaits {
