@@ -128,6 +128,7 @@ func newDaemon(cfg *config.Config, log *logrus.Logger, tell *teller, now <-chan 
 
 // groups is where handlers get control groups. Where they get none, we see to what they leave behind.
 func groups(log *logrus.Logger) *cgroup.Tree {
+	orphans.Reap()
 	tree := cgroup.Own() // before there are others in ours
 	if tree.Gives() {
 		return tree
