@@ -172,7 +172,7 @@ const (
 // Lacks says what is not confined, and since which Linux it would be; nil where all is.
 func (c Can) Lacks() (all []string) {
 	if c.Landlock == 0 {
-		return append(all, "files, ports, signals and abstract sockets (Landlock is not in this kernel, or is not among its lsm=)")
+		return append(all, "files, ports, signals and abstract sockets (Landlock is not in this kernel, is not among its lsm=, or is refused by what runs this container)")
 	}
 	if c.Landlock < hasNet {
 		all = append(all, "listening on TCP ports (since Linux 6.7)")

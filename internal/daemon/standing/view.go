@@ -133,7 +133,7 @@ func (v *View) Notes() []string {
 		all = append(all, "a certificate is being obtained for "+v.Awaited)
 	}
 	if len(v.Daemon.Unconfined) > 0 {
-		all = append(all, "this kernel is too old to confine handlers whole: not confined are "+strings.Join(v.Daemon.Unconfined, "; "))
+		all = append(all, "handlers are not confined whole here: not confined are "+strings.Join(v.Daemon.Unconfined, "; "))
 	}
 	return all
 }
