@@ -106,7 +106,11 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hup,
 		fmt.Fprintf(stdout, "plugserverd %s (%s)\n", version, runtime.Version())
 		return nil
 	}
-	log, flush := logger.New(cfg.LogFormat, cfg.LogLevel, stderr)
+	out := stderr
+	if cfg.LogOutput.String() == "stdout" {
+		out = stdout
+	}
+	log, flush := logger.New(cfg.LogFormat, cfg.LogLevel, out)
 	defer flush()
 	for _, note := range cfg.Notes {
 		log.Warn(note)

@@ -59,6 +59,7 @@ type Config struct {
 	Cache           string
 	LogLevel        string
 	LogFormat       string
+	LogOutput       choiceFlag
 	AccessLog       string // a path, or a word of package accesslog; "" is none
 	AccessLogFormat choiceFlag
 	Proxies         listFlag
@@ -146,6 +147,8 @@ func (c *Config) declare(fs *flag.FlagSet) {
 	fs.Int64Var(&c.MaxSize, "max-file-bytes", 512<<20, "largest handler file, in `bytes`")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "error, warning, info or debug")
 	fs.StringVar(&c.LogFormat, "log-format", "auto", "auto, text or json")
+	c.LogOutput = choice("stderr", "stdout")
+	fs.Var(&c.LogOutput, "log-output", "stderr or stdout: where the log goes")
 	fs.StringVar(&c.AccessLog, "access-log", "", "`file` to which a line is appended for each request, or journal, or stdout; a reload opens it again (default none)")
 	c.AccessLogFormat = choice(string(access.Combined), string(access.JSON))
 	fs.Var(&c.AccessLogFormat, "access-log-format", "combined or json: what such a line looks like")

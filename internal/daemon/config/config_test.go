@@ -54,6 +54,7 @@ func TestBadUsageIsNamed(t *testing.T) {
 		{[]string{"--drain-timeout=-1s"}, nil, "--drain-timeout"},
 		{[]string{"--log-level", "loud"}, nil, `"loud"`},
 		{[]string{"--log-format", "xml"}, nil, `"xml"`},
+		{[]string{"--log-output", "stdin"}, nil, `possible are stderr and stdout`},
 		{[]string{"--max-header-bytes", "12"}, nil, "--max-header-bytes"},
 		{[]string{"--crash-limit", "3"}, nil, "crash-limit"},
 		{[]string{"--crash-limit", "3/0s"}, nil, "crash-limit"},

@@ -69,8 +69,8 @@ func isTerminal(w io.Writer) bool {
 	return err == nil
 }
 
-// New returns the logger, and what ends it. Format is auto, text or json: with auto, where
-// stderr is the journal, records go there natively. Level is one of logrus's.
+// New returns the logger, and what ends it. Format is auto, text or json: with auto, where w
+// is stderr and that is the journal, records go there natively. Level is one of logrus's.
 func New(format, levelName string, w io.Writer) (log *logrus.Logger, flush func()) {
 	log = logrus.New()
 	log.SetOutput(w)
@@ -80,7 +80,7 @@ func New(format, levelName string, w io.Writer) (log *logrus.Logger, flush func(
 	switch {
 	case format == "json":
 		log.SetFormatter(upTo{&logrus.JSONFormatter{}, level})
-	case format == "auto" && sd.OnJournal():
+	case format == "auto" && w == io.Writer(os.Stderr) && sd.OnJournal():
 		hook := sd.NewJournalHook()
 		log.AddHook(hookUpTo{hook, level})
 		log.SetOutput(io.Discard)
