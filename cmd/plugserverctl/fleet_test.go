@@ -1,10 +1,12 @@
 package main
 
 import (
+	"archive/tar"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"text/template"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -52,6 +55,8 @@ func TestFleetScripts(t *testing.T) {
 		ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &p))
 		ts.Check(ts.Exec("skopeo", "inspect", "--tls-verify=false", "--raw", "docker://"+args[0]+"@"+p.Handlers[0].Digest))
 	}
+	// layers LAYOUT lists the files in the layers of an image, as an OCI layout has it.
+	commands["layers"] = func(ts *testscript.TestScript, neg bool, args []string) { listLayers(ts, args[0]) }
 	// foreign FILE makes a plugin one for another machine, of the platform $FOREIGN.
 	commands["foreign"] = func(ts *testscript.TestScript, neg bool, args []string) {
 		b := []byte(ts.ReadFile(args[0]))
@@ -66,6 +71,25 @@ func TestFleetScripts(t *testing.T) {
 		ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
 	}
 	testscript.Run(t, params)
+}
+
+// listLayers tells of each file whose it is, and of when, as tar(1) does.
+func listLayers(ts *testscript.TestScript, layout string) {
+	blobs := ts.MkAbs(layout) + "/blobs/sha256/"
+	var index, manifest struct{ Manifests, Layers []struct{ Digest string } }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(layout+"/index.json")), &index))
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(blobs+strings.TrimPrefix(index.Manifests[0].Digest, "sha256:"))), &manifest))
+	for _, l := range manifest.Layers {
+		files := tar.NewReader(strings.NewReader(ts.ReadFile(blobs + strings.TrimPrefix(l.Digest, "sha256:"))))
+		for {
+			h, err := files.Next()
+			if err == io.EOF {
+				break
+			}
+			ts.Check(err)
+			fmt.Fprintf(ts.Stdout(), "%s %d/%d %d %s %s\n", h.FileInfo().Mode(), h.Uid, h.Gid, h.Size, h.ModTime.UTC().Format(time.RFC3339), h.Name)
+		}
+	}
 }
 
 // command is one of plugserverctl's in a script, with the lines that go on.

@@ -16,7 +16,7 @@ var pushCommand = cli.Command{
 	Short: "put handlers into an OCI registry, under a tag that boxes follow",
 	Long: "REF is a registry, a repository and a tag: registry.example.com/shop:prod. The tag names handlers by the digests of their files: those that are pushed take the place of those of " +
 		"the same name and platform, and the others stay, unless --remove or --only takes them out. Source is compiled, as build does; FILE.so.minisig, where it is there, goes along. " +
-		"The same files have the same digests, whoever pushes them. Needs no daemon. Exit 1 if a file is no handler's: nothing is pushed then.",
+		"The same files have the same digests, whoever pushes them. With --image it is a container image instead, for volumes of containers. Needs no daemon. Exit 1 if a file is no handler's: nothing is pushed then.",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
 		push := publish.PushFlags(flags)
 		_, build := compileFlags(flags)

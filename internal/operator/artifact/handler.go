@@ -43,18 +43,23 @@ func (h *Handler) About(release string, settings map[string]string) {
 
 func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), mostText)], "") }
 
-// Encode writes the manifest.
-func (h Handler) Encode() []byte {
-	d := document{MediaType: ManifestType, ArtifactType: HandlerType, Annotations: map[string]string{nameKey: h.Name, platformKey: h.Platform}}
+// annotations are what is said of the handler beside its files.
+func (h Handler) annotations() map[string]string {
+	said := map[string]string{nameKey: h.Name, platformKey: h.Platform}
 	for key, value := range map[string]string{goKey: h.Go, settingsKey: h.Settings, revisionKey: h.Revision} {
 		if value != "" {
-			d.Annotations[key] = value
+			said[key] = value
 		}
 	}
 	if h.Modified {
-		d.Annotations[modifiedKey] = "true"
+		said[modifiedKey] = "true"
 	}
-	d.Config = &Empty
+	return said
+}
+
+// Encode writes the manifest.
+func (h Handler) Encode() []byte {
+	d := document{MediaType: ManifestType, ArtifactType: HandlerType, Config: &Empty, Annotations: h.annotations()}
 	layer := func(of Descriptor, mediaType, file string) {
 		d.Layers = append(d.Layers, Descriptor{MediaType: mediaType, Digest: of.Digest, Size: of.Size, Annotations: map[string]string{titleKey: file}})
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,10 +95,7 @@ func (f *file) push(ctx context.Context, repo *registry.Repository, sent func(in
 		return err
 	}
 	defer content.Close()
-	if err := repo.PushBlob(ctx, f.handler.Plugin, content, sent); err != nil {
-		if now, e := describe(f.path); e == nil && now.Digest != f.handler.Plugin.Digest {
-			return fmt.Errorf("%q changed meanwhile; try again once it is built", f.path)
-		}
+	if err := f.changed(repo.PushBlob(ctx, f.handler.Plugin, content, sent)); err != nil {
 		return err
 	}
 	if f.signature != nil {

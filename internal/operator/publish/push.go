@@ -27,7 +27,7 @@ import (
 // Pushed is what push prints with --json: fields are added in later versions, never renamed.
 type Pushed struct {
 	Ref      string          `json:"ref"`
-	Digest   string          `json:"digest"`             // of the desired state
+	Digest   string          `json:"digest"`             // of the desired state, or the image
 	Previous string          `json:"previous,omitempty"` // what the tag named before
 	Changed  bool            `json:"changed"`
 	Handlers []PushedHandler `json:"handlers"`
@@ -59,6 +59,7 @@ type Push struct {
 	remove   []string
 	only     *bool
 	platform string // that alone is changed; "" for all
+	image    *bool
 	by       *string
 }
 
@@ -74,6 +75,7 @@ func PushFlags(flags *flag.FlagSet) *Push {
 		p.platform = platform
 		return artifact.CheckPlatform(platform)
 	})
+	p.image = flags.Bool("image", false, "write a container image that holds these files and nothing else, for volumes of containers: no desired state, and a tag of its own")
 	return p
 }
 
@@ -87,17 +89,27 @@ func (p *Push) Run(ctx context.Context, s *cli.Session, ref string, args []strin
 	if err != nil {
 		return err
 	}
-	if len(args) == 0 && p.remove == nil && !*p.only {
+	switch {
+	case *p.image && (p.remove != nil || *p.only || p.platform != ""):
+		return errors.New("push: an --image holds what is pushed now: leave out --remove, --only and --platform")
+	case *p.image && len(args) == 0, len(args) == 0 && p.remove == nil && !*p.only:
 		return errors.New("push: nothing to do; name files or packages, or what to --remove")
 	}
 	files, err := p.files(s, args, build)
 	if err != nil {
 		return err
 	}
+	out := Pushed{Ref: repo.Name() + ":" + t.Name, Handlers: []PushedHandler{}}
+	if *p.image {
+		if err := p.runImage(ctx, s, repo, t.Name, files, &out); err != nil {
+			return fmt.Errorf("push: %w", err)
+		}
+		p.told(s, &out, files)
+		return nil
+	}
 	if err := p.upload(ctx, s, repo, files); err != nil {
 		return fmt.Errorf("push: %w", err)
 	}
-	out := Pushed{Ref: repo.Name() + ":" + t.Name, Handlers: []PushedHandler{}}
 	was, now, err := t.Change(ctx, func(before artifact.State) artifact.State {
 		after := p.edit(before, files)
 		stay := after.Names()
@@ -171,18 +183,23 @@ func (p *Push) files(s *cli.Session, args []string, build func(string) (string, 
 	return files, nil
 }
 
-// upload writes all files, and tells how far it is where it takes long.
+// upload writes all files.
 func (p *Push) upload(ctx context.Context, s *cli.Session, repo *registry.Repository, files []*file) error {
 	if err := repo.PushBlob(ctx, artifact.Empty, bytes.NewReader([]byte("{}")), nil); err != nil {
 		return err
 	}
+	return p.each(ctx, s, files, func(ctx context.Context, f *file, sent func(int64)) error { return f.push(ctx, repo, sent) })
+}
+
+// each pushes all files, some at a time, and tells how far it is where it takes long.
+func (p *Push) each(ctx context.Context, s *cli.Session, files []*file, push func(ctx context.Context, f *file, sent func(int64)) error) error {
 	var bytes atomic.Int64
 	defer terminal.Every(5*time.Second, func() {
 		fmt.Fprintf(s.Problems, "sent %sB\n", terminal.Size(bytes.Load()))
 	})()
 	return registry.Each(ctx, files, func(ctx context.Context, f *file) error {
 		last := int64(0)
-		return f.push(ctx, repo, func(n int64) { bytes.Add(n - last); last = n })
+		return push(ctx, f, func(n int64) { bytes.Add(n - last); last = n })
 	})
 }
 
