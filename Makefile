@@ -68,12 +68,16 @@ test: deps ## run every test, test-systemd too where root runs it; about 20 minu
 	else echo; echo 'NOT RUN: make test-systemd, which boots containers and needs root'; fi
 
 .PHONY: test-systemd
-test-systemd: deps ## install the package in a booted Debian 12 and 13, and walk a user's day there
+test-systemd: deps ## install the package in a booted Debian 12 and 13, and walk a user's day there; run the container image
 	go test -tags systemd -v -timeout 15m ./packaging/systemd
 
 .PHONY: deb
 deb: deps ## build the Debian package into bin/
 	packaging/deb/build.sh bin
+
+.PHONY: image
+image: deb ## build a container image into bin/, of that package and a minimal Debian; SUITE=, INCLUDE=packages
+	packaging/image/build.sh "$$(ls -t bin/plugserver_*.deb | head -n 1)" bin
 
 .PHONY: race
 race: deps ## run every test under the race detector, daemon, cells and plugins included

@@ -20,8 +20,11 @@ import (
 // packages are what a root holds beyond Debian's essential packages.
 const packages = "systemd,systemd-sysv,dbus,curl,logrotate"
 
-// compiler is what a root in which is built holds beyond those.
-const compiler = ",gcc,libc6-dev"
+// compiler is what a root in which is built holds beyond those, engine one in which containers run.
+const (
+	compiler = ",gcc,libc6-dev"
+	engine   = ",podman,crun,catatonit"
+)
 
 // box is a booted Debian: a throw-away layer over a cached root, with a PID 1,
 // a network and a journal of its own.
@@ -71,19 +74,15 @@ func host(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// boot returns once the box has booted. It ends with the test.
-func boot(t *testing.T, suite string, builds bool) *box {
+// boot returns once the box has booted, which holds more packages. It ends with the test.
+func boot(t *testing.T, suite, more string) *box {
 	t.Helper()
-	has := packages
-	if builds {
-		has += compiler
-	}
-	lower := root(t, suite, has)
+	lower := root(t, suite, packages+more)
 	work, err := os.MkdirTemp("", "plugserver-"+suite+"-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &box{t: t, suite: suite, builds: builds, root: filepath.Join(work, "root")}
+	b := &box{t: t, suite: suite, builds: more == compiler, root: filepath.Join(work, "root")}
 	t.Cleanup(func() { os.RemoveAll(work) })
 	for _, dir := range []string{"root", "upper", "work"} {
 		if err := os.Mkdir(filepath.Join(work, dir), 0o755); err != nil {

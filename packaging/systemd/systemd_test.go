@@ -57,11 +57,16 @@ func TestDebian(t *testing.T) {
 		t.Run(suite, func(t *testing.T) {
 			// To build compiles the standard library twice. It took 100 s on two
 			// processors that had ten times as much to do: one Debian is enough.
-			b := boot(t, suite, suite == "trixie")
+			more := ""
+			if suite == "trixie" {
+				more = compiler
+			}
+			b := boot(t, suite, more)
 			t.Log(b.run(t, "systemctl", "--version"))
 			day(t, b, a)
 		})
 	}
+	t.Run("image", func(t *testing.T) { image(t, a) })
 }
 
 // install installs the Debian packages of the commands that are missing.
