@@ -50,7 +50,7 @@ func main() {}
 	t.Run("as it is", func(t *testing.T) { c.asItIs(t) })
 	t.Run("life", func(t *testing.T) { c.life(t, greet[1]) })
 	t.Run("without Landlock", func(t *testing.T) { c.withoutLandlock(t) })
-	t.Run("manifest", func(t *testing.T) { c.manifest(t, greet) })
+	t.Run("kubernetes", func(t *testing.T) { c.kubernetes(t, greet) })
 }
 
 // archived builds the image twice, on a Debian that the cache has, and returns its archive if the bytes are the same.
@@ -251,38 +251,56 @@ func (c *containers) withoutLandlock(t *testing.T) {
 	eventually(t, "all of it is gone", func() bool { return inside() == "" })
 }
 
-// manifest plays the manifest among the examples, with an image volume that plugserverctl push has made.
-func (c *containers) manifest(t *testing.T, greet []string) {
-	c.run(t, "mkdir", "-p", "/etc/plugserver/sync.d")
-	credentials := store(t, c.box)
-	eventually(t, "the registry answers", func() bool { _, err := c.try("curl", "--silent", "http://127.0.0.1:5000/v2/"); return err == nil })
-	text, err := os.ReadFile("../kubernetes/plugserver.yaml")
+// play has podman run the Pod of an example for Kubernetes, where there is no network between Pods and no control groups
+// have controllers.
+func (c *containers) play(t *testing.T, example string, replace ...string) {
+	t.Helper()
+	text, err := os.ReadFile("../kubernetes/" + example)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctl := []string{"podman", "run", "--rm", "--network", "host", "--user", "0", "--volume", "/root:/root", "--entrypoint", "plugserverctl", c.image}
-	push := func(tag, so string) {
-		c.run(t, "cp", so, "/root/greet.so")
-		c.run(t, append(ctl, "push", "--image", "--credentials", "/root/shop.json", "127.0.0.1:5000/shop:"+tag, "/root/greet.so")...)
-		c.run(t, "podman", "pull", "--quiet", "--tls-verify=false", "--authfile", credentials, "127.0.0.1:5000/shop:"+tag)
-	}
+	pod := strings.NewReplacer(append(replace, "registry.example.com/plugserver:0.1.0-1", c.image, "replicas: 2", "replicas: 1",
+		"automountServiceAccountToken: false", "hostNetwork: true")...).Replace(string(text))
+	pod = regexp.MustCompile(`(?m)^ +resources:\n +requests:\n(?: +(?:cpu|memory): \S+\n)+`).ReplaceAllString(pod, "")
+	c.write(t, "/root/"+example, pod)
+	c.run(t, "podman", "kube", "play", "--replace", "/root/"+example)
+	eventually(t, "/readyz says 200", func() bool { return c.ready() == 200 })
+}
+
+// kubernetes plays the examples: with an image volume, and with a tag that is followed, whose new version is live under load.
+func (c *containers) kubernetes(t *testing.T, greet []string) {
+	c.run(t, "mkdir", "-p", "/etc/plugserver/sync.d")
+	credentials := store(t, c.box)
+	eventually(t, "the registry answers", func() bool { _, err := c.try("curl", "--silent", "http://127.0.0.1:5000/v2/"); return err == nil })
 	c.run(t, "cp", credentials, "/root/shop.json")
-	play := func(tag string) {
+	push := func(so string, args ...string) {
 		t.Helper()
-		pod := strings.NewReplacer(
-			"registry.example.com/plugserver:0.1.0-1", c.image, "registry.example.com/shop:v1", "127.0.0.1:5000/shop:"+tag,
-			"replicas: 2", "replicas: 1", "automountServiceAccountToken: false", "hostNetwork: true", // there is no network between pods here
-		).Replace(string(text))
-		pod = regexp.MustCompile(`(?m)^ +resources:\n( +)requests:\n(?:\s+(?:cpu|memory): \S+\n)+`).ReplaceAllString(pod, "") // nor are there controllers
-		c.write(t, "/root/plugserver.yaml", pod)
-		c.run(t, "podman", "kube", "play", "--replace", "/root/plugserver.yaml")
-		eventually(t, "/readyz says 200", func() bool { return c.ready() == 200 })
+		c.run(t, "cp", so, "/root/greet.so")
+		ctl := []string{"podman", "run", "--rm", "--network", "host", "--user", "0", "--volume", "/root:/root", "--entrypoint", "plugserverctl", c.image, "push", "--credentials", "/root/shop.json"}
+		c.run(t, append(append(ctl, args...), "/root/greet.so")...)
 	}
-	t.Cleanup(func() { c.run(t, "podman", "kube", "down", "--force", "/root/plugserver.yaml") })
-	push("v1", greet[0])
-	play("v1")
-	c.want(t, "/greet", 200, "one")
-	push("v2", greet[1])
-	play("v2")
-	c.want(t, "/greet", 200, "two")
+	for i, want := range []string{"one", "two"} {
+		ref := fmt.Sprint("127.0.0.1:5000/shop:v", i)
+		push(greet[i], "--image", ref)
+		c.run(t, "podman", "pull", "--quiet", "--tls-verify=false", "--authfile", credentials, ref)
+		c.play(t, "plugserver.yaml", "registry.example.com/shop:v1", ref)
+		c.want(t, "/greet", 200, want)
+	}
+	c.run(t, "podman", "kube", "down", "--force", "/root/plugserver.yaml")
+
+	const ref = "127.0.0.1:5000/shop:prod"
+	push(greet[0], ref)
+	c.run(t, "chmod", "644", "/root/shop.json") // the image's user reads it
+	c.play(t, "sync.yaml", "sync registry.example.com/shop:prod", "sync --credentials /etc/plugserver/plugserverd.conf.d/shop.json "+ref, "sleep 30", "sleep 1", "sleep 5", "sleep 1",
+		"        - name: state\n          emptyDir: {}\n", "        - name: state\n          emptyDir: {}\n        - name: secret\n          hostPath: {path: /root/shop.json}\n",
+		"            - name: handlers\n              subPath: handlers\n", "            - name: secret\n              mountPath: /etc/plugserver/plugserverd.conf.d/shop.json\n            - name: handlers\n              subPath: handlers\n")
+	defer c.run(t, "podman", "kube", "down", "--force", "/root/sync.yaml")
+	eventually(t, "what the tag names answers", func() bool { _, body := c.get("/greet"); return body == "one" })
+	c.run(t, "podman", "exec", "plugserver-pod-sync", "test", "-e", "/state/synced")
+	if n := c.load(t, "/greet", func() {
+		push(greet[1], ref)
+		eventually(t, "the new version answers", func() bool { _, body := c.get("/greet"); return body == "two" })
+	}); n.failed() > 0 || n.Refused > 0 {
+		t.Errorf("%d requests failed, %d connections were refused", n.failed(), n.Refused)
+	}
 }
