@@ -3,7 +3,6 @@ package live
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -165,27 +164,6 @@ func (d *Daemon) rollback(name, version string) error {
 		return fmt.Errorf("rollback: %s", b)
 	}
 	return err
-}
-
-// version is what the daemon calls the version of a handler that serves.
-func (d *Daemon) version(name string) (string, error) {
-	r, err := d.control.Get("http://control/v1/status")
-	if err != nil {
-		return "", err
-	}
-	defer r.Body.Close()
-	var st struct {
-		Handlers []struct{ Name, Version string }
-	}
-	if err := json.NewDecoder(r.Body).Decode(&st); err != nil {
-		return "", err
-	}
-	for _, h := range st.Handlers {
-		if h.Name == name {
-			return h.Version, nil
-		}
-	}
-	return "", fmt.Errorf("no handler %q", name)
 }
 
 // memory is what its processes use, in MiB: RSS of the supervisor and the gate, and

@@ -3,6 +3,7 @@
 package live
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -172,9 +173,7 @@ func change(d *Daemon, twins *Twins, n int, f figures) error {
 			f.add(rows[10], milliseconds(after-before))
 		}
 		if i == 1 {
-			if known, err = d.version("change"); err != nil {
-				return err
-			}
+			known = fmt.Sprintf("%.6x", sha256.Sum256(content)) // to ask the daemon would have every cell answer, beside the next change
 		}
 	}
 	began := time.Now()
