@@ -102,6 +102,7 @@ func (c *cell) title() string {
 
 // start starts a cell once what it runs is found.
 func (cs *Cells) start(c *cell) {
+	cs.Fleet.Spares().Expect()
 	cs.cells[c.id] = c
 	parts := make([]intake.Part, len(c.seats))
 	for i, st := range c.seats {

@@ -13,6 +13,9 @@ import (
 // processor's cache.
 const Chunk = 128 << 10
 
+// chunks are those that were read, for the next.
+var chunks = sync.Pool{New: func() any { return new([Chunk]byte) }}
+
 // A Follower hashes on a second processor what was written to a copy on the first, at its
 // own pace: hashing takes longer than writing, and who writes goes on to what follows.
 type Follower struct {
@@ -37,7 +40,8 @@ func Follow(file io.ReaderAt, to io.Writer) *Follower {
 
 func (f *Follower) run() {
 	defer close(f.done)
-	buf := make([]byte, Chunk)
+	buf := chunks.Get().(*[Chunk]byte)
+	defer chunks.Put(buf)
 	for at := int64(0); ; {
 		b := buf[:min(Chunk, f.after(at))]
 		if len(b) == 0 {
@@ -89,10 +93,12 @@ func Same(a io.ReaderAt, path string) bool {
 		return false
 	}
 	defer b.Close()
-	mine, its := make([]byte, Chunk), make([]byte, Chunk)
+	mine, its := chunks.Get().(*[Chunk]byte), chunks.Get().(*[Chunk]byte)
+	defer chunks.Put(mine)
+	defer chunks.Put(its)
 	for at := int64(0); ; at += Chunk {
-		n, err := a.ReadAt(mine, at)
-		m, e := b.ReadAt(its, at)
+		n, err := a.ReadAt(mine[:], at)
+		m, e := b.ReadAt(its[:], at)
 		switch {
 		case !bytes.Equal(mine[:n], its[:m]):
 			return false
