@@ -25,7 +25,7 @@ const passingPause = 100 * time.Millisecond
 
 // rest is how long nobody needs a copy before it is deleted: to find those takes longer the more handlers there are, and is not to be
 // done anew for each step of a change.
-const rest = time.Second
+const rest = 100 * time.Millisecond
 
 // Owner is who decides. Its functions are called by its own goroutine, but for Post.
 type Owner struct {
