@@ -145,3 +145,25 @@ func BenchmarkRequest(b *testing.B) {
 		h.End("GET", began, 200, time.Since(began), 0, 12)
 	}
 }
+
+// Who asks how many are under way every few seconds makes no garbage.
+func TestBegun(t *testing.T) {
+	var h Handler
+	now := time.Now()
+	for range 5 {
+		h.Begin("GET", now)
+	}
+	h.End("GET", now, 200, time.Second, 1, 2)
+	h.End("GET", now, 503, time.Millisecond, 1, 2)
+	begun, under := h.Begun()
+	if c := h.Read(); begun != 5 || under != 3 || uint64(begun) != c.Begun || uint64(under) != c.Under() {
+		t.Errorf("%d have begun, %d are under way; read: %d and %d", begun, under, c.Begun, c.Under())
+	}
+	h.requests[0][0][0].Store(1 << 60) // what a foreign process says
+	if _, under := h.Begun(); under != 0 {
+		t.Errorf("%d are under way of fewer", under)
+	}
+	if n := testing.AllocsPerRun(10, func() { h.Begun() }); n != 0 {
+		t.Errorf("%v pieces of memory", n)
+	}
+}

@@ -365,16 +365,17 @@ func (c *Cell) stats() *link.Stats {
 	default:
 		return s
 	}
-	shares := make(map[string]link.Share, len(c.plugins))
+	if len(c.plugins) > 1 {
+		s.Plugins = make(map[string]link.Share, len(c.plugins))
+	}
 	for _, l := range c.plugins {
 		var share link.Share
 		share.Requests, share.InFlight = l.counts.Begun()
-		shares[l.name] = share
 		s.Requests += share.Requests
 		s.InFlight += share.InFlight
-	}
-	if len(shares) > 1 {
-		s.Plugins = shares
+		if s.Plugins != nil {
+			s.Plugins[l.name] = share
+		}
 	}
 	return s
 }

@@ -5,6 +5,7 @@ package slim
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"os"
 	"path/filepath"
@@ -25,6 +26,9 @@ const (
 	idleWait = 4 * time.Second
 	// small is a live heap, in bytes, that is collected without asking what it costs.
 	small = 16 << 20
+	// little is how much is not collected where nothing ever was: the first collection has the runtime make
+	// lists of its memory, some 4 KB for each size of objects that there are, which take 0.8 MB for good.
+	little = 2 << 20
 )
 
 // Slim is that of one process. Loaded and Idle may be called by different goroutines.
@@ -33,6 +37,8 @@ type Slim struct {
 	requests int64           // that were served when it was looked at last
 	since    time.Time       // when that number was new
 	done     bool            // for that number
+
+	collected bool // once, because there was more than a little
 }
 
 // New returns the Slim of a process that loads the files.
@@ -52,9 +58,12 @@ func (s *Slim) Loaded() {
 }
 
 // Idle is told now and then how much was served by now, and gives back what only that
-// needed once there is nothing more for a while.
+// needed once there is nothing more for a while. It sees to the first collection, too, which
+// the runtime would put off until there is much to collect.
 func (s *Slim) Idle(requests int64, now time.Time) {
-	if s.idle(requests, now) {
+	first := !s.collected && pays(measured())
+	s.collected = s.collected || first
+	if s.idle(requests, now) || first {
 		go giveBack(s.files)
 	}
 }
@@ -73,7 +82,7 @@ func (s *Slim) idle(requests int64, now time.Time) bool {
 // are on disk. The dynamic linker has read most of them, once, to relocate them; one that
 // is needed again is found in the page cache.
 func giveBack(files map[string]bool) {
-	if liveHeap() <= small { // a collection of more costs more than it gives
+	if pays(measured()) {
 		debug.FreeOSMemory()
 	}
 	f, err := os.Open("/proc/self/smaps")
@@ -86,12 +95,22 @@ func giveBack(files map[string]bool) {
 	}
 }
 
-func liveHeap() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	if metrics.Read(sample); sample[0].Value.Kind() != metrics.KindUint64 {
-		return 0
+// pays reports whether a collection is likely to give more than it costs: there were so many, the last has found so many bytes in
+// use, and there are so many by now.
+func pays(collections, live, now uint64) bool {
+	return live <= small && (collections > 0 || now > little)
+}
+
+// measured is what pays wants to know.
+func measured() (collections, live, now uint64) {
+	s := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(s)
+	for i, v := range []*uint64{&collections, &live, &now} {
+		if s[i].Value.Kind() == metrics.KindUint64 {
+			*v = s[i].Value.Uint64()
+		}
 	}
-	return sample[0].Value.Uint64()
+	return collections, live, now
 }
 
 // mapping is a range of addresses.
@@ -104,16 +123,22 @@ func clean(smaps io.Reader, files map[string]bool) (all []mapping) {
 	var m mapping
 	ours := false
 	for lines := bufio.NewScanner(smaps); lines.Scan(); {
-		// from-to perms offset device inode path, and below it each "Key: 12 kB".
-		fields := strings.Fields(lines.Text())
-		switch {
-		case len(fields) > 1 && !strings.HasSuffix(fields[0], ":"):
+		// from-to perms offset device inode path, and below it each "Key: 12 kB". There are
+		// thousands of lines: few are worth a string, which may stay as garbage.
+		switch line := lines.Bytes(); {
+		case len(line) > 0 && (line[0] < 'A' || line[0] > 'Z'):
+			fields := strings.Fields(string(line))
+			if len(fields) < 2 {
+				continue
+			}
 			path := strings.TrimSuffix(strings.Join(fields[min(5, len(fields)):], " "), " (deleted)")
 			ours = files[path] && !strings.Contains(fields[1], "w")
 			from, to, _ := strings.Cut(fields[0], "-")
 			m = mapping{address(from), address(to)}
-		case ours && len(fields) > 1 && fields[0] == "Anonymous:" && fields[1] == "0":
-			all = append(all, m)
+		case ours && bytes.HasPrefix(line, []byte("Anonymous:")):
+			if fields := bytes.Fields(line); len(fields) > 1 && string(fields[1]) == "0" {
+				all = append(all, m)
+			}
 		}
 	}
 	return all

@@ -2,8 +2,10 @@ package slim
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -114,5 +116,36 @@ func TestIdle(t *testing.T) {
 		if got := s.idle(step.requests, now); got != step.want {
 			t.Errorf("step %d: idle %v", i, got)
 		}
+	}
+}
+
+// A first collection is for more than it costs.
+func TestPays(t *testing.T) {
+	const mib = 1 << 20
+	for _, c := range []struct {
+		collections, live, now uint64
+		want                   bool
+	}{
+		{0, 0, mib, false}, {0, 0, 3 * mib, true}, {1, mib, 2 * mib, true}, {1, 20 * mib, 30 * mib, false}, {0, 0, 300 * mib, true},
+	} {
+		if got := pays(c.collections, c.live, c.now); got != c.want {
+			t.Errorf("%+v: it pays is %t", c, got)
+		}
+	}
+	runtime.GC()
+	if n, live, now := measured(); n == 0 || live == 0 || now == 0 {
+		t.Errorf("%d collections, %d bytes live, %d by now", n, live, now)
+	}
+}
+
+// What is read of thousands of lines hardly is garbage.
+func TestCleanAllocates(t *testing.T) {
+	var smaps bytes.Buffer
+	for i := range 100 {
+		fmt.Fprintf(&smaps, "%x-%x r--p 00000000 fe:00 12 /store/%d.so\n%sAnonymous: 4 kB\n", i<<20, (i+1)<<20, i, strings.Repeat("Key: 4 kB\n", 20))
+	}
+	files := map[string]bool{"/store/7.so": true}
+	if n := testing.AllocsPerRun(10, func() { clean(bytes.NewReader(smaps.Bytes()), files) }); n > 6*100 {
+		t.Errorf("%v pieces of memory for %d mappings", n, 100)
 	}
 }
