@@ -339,13 +339,16 @@ type Conn struct {
 
 // queued is a message on its way.
 type queued struct {
-	Message
+	text    *[]byte       // of a sign of life; nil of any other message
+	message *Message      // nil of a sign of life
 	written chan struct{} // closed once it is, or never will be; nil where nobody waits
 }
 
 // drop gives a message up.
 func (q queued) drop() {
-	closeFiles(q.FDs)
+	if q.message != nil {
+		closeFiles(q.message.FDs)
+	}
 	q.told()
 }
 
@@ -366,14 +369,20 @@ func New(f *os.File) (*Conn, error) {
 }
 
 // Send queues m, and takes its files over whatever it returns.
-func (c *Conn) Send(m Message) error { return c.push(queued{Message: m}) }
+func (c *Conn) Send(m Message) error {
+	if text := sign(&m); text != nil {
+		return c.push(queued{text: text})
+	}
+	own := m
+	return c.push(queued{message: &own})
+}
 
 // Deliver is Send that returns once m is the kernel's: then it arrives even if
 // this process ends at once. It waits for wait at the most, and after once in
 // vain not at all until something is written again: a reader that stands still
 // holds up nobody twice.
 func (c *Conn) Deliver(m Message, wait time.Duration) error {
-	q := queued{m, make(chan struct{})}
+	q := queued{message: &m, written: make(chan struct{})}
 	if err := c.push(q); err != nil {
 		return err
 	}
@@ -399,11 +408,12 @@ func (c *Conn) push(q queued) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	most := backlog
-	if q.Kind == Log {
+	if q.message != nil && q.message.Kind == Log {
 		most /= 2 // an answer is not lost for those who log
 	}
 	if c.closed || len(c.queue) >= most {
-		closeFiles(q.FDs)
+		q.written = nil
+		q.drop()
 		if c.closed {
 			return os.ErrClosed
 		}
@@ -433,7 +443,7 @@ func (c *Conn) write() {
 		more, closed := len(queue) > 0, c.closed
 		c.mu.Unlock()
 		for i, q := range queue {
-			err := c.writeOne(q.Message)
+			err := c.writeOne(q)
 			q.told()
 			c.mu.Lock()
 			c.stalled, c.err = false, err
@@ -480,7 +490,12 @@ func (c *Conn) end() {
 	c.queue = nil
 }
 
-func (c *Conn) writeOne(m Message) error {
+func (c *Conn) writeOne(q queued) error {
+	if q.text != nil {
+		defer signs.Put(q.text)
+		return c.try(nil, *q.text)
+	}
+	m := q.message
 	defer closeFiles(m.FDs)
 	body, err := json.Marshal(m)
 	if err != nil {
@@ -490,6 +505,11 @@ func (c *Conn) writeOne(m Message) error {
 	for i, f := range m.FDs {
 		fds[i] = int(f.Fd())
 	}
+	return c.try(fds, body)
+}
+
+// try sends a body again and again while there is no room.
+func (c *Conn) try(fds []int, body []byte) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, sendPause) {
 		err := c.send(kindMessage, fds, body)
 		if !wire.Passing(err) {
@@ -525,7 +545,14 @@ func (c *Conn) Recv() (Message, error) {
 // Later has do called once Recv has something to return, as wire.Conn's.
 func (c *Conn) Later(do func()) bool { return c.wire.Later(do) }
 
-func decode(body []byte) (m Message, err error) {
+func decode(body []byte) (Message, error) {
+	if m, ok := signOf(body); ok {
+		return m, nil
+	}
+	return decodeAny(body)
+}
+
+func decodeAny(body []byte) (m Message, err error) {
 	if err := json.Unmarshal(body, &m); err != nil {
 		return Message{}, fmt.Errorf("decode message: %w", err)
 	}
