@@ -27,7 +27,9 @@ func (s *Server) Hear(p *Peer, ended func(error)) {
 		p.wire.Limit(s.maxReplay() + maxHeadOfMessage)
 	}
 	r := &receiver{server: s, peer: p, ended: ended}
-	go r.run()
+	if !p.wire.Later(r.run) {
+		go r.run()
+	}
 }
 
 // receiver reads what a peer sends. Short requests it serves itself, one after

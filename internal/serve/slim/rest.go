@@ -11,9 +11,9 @@ const (
 	restEvery = 5 * time.Second
 	// restful is how much a process that rests allocates meanwhile, at the most, in bytes: what
 	// keeps thousands of handlers under watch is less.
-	restful = 32 << 20
+	restful = 8 << 20
 	// worth is how much it has to have allocated since it last gave back what it could.
-	worth = 2 * restful
+	worth = 8 << 20
 )
 
 // Rest has this process give back what a burst of work has left, such as the start of a thousand

@@ -12,7 +12,7 @@ func TestRestIsDue(t *testing.T) {
 	for i, step := range []struct {
 		allocates uint64 // MiB
 		due       bool
-	}{{10, false}, {100, false}, {100, false}, {20, true}, {20, false}, {20, false}, {20, false}, {20, true}, {40, false}, {30, true}, {0, false}} {
+	}{{10, false}, {100, false}, {20, false}, {2, true}, {3, false}, {3, false}, {1, false}, {1, true}, {40, false}, {5, true}, {0, false}} {
 		at += step.allocates * mib
 		if got := r.due(at); got != step.due {
 			t.Errorf("step %d: due is %t", i, got)
