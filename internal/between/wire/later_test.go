@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 )
 
 // polledPair returns a connected pair that the runtime waits for.
@@ -173,6 +174,56 @@ func TestQuiet(t *testing.T) {
 		<-told
 		if got := receive(); got != "body" {
 			t.Errorf("got %q", got)
+		}
+	}
+}
+
+// Who waits at that moment is interrupted, and loses nothing of the stream: neither where it is, nor which descriptors belong to what.
+func TestQuietWhileWaiting(t *testing.T) {
+	a, b := polledPair(t)
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for range 30 { // as many bytes as a frame has
+		got := make(chan error)
+		go func() {
+			_, err := b.Recv()
+			got <- err
+		}()
+		for waiting := true; waiting; {
+			select {
+			case err := <-got:
+				if waiting = false; err != ErrQuiet {
+					t.Fatalf("got %v, want %v", err, ErrQuiet)
+				}
+			case <-time.After(time.Millisecond):
+				b.Quiet()
+			}
+		}
+	}
+	if b.w != 0 || b.end != 0 {
+		t.Errorf("%d bytes are there, of %d", b.w, b.end)
+	}
+	if err := a.Send('x', []int{int(f.Fd())}, []byte("body")); err != nil {
+		t.Fatal(err)
+	}
+	frame, err := b.Recv()
+	if err != nil || string(frame.Body) != "body" || len(frame.FDs) != 1 {
+		t.Errorf("got %+v, %v", frame, err)
+	}
+	closeAll(frame.FDs)
+}
+
+// After an error it is an error to go on, and nothing worse.
+func TestRecvAgain(t *testing.T) {
+	a, b := polledPair(t)
+	b.Send('x', nil, []byte("nobody reads this")) // so that a's end resets the connection
+	a.Close()
+	for range 3 {
+		if _, err := b.Recv(); err == nil {
+			t.Error("no error")
 		}
 	}
 }

@@ -323,6 +323,7 @@ func (c *Conn) fill(need int) error {
 	}
 	c.reads.Add(1)
 	n, oobn, flags, _, err := c.uc.ReadMsgUnix(c.buf[c.w:], c.room.oob)
+	n = max(n, 0) // it is -1 with most errors
 	if oobn > 0 || flags&syscall.MSG_CTRUNC != 0 {
 		fds := parseRights(c.room.oob[:oobn])
 		c.arrived = append(c.arrived, arrival{c.end, c.end + int64(n), fds, flags&syscall.MSG_CTRUNC != 0})
