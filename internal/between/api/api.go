@@ -141,7 +141,7 @@ type Canary struct {
 // Figures are what was counted of a version.
 type Figures struct {
 	Requests uint64 `json:"requests"` // that have ended
-	Errors   uint64 `json:"errors"`   // of them answered with 5xx, or lost
+	Errors   uint64 `json:"errors"`   // of them answered with 5xx
 	// P50 and P99 are the times that half of the answers and 99 of 100 took at the most.
 	P50  float64 `json:"p50_seconds"`
 	P99  float64 `json:"p99_seconds"`

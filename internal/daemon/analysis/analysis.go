@@ -56,7 +56,7 @@ type Rules struct {
 // Counts is what one version had done by some time.
 type Counts struct {
 	Requests uint64                          // that have ended
-	Errors   uint64                          // of them, that were answered with 5xx or were lost
+	Errors   uint64                          // of them, that were answered with 5xx
 	Times    [counter.Buckets]uint64         // of the others
 	Open     uint64                          // that have not ended
 	BySecond [counter.Seconds]counter.Second // in which requests have begun, ended or not

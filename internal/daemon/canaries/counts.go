@@ -13,7 +13,8 @@ const (
 )
 
 // counted is what a handler has done, as far as it is judged by that: copied says that a canary gets copies, so that only the
-// methods count of which there are some. Nobody knows of what method a request was that was lost: none counts then.
+// methods count of which there are some. What was lost with a process does not count: a canary that crashes is judged by that, and
+// a version of before that is still ending what it began is under the same name.
 func counted(book *sums.Book, name string, copied bool) (c analysis.Counts) {
 	s := book.Handler(name)
 	if s == nil {
@@ -41,10 +42,6 @@ func counted(book *sums.Book, name string, copied bool) (c analysis.Counts) {
 				c.Requests += n
 			}
 		}
-	}
-	if !copied {
-		c.Errors += s.Lost
-		c.Requests += s.Lost
 	}
 	return c
 }
