@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/forgetting"
@@ -72,6 +74,19 @@ func (c *Command) Run(ctx context.Context, s *cli.Session, o Options) error {
 	return Run(ctx, s, c.o)
 }
 
+// late is how long after a timer has elapsed the service that it starts has begun: else an operator has started it.
+const late = 3 * time.Second
+
+// triggered reports whether a timer has started the service (systemd.exec(5)). systemd goes on saying so where an operator does
+// it next, but not that the timer has elapsed again.
+func triggered(now time.Time) bool {
+	if os.Getenv("TRIGGER_UNIT") == "" {
+		return false
+	}
+	elapsed, err := strconv.ParseInt(os.Getenv("TRIGGER_TIMER_REALTIME_USEC"), 10, 64)
+	return err != nil || now.Sub(time.UnixMicro(elapsed)).Abs() < late
+}
+
 // follow has c do what its entry says.
 func (c *Command) follow() error {
 	e, err := syncentry.Read(c.dir, c.entry)
@@ -84,8 +99,7 @@ func (c *Command) follow() error {
 		o.Registry.Credentials = e.Credentials
 	}
 	o.Registry.PlainHTTP = o.Registry.PlainHTTP || e.PlainHTTP
-	// systemd says so where a timer has started the service, and not an operator.
-	if c.scheduled && os.Getenv("TRIGGER_UNIT") != "" {
+	if c.scheduled && triggered(time.Now()) {
 		o.Every, o.Offset = max(e.Interval, syncplan.Least), e.Offset(c.entry) // 0 would be an operator's
 	}
 	return nil

@@ -1,6 +1,7 @@
 package syncing
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -40,6 +41,14 @@ func TestVerdict(t *testing.T) {
 // A timer's sync is one however often it is to ask, and an operator's is none.
 func TestScheduled(t *testing.T) {
 	dir := t.TempDir()
+	for ago, want := range map[time.Duration]bool{0: true, time.Second: true, -time.Second: true, 10 * time.Second: false, 24 * time.Hour: false} {
+		t.Setenv("TRIGGER_UNIT", "plugserver-sync@shop.timer")
+		t.Setenv("TRIGGER_TIMER_REALTIME_USEC", fmt.Sprint(time.Now().Add(-ago).UnixMicro()))
+		if got := triggered(time.Now()); got != want {
+			t.Errorf("the timer has elapsed %v ago: %v", ago, got)
+		}
+	}
+	t.Setenv("TRIGGER_TIMER_REALTIME_USEC", "")
 	for interval, want := range map[string]time.Duration{"0": time.Minute, "10s": time.Minute, "2h": 2 * time.Hour} {
 		if err := os.WriteFile(filepath.Join(dir, "shop.conf"), []byte("[Sync]\nRef=r/shop:prod\nInterval="+interval+"\n"), 0o600); err != nil {
 			t.Fatal(err)
