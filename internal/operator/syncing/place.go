@@ -26,7 +26,9 @@ func (r *run) place() error {
 	if err := r.files.Forget(); err != nil { // of an earlier sync
 		return err
 	}
-	// Where this is interrupted from here on, the next finds in the record what may be there, and undoes it.
+	// Where this is interrupted from here on, the next finds in the record what may be there, and undoes it. Who asks
+	// meanwhile does not find the new digest in agreement.
+	r.record.Tried = r.began.UTC().Round(0)
 	for _, a := range changes {
 		if a.Kind == syncplan.Place {
 			p := r.record.Placed[a.Handler]

@@ -23,6 +23,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/operator/registry"
 	"github.com/andrestc/go-plugserver/internal/operator/signing"
 	"github.com/andrestc/go-plugserver/internal/operator/swap"
+	"github.com/andrestc/go-plugserver/internal/operator/syncdir"
 	"github.com/andrestc/go-plugserver/internal/operator/syncentry"
 	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
 )
@@ -192,7 +193,7 @@ func (r *run) recorded(ctx context.Context) (err error) {
 
 // due reports whether it is time to try again what was tried.
 func (r *run) due(was *synced.Record) bool {
-	return was.Ref != r.o.Ref || syncplan.Due(was.Tried, r.began, r.o.Every, r.o.Offset)
+	return was.Ref != r.o.Ref || syncdir.Pending(was) || syncplan.Due(was.Tried, r.began, r.o.Every, r.o.Offset)
 }
 
 func (r *run) wrap(err error) error {

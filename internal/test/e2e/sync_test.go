@@ -420,7 +420,7 @@ func TestSyncInterrupted(t *testing.T) {
 	s.stock(stocked{name: "a", plugin: a1}, stocked{name: "b", plugin: b})
 	s.sync(0, "in agreement")
 	s.Allow("refused: bad")
-	s.stock(stocked{name: "a", plugin: a2}, stocked{name: "bad", plugin: taken})
+	digest := s.stock(stocked{name: "a", plugin: a2}, stocked{name: "bad", plugin: taken})
 	mark := s.Log.Len()
 	cmd := exec.Command(s.CtlPath(), "--control", s.Control, "sync", s.ref)
 	if err := cmd.Start(); err != nil {
@@ -435,6 +435,16 @@ func TestSyncInterrupted(t *testing.T) {
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
+	// Who promotes what is in agreement asks for that while a sync is under way, too.
+	records, err := synced.All(filepath.Join(s.State, "sync"))
+	if err != nil || len(records) != 1 {
+		t.Fatal(records, err)
+	}
+	for _, r := range records {
+		if r.Digest != digest || !r.Tried.After(r.Agreed) {
+			t.Errorf("it has %s, tried %v, and was in agreement %v", r.Digest, r.Tried, r.Agreed)
+		}
+	}
 	s.WaitLogFrom(mark, "its refusal", testbed.Says("bad", "refused: bad"))
 	s.sync(1, `refused bad: pattern "/mine" is taken by handler "mine"`)
 	untouched(t, s.Daemon, map[string]testbed.Plugin{"mine": mine, "a": a1, "b": b})
