@@ -68,7 +68,7 @@ test: deps ## run every test, test-systemd too where root runs it; about 20 minu
 	else echo; echo 'NOT RUN: make test-systemd, which boots containers and needs root'; fi
 
 .PHONY: test-systemd
-test-systemd: deps ## install the package in a booted Debian 12 and 13, and walk a user's day there; run the container image
+test-systemd: deps ## install the package in a booted Debian 12 and 13, and walk a user's day there; run the container image; then three boxes that follow a registry
 	go test -tags systemd -v -timeout 15m ./packaging/systemd
 
 .PHONY: deb

@@ -33,8 +33,12 @@ type box struct {
 	suite  string
 	builds bool   // it has Go and gcc
 	root   string // as the host sees it
+	netns  string // the path of its network, "" for one of its own
 	leader int    // its PID 1, as the host sees it
-	nspawn *exec.Cmd
+
+	nspawn  *exec.Cmd     // nil while it is off
+	exited  chan struct{} // closed once that has
+	console bytes.Buffer
 }
 
 // root returns a cached Debian, which nobody may write to.
@@ -77,12 +81,21 @@ func host(t *testing.T, args ...string) string {
 // boot returns once the box has booted, which holds more packages. It ends with the test.
 func boot(t *testing.T, suite, more string) *box {
 	t.Helper()
+	b := assemble(t, suite, more, "")
+	b.start(t)
+	b.booted(t)
+	return b
+}
+
+// assemble makes a box that is off. It is on a network of its own, unless a namespace is named.
+func assemble(t *testing.T, suite, more, netns string) *box {
+	t.Helper()
 	lower := root(t, suite, packages+more)
 	work, err := os.MkdirTemp("", "plugserver-"+suite+"-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &box{t: t, suite: suite, builds: more == compiler, root: filepath.Join(work, "root")}
+	b := &box{t: t, suite: suite, builds: more == compiler, root: filepath.Join(work, "root"), netns: netns}
 	t.Cleanup(func() { os.RemoveAll(work) })
 	for _, dir := range []string{"root", "upper", "work"} {
 		if err := os.Mkdir(filepath.Join(work, dir), 0o755); err != nil {
@@ -97,43 +110,86 @@ func boot(t *testing.T, suite, more string) *box {
 			t.Errorf("unmount the box: %v", err)
 		}
 	})
+	t.Cleanup(func() {
+		for _, c := range []string{"", "unified", "systemd"} {
+			exec.Command("find", filepath.Join("/sys/fs/cgroup", c, filepath.Base(work)), "-depth", "-type", "d", "-delete").Run()
+		}
+	})
+	t.Cleanup(func() {
+		// The end of its PID 1 is the end of all that runs in the box.
+		switch {
+		case b.nspawn == nil:
+			return
+		case b.leader > 0:
+			syscall.Kill(b.leader, syscall.SIGKILL)
+		default:
+			b.nspawn.Process.Kill()
+		}
+		<-b.exited
+	})
+	return b
+}
 
-	var console bytes.Buffer
-	b.nspawn = exec.Command("systemd-nspawn", "--quiet", "--directory="+b.root, "--register=no", "--keep-unit",
-		"--private-network", "--console=pipe", "--machine="+filepath.Base(work), "--boot")
+// ownGroups runs a command in control groups of its own, $0: of boxes that are on together each systemd would end the others'
+// services.
+const ownGroups = `for c in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
+	if [ -e $c/cgroup.procs ]; then mkdir -p $c/$0 && echo $$ >$c/$0/cgroup.procs; fi
+done
+exec "$@"`
+
+// start switches the box on.
+func (b *box) start(t *testing.T) {
+	t.Helper()
+	name, network := filepath.Base(filepath.Dir(b.root)), "--private-network"
+	var before []string
+	if b.netns != "" {
+		network = "--network-namespace-path=" + b.netns
+		before = []string{"sh", "-c", ownGroups, name}
+	}
+	args := append(before, "systemd-nspawn", "--quiet", "--directory="+b.root, "--register=no", "--keep-unit", network, "--console=pipe", "--machine="+name, "--boot")
+	b.console.Reset()
+	b.nspawn = exec.Command(args[0], args[1:]...)
 	b.nspawn.Env = append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1", "SYSTEMD_SECCOMP=0") // whose filter knows nothing of Landlock
-	b.nspawn.Stdout, b.nspawn.Stderr = &console, &console
+	b.nspawn.Stdout, b.nspawn.Stderr = &b.console, &b.console
 	// A test that runs out of time cleans nothing up.
 	b.nspawn.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := b.nspawn.Start(); err != nil {
 		t.Fatal(err)
 	}
-	exited := make(chan struct{})
-	go func() { b.nspawn.Wait(); close(exited) }()
-	t.Cleanup(func() {
-		// The end of its PID 1 is the end of all that runs in the box.
-		if b.leader > 0 {
-			syscall.Kill(b.leader, syscall.SIGKILL)
-		} else {
-			b.nspawn.Process.Kill()
-		}
-		<-exited
-	})
+	b.exited = make(chan struct{})
+	go func() { b.nspawn.Wait(); close(b.exited) }()
+}
+
+// booted returns once a box that was started has booted.
+func (b *box) booted(t *testing.T) {
+	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		select {
-		case <-exited:
-			t.Fatalf("the box did not boot:\n%s", &console)
+		case <-b.exited:
+			t.Fatalf("the box did not boot:\n%s", &b.console)
 		default:
 		}
 		if b.leader = child(b.nspawn.Process.Pid); b.leader > 0 {
 			out, _ := b.try("systemctl", "is-system-running", "--wait")
 			if state := strings.TrimSpace(out); state == "running" || state == "degraded" {
-				return b
+				return
 			}
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the box did not boot within a minute")
 		}
+	}
+}
+
+// powerOff switches the box off, as an administrator does.
+func (b *box) powerOff(t *testing.T) {
+	t.Helper()
+	b.try("systemctl", "poweroff") // which may not live to tell
+	select {
+	case <-b.exited:
+		b.nspawn, b.leader = nil, 0
+	case <-time.After(time.Minute):
+		t.Fatalf("the box was not off within a minute:\n%s", &b.console)
 	}
 }
 

@@ -14,23 +14,36 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// The test binary is its own client, run again in the box's network: with
-// PLUGSERVER_CLIENT set it is no test.
+// The test binary is its own client, run again in a network of boxes: with
+// PLUGSERVER_CLIENT set, to a party, it is no test.
 func TestMain(m *testing.M) {
-	if path := os.Getenv("PLUGSERVER_CLIENT"); path != "" {
-		load(path)
+	if text := os.Getenv("PLUGSERVER_CLIENT"); text != "" {
+		var p party
+		if err := json.Unmarshal([]byte(text), &p); err != nil {
+			panic(err)
+		}
+		p.ask()
 		return
 	}
 	os.Exit(m.Run())
 }
 
 const address = "127.0.0.1:8080"
+
+// party is some clients of a server.
+type party struct {
+	Address, Path string
+	Keepers       int // that keep their connection
+	Callers       int // that make one for each request
+	Pause         time.Duration
+}
 
 // counts are what clients saw. A client never sends a request twice.
 type counts struct {
@@ -43,6 +56,7 @@ type counts struct {
 	// may have closed it as they were on their way.
 	Fresh, Idle, Late int
 	Status            map[int]int // other answers
+	Bodies            map[string]int
 	Errors            map[string]int
 	Longest           time.Duration // a request's, from connecting to the answer's end
 }
@@ -79,6 +93,13 @@ func (c *counts) add(o counts) {
 	for k, n := range o.Errors {
 		c.Errors[k] += n
 	}
+	for k, n := range o.Bodies {
+		c.Bodies[k] += n
+	}
+}
+
+func newCounts() counts {
+	return counts{Status: map[int]int{}, Errors: map[string]int{}, Bodies: map[string]int{}}
 }
 
 const (
@@ -87,16 +108,16 @@ const (
 	clients = keepers + callers
 )
 
-// load asks for path until stdin ends, and prints counts.
-func load(path string) {
+// ask asks until stdin ends, and prints counts.
+func (p party) ask() {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() { io.Copy(io.Discard, os.Stdin); stop() }()
-	total := counts{Status: map[int]int{}, Errors: map[string]int{}}
+	total := newCounts()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for i := range clients {
+	for i := range p.Keepers + p.Callers {
 		wg.Go(func() {
-			c := ask(ctx, path, i < keepers)
+			c := p.client(ctx, i < p.Keepers)
 			mu.Lock()
 			defer mu.Unlock()
 			total.add(c)
@@ -106,9 +127,9 @@ func load(path string) {
 	json.NewEncoder(os.Stdout).Encode(total)
 }
 
-// ask is one client.
-func ask(ctx context.Context, path string, keep bool) counts {
-	c := counts{Status: map[int]int{}, Errors: map[string]int{}}
+// client is one of them.
+func (p party) client(ctx context.Context, keep bool) counts {
+	c := newCounts()
 	var conn net.Conn
 	var br *bufio.Reader
 	hangUp := func() {
@@ -125,7 +146,7 @@ func ask(ctx context.Context, path string, keep bool) counts {
 		used := conn != nil
 		if !used {
 			var err error
-			conn, err = net.DialTimeout("tcp", address, 20*time.Second)
+			conn, err = net.DialTimeout("tcp", p.Address, 20*time.Second)
 			if err != nil {
 				conn = nil
 				if errors.Is(err, syscall.ECONNREFUSED) {
@@ -142,14 +163,15 @@ func ask(ctx context.Context, path string, keep bool) counts {
 		}
 		c.Sent++
 		conn.SetDeadline(time.Now().Add(20 * time.Second))
-		_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: box\r\n\r\n", path)
+		_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: box\r\n\r\n", p.Path)
 		late := used && time.Since(before) > linger
 		var resp *http.Response
 		if err == nil {
 			resp, err = http.ReadResponse(br, nil)
 		}
+		var body []byte
 		if err == nil {
-			_, err = io.Copy(io.Discard, resp.Body)
+			body, err = io.ReadAll(resp.Body)
 		}
 		c.Longest = max(c.Longest, time.Since(began))
 		switch {
@@ -167,29 +189,35 @@ func ask(ctx context.Context, path string, keep bool) counts {
 			}
 			c.Errors[err.Error()]++
 			hangUp()
+			time.Sleep(p.Pause)
 			continue
 		case resp.StatusCode == http.StatusOK:
 			c.OK++
 		default:
 			c.Status[resp.StatusCode]++
 		}
+		c.Bodies[strings.TrimSpace(string(body[:min(len(body), 64)]))]++
 		if !keep || resp.Close {
 			hangUp()
 		}
+		time.Sleep(p.Pause)
 	}
 	return c
 }
 
-// load runs clients in the box's network while it runs during, which is given
-// time to see them at work before and after.
-func (b *box) load(t *testing.T, path string, during func()) counts {
+// begin has them ask, in a network, until the function that it returns is called, which returns what they saw.
+func (p party) begin(t *testing.T, netns string) (end func() counts) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("nsenter", "--target", strconv.Itoa(b.leader), "--net", "--", self)
-	cmd.Env = append(os.Environ(), "PLUGSERVER_CLIENT="+path)
+	text, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("nsenter", "--net="+netns, "--", self)
+	cmd.Env = append(os.Environ(), "PLUGSERVER_CLIENT="+string(text))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -202,16 +230,28 @@ func (b *box) load(t *testing.T, path string, during func()) counts {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait()
-	defer in.Close()
+	over := sync.OnceFunc(func() { in.Close(); cmd.Wait() })
+	t.Cleanup(over)
+	return func() (c counts) {
+		t.Helper()
+		in.Close()
+		if err := json.NewDecoder(out).Decode(&c); err != nil {
+			t.Fatal(err)
+		}
+		over()
+		return c
+	}
+}
+
+// load runs clients in the box's network while it runs during, which is given
+// time to see them at work before and after.
+func (b *box) load(t *testing.T, path string, during func()) counts {
+	t.Helper()
+	end := party{Address: address, Path: path, Keepers: keepers, Callers: callers}.begin(t, fmt.Sprintf("/proc/%d/ns/net", b.leader))
 	time.Sleep(300 * time.Millisecond)
 	during()
 	time.Sleep(300 * time.Millisecond)
-	in.Close()
-	var c counts
-	if err := json.NewDecoder(out).Decode(&c); err != nil {
-		t.Fatal(err)
-	}
+	c := end()
 	t.Log(c)
 	if c.OK == 0 {
 		t.Error("no request was answered: there was no load")

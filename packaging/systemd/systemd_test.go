@@ -51,7 +51,8 @@ func TestDebian(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can boot a Debian")
 	}
-	install(t, map[string]string{"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "lintian": "lintian", "prometheus": "prometheus", "docker-registry": "docker-registry"})
+	install(t, map[string]string{"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "lintian": "lintian", "prometheus": "prometheus", "docker-registry": "docker-registry",
+		"minisign": "minisign", "skopeo": "skopeo", "ip": "iproute2"})
 	a := build(t)
 	for _, suite := range []string{"bookworm", "trixie"} {
 		t.Run(suite, func(t *testing.T) {
@@ -67,6 +68,7 @@ func TestDebian(t *testing.T) {
 		})
 	}
 	t.Run("image", func(t *testing.T) { image(t, a) })
+	t.Run("fleet", func(t *testing.T) { fleet(t, a.deb) })
 }
 
 // install installs the Debian packages of the commands that are missing.
