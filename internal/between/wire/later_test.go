@@ -227,3 +227,23 @@ func TestRecvAgain(t *testing.T) {
 		}
 	}
 }
+
+// Who waits for the end of the other side alone does until then, however quiet it is.
+func TestDiscardAndQuiet(t *testing.T) {
+	a, b := polledPair(t)
+	ended := make(chan struct{})
+	go func() {
+		b.Discard()
+		close(ended)
+	}()
+	for range 20 {
+		b.Quiet()
+		select {
+		case <-ended:
+			t.Fatal("it goes on while the other side is there")
+		case <-time.After(time.Millisecond):
+		}
+	}
+	a.Close()
+	<-ended
+}

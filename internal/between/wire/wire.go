@@ -348,7 +348,7 @@ func (c *Conn) fill(need int) error {
 // Discard reads on, and drops what comes, until the other end is closed: after
 // an error of Recv.
 func (c *Conn) Discard() {
-	for err := error(nil); err == nil; {
+	for err := error(nil); err == nil || err == ErrQuiet; {
 		c.Drop()
 		c.r, c.w = 0, 0
 		err = c.fill(headerLen)
