@@ -27,9 +27,14 @@ type Book struct {
 
 // handler is one's sum, and where more is counted for it.
 type handler struct {
-	gone     Sum              // of processes that are gone
-	bySecond counter.BySecond // of those
-	open     []place
+	gone *gone // nil where no process of it is: the counts are 10 KB
+	open []place
+}
+
+// gone is what was counted in processes that are gone.
+type gone struct {
+	Sum
+	bySecond counter.BySecond
 }
 
 // place is the i-th handler of a page.
@@ -133,11 +138,14 @@ func (b *Book) Close(cell uint64) {
 	}
 	for i, name := range p.handlers {
 		h := b.handlers[name]
+		if h.gone == nil {
+			h.gone = new(gone)
+		}
 		c := p.read(i)
 		h.gone.Add(c)
 		h.gone.Lost += c.Under()
 		h.gone.at = time.Now()
-		p.memory.Handler(i).AddSeconds(&h.bySecond)
+		p.memory.Handler(i).AddSeconds(&h.gone.bySecond)
 		h.open = slices.DeleteFunc(h.open, func(at place) bool { return at.page == p })
 	}
 	p.memory.Unmap()
@@ -210,7 +218,9 @@ func (b *Book) BySecond(name string) (all counter.BySecond) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if h := b.handlers[name]; h != nil {
-		all = h.bySecond
+		if h.gone != nil {
+			all = h.gone.bySecond
+		}
 		for _, at := range h.open {
 			at.page.memory.Handler(at.i).AddSeconds(&all)
 		}
@@ -219,13 +229,16 @@ func (b *Book) BySecond(name string) (all counter.BySecond) {
 }
 
 func (h *handler) sum() *Sum {
-	s := h.gone
+	s := new(Sum)
+	if h.gone != nil {
+		*s = h.gone.Sum
+	}
 	for _, at := range h.open {
 		c := at.page.read(at.i)
 		s.Add(c)
 		s.InFlight += c.Under()
 	}
-	return &s
+	return s
 }
 
 // Gate returns what all gates have counted.

@@ -49,6 +49,9 @@ func TestSums(t *testing.T) {
 	b := New()
 	serve(t, b, 1, named("a"), 0, 3, 1)
 	check(t, b, "a", 3, 1, 0)
+	if b.handlers["a"].gone != nil {
+		t.Error("a handler has memory for what is gone, and nothing is")
+	}
 	serve(t, b, 2, named("b", "a"), 1, 10, 0)
 	check(t, b, "a", 13, 1, 0)
 	check(t, b, "b", 0, 0, 0)
