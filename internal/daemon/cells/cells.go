@@ -21,8 +21,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// ackEvery is how often a cell is looked for that has not acknowledged its routes (table.Look).
-const ackEvery = time.Second
+const ackEvery = time.Second // is how often a cell is looked for that has not acknowledged its routes (table.Look)
+const restful = 30           // is how many times as long as a table takes there is none, while more are to come (SendTable)
 
 // Config is what the cells are given.
 type Config struct {
@@ -68,6 +68,7 @@ type Cells struct {
 	left     bool // one has ended since Left was asked
 	table    table.Table
 	awaited  bool   // an acknowledgement is, by checkAcks
+	resting  bool   // a table was sent a moment ago
 	news     []news // changes that are not in force everywhere yet
 	stopping bool
 	stopBy   time.Time // then requests are cut

@@ -242,7 +242,7 @@ func TestHold(t *testing.T) {
 		for _, hold := range []time.Duration{time.Minute, time.Minute, 0} {
 			w.do(func() {
 				w.Configure(func(string) Settings { return Settings{Hold: hold} })
-				w.SendTable()
+				w.SendTable(false)
 				if w.Outdated(w.handlers["a"]) {
 					t.Errorf("a hold of %v takes a new cell", hold)
 				}
@@ -256,6 +256,39 @@ func TestHold(t *testing.T) {
 		w.do(func() { w.Configure(func(string) Settings { return Settings{Hold: time.Hour} }) })
 		if got := w.gate().did(); !strings.HasSuffix(got, "[/a held 1h0m0s]") {
 			t.Errorf("of a handler whose cell is dead the gate was told %s", got)
+		}
+	})
+}
+
+// While more handlers are under way, tables are few where each takes long, and hold all that has come meanwhile; the
+// last of them waits for nothing.
+func TestFewTables(t *testing.T) {
+	in(t, func(w *world) {
+		w.begin("a", "1")
+		w.more, w.takes = true, 100*time.Millisecond
+		tables := func() string { return strings.ReplaceAll(w.gate().did(), "join, ", "") }
+		w.begin("b", "2") // the first one took no time
+		w.after(w.takes)
+		told := tables()
+		if !strings.HasSuffix(told, "[/a /b]") && !strings.HasSuffix(told, "[/b]") {
+			t.Fatalf("the gate was told %s", told)
+		}
+		w.begin("c", "3")
+		w.begin("d", "4")
+		w.after((restful - 1) * w.takes)
+		if got := tables(); got != told {
+			t.Errorf("at once the gate was told %s", strings.TrimPrefix(got, told))
+		}
+		w.after(3 * w.takes)
+		if got := strings.TrimPrefix(tables(), told); strings.Count(got, "[") != 1 || !strings.Contains(got, "/c") || !strings.Contains(got, "/d") {
+			t.Errorf("later the gate was told %s", got)
+		}
+		told = tables()
+		w.more = false
+		w.begin("e", "5")
+		w.after(w.takes)
+		if got := strings.TrimPrefix(tables(), told); !strings.Contains(got, "/e") {
+			t.Errorf("of the last the gate was told %q", got)
 		}
 	})
 }

@@ -55,11 +55,16 @@ func (cs *Cells) routes() []link.Route {
 	return table.Route(cs.table.Dialect, cs.owner.Served(place), cs.owner.Claimed())
 }
 
-// SendTable tells the gate and the cells of a table that has begun. It is called when no event waits: a burst of changes becomes one table.
-func (cs *Cells) SendTable() {
-	if cs.table.Unsent() {
-		cs.sendTable()
+// SendTable tells the gate and the cells of a table that has begun. It is called when no event waits: a burst of changes becomes one table. While more
+// handlers are under way, what tables take stays a small part of the time: each is of all handlers, and a thousand that start would have as many of them.
+func (cs *Cells) SendTable(more bool) {
+	if !cs.table.Unsent() || more && cs.resting {
+		return
 	}
+	began := time.Now()
+	cs.sendTable()
+	cs.resting = true
+	time.AfterFunc(restful*time.Since(began), func() { cs.owner.Post(func() { cs.resting = false }) })
 }
 
 func (cs *Cells) sendTable() {

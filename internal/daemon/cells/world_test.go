@@ -38,6 +38,8 @@ type world struct {
 	told     []string // what the owner was told
 	posted   chan func()
 	log      *strings.Builder
+	more     bool          // handlers are under way
+	takes    time.Duration // a table
 
 	mu        sync.Mutex // guards the rest
 	processes []*process
@@ -80,6 +82,7 @@ func newWorld(t *testing.T) *world {
 		Tell:     w.tell,
 		Claimed:  func() []string { return nil },
 		Served: func(place roster.Place) []link.Route {
+			time.Sleep(w.takes)
 			return (&roster.Roster{Handlers: w.handlers}).Served(place, nil)
 		},
 		Post: func(f func()) bool {
@@ -96,7 +99,7 @@ func newWorld(t *testing.T) *world {
 			select {
 			case f := <-w.posted:
 				f()
-				w.SendTable()
+				w.SendTable(w.more)
 				w.Announce()
 			case <-done:
 				return

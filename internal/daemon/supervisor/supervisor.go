@@ -175,7 +175,7 @@ func (s *Supervisor) turn() {
 	s.passOn()
 	s.canaries.Turn(time.Now())
 	if len(s.events) == 0 {
-		s.cells.SendTable()
+		s.cells.SendTable(!s.quiet())
 	}
 	if s.quiet() {
 		s.cells.Gather()
