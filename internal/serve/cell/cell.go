@@ -9,7 +9,6 @@ package cell
 
 import (
 	"context"
-	"debug/elf"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -18,7 +17,6 @@ import (
 	"plugin"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +25,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
+	"github.com/andrestc/go-plugserver/internal/serve/libpath"
 	"github.com/andrestc/go-plugserver/internal/serve/proxied"
 	"github.com/andrestc/go-plugserver/internal/serve/records"
 	"github.com/andrestc/go-plugserver/internal/serve/slim"
@@ -220,7 +219,7 @@ func (c *Cell) open(plugins []link.Plugin, counts []*counter.Handler) {
 func (c *Cell) load(f link.Plugin) (*contract, *refusal.Error) {
 	p, err := plugin.Open(f.Path)
 	if err != nil {
-		return nil, refusal.Open(err, searchPath(f.Path))
+		return nil, refusal.Open(err, libpath.Of(f.Path))
 	}
 	k, refused := read(p)
 	if refused != nil {
@@ -229,21 +228,6 @@ func (c *Cell) load(f link.Plugin) (*contract, *refusal.Error) {
 	return k, k.prove(context.Background(), c.limits, func(text string, stack []byte) {
 		c.recordOf(f.Name, "error", text, map[string]string{"stack": string(stack)})
 	})
-}
-
-// searchPath is where a file says that its libraries are, "" if it does not.
-func searchPath(path string) string {
-	f, err := elf.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	var all []string
-	for _, tag := range []elf.DynTag{elf.DT_RUNPATH, elf.DT_RPATH} {
-		paths, _ := f.DynString(tag) // a file without has none
-		all = append(all, paths...)
-	}
-	return strings.Join(all, ":")
 }
 
 // apply puts a route table in force. What it does not give to this cell is
