@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
@@ -167,13 +169,10 @@ func (s *ruleset) holdsHidden(path string) bool {
 // such a folder later is not. What cannot be opened or listed is nothing that a child could read. Of a folder
 // that is everybody's to write, as /tmp is, no more is granted than what is on the way: the rest comes and goes, and may be much.
 func (s *ruleset) around(folder string, rights uint64) error {
-	entries, err := os.ReadDir(folder)
+	entries, everybodys, err := list(folder)
 	if err != nil && !passable(err) {
 		return err
 	}
-	var is unix.Stat_t
-	unix.Stat(folder, &is)
-	everybodys := is.Mode&unix.S_IWOTH != 0
 	for _, e := range entries {
 		path := filepath.Join(folder, e.Name())
 		switch {
@@ -195,6 +194,40 @@ func (s *ruleset) around(folder string, rights uint64) error {
 		}
 	}
 	return nil
+}
+
+// listing is what was in a folder when that was in this state.
+type listing struct {
+	dev, ino     uint64
+	mtime, ctime unix.Timespec
+	entries      []os.DirEntry
+}
+
+// listings are those of the folders on the way to what is hidden, few and the same for most children, by their paths.
+var listings sync.Map
+
+// unsure is how young a change may be that a folder's times do not tell from the next.
+const unsure = time.Second
+
+// list returns what is in a folder, and whether that is everybody's to write.
+func list(folder string) (entries []os.DirEntry, everybodys bool, err error) {
+	var is unix.Stat_t
+	if err := unix.Stat(folder, &is); err != nil {
+		return nil, false, err
+	}
+	everybodys = is.Mode&unix.S_IWOTH != 0
+	now := listing{dev: uint64(is.Dev), ino: is.Ino, mtime: is.Mtim, ctime: is.Ctim}
+	if was, ok := listings.Load(folder); ok {
+		l := was.(listing)
+		if l.dev == now.dev && l.ino == now.ino && l.mtime == now.mtime && l.ctime == now.ctime {
+			return l.entries, everybodys, nil
+		}
+	}
+	now.entries, err = os.ReadDir(folder)
+	if err == nil && time.Since(time.Unix(is.Ctim.Unix())) > unsure {
+		listings.Store(folder, now)
+	}
+	return now.entries, everybodys, err
 }
 
 // passable reports whether err says of a path no more than that it is of no use here, or not what it just was.

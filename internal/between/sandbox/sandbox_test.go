@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -358,6 +360,57 @@ func TestStamp(t *testing.T) {
 	r.Hide = nil
 	if r.withSystem(etc).System != "" {
 		t.Error("nothing of it is hidden, and it matters")
+	}
+}
+
+// A folder is read again once it is in another state, and one that has changed just now whenever it is asked for.
+func TestList(t *testing.T) {
+	dir := t.TempDir()
+	names := func() (all []string) {
+		entries, _, err := list(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			all = append(all, e.Name())
+		}
+		return all
+	}
+	if got := names(); len(got) > 0 {
+		t.Errorf("%q are in an empty folder", got)
+	}
+	if _, known := listings.Load(dir); known {
+		t.Error("a new folder is known")
+	}
+	make := func(name string) {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	make("a")
+	if got := names(); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("%q are there, and a is", got)
+	}
+	var is unix.Stat_t
+	if err := unix.Stat(dir, &is); err != nil {
+		t.Fatal(err)
+	}
+	defer listings.Delete(dir)
+	listings.Store(dir, listing{dev: uint64(is.Dev), ino: is.Ino, mtime: is.Mtim, ctime: is.Ctim})
+	if got := names(); len(got) > 0 {
+		t.Errorf("%q were read again", got)
+	}
+	for time.Now().UnixNano() < is.Ctim.Nano()+int64(20*time.Millisecond) { // until a change has another time
+	}
+	make("b")
+	if got := names(); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("%q are there, and a and b are", got)
+	}
+	if _, _, err := list("/usr"); err != nil {
+		t.Fatal(err)
+	}
+	if _, known := listings.Load("/usr"); !known {
+		t.Error("an old folder is not known")
 	}
 }
 
