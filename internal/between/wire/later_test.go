@@ -144,7 +144,11 @@ func TestQuiet(t *testing.T) {
 		b.Quiet()
 		b.Quiet() // there is a part of a frame
 		var written sync.WaitGroup
-		written.Go(func() { a.uc.Write(frame[9:]) })
+		written.Add(1)
+		go func() {
+			defer written.Done()
+			a.uc.Write(frame[9:])
+		}()
 		if got := receive(); got != "body" {
 			t.Errorf("got %q", got)
 		}
