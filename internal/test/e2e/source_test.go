@@ -9,7 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/test/testbed"
 )
 
@@ -167,12 +169,51 @@ func TestSourceInTheDirectory(t *testing.T) {
 	}
 	d.WaitLive(mark, "file", plain(t, "/file", "a plugin"))
 
+	promoteSource(t, d)
 	mark = d.Log.Len()
 	if err := os.RemoveAll(filepath.Join(d.Handlers, "bare")); err != nil {
 		t.Fatal(err)
 	}
 	d.WaitLogFrom(mark, "end of bare", event("retired", "bare"))
 	d.Want("/bare", 404, "")
+}
+
+// promoteSource gives bare a canary that is a folder of source, too. By a promotion that gets the handler's name, and no client
+// notices; the handler's own is kept.
+func promoteSource(t *testing.T, d *testbed.Daemon) {
+	t.Helper()
+	defer func(was time.Duration) { testbed.Patience = was }(testbed.Patience)
+	testbed.Patience *= 6 // what the command waits for is compiled
+	load := testbed.Plan{Addr: d.Addr, Paths: []string{"/bare"}, Clients: 2, Pause: func(int) time.Duration { return 10 * time.Millisecond }, Check: func(_ string, a testbed.Answer) error {
+		if v := string(a.Body); a.Status != 200 || v != "a folder" && v != "two" {
+			return fmt.Errorf("%d %q", a.Status, v)
+		}
+		return nil
+	}}.Run(t)
+	mark := d.Log.Len()
+	putSource(t, d, "bare.canary/main.go", sourceOf("/bare", "two"))
+	if _, err := d.Log.Wait(mark, testbed.Patience, event("canary_begun", "bare.canary")); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, code := d.Ctl("canary", "bare", "--promote")
+	if code != 0 || !strings.HasPrefix(out, "promoted: bare, version ") {
+		t.Errorf("exit %d, %s%s", code, out, errs)
+	}
+	_, kept, _ := strings.Cut(errs, "the source of before is ")
+	kept, _, _ = strings.Cut(kept, "\n")
+	for path, want := range map[string]string{filepath.Join(d.Handlers, "bare"): "two", kept: "a folder"} {
+		if text, err := os.ReadFile(filepath.Join(path, "main.go")); !strings.Contains(string(text), "VERSION:"+want) {
+			t.Errorf("%s is not of version %s: %v", path, want, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(d.Handlers, "bare.canary")); !os.IsNotExist(err) {
+		t.Errorf("the canary's folder is there still: %v", err)
+	}
+	d.Want("/bare", 200, "two")
+	if h, _ := d.Handler("bare"); h.State != api.StateLive || h.Refusal != nil {
+		t.Errorf("it is %+v", h)
+	}
+	load.Unharmed(t)
 }
 
 // Where it is off, and where root runs the daemon, source is refused with what
