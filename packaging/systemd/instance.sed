@@ -8,7 +8,7 @@ Environment=PLUGSERVER_CONFIG=/etc/plugserver/plugserverd@%i.conf\
 Environment=PLUGSERVER_BUILD=off\
 EnvironmentFile=-/etc/default/plugserverd@%i\
 \# The administrator's, as the first instance's is.\
-ExecStartPre=+/usr/bin/install -d -m 0755 /var/lib/plugserver@%i/handlers#
+ExecStartPre=+/usr/bin/install -d -m 0755 /var/lib/plugserver@%i/handlers /var/lib/plugserver@%i/sync#
 s#/system.slice/plug#/system.slice/system-plugserverd.slice/plug#
 s#^User=.*#\# Made as the service starts, unless there is such a user.\
 DynamicUser=yes\

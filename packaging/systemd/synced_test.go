@@ -105,6 +105,7 @@ func synced(t *testing.T, b *box, greet []string) {
 			t.Errorf("the metrics have no %s:\n%s", want, metrics)
 		}
 	}
+	syncedInstance(t, b, unit)
 	score(t, b, unit, 1.5)
 	confined(t, b)
 	b.run(t, "systemctl", "disable", "--now", timer)
@@ -114,6 +115,35 @@ func synced(t *testing.T, b *box, greet []string) {
 	b.run(t, "systemctl", "stop", "registry")
 	b.run(t, "rm", "-r", "/etc/systemd/system/"+timer+".d", "/etc/plugserver/sync.d/shop.conf", credentials, "/root/registry")
 	b.run(t, "systemctl", "daemon-reload")
+}
+
+// syncedInstance has the same units follow the registry for the instance of the entry's name, in place of the first.
+func syncedInstance(t *testing.T, b *box, unit string) {
+	const entry, at = "/etc/plugserver/sync.d/shop.conf", "/run/plugserver@shop/control.sock"
+	b.run(t, "systemctl", "stop", "plugserver-sync@shop.timer")
+	was := b.run(t, "cat", entry) + "\n"
+	b.write(t, entry, was+"Instance=yes\n")
+	b.run(t, "plugserverctl", "--control", at, "remove", "greet")
+	b.run(t, "systemctl", "start", unit)
+	if body := b.run(t, "curl", "--silent", "--max-time", "20", "http://127.0.0.1:8081/greet"); body != "two" {
+		t.Errorf("the instance answers %q, want two", body)
+	}
+	if got := b.run(t, "sh", "-c", "stat -c '%U:%G %a' /var/lib/plugserver@shop/handlers/greet.so; ls /var/lib/plugserver@shop/sync"); got != "root:root 644\nshop.json\nshop.lock" {
+		t.Errorf("of the instance there is %s", got)
+	}
+	if out := b.run(t, "plugserverctl", "--control", at, "status", "greet"); !strings.Contains(out, "by the sync shop") {
+		t.Errorf("its status is:\n%s", out)
+	}
+	b.run(t, "systemctl", "stop", "plugserverd@shop.socket", "plugserverd@shop.service")
+	b.run(t, "systemctl", "start", unit) // and nothing is done, for that daemon was stopped
+	b.run(t, "systemctl", "start", "plugserverd@shop.socket", "plugserverd@shop.service")
+	b.run(t, "rm", entry)
+	b.run(t, "plugserverctl", "--control", at, "sync", "--forget", "shop")
+	if body := b.run(t, "curl", "--silent", "--max-time", "20", "http://127.0.0.1:8081/greet"); body != "two" {
+		t.Errorf("what is followed no more answers %q, want two", body)
+	}
+	b.write(t, entry, was)
+	b.run(t, "systemctl", "start", "plugserver-sync@shop.timer")
 }
 
 // confined has the service look for what it should not see, and ask without credentials.

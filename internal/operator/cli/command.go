@@ -50,6 +50,15 @@ type Session struct {
 	program  *program
 }
 
+// Socket is the daemon's. Where the operator has named none, that of the packaged one, it may be another's: it is usual then.
+func (s *Session) Socket(usual string) string {
+	if usual != "" && s.program.socket == control.DefaultPath {
+		s.program.socket = usual
+		s.Client = control.NewClient(usual)
+	}
+	return s.program.socket
+}
+
 // Terminal is the terminal that Out writes to, if it is one.
 func (s *Session) Terminal() (*os.File, bool) {
 	f, ok := s.program.out.w.(*os.File)

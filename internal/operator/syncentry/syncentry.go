@@ -39,6 +39,7 @@ type Entry struct {
 	Partial     bool          // what is refused is left out
 	Canary      bool          // what is newer begins as a canary
 	PlainHTTP   bool          // the registry speaks no TLS
+	Instance    bool          // it is plugserverd@NAME, of the entry's name, whose handlers follow
 }
 
 // Read reads an entry of a folder. The error names every line that is wrong.
@@ -99,14 +100,21 @@ func (e *Entry) apply(at ini.Entry) (err error) {
 		e.Canary, err = ini.Bool(cmp.Or(at.Value, "no"))
 	case "PlainHTTP":
 		e.PlainHTTP, err = ini.Bool(cmp.Or(at.Value, "no"))
+	case "Instance":
+		e.Instance, err = ini.Bool(cmp.Or(at.Value, "no"))
 	default:
-		return fmt.Errorf("unknown key %.60q; possible are Ref=, Credentials=, Interval=, Partial=, Canary= and PlainHTTP=", at.Name)
+		return fmt.Errorf("unknown key %.60q; possible are Ref=, Credentials=, Interval=, Partial=, Canary=, PlainHTTP= and Instance=", at.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("%s=%.60q: %w", at.Name, at.Value, err)
 	}
 	return nil
 }
+
+// Control is the socket of the daemon that is the instance of that name, and State its folder.
+func Control(instance string) string { return "/run/plugserver@" + instance + "/control.sock" }
+
+func State(instance string) string { return "/var/lib/plugserver@" + instance }
 
 // credentials finds the file of a path, or of the name of a credential of the service.
 func credentials(name string) (string, error) {

@@ -66,9 +66,12 @@ func (c *Command) Run(ctx context.Context, s *cli.Session, o Options) error {
 		return errors.New("sync: name a reference, such as registry.example.com/shop:prod, or an entry with --entry")
 	}
 	if c.entry != "" {
-		if err := c.follow(); err != nil {
+		if err := c.follow(s.Socket); err != nil {
 			return err
 		}
+	}
+	if _, err := os.Lstat(s.Socket("")); c.scheduled && errors.Is(err, os.ErrNotExist) {
+		return nil // a daemon that was stopped stays so
 	}
 	c.o.Settled = c.entry != ""
 	return Run(ctx, s, c.o)
@@ -87,8 +90,8 @@ func triggered(now time.Time) bool {
 	return err != nil || now.Sub(time.UnixMicro(elapsed)).Abs() < late
 }
 
-// follow has c do what its entry says.
-func (c *Command) follow() error {
+// follow has c do what its entry says. socket is told which daemon's is usual.
+func (c *Command) follow(socket func(usual string) string) error {
 	e, err := syncentry.Read(c.dir, c.entry)
 	if err != nil {
 		return err
@@ -99,6 +102,11 @@ func (c *Command) follow() error {
 		o.Registry.Credentials = e.Credentials
 	}
 	o.Registry.PlainHTTP = o.Registry.PlainHTTP || e.PlainHTTP
+	if e.Instance {
+		socket(syncentry.Control(c.entry))
+		// Of the cells that it has built for itself the daemon alone knows.
+		o.State, o.Blind = syncentry.State(c.entry), true
+	}
 	if c.scheduled && triggered(time.Now()) {
 		o.Every, o.Offset = max(e.Interval, syncplan.Least), e.Offset(c.entry) // 0 would be an operator's
 	}

@@ -38,6 +38,19 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// An entry of an instance is about that's daemon, and its folder.
+func TestInstance(t *testing.T) {
+	dir, asked := t.TempDir(), ""
+	if err := os.WriteFile(filepath.Join(dir, "shop.conf"), []byte("[Sync]\nRef=r/shop:prod\nInstance=yes\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &Command{entry: "shop", dir: dir}
+	err := c.follow(func(usual string) string { asked = usual; return usual })
+	if err != nil || asked != "/run/plugserver@shop/control.sock" || c.o.State != "/var/lib/plugserver@shop" || !c.o.Blind {
+		t.Errorf("%v; it asks at %q, %+v", err, asked, c.o)
+	}
+}
+
 // A timer's sync is one however often it is to ask, and an operator's is none.
 func TestScheduled(t *testing.T) {
 	dir := t.TempDir()
@@ -56,7 +69,7 @@ func TestScheduled(t *testing.T) {
 		for unit, want := range map[string]time.Duration{"plugserver-sync@shop.timer": want, "": 0} {
 			t.Setenv("TRIGGER_UNIT", unit)
 			c := &Command{entry: "shop", dir: dir, scheduled: true}
-			if err := c.follow(); err != nil || c.o.Every != want {
+			if err := c.follow(nil); err != nil || c.o.Every != want {
 				t.Errorf("Interval=%s of %q: %v, %v", interval, unit, c.o.Every, err)
 			}
 		}
