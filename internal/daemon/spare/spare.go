@@ -95,7 +95,7 @@ func (p *Pool) Start(spec proc.Spec) (Process, error) {
 		if err != nil {
 			p.unfit(err)
 		}
-		if err == nil && p.fit(s) {
+		if err == nil && p.taken(s) {
 			s.out.lead(spec.Output)
 			p.mu.Lock()
 			p.there--
@@ -112,14 +112,30 @@ func (p *Pool) Expect() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.spares {
-		go p.fit(s)
+		go p.expected(s)
 	}
 }
 
-// fit reports whether a spare is as a new process would be, and alive. It asks none that was just found so.
-func (p *Pool) fit(s *spare) bool {
+// expected looks at a spare, unless it was taken out meanwhile: what it says is for whoever has it.
+func (p *Pool) expected(s *spare) {
 	s.asked.Lock()
 	defer s.asked.Unlock()
+	select {
+	case <-s.taken:
+	default:
+		p.fit(s)
+	}
+}
+
+// taken reports whether a spare that was taken out is fit.
+func (p *Pool) taken(s *spare) bool {
+	s.asked.Lock()
+	defer s.asked.Unlock()
+	return p.fit(s)
+}
+
+// fit reports whether a spare is as a new process would be, and alive. It asks none that was just found so. The caller has asked locked.
+func (p *Pool) fit(s *spare) bool {
 	if time.Since(s.sound) < fresh {
 		select {
 		case <-s.Exited():

@@ -215,9 +215,18 @@ func TestExpect(t *testing.T) {
 		}
 	}
 	w.await(t, 5)
-	w.upgraded.Store(5)
+	late := w.spares[0]
+	handed := w.start(t, spec)
+	late.sound = time.Time{}
+	handed.says <- link.Message{Kind: link.Ready}
+	w.expected(late) // who was to look comes when it is a handler's
+	if len(handed.says) != 1 {
+		t.Error("what a handler's says was heard by another")
+	}
+	w.await(t, 6)
+	w.upgraded.Store(6)
 	w.Expect()
-	if f := w.start(t, spec); f.pid != 6 {
+	if f := w.start(t, spec); f.pid != 7 {
 		t.Errorf("process %d runs the old libraries", f.pid)
 	}
 }
