@@ -30,6 +30,13 @@ type poller struct {
 
 var all poller
 
+// Begin makes at once what the first Watch would: its descriptor is there then, though there were none left later.
+func Begin() error {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	return all.begin()
+}
+
 // most is how many descriptors are asked for at a time.
 const most = 64
 

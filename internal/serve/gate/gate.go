@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/counter"
+	"github.com/andrestc/go-plugserver/internal/between/epoll"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
 	"github.com/andrestc/go-plugserver/internal/serve/h2"
@@ -92,6 +93,7 @@ func tune() {
 // error has been told over the link.
 func Run(lc *link.Conn) error {
 	tune()
+	epoll.Begin() // where that fails, the first that waits tries again
 	g := &Gate{link: lc, cells: make(map[uint64]*cell), peers: make(map[uint64][]*handover.Peer), tabled: make(chan struct{}), ended: make(chan error, 1)}
 	g.table.Store(&table{mux: http.NewServeMux(), replaced: make(chan struct{})})
 	go g.hear(lc)
