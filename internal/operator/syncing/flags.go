@@ -104,8 +104,7 @@ func (c *Command) follow(socket func(usual string) string) error {
 	o.Registry.PlainHTTP = o.Registry.PlainHTTP || e.PlainHTTP
 	if e.Instance {
 		socket(syncentry.Control(c.entry))
-		// Of the cells that it has built for itself the daemon alone knows.
-		o.State, o.Blind = syncentry.State(c.entry), true
+		o.State, o.Blind = syncentry.State(c.entry), true // which cells it has built for itself it alone knows
 	}
 	if c.scheduled && triggered(time.Now()) {
 		o.Every, o.Offset = max(e.Interval, syncplan.Least), e.Offset(c.entry) // 0 would be an operator's
