@@ -48,8 +48,8 @@ func TestCounted(t *testing.T) {
 			begun, open = begun+s.Begun, open+s.Open()
 		}
 		got.BySecond = c.want.BySecond
-		if got != c.want || begun != c.begun || open != 2 {
-			t.Errorf("copies: %t: %+v, want %+v; by second %d have begun, want %d, and %d are open, want 2", c.copied, got, c.want, begun, c.begun, open)
+		if got != c.want || begun != c.begun || open != 0 {
+			t.Errorf("copies: %t: %+v, want %+v; by second %d have begun, want %d, and %d are open, want 0", c.copied, got, c.want, begun, c.begun, open)
 		}
 	}
 }

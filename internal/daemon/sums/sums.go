@@ -37,6 +37,19 @@ type gone struct {
 	bySecond counter.BySecond
 }
 
+// addSeconds adds what a process has counted that is gone. What was under way in it is Lost, and counts as ended here: else it
+// would look like requests that hang, for good.
+func (g *gone) addSeconds(h *counter.Handler) {
+	var all counter.BySecond
+	h.AddSeconds(&all)
+	for i := range all {
+		for s, n := range all[i] {
+			g.bySecond[i][s].Begun += n.Begun
+			g.bySecond[i][s].Ended += n.Begun
+		}
+	}
+}
+
 // place is the i-th handler of a page.
 type place struct {
 	page *page
@@ -145,7 +158,7 @@ func (b *Book) Close(cell uint64) {
 		h.gone.Add(c)
 		h.gone.Lost += c.Under()
 		h.gone.at = time.Now()
-		p.memory.Handler(i).AddSeconds(&h.gone.bySecond)
+		h.gone.addSeconds(p.memory.Handler(i))
 		h.open = slices.DeleteFunc(h.open, func(at place) bool { return at.page == p })
 	}
 	p.memory.Unmap()
