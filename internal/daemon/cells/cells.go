@@ -21,8 +21,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-const ackEvery = time.Second // is how often a cell is looked for that has not acknowledged its routes (table.Look)
-const restful = 30           // is how many times as long as a table takes there is none, while more are to come (SendTable)
+const ackEvery = time.Second                            // is how often a cell is looked for that has not acknowledged its routes (table.Look)
+const restful, longestRest = 30, 500 * time.Millisecond // SendTable: how many times as long as a table took it rests, and how long at the most
 
 // Config is what the cells are given.
 type Config struct {

@@ -265,7 +265,7 @@ func TestHold(t *testing.T) {
 func TestFewTables(t *testing.T) {
 	in(t, func(w *world) {
 		w.begin("a", "1")
-		w.more, w.takes = true, 100*time.Millisecond
+		w.more, w.takes = true, 10*time.Millisecond
 		tables := func() string { return strings.ReplaceAll(w.gate().did(), "join, ", "") }
 		w.begin("b", "2") // the first one took no time
 		w.after(w.takes)
@@ -289,6 +289,23 @@ func TestFewTables(t *testing.T) {
 		w.after(w.takes)
 		if got := strings.TrimPrefix(tables(), told); !strings.Contains(got, "/e") {
 			t.Errorf("of the last the gate was told %q", got)
+		}
+	})
+}
+
+// Nor do they wait for long after one that took long, as where somebody had stopped the daemon meanwhile.
+func TestShortRest(t *testing.T) {
+	in(t, func(w *world) {
+		w.begin("a", "1")
+		w.more, w.takes = true, 5*time.Second
+		w.begin("b", "2")
+		w.after(w.takes)
+		w.takes = 0
+		told := w.gate().did()
+		w.begin("c", "3")
+		w.after(longestRest)
+		if got := strings.TrimPrefix(w.gate().did(), told); !strings.Contains(got, "/c") {
+			t.Errorf("after %v the gate was told %q", longestRest, got)
 		}
 	})
 }

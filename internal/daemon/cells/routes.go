@@ -64,7 +64,7 @@ func (cs *Cells) SendTable(more bool) {
 	began := time.Now()
 	cs.sendTable()
 	cs.resting = true
-	time.AfterFunc(restful*time.Since(began), func() { cs.owner.Post(func() { cs.resting = false }) })
+	time.AfterFunc(min(restful*time.Since(began), longestRest), func() { cs.owner.Post(func() { cs.resting = false }) })
 }
 
 func (cs *Cells) sendTable() {
