@@ -47,8 +47,9 @@ type Pool struct {
 	ended func()             // is called when one has ended once the pool was closed
 	unfit func(error)        // is called where a spare cannot be used, and why
 	old   func(pid int) bool // the process runs libraries that were replaced since
+	state func(proc.Spec) string
 
-	mu      sync.Mutex // guards the rest
+	mu      sync.Mutex // guards the rest; who has it looks at no file: the supervisor waits for it
 	wanted  []wanted   // the ways of starting, the one that was asked for last at the end
 	spares  []*spare
 	there   int // processes that are nobody's: spares, and those that come up or end
@@ -66,6 +67,9 @@ type wanted struct {
 	spec  proc.Spec
 }
 
+// is reports whether it is the same way, of files in the same state.
+func (w wanted) is(o wanted) bool { return w.way == o.way && w.state == o.state }
+
 // spare is one process that waits.
 type spare struct {
 	Process
@@ -80,7 +84,7 @@ type spare struct {
 // New returns a pool without a spare. start starts a process; unfit is told why a spare that is
 // there could not be handed out.
 func New(start func(proc.Spec) (Process, error), ended func(), unfit func(error)) *Pool {
-	p := &Pool{run: start, ended: ended, unfit: unfit, old: func(pid int) bool { return replaced.Of(pid) != nil }}
+	p := &Pool{run: start, ended: ended, unfit: unfit, state: stateOf, old: func(pid int) bool { return replaced.Of(pid) != nil }}
 	p.idle = time.AfterFunc(calm, p.fill)
 	p.idle.Stop()
 	return p
@@ -144,7 +148,7 @@ func (p *Pool) fit(s *spare) bool {
 			return true
 		}
 	}
-	if s.state != stateOf(s.spec) || p.old(s.PID()) || !s.answers(answerWait) {
+	if s.state != p.state(s.spec) || p.old(s.PID()) || !s.answers(answerWait) {
 		return false
 	}
 	s.sound = time.Now()
@@ -175,31 +179,45 @@ func (p *Pool) Uses(pid int) (proc.Usage, error) {
 
 // take takes a spare out, nil if there is none, and takes note of who was asked for.
 func (p *Pool) take(way string, spec proc.Spec) *spare {
+	if way == "" {
+		return nil
+	}
+	s := p.out(way)
+	if s != nil {
+		p.want(s.wanted)
+		return s
+	}
+	asked := wanted{way, p.state(spec), spec}
+	asked.spec.Args, asked.spec.Output, asked.spec.Opens, asked.spec.Ahead = nil, nil, nil, true
+	p.want(asked)
+	return nil
+}
+
+// out takes a spare out that was started that way.
+func (p *Pool) out(way string) *spare {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if way == "" || p.closed {
-		return nil
-	}
-	p.wanted = slices.DeleteFunc(p.wanted, func(w wanted) bool { return w.way == way })
 	i := slices.IndexFunc(p.spares, func(s *spare) bool { return s.way == way })
-	var asked wanted
-	if i >= 0 {
-		asked = p.spares[i].wanted
-	} else {
-		asked = wanted{way, stateOf(spec), spec}
-		asked.spec.Args, asked.spec.Output, asked.spec.Opens, asked.spec.Ahead = nil, nil, nil, true
-	}
-	if asked.state == "" {
-		return nil
-	}
-	p.wanted = latest(append(p.wanted, asked))
-	p.idle.Reset(calm)
 	if i < 0 {
 		return nil
 	}
 	s := p.spares[i]
 	p.remove(s)
 	return s
+}
+
+// want takes note of who was asked for.
+func (p *Pool) want(asked wanted) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.wanted = slices.DeleteFunc(p.wanted, func(w wanted) bool { return w.way == asked.way })
+	if asked.state != "" {
+		p.wanted = latest(append(p.wanted, asked))
+		p.idle.Reset(calm)
+	}
 }
 
 // latest are those of all that there is to be a spare for.
@@ -230,11 +248,20 @@ func (p *Pool) fill() {
 		return
 	}
 	p.filling = true
-	p.wanted = slices.DeleteFunc(p.wanted, func(w wanted) bool { return stateOf(w.spec) != w.state })
+	stale, old := slices.Clone(p.wanted), slices.Clone(p.spares) // no spare is added until this is done
+	p.mu.Unlock()
+	stale = slices.DeleteFunc(stale, func(w wanted) bool { return p.state(w.spec) == w.state })
+	old = slices.DeleteFunc(old, func(s *spare) bool { return !p.old(s.PID()) })
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	p.wanted = slices.DeleteFunc(p.wanted, func(w wanted) bool { return slices.ContainsFunc(stale, w.is) })
 	missing := slices.Clone(p.wanted)
 	for _, s := range slices.Clone(p.spares) {
-		i := slices.IndexFunc(missing, func(w wanted) bool { return w.way == s.way && w.state == s.state })
-		if i >= 0 && !p.old(s.PID()) {
+		i := slices.IndexFunc(missing, s.is)
+		if i >= 0 && !slices.Contains(old, s) {
 			missing = slices.Delete(missing, i, i+1)
 			continue
 		}
@@ -264,7 +291,7 @@ func (p *Pool) begin(w wanted) {
 		return
 	}
 	s.Process = process
-	up := stateOf(spec) == w.state && s.answers(upWait)
+	up := p.state(spec) == w.state && s.answers(upWait)
 	p.mu.Lock()
 	up = up && !p.closed
 	if up {

@@ -191,6 +191,37 @@ func TestReplacedLibraries(t *testing.T) {
 	<-w.started[3].exited
 }
 
+// Who asks what there is waits for no disk.
+func TestLooksUnlocked(t *testing.T) {
+	w, path := newWorld(), binary(t)
+	defer w.Close()
+	var states, olds atomic.Int64
+	free := func(looks *atomic.Int64) {
+		looks.Add(1)
+		asked := make(chan struct{})
+		go func() {
+			w.PIDs()
+			w.Empty()
+			close(asked)
+		}()
+		select {
+		case <-asked:
+		case <-time.After(5 * time.Second):
+			t.Error("whoever asks waits while files are looked at")
+		}
+	}
+	state, old := w.state, w.old
+	w.state = func(s proc.Spec) string { free(&states); return state(s) }
+	w.old = func(pid int) bool { free(&olds); return old(pid) }
+	w.start(t, proc.Spec{Path: path})
+	w.await(t, 2)
+	w.start(t, proc.Spec{Path: path, Env: []string{"A=1"}})
+	w.await(t, 2, 4)
+	if states.Load() < 5 || olds.Load() < 1 {
+		t.Errorf("files were looked at %d times, and maps %d times", states.Load(), olds.Load())
+	}
+}
+
 // What was looked at just now is not asked again, but where it has died since.
 func TestExpect(t *testing.T) {
 	w, spec := newWorld(), proc.Spec{Path: binary(t)}
