@@ -69,7 +69,7 @@ test: deps ## run every test, test-systemd too where root runs it; about 20 minu
 
 .PHONY: test-systemd
 test-systemd: deps ## install the package in a booted Debian 12 and 13, and walk a user's day there; run the container image; then three boxes that follow a registry
-	go test -tags systemd -v -timeout 15m ./packaging/systemd
+	go test -tags systemd -v -timeout 30m ./packaging/systemd
 
 .PHONY: deb
 deb: deps ## build the Debian package into bin/

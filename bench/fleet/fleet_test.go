@@ -2,16 +2,15 @@ package fleet
 
 import (
 	"maps"
-	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/test/testbed"
 )
 
 // A few boxes come to what the tag names in every scene in which the registry is there, and ask for no more than they have to.
 func TestPlay(t *testing.T) {
-	if _, err := exec.LookPath("docker-registry"); err != nil {
-		t.Fatal("there is no registry: make deps")
-	}
+	testbed.Need(t, "there is no registry to play with: apt-get install docker-registry", "docker-registry")
 	const boxes = 20
 	rows, err := Play(Spec{Boxes: boxes, Handlers: 3, Size: 1000, Interval: 5 * time.Minute, Dir: t.TempDir()}, Scales{Steady: 3600, Busy: 360})
 	if err != nil || len(rows) != 6 {

@@ -16,8 +16,8 @@ suite=${SUITE:-trixie}
 uid=10001 # above those of any Debian's own users, and of most hosts'
 
 missing=
-for tool in mmdebstrap umoci; do
-	command -v "$tool" >/dev/null || missing="$missing $tool"
+for tool in mmdebstrap umoci dpkg-parsechangelog:dpkg-dev; do # or COMMAND:PACKAGE
+	command -v "${tool%:*}" >/dev/null || missing="$missing ${tool#*:}"
 done
 if [ -n "$missing" ]; then
 	if [ "$(id -u)" != 0 ]; then

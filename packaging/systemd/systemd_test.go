@@ -52,7 +52,7 @@ func TestDebian(t *testing.T) {
 		t.Skip("only root can boot a Debian")
 	}
 	install(t, map[string]string{"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "lintian": "lintian", "prometheus": "prometheus", "docker-registry": "docker-registry",
-		"minisign": "minisign", "skopeo": "skopeo", "ip": "iproute2"})
+		"minisign": "minisign", "skopeo": "skopeo", "ip": "iproute2", "curl": "curl"})
 	a := build(t)
 	for _, suite := range []string{"bookworm", "trixie"} {
 		t.Run(suite, func(t *testing.T) {
