@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unclaimed is how long a child has to be dead before it is nobody's here: whoever starts one waits for its end.
+// unclaimed is how long a child has to be dead before it is nobody's here: whoever starts one that is not noted (Started) waits for its end.
 const unclaimed = time.Second
 
 // Reap has this process, where it is the first of its PID namespace as in a container, reap what the kernel gives it for a child and

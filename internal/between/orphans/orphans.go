@@ -28,15 +28,15 @@ const (
 	perRun = 24      // bits of a mark that tell the children of one process of ours
 )
 
-// known are the children that have a mark.
+// known are the children that have a mark, and those that whoever has started them reaps.
 var known = struct {
 	sync.Mutex
 	first uint64 // of our marks; 0 before Begin
 	last  uint64
 	alive map[uint64]int // their PIDs
-	pids  map[int]bool   // those
+	pids  map[int]int    // those, and all that were Started, with how often: a PID may come again before whoever has reaped it says so
 	ended uint64         // how many were
-}{alive: make(map[uint64]int), pids: make(map[int]bool)}
+}{alive: make(map[uint64]int), pids: make(map[int]int)}
 
 // Begin has this process adopt orphans, from now on and for good.
 func Begin() error {
@@ -83,8 +83,30 @@ func Of(pid int) *Family {
 	if unix.Prlimit(pid, Mark, &unix.Rlimit{Cur: known.last, Max: known.last}, nil) != nil {
 		return nil
 	}
-	known.alive[known.last], known.pids[pid] = pid, true
+	known.alive[known.last] = pid
+	known.pids[pid]++
 	return &Family{known.last}
+}
+
+// Started notes a child that whoever calls it reaps, however late, and Reaped that this was done.
+func Started(pid int) {
+	known.Lock()
+	defer known.Unlock()
+	known.pids[pid]++
+}
+
+// Reaped is called after that.
+func Reaped(pid int) {
+	known.Lock()
+	defer known.Unlock()
+	forget(pid)
+}
+
+// forget takes a child out of those that somebody reaps; the caller has known locked.
+func forget(pid int) {
+	if known.pids[pid]--; known.pids[pid] <= 0 {
+		delete(known.pids, pid)
+	}
 }
 
 const (
@@ -117,7 +139,7 @@ func (f *Family) ended() uint64 {
 	defer sweeping.Unlock()
 	known.Lock()
 	defer known.Unlock()
-	delete(known.pids, known.alive[f.mark])
+	forget(known.alive[f.mark])
 	delete(known.alive, f.mark)
 	known.ended++
 	return known.ended
@@ -180,13 +202,13 @@ func markOf(pid int) (mark uint64, ok bool) {
 // first that has not ended, and so the children of one that has. One that all threads' are in takes longer the more there are.
 func children() string { return fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()) }
 
-// adopted are the children that may be orphans: all but those that have a mark and that whoever has started them reaps.
+// adopted are the children that may be orphans: all but those that whoever has started them reaps.
 func adopted() (pids []int) {
 	text, _ := os.ReadFile(children())
 	known.Lock()
 	defer known.Unlock()
 	for f := range strings.FieldsSeq(string(text)) {
-		if pid, err := strconv.Atoi(f); err == nil && !known.pids[pid] {
+		if pid, err := strconv.Atoi(f); err == nil && known.pids[pid] == 0 {
 			pids = append(pids, pid)
 		}
 	}

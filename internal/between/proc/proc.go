@@ -185,6 +185,7 @@ func (c *Child) begin(spec Spec, link *os.File) error {
 		return fmt.Errorf("start %q: %w", spec.Path, err)
 	}
 	c.process, c.PID = cmd.Process, cmd.Process.Pid
+	orphans.Started(c.PID)
 	return nil
 }
 
@@ -241,6 +242,7 @@ func (c *Child) reap() {
 	c.mu.Unlock()
 	c.group.Joined()
 	state, err := c.process.Wait()
+	orphans.Reaped(c.PID)
 	if c.err = err; err == nil && !state.Success() {
 		c.err = &exec.ExitError{ProcessState: state}
 	}

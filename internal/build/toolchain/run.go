@@ -68,12 +68,14 @@ func run(cmd *exec.Cmd) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	orphans.Started(cmd.Process.Pid)
 	// The children to come inherit it. A sandbox may forbid it, which matters
 	// to nobody but the neighbours.
 	syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, Niceness)
 	bound(cmd.Process.Pid)
 	family := orphans.Of(cmd.Process.Pid)
 	err := cmd.Wait()
+	orphans.Reaped(cmd.Process.Pid)
 	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	family.End()
 	return err
