@@ -22,8 +22,11 @@ func (s *seconds) of(method string, at time.Time) *second {
 	if Mirrored(method) {
 		i = 0
 	}
-	return &s[i][uint64(at.Unix())%Seconds]
+	return &s[i][Place(at.Unix())]
 }
+
+// Place is where a second since 1970 is counted.
+func Place(second int64) int { return int(uint64(second) % Seconds) }
 
 // BySecond is what was counted by the second in which requests have begun.
 type BySecond [2][Seconds]Second
@@ -33,7 +36,7 @@ type Second struct{ Begun, Ended uint32 }
 
 // At is what was counted of a second since 1970; of requests that may be Mirrored alone, where mirrored says so.
 func (b *BySecond) At(of int64, mirrored bool) Second {
-	i := uint64(of) % Seconds
+	i := Place(of)
 	if mirrored {
 		return b[0][i]
 	}

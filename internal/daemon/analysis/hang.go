@@ -23,8 +23,9 @@ const ahead = 7
 
 // hangs is the test of whether requests end.
 type hangs struct {
-	notes [counter.Seconds]note // by second
-	tests [len(ages)]hang
+	notes  [counter.Seconds]note // by second
+	tests  [len(ages)]hang
+	looked int64 // when, in seconds since 1970
 }
 
 // note is what stood at a second's place before it began.
@@ -52,38 +53,42 @@ type asked struct {
 
 func (h *hangs) begin(now time.Time, counts versions) {
 	for i := range h.tests {
-		h.tests[i].next = now.Unix() + 1
+		h.tests[i].next, h.tests[i].asked = now.Unix()+1, nil
 	}
 	h.note(now, counts)
 }
 
 func (h *hangs) note(now time.Time, counts versions) {
-	for s := now.Unix() + 1; s <= now.Unix()+ahead; s++ {
-		h.notes[place(s)] = note{s, counts.canary.BySecond[place(s)], counts.incumbent.BySecond[place(s)]}
+	h.looked = now.Unix()
+	for s := h.looked + 1; s <= h.looked+ahead; s++ {
+		h.notes[counter.Place(s)] = note{s, counts.canary.BySecond[counter.Place(s)], counts.incumbent.BySecond[counter.Place(s)]}
 	}
 }
 
-// place is where a second is counted.
-func place(second int64) int { return int(uint64(second) % counter.Seconds) }
-
 // look takes in what both have counted by now. Nobody minds what happens until ready.
 func (h *hangs) look(now, ready time.Time, slowdown float64, counts versions) {
+	if now.Unix() < h.looked { // the clock was set back: there are seconds to come that have been
+		h.notes = [counter.Seconds]note{}
+		h.begin(now, counts)
+		return
+	}
 	for i := range h.tests {
 		t := &h.tests[i]
 		for t.next = max(t.next, now.Unix()-counter.Seconds); now.Sub(time.Unix(t.next+1, 0)) >= ages[i]; t.next++ {
-			if n := h.notes[place(t.next)]; n.of == t.next {
+			if n := h.notes[counter.Place(t.next)]; n.of == t.next {
 				m, theirs := since(counts.incumbent, n.incumbent, t.next)
 				t.asked = append(t.asked, asked{t.next, m, theirs, now.Sub(time.Unix(t.next, 0))})
 			}
 		}
 		waits := t.asked[:0]
 		for _, a := range t.asked {
-			n := h.notes[place(a.second)]
+			n := h.notes[counter.Place(a.second)]
 			youngest := now.Sub(time.Unix(a.second+1, 0))
 			switch {
+			case n.of != a.second: // they are too old to be told
 			case float64(min(youngest, now.Sub(ready))) < slowdown*float64(a.oldest):
 				waits = append(waits, a)
-			case n.of == a.second: // else they are too old to be told
+			default:
 				t.see(a, n, youngest, counts.canary)
 			}
 		}
@@ -104,7 +109,7 @@ func (t *hang) see(a asked, before note, youngest time.Duration, canary Counts) 
 
 // since is how many requests have begun in a second, and how many of them are open.
 func since(c Counts, before counter.Second, second int64) (all, open uint64) {
-	s := c.BySecond[place(second)].Since(before)
+	s := c.BySecond[counter.Place(second)].Since(before)
 	return uint64(s.Begun), uint64(s.Open())
 }
 

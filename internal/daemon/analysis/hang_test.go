@@ -226,3 +226,57 @@ func TestNotYet(t *testing.T) {
 		}
 	}
 }
+
+// serve has the pair serve so many requests in each of some seconds, of which the canary's hang or not, and look at each: what Look has said
+// last, and the longest list of what is to be looked at once more.
+func (w *served) serve(from, seconds int, hang bool) (v Verdict, most int) {
+	for s := from; s < from+seconds && v == Open; s++ {
+		at := time.Unix(1_000_000+int64(s), 0)
+		for i, n := range []int{20, 380} {
+			for range n {
+				w.both[i].handler.Begin("GET", at)
+				if i == 1 || !hang {
+					w.both[i].handler.End("GET", at, 200, time.Millisecond, 0, 0)
+				}
+			}
+		}
+		counts := func(i int) Counts { return w.both[i].by(at, 0) }
+		if w.j == nil {
+			w.j = New(w.rules, at, counts(0), counts(1))
+		}
+		v, _ = w.j.Look(at.Add(900*time.Millisecond), counts(0), counts(1))
+		for i := range w.j.hangs.tests {
+			most = max(most, len(w.j.hangs.tests[i].asked))
+		}
+	}
+	return v, most
+}
+
+// served is a pair whose clock may be set.
+type served struct {
+	rules Rules
+	both  [2]counted
+	j     *Analysis
+}
+
+// Where nothing can ever be old enough, little is kept.
+func TestNothingPilesUp(t *testing.T) {
+	w := served{rules: Rules{For: time.Hour, MinRequests: 1, MaxSlowdown: 1000}}
+	if v, most := w.serve(0, 3*counter.Seconds, false); v != Open || most > counter.Seconds {
+		t.Errorf("%d seconds are to be looked at again; %v", most, v)
+	}
+}
+
+// A clock that is set back by an hour ends the test for no hour, nor is a good canary withdrawn for it.
+func TestClockSetBack(t *testing.T) {
+	w := served{rules: Rules{For: 24 * time.Hour, MinRequests: 1, MaxSlowdown: 2}}
+	for _, c := range []struct {
+		from, seconds int
+		hang          bool
+		want          Verdict
+	}{{0, 60, false, Open}, {7200, 60, false, Open}, {7250, 60, false, Open}, {3600, 60, true, Withdraw}} {
+		if v, _ := w.serve(c.from, c.seconds, c.hang); v != c.want {
+			t.Errorf("%+v: %v", c, v)
+		}
+	}
+}
