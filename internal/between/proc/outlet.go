@@ -2,6 +2,7 @@ package proc
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -33,12 +34,15 @@ func newOutlet(heard func(line string), ended func()) (*outlet, *os.File, error)
 	if err == nil {
 		o.watch, err = epoll.Add(o.fd)
 	}
+	if err == nil && !o.watch.Arm(o.read) {
+		o.watch.Remove()
+		err = errors.New("the output cannot be waited for")
+	}
 	if err != nil {
 		unix.Close(ends[0])
 		unix.Close(ends[1])
 		return nil, nil, err
 	}
-	o.watch.Arm(o.read)
 	return o, os.NewFile(uintptr(ends[1]), "output"), nil
 }
 

@@ -227,6 +227,9 @@ func (c *Child) awaitDeath() {
 	}) {
 		return
 	}
+	if w != nil {
+		w.Remove()
+	}
 	unix.Close(fd)
 	go c.reap()
 }

@@ -30,7 +30,7 @@ func Of(path string) string {
 	}
 	is := binary.NativeEndian
 	head := read(0, 64)
-	if len(head) < 64 || head[4] != 2 { // of 64 bits
+	if len(head) < 64 || string(head[:5]) != "\x7fELF\x02" { // of 64 bits
 		return ""
 	}
 	segment, n := int(is.Uint16(head[54:])), int(is.Uint16(head[56:]))

@@ -43,6 +43,12 @@ func TestOf(t *testing.T) {
 			t.Errorf("of %d bytes: %q", size, got)
 		}
 	}
+	if err := os.WriteFile(part, append([]byte("MZ.."), whole[4:]...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := Of(part); got != "" {
+		t.Errorf("of what is no ELF file: %q", got)
+	}
 	if got := Of(filepath.Join(dir, "none")); got != "" {
 		t.Errorf("of none: %q", got)
 	}
