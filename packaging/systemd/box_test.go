@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -78,6 +79,57 @@ func host(t *testing.T, args ...string) string {
 	return string(out)
 }
 
+// own begins the names of what this process has on the host: layers, control groups and networks.
+func own() string { return fmt.Sprint("plugserver-", os.Getpid()) }
+
+var owned = regexp.MustCompile(`^plugserver-(\d+)(-(bookworm|trixie)-\d+|-box\d)?$`)
+
+// sweep removes what processes have left that are no more: who runs out of time cleans nothing up.
+func sweep(t *testing.T) {
+	t.Helper()
+	dead := func(pattern string) (paths []string) {
+		all, _ := filepath.Glob(pattern)
+		for _, path := range all {
+			if m := owned.FindStringSubmatch(filepath.Base(path)); m != nil {
+				if pid, err := strconv.Atoi(m[1]); err == nil && syscall.Kill(pid, 0) == syscall.ESRCH {
+					t.Logf("a test that did not end has left %s", path)
+					paths = append(paths, path)
+				}
+			}
+		}
+		return paths
+	}
+	for _, work := range dead(filepath.Join(os.TempDir(), "plugserver-*-*-*")) {
+		if err := syscall.Unmount(filepath.Join(work, "root"), 0); err == nil || err == syscall.EINVAL { // EBUSY: its box still ends
+			os.RemoveAll(work)
+		}
+	}
+	for _, dir := range hierarchies {
+		for _, group := range dead(filepath.Join(dir, "plugserver-*-*-*")) {
+			disband(group)
+		}
+	}
+	for _, network := range dead("/run/netns/plugserver-*") {
+		exec.Command("ip", "netns", "del", filepath.Base(network)).Run()
+	}
+}
+
+// hierarchies are where control groups are, with or without version 1.
+var hierarchies = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"}
+
+// disband removes a control group, and those in it, in which nothing runs any more.
+func disband(group string) { exec.Command("find", group, "-depth", "-type", "d", "-delete").Run() }
+
+// laps returns what tells how long a part took, from the end of the one before.
+func laps(t *testing.T) (lap func(part string)) {
+	began := time.Now()
+	return func(part string) {
+		t.Helper()
+		t.Logf("%s: %v", part, time.Since(began).Round(100*time.Millisecond))
+		began = time.Now()
+	}
+}
+
 // boot returns once the box has booted, which holds more packages. It ends with the test.
 func boot(t *testing.T, suite, more string) *box {
 	t.Helper()
@@ -91,7 +143,7 @@ func boot(t *testing.T, suite, more string) *box {
 func assemble(t *testing.T, suite, more, netns string) *box {
 	t.Helper()
 	lower := root(t, suite, packages+more)
-	work, err := os.MkdirTemp("", "plugserver-"+suite+"-")
+	work, err := os.MkdirTemp("", own()+"-"+suite+"-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,8 +163,8 @@ func assemble(t *testing.T, suite, more, netns string) *box {
 		}
 	})
 	t.Cleanup(func() {
-		for _, c := range []string{"", "unified", "systemd"} {
-			exec.Command("find", filepath.Join("/sys/fs/cgroup", c, filepath.Base(work)), "-depth", "-type", "d", "-delete").Run()
+		for _, dir := range hierarchies {
+			disband(filepath.Join(dir, filepath.Base(work)))
 		}
 	})
 	t.Cleanup(func() {

@@ -35,7 +35,7 @@ const (
 func boxAddr(n int) string { return fmt.Sprintf("192.0.2.1%d", n) }
 
 func wire(t *testing.T, dir string) *wires {
-	w := &wires{t: t, id: fmt.Sprint("plugserver-", os.Getpid()), hosts: filepath.Join(dir, "hosts")}
+	w := &wires{t: t, id: own(), hosts: filepath.Join(dir, "hosts")}
 	w.text = "127.0.0.1 localhost\n" + hub + " registry.example.com prometheus.example.com\n"
 	w.netns("")
 	host(t, "ip", "-n", w.id, "link", "add", "br0", "type", "bridge")

@@ -53,6 +53,7 @@ func TestDebian(t *testing.T) {
 	}
 	install(t, map[string]string{"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "lintian": "lintian", "prometheus": "prometheus", "docker-registry": "docker-registry",
 		"minisign": "minisign", "skopeo": "skopeo", "ip": "iproute2", "curl": "curl"})
+	sweep(t)
 	a := build(t)
 	for _, suite := range []string{"bookworm", "trixie"} {
 		t.Run(suite, func(t *testing.T) {
