@@ -11,7 +11,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 // imageName is what the archive is loaded as, but for the version.
@@ -20,6 +22,7 @@ const imageName = "localhost/plugserver:"
 // image builds the container image out of the package, and has a container runtime run it in a booted Debian as Kubernetes
 // does: with a root that is not written, as its own user, without a capability, filtered as runtimes filter.
 func image(t *testing.T, a artefacts) {
+	lap := laps(t)
 	install(t, map[string]string{"umoci": "umoci"})
 	dir := t.TempDir()
 	archive := archived(t, a.deb, dir)
@@ -27,25 +30,39 @@ func image(t *testing.T, a artefacts) {
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"os"
 	"time"
 )
 
-func Start(context.Context) error { time.Sleep(time.Second); return nil }
+func Start(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if _, err := os.Stat("/srv/start"); err == nil {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return ctx.Err()
+}
 
 func Handler() (string, func(http.ResponseWriter, *http.Request)) {
-	return "/late", func(http.ResponseWriter, *http.Request) {}
+	return "/late", func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(w, "late")
+	}
 }
 
 func main() {}
 `)
+	lap("the image is built, twice")
 	b := boot(t, "trixie", engine)
+	lap("the box has booted")
 	c := &containers{b, imageName + version(t, a.deb)}
 	c.prepare(t, archive)
 	greet := []string{b.put(t, a.greet[0], "greet1.so"), b.put(t, a.greet[1], "greet2.so")}
-	b.run(t, "mkdir", "-p", "/root/handlers", "/root/conf")
-	b.run(t, "cp", greet[0], "/root/handlers/greet.so")
-	b.run(t, "cp", b.put(t, late, "late.so"), "/root/handlers/")
+	b.put(t, late, "late.so")
+	lap("podman has the image")
 
 	t.Run("as it is", func(t *testing.T) { c.asItIs(t) })
 	t.Run("life", func(t *testing.T) { c.life(t, greet[1]) })
@@ -91,11 +108,20 @@ func (c *containers) prepare(t *testing.T, archive string) {
 	c.run(t, "podman", "load", "--quiet", "--input", c.put(t, archive, "image.tar"))
 }
 
+// place has containers serve the first version of greet, and late, which has started once there is /srv/start.
+func (c *containers) place(t *testing.T) {
+	t.Helper()
+	c.run(t, "sh", "-ec", "cd /root; rm -rf handlers conf srv; mkdir handlers conf srv; cp greet1.so handlers/greet.so; cp late.so handlers")
+}
+
+// started has late start.
+func (c *containers) started(t *testing.T) { t.Helper(); c.write(t, "/root/srv/start", "") }
+
 // start starts a container as Kubernetes does, with what more podman run is told.
 func (c *containers) start(t *testing.T, name string, more ...string) {
 	t.Helper()
 	args := append([]string{"podman", "run", "--detach", "--name", name, "--network", "host", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges",
-		"--volume", "/root/handlers:" + handlers + ":ro", "--volume", "/root/conf:/etc/plugserver/plugserverd.conf.d:ro"}, more...)
+		"--volume", "/root/handlers:" + handlers + ":ro", "--volume", "/root/conf:/etc/plugserver/plugserverd.conf.d:ro", "--volume", "/root/srv:/srv:ro"}, more...)
 	c.run(t, append(args, c.image)...)
 	t.Cleanup(func() { c.run(t, "podman", "rm", "--force", "--time", "0", name) })
 }
@@ -155,20 +181,13 @@ func (c *containers) asItIs(t *testing.T) {
 
 // life is that of a container: nothing is asked of it before it is ready, handlers change under load, and it ends in order.
 func (c *containers) life(t *testing.T, next string) {
+	c.place(t)
 	c.start(t, "life")
-	starting := 0
-	eventually(t, "/readyz says 200", func() bool {
-		status := c.ready()
-		if status == 503 {
-			starting++
-		}
-		return status == 200
-	})
-	c.want(t, "/late", 200, "")
+	eventually(t, "/readyz says 503 while a handler starts", func() bool { return c.ready() == 503 })
+	c.started(t)
+	eventually(t, "/readyz says 200", func() bool { return c.ready() == 200 })
+	c.want(t, "/late", 200, "late")
 	c.want(t, "/greet", 200, "one")
-	if starting == 0 {
-		t.Error("/readyz never said 503, with a handler that takes a second to start")
-	}
 	status := c.in(t, "life", "cat", "/proc/1/status")
 	for _, want := range []string{"Name:\tplugserverd", "Uid:\t10001\t10001\t10001\t10001", "CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"} {
 		if !strings.Contains(status, want) {
@@ -203,23 +222,44 @@ func (c *containers) life(t *testing.T, next string) {
 	})
 
 	c.want(t, "/greet/slow", 200, "two") // which prints, and logs
-	slow := make(chan string, 1)
-	go func() { s, body := c.get("/greet/slow"); slow <- fmt.Sprint(s, body) }()
+	end := c.held(t, "/late")
 	eventually(t, "the request is there", func() bool {
-		return strings.Contains(c.in(t, "life", "plugserverctl", "metrics"), `plugserver_requests_in_flight{handler="greet"} 1`)
+		return strings.Contains(c.in(t, "life", "plugserverctl", "metrics"), `plugserver_requests_in_flight{handler="late"} 1`)
 	})
 	c.run(t, "podman", "kill", "--signal", "TERM", "life")
-	if status := c.ready(); status != 503 {
-		t.Errorf("while it ends /readyz says %d", status)
-	}
-	if got := <-slow; got != "200two" {
-		t.Errorf("the request under way is answered %s", got)
+	eventually(t, "while it ends /readyz says 503", func() bool { return c.ready() == 503 })
+	if got := end(); !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.HasSuffix(got, "late") {
+		t.Errorf("the request under way is answered %q", got)
 	}
 	if code := c.run(t, "podman", "wait", "life"); code != "0" {
 		t.Errorf("it has exited with %s", code)
 	}
 	c.says(t, "life", "slowly")
 	c.says(t, "life", "stopped")
+}
+
+// held is a request whose body comes once end is called, which returns the answer.
+func (c *containers) held(t *testing.T, path string) (end func() string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	cmd := c.command(ctx, "bash", "-c", `exec 3<>/dev/tcp/127.0.0.1/8080
+printf 'POST %s HTTP/1.1\r\nHost: box\r\nContent-Length: 1\r\nConnection: close\r\n\r\n' "$0" >&3
+read -r _
+printf x >&3
+cat <&3`, path)
+	var answer strings.Builder
+	cmd.Stdout, cmd.Stderr = &answer, &answer
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := sync.OnceFunc(func() { in.Close(); cmd.Wait() })
+	t.Cleanup(over)
+	return func() string { over(); return answer.String() }
 }
 
 // withoutLandlock is a container whose runtime knows nothing of Landlock: it serves, and says so. And the end of its first
@@ -230,9 +270,11 @@ func (c *containers) withoutLandlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.write(t, "/root/seccomp.json", regexp.MustCompile(`"landlock_[a-z_]+",\s*`).ReplaceAllString(string(profile), ""))
+	c.place(t)
+	c.started(t)
 	c.start(t, "plain", "--security-opt", "seccomp=/root/seccomp.json")
 	eventually(t, "/readyz says 200", func() bool { return c.ready() == 200 })
-	c.want(t, "/greet", 200, "two")
+	c.want(t, "/greet", 200, "one")
 	if out := c.in(t, "plain", "plugserverctl", "status"); !strings.Contains(strings.Join(strings.Fields(out), " "), "refused by what runs this container") {
 		t.Errorf("status:\n%s", out)
 	}
