@@ -24,15 +24,18 @@ type shop struct {
 }
 
 // fleet takes releases through the rings, under load on all boxes: a good one, one that fails one request in ten, which the
-// first box withdraws by itself, and a mended one; then the registry dies and comes again, and a box that was off for a week
-// is switched on. No request fails but by the bad release.
+// first box withdraws by itself, and a mended one; then the registry dies, a box that was off for a week is switched on, and the
+// registry comes again. No request fails but by the bad release.
 func fleet(t *testing.T, deb string) {
+	lap := laps(t)
 	s := openShop(t, deb)
+	lap("three boxes have booted, and have the package")
 	s.run(t, s.block(t, "plugserverctl promote registry.example.com/shop:canary"), "")
 	for n := range s.boxes {
 		s.boxes[n].run(t, "sh", "-ec", s.block(t, "sudo systemctl enable --now plugserver-sync@shop.timer"))
 	}
 	s.live(t, 1, 0, 1, 2)
+	lap("they follow")
 
 	clients := make([]func() counts, len(s.boxes))
 	begin := func(n int) {
@@ -52,31 +55,42 @@ func fleet(t *testing.T, deb string) {
 	s.live(t, 2, 0, 1, 2)
 	third := clients[2]()
 	s.boxes[2].powerOff(t)
+	lap("a good release")
 
 	s.release(t, 3)
-	out, err = s.promote("12s")
+	within(t, time.Minute, "the first box has withdrawn the bad release", func() bool {
+		return strings.Contains(s.boxes[0].said(t), "was withdrawn: ")
+	})
+	out, err = s.promote("2s")
 	if err == nil || !strings.Contains(out, "plugserver_sync_last_success_timestamp_seconds") {
 		t.Errorf("a bad release is promoted, or it is not said why not: %v\n%s", err, out)
 	}
 	t.Log(out)
-	status := s.boxes[0].run(t, "plugserverctl", "status")
-	if words := strings.Join(strings.Fields(status), " "); !strings.Contains(words, "was withdrawn: ") || !strings.Contains(words, "failed, of the incumbent's in the same time 0 of") {
-		t.Errorf("the first box does not say that it has withdrawn it:\n%s", status)
+	if said := s.boxes[0].said(t); !strings.Contains(said, "was withdrawn: ") || !strings.Contains(said, "failed, of the incumbent's in the same time 0 of") {
+		t.Errorf("the first box does not say why it has withdrawn it: %s", said)
 	}
-	t.Log(status)
+	t.Log(s.boxes[0].run(t, "plugserverctl", "status"))
+	lap("a bad one")
 	s.release(t, 4)
 	if out, err := s.promote("1m"); err != nil {
 		t.Fatalf("the mended release is not promoted: %v\n%s", err, out)
 	}
 	s.live(t, 4, 0, 1)
+	lap("the mended one")
 
-	s.away(t)
+	back := s.away(t)
+	lap("the registry is away")
+	// What the third box serves until it has asked is to be seen: it boots while nobody answers it.
 	s.age(t, 2, 7*24*time.Hour)
 	s.boxes[2].start(t)
 	begin(2)
 	s.boxes[2].booted(t)
-	t.Logf("of the third box, which boots again: live %v after that", s.live(t, 4, 2))
-	s.agreed(t, 0, 1, 2)
+	s.serves(t, 2, 2)
+	lap("the third box boots again")
+	back()
+	t.Logf("of the third box: live %v after the registry was back", s.live(t, 4, 2))
+	s.agreed(t, 0, 1)
+	lap("the registry is back")
 
 	s.told(t, 0, clients[0](), 0, 1, 2, 3, 4)
 	s.told(t, 1, clients[1](), 0, 1, 2, 4)
@@ -190,15 +204,27 @@ func answer(release int) string {
 	return fmt.Sprintf("release %d", release)
 }
 
+// said is what the status of a box says, in one line.
+func (b *box) said(t *testing.T) string {
+	t.Helper()
+	return strings.Join(strings.Fields(b.run(t, "plugserverctl", "status")), " ")
+}
+
+// serves waits until a box serves a release.
+func (s *shop) serves(t *testing.T, release, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("box-%d serves release %d", n+1, release), func() bool {
+		_, body := s.boxes[n].get("/users")
+		return strings.TrimSpace(body) == answer(release)
+	})
+}
+
 // live waits until boxes serve a release, and are in agreement with their rings.
 func (s *shop) live(t *testing.T, release int, of ...int) time.Duration {
 	t.Helper()
 	began := time.Now()
 	for _, n := range of {
-		eventually(t, fmt.Sprintf("box-%d serves release %d", n+1, release), func() bool {
-			_, body := s.boxes[n].get("/users")
-			return strings.TrimSpace(body) == answer(release)
-		})
+		s.serves(t, release, n)
 	}
 	took := time.Since(began).Round(10 * time.Millisecond)
 	s.agreed(t, of...)
@@ -216,8 +242,8 @@ func (s *shop) agreed(t *testing.T, of ...int) {
 	}
 }
 
-// away kills the registry, and has it come again without what no tag names.
-func (s *shop) away(t *testing.T) {
+// away kills the registry, and back has it come again without what no tag names.
+func (s *shop) away(t *testing.T) (back func()) {
 	t.Helper()
 	var history struct {
 		Digest  string
@@ -247,9 +273,11 @@ func (s *shop) away(t *testing.T) {
 	if after > before*3/4 {
 		t.Error("nothing was deleted in it")
 	}
-	s.shelf.start(t)
-	s.agreed(t, 0, 1)
-	t.Logf("the registry was away for %v", time.Since(killed).Round(time.Millisecond))
+	return func() {
+		t.Helper()
+		s.shelf.start(t)
+		t.Logf("the registry was away for %v", time.Since(killed).Round(time.Millisecond))
+	}
 }
 
 // age makes what a box that is off remembers older.
