@@ -16,6 +16,24 @@ func Theirs(path string) *refusal.Error {
 	}
 }
 
+// TheirCanary refuses to sync a handler in whose place a canary serves that did not come from the registry.
+func TheirCanary(handler, version string) *refusal.Error {
+	return &refusal.Error{
+		Reason: fmt.Sprintf("version %s serves in its place: a canary that somebody else has put there, and that was promoted", version),
+		Mend:   "serve what the registry has: plugserverctl rollback " + words.Shell(handler),
+		Or:     []string{"push that canary's version to the registry", "plugserverctl sync --replace, which puts the registry's in its place"},
+	}
+}
+
+// GoneBack refuses to call a canary promoted whose handler serves another version since.
+func GoneBack(handler, version string) *refusal.Error {
+	return &refusal.Error{
+		Reason: fmt.Sprintf("it was promoted, but %s serves version %s since: somebody has rolled it back", handler, version),
+		Mend:   "push what is mended",
+		Or:     []string{"plugserverctl sync without --canary, which serves it all the same"},
+	}
+}
+
 // Odd refuses to sync over what is no file.
 func Odd(path string) *refusal.Error {
 	return &refusal.Error{Reason: path + " is there, and no regular file", Mend: "move it away: mv " + words.Shell(path) + " /tmp"}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
@@ -20,6 +21,24 @@ import (
 
 // askAgain is how often a wait looks for what is being done.
 const askAgain = time.Second
+
+// Outcomes waits for what becomes of handlers.
+func Outcomes(ctx context.Context, s *cli.Session, names []string) (map[string]api.Outcome, error) {
+	all := make(map[string]api.Outcome)
+	if len(names) == 0 {
+		return all, nil
+	}
+	return WaitFor(ctx, s, "", func(ctx context.Context) (map[string]api.Outcome, error) {
+		for _, name := range slices.Sorted(slices.Values(names)) {
+			out, err := s.Client.Settle(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			all[name] = out
+		}
+		return all, nil
+	})
+}
 
 // WaitFor calls ask, which may take as long as a build does, and says meanwhile
 // what is being done about the handler, or with no name about any.

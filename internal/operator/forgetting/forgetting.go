@@ -129,6 +129,7 @@ func remove(ctx context.Context, s *cli.Session, files *swap.Swap, dir string, r
 			return nil, err
 		}
 	}
+	syncplan.Inherit(in.Placed, in.There)
 	names, changes := []string{}, syncplan.Changes(syncplan.Decide(in))
 	for _, a := range changes {
 		names = append(names, a.Handler)

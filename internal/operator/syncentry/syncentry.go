@@ -9,6 +9,8 @@ import (
 	"hash/fnv"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -138,6 +140,19 @@ func credentials(name string) (string, error) {
 	return path, nil
 }
 
+// late is how long after a timer has elapsed the service that it starts has begun: else an operator has started it.
+const late = 3 * time.Second
+
+// Triggered reports whether a timer has started the service (systemd.exec(5)). systemd goes on saying so where an operator does
+// it next, but not that the timer has elapsed again.
+func Triggered(now time.Time) bool {
+	if os.Getenv("TRIGGER_UNIT") == "" {
+		return false
+	}
+	elapsed, err := strconv.ParseInt(os.Getenv("TRIGGER_TIMER_REALTIME_USEC"), 10, 64)
+	return err != nil || now.Sub(time.UnixMicro(elapsed)).Abs() < late
+}
+
 // Offset is by how much the tries of this machine are shifted in each interval: machines that were
 // started together do not ask together.
 func (e Entry) Offset(name string) time.Duration {
@@ -180,4 +195,33 @@ func NameFor(ref string) string {
 		}
 		return c
 	}, Repository(ref)), "-")
+}
+
+// Choose chooses the name of the entry that is synced, of those whose references are given by their names: the one that
+// follows the repository of ref, where name is "", or one made of its name. Where it is settled, it may have followed another.
+func Choose(refs map[string]string, name, ref string, settled bool) (string, error) {
+	of := func(other string) bool { return other != "" && Repository(other) == Repository(ref) }
+	var follow []string
+	for entry, other := range refs {
+		if of(other) {
+			follow = append(follow, entry)
+		}
+	}
+	slices.Sort(follow)
+	switch {
+	case name != "":
+	case len(follow) > 1:
+		return "", fmt.Errorf("several entries follow that repository; name one with --name: %s", strings.Join(follow, ", "))
+	case len(follow) == 1:
+		name = follow[0]
+	default:
+		name = NameFor(ref)
+	}
+	if !handlerdir.ValidName(name) {
+		return "", fmt.Errorf("%q can name no entry; name it with --name: letters, digits, '.', '_' and '-', and at first a letter or a digit", name)
+	}
+	if known := refs[name]; known != "" && !of(known) && !settled {
+		return "", fmt.Errorf("the entry %s follows %s; choose another name with --name", name, known)
+	}
+	return name, nil
 }

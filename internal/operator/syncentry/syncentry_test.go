@@ -132,3 +132,14 @@ func TestNameFor(t *testing.T) {
 		}
 	}
 }
+
+// A timer's run is told from an operator's by when the timer has elapsed.
+func TestTriggered(t *testing.T) {
+	for ago, want := range map[time.Duration]bool{0: true, time.Second: true, -time.Second: true, 10 * time.Second: false, 24 * time.Hour: false} {
+		t.Setenv("TRIGGER_UNIT", "plugserver-sync@shop.timer")
+		t.Setenv("TRIGGER_TIMER_REALTIME_USEC", fmt.Sprint(time.Now().Add(-ago).UnixMicro()))
+		if got := Triggered(time.Now()); got != want {
+			t.Errorf("the timer has elapsed %v ago: %v", ago, got)
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
@@ -77,19 +76,6 @@ func (c *Command) Run(ctx context.Context, s *cli.Session, o Options) error {
 	return Run(ctx, s, c.o)
 }
 
-// late is how long after a timer has elapsed the service that it starts has begun: else an operator has started it.
-const late = 3 * time.Second
-
-// triggered reports whether a timer has started the service (systemd.exec(5)). systemd goes on saying so where an operator does
-// it next, but not that the timer has elapsed again.
-func triggered(now time.Time) bool {
-	if os.Getenv("TRIGGER_UNIT") == "" {
-		return false
-	}
-	elapsed, err := strconv.ParseInt(os.Getenv("TRIGGER_TIMER_REALTIME_USEC"), 10, 64)
-	return err != nil || now.Sub(time.UnixMicro(elapsed)).Abs() < late
-}
-
 // follow has c do what its entry says. socket is told which daemon's is usual.
 func (c *Command) follow(socket func(usual string) string) error {
 	e, err := syncentry.Read(c.dir, c.entry)
@@ -106,7 +92,7 @@ func (c *Command) follow(socket func(usual string) string) error {
 		socket(syncentry.Control(c.entry))
 		o.State, o.Blind = syncentry.State(c.entry), true // which cells it has built for itself it alone knows
 	}
-	if c.scheduled && triggered(time.Now()) {
+	if c.scheduled && syncentry.Triggered(time.Now()) {
 		o.Every, o.Offset = max(e.Interval, syncplan.Least), e.Offset(c.entry) // 0 would be an operator's
 	}
 	return nil

@@ -1,6 +1,7 @@
 package syncing
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -15,8 +16,14 @@ import (
 // plan decides by what is in the directory now.
 func (r *run) plan() error {
 	names := slices.AppendSeq(slices.Collect(maps.Keys(r.record.Desired)), maps.Keys(r.record.Placed))
-	if r.o.Canary {
-		for name := range r.record.Desired {
+	serves, superseded := make(map[string]string), make(map[string]string)
+	for name := range r.record.Desired {
+		h := r.now[name]
+		serves[name] = h.Version
+		if h.Refusal != nil && h.Refusal.Promoted && canary.Of(name) == "" {
+			superseded[name] = h.Version
+		}
+		if r.o.Canary || superseded[name] != "" {
 			names = append(names, canary.Name(name))
 		}
 	}
@@ -28,33 +35,40 @@ func (r *run) plan() error {
 			return err
 		}
 	}
+	syncplan.Inherit(r.record.Placed, there)
 	in := syncplan.Input{
 		Dir: r.daemon.Handlers, Platform: platform, Desired: r.record.Desired, Lacking: r.record.Lacking, Others: r.others,
-		Placed: r.record.Placed, There: there, Refused: r.record.Refused, Now: r.began, Replace: r.o.Replace,
+		Placed: r.record.Placed, There: there, Superseded: superseded, Refused: r.record.Refused, Now: r.began, Replace: r.o.Replace,
 	}
 	if r.o.Every > 0 {
 		in.Wait = refusedWait
 	}
 	if r.o.Canary {
-		in.Desired = syncplan.Trials(in, r.versions())
+		in = syncplan.Trials(in, serves)
 	}
 	r.all = syncplan.Decide(in)
 	return nil
 }
 
-// versions are those that serve, by handler.
-func (r *run) versions() map[string]string {
-	all := make(map[string]string)
-	for name, h := range r.now {
-		all[name] = h.Version
-	}
-	return all
+// tries reports whether a canary is there, or comes, that nobody has pushed as one: it is judged for what it is to become.
+func (r *run) tries(a syncplan.Action) bool {
+	_, pushed := r.record.Desired[a.Handler]
+	return r.o.Canary && canary.Of(a.Handler) != "" && !pushed && a.Kind != syncplan.Remove && a.Kind != syncplan.Forget
 }
 
-// tries reports whether a handler is a canary that nobody has pushed as one: it is judged for what it is to become.
-func (r *run) tries(handler string) bool {
-	_, pushed := r.record.Desired[handler]
-	return r.o.Canary && canary.Of(handler) != "" && !pushed
+// foresee notes what a dry run is to tell of canaries that are there.
+func (r *run) foresee(ctx context.Context) error {
+	for _, a := range r.all {
+		h := r.now[a.Handler]
+		if !r.tries(a) || a.Kind != syncplan.Keep && a.Kind != syncplan.Adopt {
+			continue
+		} else if h.Refusal != nil && !h.Refusal.Promoted {
+			r.refuse(a.Handler, a.Want.File.Digest, *h.Refusal, true)
+		} else if err := r.judged(ctx, a, &h); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unchanged decides once more, now that nobody else syncs, and nothing may be other than it was.

@@ -1,6 +1,7 @@
 package syncing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/canary"
+	"github.com/andrestc/go-plugserver/internal/file/badfile"
 	"github.com/andrestc/go-plugserver/internal/file/synced"
 	"github.com/andrestc/go-plugserver/internal/operator/deploy"
 	"github.com/andrestc/go-plugserver/internal/operator/syncdir"
@@ -53,9 +55,9 @@ func (r *run) undo(ctx context.Context) error {
 	}
 	defer lock.Unlock()
 	serves := func(handler string, want synced.Want) (bool, error) {
-		all, err := r.outcomes(ctx, []string{handler}) // it may still be starting
+		all, err := deploy.Outcomes(ctx, r.s, []string{handler}) // it may still be starting
 		h := all[handler].Handler
-		return h != nil && (h.State == api.StateDisabled || serves(*h, want)), err
+		return h != nil && (h.State == api.StateDisabled || r.serves(*h, want)), err
 	}
 	if err := syncdir.Undo(r.record, r.files, r.daemon.Handlers, r.began, serves); err != nil {
 		return fmt.Errorf("undo what an interrupted sync has changed: %w", err)
@@ -71,12 +73,21 @@ func (r *run) tidy() {
 }
 
 // serves reports whether a handler serves what is wanted, or is a canary, and nothing newer is refused. The files of a
-// canary that was promoted, and of its handler, are both as wanted, though the handler serves the canary's version.
-func serves(h api.Handler, want synced.Want) bool {
+// canary that was promoted, and of its handler, may both be as wanted, though the handler serves the canary's version.
+func (r *run) serves(h api.Handler, want synced.Want) bool {
 	if h.Refusal != nil {
-		return h.Refusal.Promoted
+		return h.Refusal.Promoted && (canary.Of(h.Name) != "" || r.wantsCanary(h))
 	}
 	return (h.State == api.StateLive || h.State == api.StateCanary) && h.Version == want.File.Version()
+}
+
+// wantsCanary reports whether the canary that has taken a handler's place is wanted, or another is judged there.
+func (r *run) wantsCanary(h api.Handler) bool {
+	name := canary.Name(h.Name)
+	if pushed, is := r.record.Desired[name]; is {
+		return pushed.File.Version() == h.Version
+	}
+	return slices.ContainsFunc(r.all, func(a syncplan.Action) bool { return a.Handler == name && a.Want.File.Digest != "" })
 }
 
 // settle waits until what was changed is in force, and puts back what was before where the
@@ -87,11 +98,11 @@ func (r *run) settle(ctx context.Context) error {
 	var waits []string
 	for _, a := range r.all {
 		keeps := a.Kind == syncplan.Keep || a.Kind == syncplan.Adopt
-		if a.Kind == syncplan.Place || a.Kind == syncplan.Remove || keeps && !serves(r.now[a.Handler], a.Want) {
+		if a.Kind == syncplan.Place || a.Kind == syncplan.Remove || keeps && !r.serves(r.now[a.Handler], a.Want) {
 			waits = append(waits, a.Handler)
 		}
 	}
-	outcomes, err := r.outcomes(ctx, waits)
+	outcomes, err := deploy.Outcomes(ctx, r.s, waits)
 	if err != nil {
 		return fmt.Errorf("%w; what was placed is in place, and the next sync puts it back where it does not serve by then: see plugserverctl status", err)
 	}
@@ -102,8 +113,10 @@ func (r *run) settle(ctx context.Context) error {
 		if refused && a.Kind == syncplan.Place {
 			wrong = append(wrong, a)
 		}
-		if !refused && a.Kind != syncplan.Remove && a.Kind != syncplan.Forget && r.tries(a.Handler) {
-			r.out.Judged = append(r.out.Judged, canary.Of(a.Handler))
+		if !refused && r.tries(a) {
+			if err := r.judged(ctx, a, cmp.Or(out.Handler, new(r.now[a.Handler]))); err != nil {
+				return err
+			}
 		}
 		r.placed(a)
 	}
@@ -126,32 +139,33 @@ func (r *run) settle(ctx context.Context) error {
 		} else {
 			r.out.Theirs = append(r.out.Theirs, a.Handler)
 		}
+		r.out.Judged = slices.DeleteFunc(r.out.Judged, func(of string) bool { return canary.Name(of) == a.Handler })
 	}
 	if err := r.files.Back(wrong); err != nil {
 		return err
 	}
-	if _, err := r.outcomes(ctx, r.out.PutBack); err != nil {
+	if _, err := deploy.Outcomes(ctx, r.s, r.out.PutBack); err != nil {
 		return fmt.Errorf("%w; what was before is in place again: see plugserverctl status", err)
 	}
 	return nil
 }
 
-// outcomes waits for what becomes of handlers.
-func (r *run) outcomes(ctx context.Context, names []string) (map[string]api.Outcome, error) {
-	all := make(map[string]api.Outcome)
-	if len(names) == 0 {
-		return all, nil
-	}
-	return deploy.WaitFor(ctx, r.s, "", func(ctx context.Context) (map[string]api.Outcome, error) {
-		for _, name := range slices.Sorted(slices.Values(names)) {
-			out, err := r.s.Client.Settle(ctx, name)
-			if err != nil {
-				return nil, err
-			}
-			all[name] = out
+// judged notes that a canary is judged, unless it was promoted and somebody has gone back since.
+func (r *run) judged(ctx context.Context, a syncplan.Action, h *api.Handler) error {
+	of := canary.Of(a.Handler)
+	if h.State == api.StatePromoted {
+		all, err := deploy.Outcomes(ctx, r.s, []string{of}) // it may still be starting
+		if err != nil {
+			return err
 		}
-		return all, nil
-	})
+		if h := all[of].Handler; h != nil && h.State != api.StateDisabled && h.Version != "" && h.Version != a.Want.File.Version() {
+			why := badfile.GoneBack(of, h.Version)
+			r.refuse(a.Handler, a.Want.File.Digest, api.Refusal{Reason: why.Reason, Mend: why.Mend, Or: why.Or}, true)
+			return nil
+		}
+	}
+	r.out.Judged = append(r.out.Judged, of)
+	return nil
 }
 
 // verdict notes what the daemon makes of a handler that is wanted, and reports whether it refuses it.
@@ -163,7 +177,7 @@ func (r *run) verdict(a syncplan.Action, h *api.Handler) (refused bool) {
 	case h.State == api.StateDisabled:
 		r.out.Disabled = append(r.out.Disabled, a.Handler)
 		return false
-	case serves(*h, a.Want):
+	case r.serves(*h, a.Want):
 		if h.Refusal == nil {
 			r.out.Live = append(r.out.Live, *h)
 		}

@@ -10,13 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
-	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/file/signature"
 	"github.com/andrestc/go-plugserver/internal/file/synced"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
@@ -128,28 +125,12 @@ func (r *run) name() error {
 	if err != nil && r.o.Name == "" {
 		return err
 	}
-	of := func(ref string) bool { return ref != "" && syncentry.Repository(ref) == syncentry.Repository(r.o.Ref) }
-	var follow []string
+	refs := make(map[string]string)
 	for name, known := range records {
-		if of(known.Ref) {
-			follow = append(follow, name)
-		}
+		refs[name] = known.Ref
 	}
-	slices.Sort(follow)
-	switch {
-	case r.o.Name != "":
-	case len(follow) > 1:
-		return fmt.Errorf("several entries follow that repository; name one with --name: %s", strings.Join(follow, ", "))
-	case len(follow) == 1:
-		r.o.Name = follow[0]
-	default:
-		r.o.Name = syncentry.NameFor(r.o.Ref)
-	}
-	if !handlerdir.ValidName(r.o.Name) {
-		return fmt.Errorf("%q can name no entry; name it with --name: letters, digits, '.', '_' and '-', and at first a letter or a digit", r.o.Name)
-	}
-	if known := records[r.o.Name]; known != nil && known.Ref != "" && !of(known.Ref) && !r.o.Settled {
-		return fmt.Errorf("the entry %s follows %s; choose another name with --name", r.o.Name, known.Ref)
+	if r.o.Name, err = syncentry.Choose(refs, r.o.Name, r.o.Ref, r.o.Settled); err != nil {
+		return err
 	}
 	r.note(records)
 	return nil
@@ -215,6 +196,11 @@ func (r *run) sync(ctx context.Context) error {
 	}
 	if err := r.plan(); err != nil {
 		return err
+	}
+	if r.o.DryRun {
+		if err := r.foresee(ctx); err != nil {
+			return err
+		}
 	}
 	if r.stops() || r.o.DryRun {
 		return r.tell()

@@ -1,7 +1,6 @@
 package syncing
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,19 +18,37 @@ func TestVerdict(t *testing.T) {
 	for what, tt := range map[string]struct {
 		h             *api.Handler
 		refused, live bool
+		wanted        string // the version of the canary that the registry has
+		judged        bool   // a canary that it has not
 	}{
-		"live":       {&api.Handler{State: api.StateLive, Version: version}, false, true},
-		"canary":     {&api.Handler{State: api.StateCanary, Version: version}, false, true},
-		"promoted":   {&api.Handler{State: api.StatePromoted, Refusal: &api.Refusal{Promoted: true}}, false, false},
-		"superseded": {&api.Handler{State: api.StateLive, Version: other, Refusal: &api.Refusal{Promoted: true}}, false, false},
-		"disabled":   {&api.Handler{State: api.StateDisabled}, false, false},
-		"withdrawn":  {&api.Handler{State: api.StateWithdrawn, Refusal: &api.Refusal{Reason: "slow"}}, true, false},
-		"refused":    {&api.Handler{State: api.StateLive, Version: version, Refusal: &api.Refusal{Reason: "bad"}}, true, false},
-		"another":    {&api.Handler{State: api.StateLive, Version: other}, true, false},
-		"crashed":    {&api.Handler{State: api.StateCrashed, Version: version}, true, false},
-		"gone":       {nil, true, false},
+		"live":               {&api.Handler{State: api.StateLive, Version: version}, false, true, "", false},
+		"canary":             {&api.Handler{State: api.StateCanary, Version: version}, false, true, "", false},
+		"promoted":           {&api.Handler{State: api.StatePromoted, Refusal: &api.Refusal{Promoted: true}}, false, false, "", false},
+		"superseded":         {&api.Handler{State: api.StateLive, Version: other, Refusal: &api.Refusal{Promoted: true}}, true, false, "", false},
+		"by what is wanted":  {&api.Handler{State: api.StateLive, Version: other, Refusal: &api.Refusal{Promoted: true}}, false, false, other, false},
+		"by what was wanted": {&api.Handler{State: api.StateLive, Version: other, Refusal: &api.Refusal{Promoted: true}}, true, false, version, false},
+		"beside another":     {&api.Handler{State: api.StateLive, Version: other, Refusal: &api.Refusal{Promoted: true}}, false, false, "", true},
+		"disabled":           {&api.Handler{State: api.StateDisabled}, false, false, "", false},
+		"withdrawn":          {&api.Handler{State: api.StateWithdrawn, Refusal: &api.Refusal{Reason: "slow"}}, true, false, "", false},
+		"refused":            {&api.Handler{State: api.StateLive, Version: version, Refusal: &api.Refusal{Reason: "bad"}}, true, false, "", false},
+		"another":            {&api.Handler{State: api.StateLive, Version: other}, true, false, "", false},
+		"crashed":            {&api.Handler{State: api.StateCrashed, Version: version}, true, false, "", false},
+		"gone":               {nil, true, false, "", false},
 	} {
-		r := new(run)
+		r := &run{record: new(synced.Record)}
+		if tt.wanted != "" {
+			r.record.Desired = map[string]synced.Want{"a.canary": {File: synced.Blob{Digest: "sha256:" + tt.wanted}}}
+		}
+		if tt.judged {
+			r.o.Canary, r.all = true, []syncplan.Action{{Handler: "a.canary", Kind: syncplan.Keep, Want: synced.Want{File: synced.Blob{Digest: "sha256:" + version}}}}
+		}
+		a.Handler = "a"
+		if tt.h != nil && tt.h.State == api.StatePromoted {
+			a.Handler = "a.canary"
+		}
+		if tt.h != nil {
+			tt.h.Name = a.Handler
+		}
 		if got := r.verdict(a, tt.h); got != tt.refused || len(r.out.Refused) > 0 != tt.refused || len(r.out.Live) > 0 != tt.live {
 			t.Errorf("%s: refused is %v, %+v", what, got, r.out)
 		}
@@ -54,13 +71,6 @@ func TestInstance(t *testing.T) {
 // A timer's sync is one however often it is to ask, and an operator's is none.
 func TestScheduled(t *testing.T) {
 	dir := t.TempDir()
-	for ago, want := range map[time.Duration]bool{0: true, time.Second: true, -time.Second: true, 10 * time.Second: false, 24 * time.Hour: false} {
-		t.Setenv("TRIGGER_UNIT", "plugserver-sync@shop.timer")
-		t.Setenv("TRIGGER_TIMER_REALTIME_USEC", fmt.Sprint(time.Now().Add(-ago).UnixMicro()))
-		if got := triggered(time.Now()); got != want {
-			t.Errorf("the timer has elapsed %v ago: %v", ago, got)
-		}
-	}
 	t.Setenv("TRIGGER_TIMER_REALTIME_USEC", "")
 	for interval, want := range map[string]time.Duration{"0": time.Minute, "10s": time.Minute, "2h": 2 * time.Hour} {
 		if err := os.WriteFile(filepath.Join(dir, "shop.conf"), []byte("[Sync]\nRef=r/shop:prod\nInterval="+interval+"\n"), 0o600); err != nil {

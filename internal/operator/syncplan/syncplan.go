@@ -11,6 +11,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
+	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/file/synced"
 )
 
@@ -34,10 +35,13 @@ type Action struct {
 	Was     string         // the digest of the file that is there
 	State   synced.State   // of that file
 	Refusal *refusal.Error // of what is refused
+	Anew    bool           // the file is placed though the same is there: the daemon serves another until it comes again
 }
 
 // Comes reports whether the file itself is placed: where it is there already, only its signature is.
-func (a Action) Comes() bool { return a.Kind == Place && a.Was != a.Want.File.Digest }
+func (a Action) Comes() bool {
+	return a.Kind == Place && (a.Anew || a.Was != a.Want.File.Digest)
+}
 
 // There is what is in the handlers directory under a handler's name.
 type There struct {
@@ -57,6 +61,8 @@ type Input struct {
 	Others   map[string]string // by handler: the other entry that has placed it
 	Placed   map[string]synced.Placed
 	There    map[string]There
+	// Superseded are the handlers whose file is not what serves, for a canary was promoted: the version of that.
+	Superseded map[string]string
 	// Refused are those of the last tries, and Wait how long what the daemon refused is not tried
 	// again from then on.
 	Refused map[string]synced.Refused
@@ -78,22 +84,35 @@ func Decide(in Input) (all []Action) {
 	return all
 }
 
-// Trials is what is wanted where a newer version of a handler begins as its canary, for the machine to judge, beside
+// Trials decides by what is wanted where a newer version of a handler begins as its canary, for the machine to judge, beside
 // what is there. serves are the versions that serve, by handler: what serves already, since it was promoted, is wanted as it is.
-func Trials(in Input, serves map[string]string) map[string]synced.Want {
-	all := maps.Clone(in.Desired)
+func Trials(in Input, serves map[string]string) Input {
+	out := in
+	out.Desired, out.Superseded = maps.Clone(in.Desired), maps.Clone(in.Superseded)
 	for name, want := range in.Desired {
 		there, was := in.There[name].File, in.Placed[name]
 		_, pushed := in.Desired[canary.Name(name)]
 		switch {
 		case canary.Of(name) != "", pushed: // who pushes has decided
+		case !handlerdir.ValidName(canary.Name(name)): // it is too long for one
 		case there == "", there != was.File.Digest, there == want.File.Digest:
 		case serves[name] == "", serves[name] == want.File.Version():
 		default:
-			all[name], all[canary.Name(name)] = was.Want, want
+			out.Desired[name], out.Desired[canary.Name(name)] = was.Want, want
+			delete(out.Superseded, name) // what serves goes on beside it
 		}
 	}
-	return all
+	return out
+}
+
+// Inherit has the record say that a canary's file, which was placed, is its handler's now: an operator has renamed it.
+func Inherit(placed map[string]synced.Placed, there map[string]There) {
+	for name, p := range placed {
+		of := canary.Of(name)
+		if was, known := placed[of]; known && there[name].File == "" && !was.Ours(there[of].File) && p.Ours(there[of].File) {
+			placed[of] = synced.Placed{Want: p.Want, Time: p.Time, Next: p.Next}
+		}
+	}
 }
 
 func (in Input) decide(name string) Action {
@@ -117,7 +136,8 @@ func (in Input) wanted(name string, want synced.Want) Action {
 	path := filepath.Join(in.Dir, name+".so")
 	ours := known && was.Ours(there.File)
 	same := there.File == want.File.Digest && there.Signature == want.Signature.Digest
-	if why := in.waits(name, want); why != nil && !same {
+	anew := there.File == want.File.Digest && in.superseded(name, want)
+	if why := in.waits(name, want); why != nil && (!same || anew) {
 		return Action{Kind: Refuse, Want: want, Refusal: why}
 	}
 	switch {
@@ -127,6 +147,10 @@ func (in Input) wanted(name string, want synced.Want) Action {
 		return Action{Kind: Refuse, Refusal: badfile.SourceThere(there.Source, name+".so")}
 	case there.Odd:
 		return Action{Kind: Refuse, Refusal: badfile.Odd(path)}
+	case anew && in.There[canary.Name(name)].File != "" && !in.Placed[canary.Name(name)].Ours(in.There[canary.Name(name)].File) && !in.Replace:
+		return Action{Kind: Refuse, Want: want, Refusal: badfile.TheirCanary(name, in.Superseded[name])}
+	case anew && (same || ours || in.Replace):
+		return Action{Kind: Place, Want: want, Anew: true}
 	case same && ours:
 		return Action{Kind: Keep, Want: want}
 	case same:
@@ -135,6 +159,12 @@ func (in Input) wanted(name string, want synced.Want) Action {
 		return Action{Kind: Place, Want: want}
 	}
 	return Action{Kind: Refuse, Refusal: badfile.Theirs(path)}
+}
+
+// superseded reports whether a canary serves in a handler's place that nobody wants.
+func (in Input) superseded(name string, want synced.Want) bool {
+	serves := in.Superseded[name]
+	return serves != "" && serves != want.File.Version() && serves != in.Desired[canary.Name(name)].File.Version()
 }
 
 // waits is why the daemon has refused the very file lately, nil if it has not.

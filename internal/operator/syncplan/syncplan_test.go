@@ -133,6 +133,8 @@ func TestTrials(t *testing.T) {
 		there        map[string]There
 		pushed       bool // a canary
 		want         string
+		superseded   bool
+		wants        string // v2 where it is not said
 	}{
 		{name: "newer", serves: "v1", there: map[string]There{"users": {File: "sha256:v1"}}, want: "users keep v1, users.canary place v2"},
 		{name: "judged", serves: "v1", there: map[string]There{"users": {File: "sha256:v1"}, "users.canary": {File: "sha256:v2"}}, want: "users keep v1, users.canary adopt v2"},
@@ -142,6 +144,11 @@ func TestTrials(t *testing.T) {
 		{name: "serves nothing", there: map[string]There{"users": {File: "sha256:v1"}}, want: "users place v2, users.canary forget "},
 		{name: "somebody's", serves: "x", there: map[string]There{"users": {File: "sha256:x"}}, want: "users refuse , users.canary forget "},
 		{name: "somebody's canary", serves: "v1", there: map[string]There{"users": {File: "sha256:v1"}, "users.canary": {File: "sha256:x"}}, want: "users keep v1, users.canary refuse "},
+		{name: "back after that", serves: "v2", there: map[string]There{"users": {File: "sha256:v1"}, "users.canary": {File: "sha256:v2"}}, superseded: true, wants: "sha256:v1", want: "users place v1 anew, users.canary remove "},
+		{name: "back long after that", serves: "v2", there: map[string]There{"users": {File: "sha256:v1"}}, superseded: true, wants: "sha256:v1", want: "users place v1 anew, users.canary forget "},
+		{name: "newer after that", serves: "v2", there: map[string]There{"users": {File: "sha256:v1"}, "users.canary": {File: "sha256:v2"}}, superseded: true, wants: "sha256:v3", want: "users keep v1, users.canary place v3"},
+		{name: "somebody's canary, promoted", serves: "x", there: map[string]There{"users": {File: "sha256:v1"}, "users.canary": {File: "sha256:x"}}, superseded: true, wants: "sha256:v1", want: "users refuse v1, users.canary forget "},
+		{name: "pushed as one, and promoted", serves: "v3", there: map[string]There{"users": {File: "sha256:v1"}, "users.canary": {File: "sha256:v3"}}, pushed: true, superseded: true, wants: "sha256:v1", want: "users keep v1, users.canary adopt v3"},
 		{name: "pushed as one", serves: "v1", there: map[string]There{"users": {File: "sha256:v1"}}, pushed: true, want: "users place v2, users.canary place v3"},
 	} {
 		in := Input{
@@ -151,16 +158,22 @@ func TestTrials(t *testing.T) {
 		if tt.there["users"].File == "sha256:v2" {
 			in.Placed["users"] = synced.Placed{Want: want("sha256:v2", "")}
 		}
-		if tt.name == "promoted" {
+		if tt.serves == "v2" {
 			in.Placed["users.canary"] = synced.Placed{Want: want("sha256:v2", "")}
 		}
 		if tt.pushed {
 			in.Desired["users.canary"] = want("sha256:v3", "")
 		}
-		in.Desired = Trials(in, map[string]string{"users": tt.serves})
+		if tt.superseded {
+			in.Superseded = map[string]string{"users": tt.serves}
+		}
+		if tt.wants != "" {
+			in.Desired["users"] = want(tt.wants, "")
+		}
+		in = Trials(in, map[string]string{"users": tt.serves})
 		var got []string
 		for _, a := range Decide(in) {
-			got = append(got, fmt.Sprint(a.Handler, " ", a.Kind, " ", a.Want.File.Version()))
+			got = append(got, fmt.Sprint(a.Handler, " ", a.Kind, " ", a.Want.File.Version(), map[bool]string{true: " anew"}[a.Anew && a.Comes()]))
 		}
 		if got := strings.Join(got, ", "); got != tt.want {
 			t.Errorf("%s: %s, not %s", tt.name, got, tt.want)
@@ -186,6 +199,34 @@ func TestDue(t *testing.T) {
 	} {
 		if got := Due(tt.tried, tt.now, tt.every, tt.offset); got != tt.want {
 			t.Errorf("%v, %v later, offset %v: %v", tt.every, tt.now.Sub(tt.tried), tt.offset, got)
+		}
+	}
+}
+
+// The name of a handler may be so long that its canary can have none: what is newer of it takes its place at once.
+func TestTrialsOfLongName(t *testing.T) {
+	for length, trial := range map[int]bool{93: true, 94: false, 100: false} {
+		name := strings.Repeat("a", length)
+		in := Trials(Input{
+			Desired: map[string]synced.Want{name: want("sha256:v2", "")}, Placed: map[string]synced.Placed{name: {Want: want("sha256:v1", "")}},
+			There: map[string]There{name: {File: "sha256:v1"}},
+		}, map[string]string{name: "v1"})
+		if _, got := in.Desired[name+".canary"]; got != trial {
+			t.Errorf("a name of %d letters: it begins as a canary: %v", length, got)
+		}
+	}
+}
+
+// A canary's file that an operator has renamed is its handler's, and goes once nobody wants it.
+func TestInherit(t *testing.T) {
+	for file, then := range map[string]string{"v2": "users remove", "x": "users forget", "v1": "users remove"} {
+		in := Input{
+			Placed: map[string]synced.Placed{"users": {Want: want("v1", ""), Found: file == "v2"}, "users.canary": {Want: want("v2", "")}},
+			There:  map[string]There{"users": {File: file}},
+		}
+		Inherit(in.Placed, in.There)
+		if a := Decide(in)[0]; a.Handler+" "+string(a.Kind) != then {
+			t.Errorf("%s is there: %s %s", file, a.Handler, a.Kind)
 		}
 	}
 }

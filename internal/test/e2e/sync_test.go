@@ -531,21 +531,42 @@ func TestSyncCanary(t *testing.T) {
 		mark := s.Log.Len()
 		p := release(version)
 		s.sync(0, "shared is judged as a canary", "--canary")
+		s.sync(0, "", "--canary", "--dry-run")
 		s.WaitLogFrom(mark, event, func(e testbed.Entry) bool { return e.Get("event") == event })
 		return p
 	}
 
+	// Who goes back before a sync has seen the promotion is back, whoever rolls back meanwhile; what was promoted is no agreement then.
 	two := judge("two", "canary_promoted")
+	release("one")
+	s.sync(0, "shared placed: "+one.Version, "--canary")
+	there(one)
+	s.Want("/shared", 200, "one")
+	judge("two", "canary_promoted")
+	ctl(t, s.Daemon, 0, one.Version, "rollback", "shared")
+	s.sync(1, "it was promoted, but shared serves version "+one.Version+" since", "--canary")
+	release("one")
+	s.sync(0, "in agreement", "--canary")
+	there(one)
+
+	judge("two", "canary_promoted")
 	there(one, two)
 	ctl(t, s.Daemon, 0, "not in agreement since", "status")
 	ctl(t, s.Daemon, 0, "judged as a canary: shared", "status")
 	s.sync(0, "in agreement", "--canary")
 	there(two)
 	s.sync(0, "in agreement", "--canary")
+	three := judge("three", "canary_promoted")
+	ctl(t, s.Daemon, 0, "promoted: shared", "canary", "shared", "--promote")
+	s.sync(0, "in agreement", "--canary")
+	there(three)
+	two = judge("two", "canary_promoted")
+	s.sync(0, "in agreement", "--canary")
 
 	bad := judge("bad", "canary_withdrawn")
 	for range 2 {
 		s.sync(1, "failed, of the incumbent's in the same time 0 of", "--canary")
+		s.sync(1, "failed, of the incumbent's in the same time 0 of", "--canary", "--dry-run")
 		there(two, bad)
 	}
 	ctl(t, s.Daemon, 0, "shared.canary: version "+bad.Version+" was withdrawn: ", "status")
