@@ -33,8 +33,8 @@ const (
 	// mostSpares is how many cells wait for what they are to run.
 	mostSpares = 2
 	// spareFDs and spareGoroutines are what each costs the supervisor: a link, two pipes and
-	// two pidfds; who writes to the link, reads the pipes, and awaits its end, twice.
-	spareFDs, spareGoroutines = 5, 5
+	// two pidfds; who awaits its end for the pool. All else is waited for by epoll.
+	spareFDs, spareGoroutines = 5, 1
 )
 
 // census counts. The clients rest meanwhile. A spare is not there at all times, and what it
