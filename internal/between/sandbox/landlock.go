@@ -224,10 +224,25 @@ func list(folder string) (entries []os.DirEntry, everybodys bool, err error) {
 		}
 	}
 	now.entries, err = os.ReadDir(folder)
-	if err == nil && time.Since(time.Unix(is.Ctim.Unix())) > unsure {
+	if err == nil && time.Since(time.Unix(is.Ctim.Unix())) > unsure && tellsChanges(folder) {
 		listings.Store(folder, now)
 	}
 	return now.entries, everybodys, err
+}
+
+// tellsChanges reports whether a folder is of a file system of this machine whose times tell of each change in it. Those of others, by a
+// network or FUSE, may be what they were a while ago, or never change, as /sys's.
+func tellsChanges(folder string) bool {
+	const zfs = 0x2fc12fc1
+	var is unix.Statfs_t
+	if unix.Statfs(folder, &is) != nil {
+		return false
+	}
+	switch uint32(is.Type) {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC, zfs:
+		return true
+	}
+	return false
 }
 
 // passable reports whether err says of a path no more than that it is of no use here, or not what it just was.

@@ -412,6 +412,12 @@ func TestList(t *testing.T) {
 	if _, known := listings.Load("/usr"); !known {
 		t.Error("an old folder is not known")
 	}
+	if _, _, err := list("/sys"); err != nil {
+		t.Fatal(err)
+	}
+	if _, known := listings.Load("/sys"); known {
+		t.Error("a folder is known whose times tell nothing")
+	}
 }
 
 // The first thread is never confined.
