@@ -181,6 +181,38 @@ func Died(how, tail string) *Error {
 	return e.contended(tail)
 }
 
+// End is how a cell has ended that was not ready.
+type End struct {
+	Status string // or signal
+	Killed string // what we have killed it for, if we have
+	Cut    bool   // its link broke for want of memory or descriptors
+	Crash  string // the words that the Go runtime crashed with
+	Tail   string // the last lines of its output
+}
+
+// DiedEarly is Died, but for what was killed: nothing in a process ends it by SIGKILL, but where it closes its link, and is killed for that.
+// passing says that the same start may succeed later.
+func DiedEarly(as End) (e *Error, passing bool) {
+	why := as.Killed
+	if as.Cut {
+		why = "its link broke for want of memory or descriptors"
+	}
+	switch {
+	case why != "":
+		return &Error{
+			Reason: "was killed before it was ready: " + why + quoteTail(as.Tail),
+			Mend:   "see in the log what else the machine or the service was short of then: the file is tried again by itself",
+		}, true
+	case as.Status == "signal: killed":
+		return &Error{
+			Reason: "was killed before it was ready, by the kernel or by somebody (SIGKILL)" + quoteTail(as.Tail),
+			Mend:   "see whether the machine was out of memory (journalctl -k): the file is tried again by itself",
+			Or:     []string{"close no descriptor that the handler has not opened: a process that has closed its link to plugserverd is killed"},
+		}, true
+	}
+	return Died(as.Status, as.Tail), Starved(as.Crash)
+}
+
 // Hung: the handler was not ready within the limit.
 func Hung(limit time.Duration, tail string) *Error {
 	return &Error{

@@ -360,13 +360,13 @@ func (c *Cell) Printed() string {
 // Status says how it has ended.
 func (c *Cell) Status() string { return c.process.Status() }
 
-// DiedEarly is why a cell is not served that ended before it was ready.
+// DiedEarly is why a cell is not served that ended before it was ready, and whether the same start may succeed later.
 func (c *Cell) DiedEarly() (r *refusal.Error, passing bool) {
 	if why := c.process.Exceeded(); why != "" {
 		return refusal.Exceeded(c.spec.Name, why), false
 	}
 	crash, _ := c.process.Crash()
-	return refusal.Died(c.process.Status(), c.process.Printed()), refusal.Starved(crash.Words)
+	return refusal.DiedEarly(refusal.End{Status: c.process.Status(), Killed: c.killed, Cut: c.cut, Crash: crash.Words, Tail: c.process.Printed()})
 }
 
 // Died says how a cell has ended, and what it printed last.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,16 +101,17 @@ func (w *ward) cell(id uint64) (c *Cell) {
 
 // dummy is a process that does nothing until it is killed.
 type dummy struct {
-	says chan link.Message
-	gone chan struct{}
-	once sync.Once
-	said []string
-	sent []link.Message // by the owner's goroutine
+	says  chan link.Message
+	gone  chan struct{}
+	once  sync.Once
+	said  []string
+	broke error          // what has ended the sending
+	sent  []link.Message // by the owner's goroutine
 }
 
 func (d *dummy) PID() int                        { return 7 }
 func (d *dummy) Send(m link.Message) error       { d.sent = append(d.sent, m); return nil }
-func (d *dummy) SendError() error                { return nil }
+func (d *dummy) SendError() error                { return d.broke }
 func (d *dummy) Later(func()) bool               { return false }
 func (d *dummy) Lend([]string) error             { return nil }
 func (d *dummy) Said(line string)                { d.said = append(d.said, line) }
@@ -138,6 +140,26 @@ func (d *dummy) dead() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// A handler is not blamed for what was killed before it was ready, and is tried again.
+func TestKilledEarly(t *testing.T) {
+	for want, do := range map[string]func(*Cell, *dummy){
+		"was killed before it was ready: its link broke for want of memory or descriptors; it printed nothing": func(_ *Cell, d *dummy) { d.broke = syscall.EMFILE; d.Kill() },
+		"was killed before it was ready: it did not answer; it printed nothing":                                func(c *Cell, _ *dummy) { c.Kill("it did not answer") },
+		"was killed before it was ready, by the kernel or by somebody (SIGKILL); it printed nothing":           func(_ *Cell, d *dummy) { d.Kill() },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWard(t)
+			c := w.cell(1)
+			w.do(func() { do(c, w.all()[0]) })
+			w.do(func() {
+				if r, passing := c.DiedEarly(); r.Reason != want || !passing || !strings.Contains(r.Mend, "tried again by itself") {
+					t.Errorf("%q, passing: %t; want %q", r.Reason, passing, want)
+				}
+			})
+		})
 	}
 }
 
