@@ -36,6 +36,7 @@ const (
 	goKey          = prefix + "go"       // the Go release, such as go1.26.8
 	settingsKey    = prefix + "settings" // flags and environment of the build, as go version -m has them
 	platformKey    = prefix + "platform"
+	imagesKey      = prefix + "images"   // "true" of an index of images
 	modifiedKey    = prefix + "modified" // "true" where the revision had changes that were in no commit
 	revisionKey    = "org.opencontainers.image.revision"
 	titleKey       = "org.opencontainers.image.title" // the name of a layer's file, for tools that write layers as files

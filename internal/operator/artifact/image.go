@@ -3,6 +3,7 @@ package artifact
 import (
 	"archive/tar"
 	"cmp"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ type Layer struct {
 }
 
 // WriteLayer writes the files of a handler as they lie in a handlers directory: root's, and
-// of no time.
+// of no time. A plugin that is another than h tells of is an error, whatever its size.
 func WriteLayer(w io.Writer, h Handler, plugin io.Reader, signature []byte) error {
 	out := tar.NewWriter(w)
 	add := func(name string, size int64) error {
@@ -37,8 +38,12 @@ func WriteLayer(w io.Writer, h Handler, plugin io.Reader, signature []byte) erro
 	if err := add(h.Name+".so", h.Plugin.Size); err != nil {
 		return err
 	}
-	if _, err := io.Copy(out, plugin); err != nil {
+	sum := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(out, sum), plugin); err != nil {
 		return err
+	}
+	if now := fmt.Sprintf("sha256:%x", sum.Sum(nil)); now != h.Plugin.Digest {
+		return fmt.Errorf("what is read of %s.so is %s, not %s", h.Name, now, h.Plugin.Digest)
 	}
 	if h.Signature != nil {
 		if err := add(h.Name+".so.minisig", h.Signature.Size); err != nil {
@@ -85,7 +90,7 @@ func EncodeImage(platform string, layers []Layer) (conf, manifest []byte) {
 
 // EncodeImages writes the index of images by platform, whose manifests these are.
 func EncodeImages(manifests map[string]Descriptor) []byte {
-	d := document{MediaType: IndexType, Manifests: []Descriptor{}}
+	d := document{MediaType: IndexType, Manifests: []Descriptor{}, Annotations: map[string]string{imagesKey: "true"}}
 	for name, m := range manifests {
 		platform := ParsePlatform(name)
 		d.Manifests = append(d.Manifests, Descriptor{MediaType: ManifestType, Digest: m.Digest, Size: m.Size, Platform: &platform})
@@ -102,6 +107,9 @@ func IsImages(b []byte) error {
 	}
 	if d.MediaType != IndexType || d.ArtifactType != "" || d.copied(StateType) {
 		return fmt.Errorf("it is of type %.100q", cmp.Or(d.ArtifactType, d.MediaType))
+	}
+	if d.Annotations[imagesKey] == "" || slices.ContainsFunc(d.Manifests, func(m Descriptor) bool { return m.Platform == nil }) {
+		return errors.New("it is an index of somebody else's")
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 // The bytes of an image are what they were, whatever the order of its layers.
 func TestImageBytesStay(t *testing.T) {
 	h := users()
-	h.Plugin.Size, h.Signature.Size = 5, 3
+	h.Plugin, h.Signature.Size = Blob(PluginType, []byte("12345")), 3
 	var b bytes.Buffer
 	if err := WriteLayer(&b, h, strings.NewReader("12345"), []byte("678")); err != nil {
 		t.Fatal(err)
@@ -31,13 +31,14 @@ func TestImageBytesStay(t *testing.T) {
 	if _, again := EncodeImage(h.Platform, []Layer{other, layer}); !bytes.Equal(again, manifest) {
 		t.Errorf("the other way round: %s", again)
 	}
-	for short := range 2 {
-		if err := WriteLayer(&b, h, strings.NewReader("123456"[:4+2*short]), nil); err == nil {
-			t.Error("a file that has changed is taken")
+	for _, changed := range []string{"1234", "123456", "12346"} {
+		if err := WriteLayer(&b, h, strings.NewReader(changed), nil); err == nil {
+			t.Errorf("a file that has changed to %s is taken", changed)
 		}
 	}
 	if IsImages(EncodeImages(map[string]Descriptor{h.Platform: Blob("", manifest)})) != nil || IsImages(entries("a/linux/amd64=1").Encode()) == nil ||
-		IsImages([]byte(strings.ReplaceAll(string(entries("a/linux/amd64=1").Encode()), "artifactType", "x"))) == nil || IsImages(manifest) == nil {
+		IsImages([]byte(strings.ReplaceAll(string(entries("a/linux/amd64=1").Encode()), "artifactType", "x"))) == nil || IsImages(manifest) == nil ||
+		IsImages([]byte(`{"schemaVersion":2,"mediaType":"`+IndexType+`","manifests":[{"mediaType":"`+ManifestType+`","platform":{"os":"linux","architecture":"amd64"}}]}`)) == nil {
 		t.Error("an image and a state are not told apart")
 	}
 }

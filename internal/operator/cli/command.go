@@ -52,7 +52,7 @@ type Session struct {
 
 // Socket is the daemon's. Where the operator has named none, that of the packaged one, it may be another's: it is usual then.
 func (s *Session) Socket(usual string) string {
-	if usual != "" && s.program.socket == control.DefaultPath {
+	if usual != "" && os.Getenv("PLUGSERVER_CONTROL") == "" && !s.program.control.Changed {
 		s.program.socket = usual
 		s.Client = control.NewClient(usual)
 	}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/between/control"
 )
 
 // commands are some that say how they were called.
@@ -78,6 +80,27 @@ func TestRun(t *testing.T) {
 		begin, more := strings.CutSuffix(tt.out, "…")
 		if code != tt.code || !strings.HasPrefix(out.String(), begin) || !more && out.String() != tt.out || !strings.Contains(errs.String(), tt.stderr) || tt.stderr == "" && errs.Len() > 0 {
 			t.Errorf("%q: exit %d, %q, %q", tt.args, code, &out, &errs)
+		}
+	}
+}
+
+// The daemon that an operator names is the one, though it be the usual one.
+func TestSocket(t *testing.T) {
+	const usual = "/run/plugserver@shop/control.sock"
+	c := &Command{Name: "one", Short: "do one", Bind: func(*flag.FlagSet) Runner {
+		return func(_ context.Context, s *Session) error { fmt.Fprint(s.Out, s.Socket(usual)); return nil }
+	}}
+	for _, tt := range []struct{ args, env, want string }{
+		{"one", "", usual},
+		{"--control /s one", "", "/s"},
+		{"one --control " + control.DefaultPath, "", control.DefaultPath},
+		{"-control " + control.DefaultPath + " one", "", control.DefaultPath},
+		{"one", control.DefaultPath, control.DefaultPath},
+	} {
+		t.Setenv("PLUGSERVER_CONTROL", tt.env)
+		var out, problems bytes.Buffer
+		if code := Run(t.Context(), []*Command{c}, strings.Fields(tt.args), &out, &problems, 80); code != ExitOK || out.String() != tt.want {
+			t.Errorf("%q, with %q: %d, %s%s", tt.args, tt.env, code, &out, &problems)
 		}
 	}
 }

@@ -15,8 +15,9 @@ import (
 
 // program is plugserverctl as it was called.
 type program struct {
-	commands []*Command // in the order of the overview
-	socket   string     // the daemon's
+	commands []*Command  // in the order of the overview
+	socket   string      // the daemon's
+	control  *pflag.Flag // which names that
 	out      *output
 	problems io.Writer
 	columns  int
@@ -36,6 +37,7 @@ func (p *program) tree() *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentFlags().StringVar(&p.socket, "control", p.socket, strings.ReplaceAll(controlHelp, "`", ""))
+	p.control = root.PersistentFlags().Lookup("control")
 	root.RegisterFlagCompletionFunc("control", files)
 	root.SetFlagErrorFunc(func(of *cobra.Command, err error) error { return usageError{flagError(of, err)} })
 	root.SetHelpFunc(func(of *cobra.Command, _ []string) {

@@ -51,7 +51,7 @@ func Run(ctx context.Context, s *cli.Session, o Options) error {
 		return err
 	}
 	timed := filepath.Join(o.Entries, name+".conf")
-	if _, err := os.Lstat(timed); err == nil {
+	if _, err := os.Lstat(timed); err == nil && concerns(o.Entries, name, st.Daemon.SyncFolder) {
 		return fmt.Errorf("%s is there: its timer would place all of it again; systemctl disable --now plugserver-sync@%s.timer, delete that file, and have it forgotten then", timed, name)
 	}
 	lock, err := synced.LockEntry(st.Daemon.SyncFolder, name)
@@ -91,6 +91,13 @@ func Run(ctx context.Context, s *cli.Session, o Options) error {
 	}
 	out.tell(s)
 	return nil
+}
+
+// concerns reports whether a timer's entry is followed by the daemon whose folder that is, or may be: the name can also be
+// that of an instance's entry, or of the entry of the daemon that is none.
+func concerns(entries, name, folder string) bool {
+	e, err := syncentry.Read(entries, name)
+	return err != nil || e.Instance == (folder == filepath.Join(syncentry.State(name), "sync"))
 }
 
 // find is the name of the entry that is meant.

@@ -48,6 +48,10 @@ func TestSyncForgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	forget(1, "shop.conf is there: its timer would place all of it again; systemctl disable --now plugserver-sync@shop.timer", "shop", "--entries", dir)
+	if err := os.WriteFile(filepath.Join(dir, "shop.conf"), []byte("[Sync]\nInstance=yes\nRef="+s.ref+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	forget(0, "to be forgotten: shop", "shop", "--entries", dir, "--dry-run") // that one is of another daemon
 	forget(0, "to be removed: a, b\nto be left: found\nto be forgotten: shop", "shop", "--dry-run", "--remove")
 	records(2)
 	untouched(t, s.Daemon, all())
