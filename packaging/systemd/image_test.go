@@ -333,7 +333,7 @@ func (c *containers) kubernetes(t *testing.T, greet []string) {
 	const ref = "127.0.0.1:5000/shop:prod"
 	push(greet[0], ref)
 	c.run(t, "chmod", "644", "/root/shop.json") // the image's user reads it
-	c.play(t, "sync.yaml", "sync registry.example.com/shop:prod", "sync --credentials /etc/plugserver/plugserverd.conf.d/shop.json "+ref, "sleep 30", "sleep 1", "sleep 5", "sleep 1",
+	c.play(t, "sync.yaml", "sync registry.example.com/shop:prod", "sync --credentials /etc/plugserver/plugserverd.conf.d/shop.json "+ref, "sleep 30", "sleep 1", "pause=5", "pause=1",
 		"        - name: state\n          emptyDir: {}\n", "        - name: state\n          emptyDir: {}\n        - name: secret\n          hostPath: {path: /root/shop.json}\n",
 		"            - name: handlers\n              subPath: handlers\n", "            - name: secret\n              mountPath: /etc/plugserver/plugserverd.conf.d/shop.json\n            - name: handlers\n              subPath: handlers\n")
 	defer c.run(t, "podman", "kube", "down", "--force", "/root/sync.yaml")
