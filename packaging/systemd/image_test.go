@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ func image(t *testing.T, a artefacts) {
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -37,6 +39,7 @@ import (
 )
 
 func Start(ctx context.Context) error {
+	fmt.Println("late waits")
 	for ctx.Err() == nil {
 		if _, err := os.Stat("/srv/start"); err == nil {
 			return nil
@@ -159,14 +162,20 @@ func (c *containers) records(t *testing.T, name string) (all []map[string]any) {
 	return all
 }
 
+// said is whether a message is among them.
+func (c *containers) said(t *testing.T, name, message string) bool {
+	t.Helper()
+	return slices.ContainsFunc(c.records(t, name), func(r map[string]any) bool {
+		msg, _ := r["msg"].(string)
+		return strings.Contains(msg, message)
+	})
+}
+
 func (c *containers) says(t *testing.T, name, message string) {
 	t.Helper()
-	for _, r := range c.records(t, name) {
-		if msg, _ := r["msg"].(string); strings.Contains(msg, message) {
-			return
-		}
+	if !c.said(t, name, message) {
+		t.Errorf("the log does not have %q:\n%s", message, c.run(t, "podman", "logs", name))
 	}
-	t.Errorf("the log does not have %q:\n%s", message, c.run(t, "podman", "logs", name))
 }
 
 // asItIs is what the image says of itself.
@@ -183,15 +192,20 @@ func (c *containers) asItIs(t *testing.T) {
 func (c *containers) life(t *testing.T, next string) {
 	c.place(t)
 	c.start(t, "life")
-	eventually(t, "/readyz says 503 while a handler starts", func() bool { return c.ready() == 503 })
+	eventually(t, "a handler starts", func() bool { return c.said(t, "life", "late waits") })
+	status := 0
+	eventually(t, "/readyz answers", func() bool { status = c.ready(); return status != 0 })
+	if status != 503 {
+		t.Errorf("while a handler starts /readyz says %d", status)
+	}
 	c.started(t)
 	eventually(t, "/readyz says 200", func() bool { return c.ready() == 200 })
 	c.want(t, "/late", 200, "late")
 	c.want(t, "/greet", 200, "one")
-	status := c.in(t, "life", "cat", "/proc/1/status")
+	first := c.in(t, "life", "cat", "/proc/1/status")
 	for _, want := range []string{"Name:\tplugserverd", "Uid:\t10001\t10001\t10001\t10001", "CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"} {
-		if !strings.Contains(status, want) {
-			t.Errorf("its first process has no %q:\n%s", want, status)
+		if !strings.Contains(first, want) {
+			t.Errorf("its first process has no %q:\n%s", want, first)
 		}
 	}
 	c.fail(t, "podman", "exec", "life", "touch", "/etc/x")
