@@ -31,6 +31,28 @@ func LockEntry(dir, name string) (Lock, error) {
 
 func lockPath(dir, name string) string { return filepath.Join(dir, name+".lock") }
 
+// Elapsed remembers that a timer which has elapsed at a time has started a sync of the entry, and reports whether that was
+// known: the lock's file has that time, so that nothing is written to the disk each minute.
+func Elapsed(dir, name string, at time.Time) (known bool, err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return false, err
+	}
+	path := lockPath(dir, name)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case err == nil: // the time of a new file is now, which says nothing
+		f.Close()
+	case !errors.Is(err, os.ErrExist):
+		return false, err
+	default:
+		info, err := os.Lstat(path)
+		if err != nil || info.ModTime().Unix() == at.Unix() { // not every file system knows more than seconds
+			return err == nil, err
+		}
+	}
+	return false, os.Chtimes(path, at, at)
+}
+
 // pause is how long is waited between two looks at a lock.
 const pause = 50 * time.Millisecond
 

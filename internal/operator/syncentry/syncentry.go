@@ -16,6 +16,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/file/ini"
+	"github.com/andrestc/go-plugserver/internal/file/synced"
 )
 
 // DefaultDir is where the entries are.
@@ -140,17 +141,19 @@ func credentials(name string) (string, error) {
 	return path, nil
 }
 
-// late is how long after a timer has elapsed the service that it starts has begun: else an operator has started it.
-const late = 3 * time.Second
-
-// Triggered reports whether a timer has started the service (systemd.exec(5)). systemd goes on saying so where an operator does
-// it next, but not that the timer has elapsed again.
-func Triggered(now time.Time) bool {
+// Triggered reports whether a timer has started the service (systemd.exec(5)) that syncs the entry of that name, of the
+// daemon whose folder state is. systemd goes on saying so where an operator does it next, but not that the timer has elapsed
+// again: the same time once more is an operator's.
+func Triggered(state, name string) bool {
 	if os.Getenv("TRIGGER_UNIT") == "" {
 		return false
 	}
 	elapsed, err := strconv.ParseInt(os.Getenv("TRIGGER_TIMER_REALTIME_USEC"), 10, 64)
-	return err != nil || now.Sub(time.UnixMicro(elapsed)).Abs() < late
+	if err != nil {
+		return true
+	}
+	known, err := synced.Elapsed(filepath.Join(state, "sync"), name, time.UnixMicro(elapsed))
+	return err != nil || !known
 }
 
 // Offset is by how much the tries of this machine are shifted in each interval: machines that were

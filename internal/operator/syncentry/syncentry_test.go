@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/file/synced"
 	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
 )
 
@@ -133,13 +134,27 @@ func TestNameFor(t *testing.T) {
 	}
 }
 
-// A timer's run is told from an operator's by when the timer has elapsed.
+// A timer's run is told from an operator's, at once or a day later, by whether that time of the timer was seen; it may begin late.
 func TestTriggered(t *testing.T) {
-	for ago, want := range map[time.Duration]bool{0: true, time.Second: true, -time.Second: true, 10 * time.Second: false, 24 * time.Hour: false} {
-		t.Setenv("TRIGGER_UNIT", "plugserver-sync@shop.timer")
-		t.Setenv("TRIGGER_TIMER_REALTIME_USEC", fmt.Sprint(time.Now().Add(-ago).UnixMicro()))
-		if got := Triggered(time.Now()); got != want {
-			t.Errorf("the timer has elapsed %v ago: %v", ago, got)
+	state, now := t.TempDir(), time.Now()
+	if Triggered(state, "shop") {
+		t.Error("nobody's run is taken for a timer's")
+	}
+	t.Setenv("TRIGGER_UNIT", "plugserver-sync@shop.timer")
+	for _, ago := range []time.Duration{time.Hour, time.Minute, 0} {
+		t.Setenv("TRIGGER_TIMER_REALTIME_USEC", fmt.Sprint(now.Add(-ago).UnixMicro()))
+		for i, want := range []bool{true, false, false} {
+			if got := Triggered(state, "shop"); got != want {
+				t.Errorf("%v ago, run %d: %v", ago, i, got)
+			}
+			lock, err := synced.LockEntry(filepath.Join(state, "sync"), "shop")
+			if err != nil {
+				t.Fatal(err)
+			}
+			lock.Unlock()
 		}
+	}
+	if !Triggered(state, "blog") {
+		t.Error("another entry's timer is taken for an operator")
 	}
 }

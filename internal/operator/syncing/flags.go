@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/forgetting"
@@ -92,7 +91,7 @@ func (c *Command) follow(socket func(usual string) string) error {
 		socket(syncentry.Control(c.entry))
 		o.State, o.Blind = syncentry.State(c.entry), true // which cells it has built for itself it alone knows
 	}
-	if c.scheduled && syncentry.Triggered(time.Now()) {
+	if c.scheduled && syncentry.Triggered(o.State, c.entry) {
 		o.Every, o.Offset = max(e.Interval, syncplan.Least), e.Offset(c.entry) // 0 would be an operator's
 	}
 	return nil
