@@ -16,11 +16,11 @@ func Theirs(path string) *refusal.Error {
 	}
 }
 
-// TheirCanary refuses to sync a handler in whose place a canary serves that did not come from the registry.
-func TheirCanary(handler, version string) *refusal.Error {
+// TheirCanary refuses to sync a handler in whose place the version of a canary serves, whose file did not come from the registry.
+func TheirCanary(path, version string) *refusal.Error {
 	return &refusal.Error{
 		Reason: fmt.Sprintf("version %s serves in its place: a canary that somebody else has put there, and that was promoted", version),
-		Mend:   "serve what the registry has: plugserverctl rollback " + words.Shell(handler),
+		Mend:   "have the next sync serve what the registry has: rm " + words.Shell(path),
 		Or:     []string{"push that canary's version to the registry", "plugserverctl sync --replace, which puts the registry's in its place"},
 	}
 }

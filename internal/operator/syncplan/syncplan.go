@@ -148,7 +148,7 @@ func (in Input) wanted(name string, want synced.Want) Action {
 	case there.Odd:
 		return Action{Kind: Refuse, Refusal: badfile.Odd(path)}
 	case anew && in.There[canary.Name(name)].File != "" && !in.Placed[canary.Name(name)].Ours(in.There[canary.Name(name)].File) && !in.Replace:
-		return Action{Kind: Refuse, Want: want, Refusal: badfile.TheirCanary(name, in.Superseded[name])}
+		return Action{Kind: Refuse, Want: want, Refusal: badfile.TheirCanary(filepath.Join(in.Dir, canary.Name(name)+".so"), in.Superseded[name])}
 	case anew && (same || ours || in.Replace):
 		return Action{Kind: Place, Want: want, Anew: true}
 	case same && ours:

@@ -574,6 +574,19 @@ func TestSyncCanary(t *testing.T) {
 	release("two")
 	s.sync(0, "in agreement", "--canary")
 	there(two)
+
+	// A canary of somebody else that was promoted is no agreement either, until its file is gone.
+	mark, own := s.Log.Len(), shared(t, "own")
+	ctl(t, s.Daemon, 0, "", "canary", "shared", h.file(own, key, "--handler", "shared"))
+	s.WaitLogFrom(mark, "promoted", func(e testbed.Entry) bool { return e.Get("event") == "canary_promoted" })
+	s.sync(1, "have the next sync serve what the registry has: rm "+s.Path("shared.canary"), "--canary")
+	there(two, own)
+	if err := os.Remove(s.Path("shared.canary")); err != nil {
+		t.Fatal(err)
+	}
+	s.sync(0, "shared placed: "+two.Version, "--canary")
+	there(two)
+	s.Want("/shared", 200, "two")
 	load.Unharmed(t)
 }
 
