@@ -46,6 +46,13 @@ func (w *world) serve(name string, requests, fail int) {
 	}
 }
 
+// holds has the store hold that content for a version.
+func (w *world) holds(sum, content string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stored[sum] = content
+}
+
 // beside is what the gate knows of the canary of a pattern.
 func (w *world) beside(pattern string) link.Canary {
 	p := w.one("gate")
@@ -135,9 +142,7 @@ func TestCanaryAfterRestart(t *testing.T) {
 			"hello":        {Seq: 3, Patterns: []string{"/hello"}, Serves: sumOf("/hello;2")},
 			"hello.canary": {Seq: 4, Patterns: []string{"/hello"}, Bad: []string{bad}, Canary: canary.Past{Verdicts: []canary.Verdict{{Sum: bad, Why: "12 of 40 failed"}}}},
 		})
-		w.mu.Lock()
-		w.stored[mended] = "/users;2"
-		w.mu.Unlock()
+		w.holds(mended, "/users;2")
 		w.put("users", "/users;1")
 		w.put("users.canary", "/users;2")
 		w.put("hello", "/hello;2")
@@ -409,9 +414,7 @@ func TestCanaryIsOvertaken(t *testing.T) {
 		w.put("users", "/users;1")
 		w.put("users.canary", "/users;2")
 		w.after(time.Second)
-		w.mu.Lock()
-		w.stored[sumOf("/users;2")] = "/users;hangs"
-		w.mu.Unlock()
+		w.holds(sumOf("/users;2"), "/users;hangs")
 		if err := w.ask(context.Background(), func() {
 			if err := w.canaries.Promote("users"); err != nil {
 				t.Error(err)
@@ -441,9 +444,7 @@ func TestCanaryIsRemovedWhilePromoted(t *testing.T) {
 			w.put("users", "/users;1")
 			w.put("users.canary", "/users;takes 5s")
 			w.after(time.Minute)
-			w.mu.Lock()
-			w.stored[sumOf("/users;takes 5s")] = then
-			w.mu.Unlock()
+			w.holds(sumOf("/users;takes 5s"), then)
 			answered := make(chan error, 1)
 			go func() {
 				_, err := w.Canary(context.Background(), "users", canary.Promote, "")
