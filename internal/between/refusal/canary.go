@@ -53,6 +53,6 @@ func Superseded(name, version string) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("its file has version %s, whose place its canary has taken: nothing is wrong", version),
 		Mend:   fmt.Sprintf("have the directory say so: plugserverctl canary %s --promote, which renames the canary's file", words.Shell(name)),
-		Or:     []string{"serve the file's version again: plugserverctl rollback " + words.Shell(name)},
+		Or:     []string{"serve the file's version again: plugserverctl rollback " + words.Shell(name) + " " + version},
 	}
 }

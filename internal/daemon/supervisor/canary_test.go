@@ -464,3 +464,25 @@ func TestCanaryIsRemovedWhilePromoted(t *testing.T) {
 		})
 	}
 }
+
+// What is told to have the file's version serve again does, however many canaries were promoted since.
+func TestFileServesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, ctx := counting(t, canary.Terms{}, nil), context.Background()
+		w.put("users", "/users;1")
+		for _, c := range []content{"/users;2", "/users;3"} {
+			w.put("users.canary", c)
+			w.after(time.Second)
+			if _, err := w.Canary(ctx, "users", canary.Promote, ""); err != nil {
+				t.Fatal(err)
+			}
+			w.is("users", api.StateLive, c)
+		}
+		h, _ := w.status("users")
+		version, told := strings.CutPrefix(h.Refusal.Or[0], "serve the file's version again: plugserverctl rollback users")
+		if _, err := w.Rollback(ctx, "users", strings.TrimSpace(version)); err != nil || !told {
+			t.Errorf("told is %q: %v", h.Refusal.Or, err)
+		}
+		w.is("users", api.StateRolledBack, "/users;1")
+	})
+}
