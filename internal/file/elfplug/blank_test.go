@@ -6,14 +6,16 @@ import (
 	"testing"
 )
 
-// reads counts how often something is read.
+// reads counts how often something is read, and has nothing any more after the last, where that is not 0.
 type reads struct {
 	io.ReaderAt
-	n int64
+	n, last int64
 }
 
 func (r *reads) ReadAt(b []byte, off int64) (int, error) {
-	r.n++
+	if r.n++; r.last > 0 && r.n > r.last {
+		return 0, io.EOF
+	}
 	return r.ReaderAt.ReadAt(b, off)
 }
 

@@ -114,17 +114,22 @@ func begin(r io.ReaderAt, size int64, plugin func(*image) (*Info, error)) (im *i
 	if im, err = outline(r, size); err == nil {
 		info, err = plugin(im)
 	}
-	if cut, ok := errors.AsType[*cutError](err); ok {
-		err = badfile.HalfCopied(size, cut.need)
-	}
-	return im, info, err
+	return im, info, halfCopied(size, err)
 }
 
 // gaps returns the refusal of a file that has some.
 func (im *image) gaps(zeros func(section) (longest int64, err error)) error {
 	_, surely, err := im.blank(zeros)
 	if err == nil && surely {
-		err = badfile.HalfCopied(im.size, im.size)
+		err = &cutError{im.size}
+	}
+	return halfCopied(im.size, err)
+}
+
+// halfCopied returns the refusal of a file of size bytes that is cut, and any other error as it is.
+func halfCopied(size int64, err error) error {
+	if cut, ok := errors.AsType[*cutError](err); ok {
+		return badfile.HalfCopied(size, cut.need)
 	}
 	return err
 }

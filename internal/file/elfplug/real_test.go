@@ -451,6 +451,12 @@ func TestBlank(t *testing.T) {
 	if maybe, surely, err := Blank(bytes.NewReader(whole), size); maybe || surely || err != nil {
 		t.Fatalf("whole: %v, %v, %v", maybe, surely, err)
 	}
+	r := &reads{ReaderAt: bytes.NewReader(whole)}
+	if _, err := Inspect(r, size); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Inspect(&reads{ReaderAt: bytes.NewReader(whole), last: r.n - 1}, size) // it is overwritten while it is looked at for zeros
+	checkRefusal(t, err)
 	im, err := outline(bytes.NewReader(whole), size)
 	if err != nil {
 		t.Fatal(err)
