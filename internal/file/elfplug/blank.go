@@ -68,28 +68,26 @@ func (im *image) blank(zeros func(section) (longest int64, err error)) (maybe, s
 
 // zeros reads the section through buf, of whole pages.
 func (im *image) zeros(s section, buf []byte) (longest int64, err error) {
-	run, end := int64(0), int64(s.off+s.bytes)/page*page
-	for off := (int64(s.off) + page - 1) / page * page; off < end; {
-		b := buf[:min(int64(len(buf)), end-off)]
-		if err := im.readAt(b, off); err != nil {
+	off, end := s.pages()
+	z := Zeros{at: off}
+	for z.at < end {
+		b := buf[:min(int64(len(buf)), end-z.at)]
+		if err := im.readAt(b, z.at); err != nil {
 			return 0, err
 		}
-		off += int64(len(b))
-		for ; len(b) > 0; b = b[page:] {
-			if !isZero(b[:page]) {
-				run = 0
-				continue
-			}
-			run += page
-			longest = max(longest, run)
-		}
+		z.Write(b)
 	}
-	return longest, nil
+	return z.within(s)
 }
 
-// Zeros are those of the pages of a file, all of which was written to it, that are zero.
+// pages are the bytes of those pages of the file that are all inside the section.
+func (s section) pages() (from, to int64) {
+	return (int64(s.off) + page - 1) / page * page, int64(s.off+s.bytes) / page * page
+}
+
+// Zeros are those of the pages of a file that are zero, of what is written of it: all, or the pages of a section.
 type Zeros struct {
-	at      int64 // bytes that were written
+	at      int64 // in the file: what is written next
 	content bool  // the page there has some that are not zero
 	runs    []run // of pages, in order
 }
@@ -119,7 +117,7 @@ func (z *Zeros) Write(p []byte) (int, error) {
 
 // within is the length of the longest run of pages inside the section.
 func (z *Zeros) within(s section) (longest int64, err error) {
-	off, end := (int64(s.off)+page-1)/page*page, int64(s.off+s.bytes)/page*page
+	off, end := s.pages()
 	first := sort.Search(len(z.runs), func(i int) bool { return z.runs[i].to > off })
 	for _, r := range z.runs[first:] {
 		if r.from >= end {
