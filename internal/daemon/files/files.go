@@ -59,7 +59,6 @@ type Files struct {
 	unsaved   store.Changes // of the history; nil where there are none
 	garbage   bool          // the store may hold copies that nobody needs
 	ripe      bool          // and does since rest ago
-	resting   bool          // it is going to be
 	cleaning  bool          // they are being deleted
 }
 
@@ -153,7 +152,7 @@ func (fs *Files) Handle(e Event) {
 		}
 	case saved:
 	case rested:
-		fs.resting, fs.ripe = false, true
+		fs.ripe = true
 	case cleaned:
 		fs.cleaning = false
 	default:
@@ -214,7 +213,7 @@ func (fs *Files) admitted(a *admission, got intake.Admitted) {
 	} else {
 		fs.admitting--
 	}
-	fs.garbage = true
+	fs.litter()
 	h := a.handler
 	if fs.work[h].admission != a {
 		return // the file has changed or gone meanwhile
@@ -263,21 +262,26 @@ func (fs *Files) Changed(handler string, r *store.Record) {
 	if fs.unsaved == nil {
 		fs.unsaved = make(store.Changes)
 	}
-	fs.unsaved[handler], fs.garbage = r, true
+	fs.unsaved[handler] = r
+	fs.litter()
 }
 
 // Left says that the process of a version has ended.
-func (fs *Files) Left() { fs.garbage = true }
+func (fs *Files) Left() { fs.litter() }
+
+// litter says that the store may hold copies that nobody needs.
+func (fs *Files) litter() {
+	if !fs.garbage {
+		fs.garbage = true
+		time.AfterFunc(rest, func() { fs.owner.Post(rested{}) })
+	}
+}
 
 // Turn does what becomes possible after an event: it saves the history, and deletes
 // the copies that no cell has and no history names, neither the one on disk.
 func (fs *Files) Turn() {
 	fs.SaveNow()
-	if fs.garbage && !fs.ripe && !fs.resting {
-		fs.resting = true
-		time.AfterFunc(rest, func() { fs.owner.Post(rested{}) })
-	}
-	if !fs.garbage || !fs.ripe || fs.cleaning || fs.admitting+fs.building > 0 || !fs.intake.Saved() {
+	if !fs.ripe || fs.cleaning || fs.admitting+fs.building > 0 || !fs.intake.Saved() {
 		return
 	}
 	fs.garbage, fs.ripe, fs.cleaning = false, false, true
