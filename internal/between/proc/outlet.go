@@ -67,7 +67,6 @@ func (o *outlet) read() {
 			if o.watch.Arm(o.read) {
 				return // it may be read from by another goroutine already
 			}
-			continue
 		}
 		if err != nil || k == 0 {
 			break

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/transcript"
+	"golang.org/x/sys/unix"
 )
 
 // outletOf returns an outlet, where to print, what comes out, and what is closed once it has ended.
@@ -83,6 +84,30 @@ func TestCutFlood(t *testing.T) {
 	<-heard
 	o.cut()
 	<-ended
+}
+
+// What cannot be waited for any more ends, as what is cut does.
+func TestOutletWithoutWatch(t *testing.T) {
+	o, _, heard, ended := outletOf(t)
+	var other [2]int // which is not watched
+	if err := unix.Pipe2(other[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(other[0])
+	defer unix.Close(other[1])
+	if err := unix.Dup3(other[0], o.fd, unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	unix.Write(other[1], []byte("one"))
+	go o.read()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it is read again and again")
+	}
+	if line := <-heard; line != "one" {
+		t.Errorf("heard %q", line)
+	}
 }
 
 func TestSplit(t *testing.T) {
