@@ -28,14 +28,14 @@ const (
 	perRun = 24      // bits of a mark that tell the children of one process of ours
 )
 
-// known are the children that have a mark, and those that whoever has started them reaps.
+// known are the children that were Started, and those of them that have a mark.
 var known = struct {
 	sync.Mutex
 	first uint64 // of our marks; 0 before Begin
 	last  uint64
-	alive map[uint64]int // their PIDs
-	pids  map[int]int    // those, and all that were Started, with how often: a PID may come again before whoever has reaped it says so
-	ended uint64         // how many were
+	pids  map[int]int    // how often each was Started and not Reaped: a PID may come again before whoever has reaped it says so
+	alive map[uint64]int // the PIDs of those that have a mark
+	ended uint64         // how many of those have ended
 }{alive: make(map[uint64]int), pids: make(map[int]int)}
 
 // Begin has this process adopt orphans, from now on and for good.
@@ -72,7 +72,7 @@ const between = 50 * time.Millisecond
 // Family is a child of ours with all that it has started. A nil one is none.
 type Family struct{ mark uint64 }
 
-// Of marks a child, which has started nothing yet. It returns nil where that cannot be.
+// Of marks a child that was Started, and has started nothing yet. It returns nil where that cannot be.
 func Of(pid int) *Family {
 	known.Lock()
 	defer known.Unlock()
@@ -84,7 +84,6 @@ func Of(pid int) *Family {
 		return nil
 	}
 	known.alive[known.last] = pid
-	known.pids[pid]++
 	return &Family{known.last}
 }
 
@@ -99,11 +98,6 @@ func Started(pid int) {
 func Reaped(pid int) {
 	known.Lock()
 	defer known.Unlock()
-	forget(pid)
-}
-
-// forget takes a child out of those that somebody reaps; the caller has known locked.
-func forget(pid int) {
 	if known.pids[pid]--; known.pids[pid] <= 0 {
 		delete(known.pids, pid)
 	}
@@ -139,7 +133,6 @@ func (f *Family) ended() uint64 {
 	defer sweeping.Unlock()
 	known.Lock()
 	defer known.Unlock()
-	forget(known.alive[f.mark])
 	delete(known.alive, f.mark)
 	known.ended++
 	return known.ended

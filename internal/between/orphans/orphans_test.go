@@ -31,6 +31,7 @@ func child(t *testing.T, script string, n int) (*exec.Cmd, *Family, []int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	Started(cmd.Process.Pid)
 	f := Of(cmd.Process.Pid)
 	if f == nil {
 		t.Fatal("the child cannot be marked")
@@ -50,6 +51,7 @@ func child(t *testing.T, script string, n int) (*exec.Cmd, *Family, []int) {
 func end(cmd *exec.Cmd, f *Family) {
 	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	cmd.Wait()
+	Reaped(cmd.Process.Pid)
 	f.End()
 }
 
