@@ -59,7 +59,7 @@ type Cell struct {
 
 	dropped atomic.Int64
 	parting atomic.Bool    // the service ends: no new gate will come
-	inbound sync.WaitGroup // the goroutines that receive connections
+	inbound sync.WaitGroup // the gates' sockets that give connections
 
 	mu     sync.Mutex // guards peer and joined
 	peer   *handover.Peer
@@ -280,11 +280,13 @@ func (c *Cell) join(files []*os.File) {
 	c.server.Join(p)
 	c.inbound.Add(1)
 	go func() {
-		defer c.inbound.Done()
 		<-c.opened // before that the gate knows no route to this cell
-		if err := c.server.Receive(p); err != nil {
-			c.broken(err)
-		}
+		c.server.Receive(p, func(err error) {
+			if err != nil {
+				c.broken(err)
+			}
+			c.inbound.Done()
+		})
 	}()
 }
 

@@ -269,7 +269,7 @@ func (g *Gate) join(m link.Message) {
 	go func() {
 		<-g.tabled
 		// Connections that the cell gives back; its end is its death.
-		g.server.Hear(p, func(err error) {
+		g.server.Receive(p, func(err error) {
 			c.close()
 			if err != nil {
 				// It may still serve what it was given: until it has ended,

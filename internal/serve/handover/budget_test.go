@@ -108,7 +108,7 @@ func TestForwardedBudget(t *testing.T) {
 			gate.wire.Post(kindAnswer, a.head(head[:0]), body)
 		}
 	}()
-	go s.Receive(cell)
+	s.Receive(cell, func(error) {})
 	address := listening(t, s)
 	t.Cleanup(func() { cell.Close(); gate.Close() })
 	budget(t, forwardedAllocs, asker(t, address, helloRequest, helloSize))
@@ -124,7 +124,7 @@ func TestAnsweredBudget(t *testing.T) {
 	s := NewServer(context.Background(), nil, Limits{}, log.New(testLog{t}, "", 0))
 	mux := helloMux()
 	s.Mux = func() Mux { return mux }
-	go s.Receive(gate)
+	s.Receive(gate, func(error) {})
 	t.Cleanup(func() { cell.Close(); gate.Close() })
 	m := message{history: history{moves: 1}, stream: 1, remote: "127.0.0.1:50000", local: "127.0.0.1:80"}
 	body := append(m.head(nil), helloRequest...)

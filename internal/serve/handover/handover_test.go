@@ -118,7 +118,7 @@ func newSides(t testing.TB, lim Limits, change ...func(*side)) (a, b *side, addr
 		s.srv.Join(s.other)
 		wg.Add(2)
 		go func() { defer wg.Done(); s.srv.Run() }()
-		go func() { defer wg.Done(); s.srv.Receive(s.other) }()
+		s.srv.Receive(s.other, func(error) { wg.Done() })
 	}
 	address, stop := accept(t, a.srv)
 	t.Cleanup(func() {

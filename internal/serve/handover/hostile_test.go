@@ -50,11 +50,11 @@ func newFoe(t testing.TB, key string, change ...func(*Server)) *foe {
 		c(f.gate)
 	}
 	go f.gate.Run()
-	go func() {
-		f.ended <- f.gate.Receive(theirs)
+	f.gate.Receive(theirs, func(err error) {
+		f.ended <- err
 		theirs.AwaitEnd()
 		f.gate.Recover(theirs)
-	}()
+	})
 	address, stop := accept(t, f.gate)
 	t.Cleanup(func() {
 		stop()

@@ -80,7 +80,7 @@ var playedTLS = encodeState(&tls.ConnectionState{ServerName: "example.com"}, "")
 func (p *played) client() net.Conn {
 	p.begun.Do(func() { // the test has set Route by now
 		for _, peer := range p.peers {
-			go p.gate.Receive(peer)
+			p.gate.Receive(peer, func(error) {})
 		}
 	})
 	s, client := newSocket(p.t)

@@ -13,16 +13,9 @@ import (
 	"github.com/andrestc/go-plugserver/internal/serve/http1"
 )
 
-// Receive takes what p gives, until p gives no more or is dead (nil). After an
+// Receive takes what p gives. It does not wait: ended is called once p gives no more, or is dead (nil). After an
 // error p may go on giving, and not know that nothing is taken.
-func (s *Server) Receive(p *Peer) error {
-	done := make(chan error, 1)
-	s.Hear(p, func(err error) { done <- err })
-	return <-done
-}
-
-// Hear is Receive that does not wait: ended is called once p gives no more.
-func (s *Server) Hear(p *Peer, ended func(error)) {
+func (s *Server) Receive(p *Peer, ended func(error)) {
 	if s.Route != nil {
 		p.wire.Limit(s.maxReplay() + maxHeadOfMessage)
 	}

@@ -84,7 +84,9 @@ func TestReceiveEnds(t *testing.T) {
 				}
 				tt.ends(int(theirs.Fd()))
 				theirs.Close()
-				if err := s.Receive(p); (err != nil) != tt.fails {
+				ended := make(chan error, 1)
+				s.Receive(p, func(err error) { ended <- err })
+				if err := <-ended; (err != nil) != tt.fails {
 					t.Errorf("%s, %v, %v: %v", tt.name, only, unread, err)
 				}
 				p.AwaitEnd()
@@ -107,7 +109,7 @@ func TestQuietPeer(t *testing.T) {
 	s.Mux = func() Mux { return mux }
 	ended := make(chan error, 1)
 	before := runtime.NumGoroutine()
-	s.Hear(gate, func(err error) { ended <- err })
+	s.Receive(gate, func(err error) { ended <- err })
 	m := message{history: history{moves: 1}, stream: 1, remote: "127.0.0.1:50000", local: "127.0.0.1:80"}
 	for range 3 {
 		if err := cell.wire.Post(kindRequest, append(m.head(nil), helloRequest...)); err != nil {
