@@ -20,7 +20,7 @@ func (p *process) value() (mean float64) {
 	return mean
 }
 
-// sample is what was seen between two looks: n requests of the canary, of which bad were, and m of the incumbent, of
+// sample is what was seen of both versions in a time: n requests of the canary, of which bad were, and m of the incumbent, of
 // which theirs were.
 type sample struct{ n, m, bad, theirs uint64 }
 
