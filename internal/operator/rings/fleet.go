@@ -69,7 +69,7 @@ var FleetDiff = cli.Command{
 	Tells: true,
 	Args:  "REF REF2",
 	Short: "show what differs between what two tags of a registry name, or two digests",
-	Long:  "Only the registry is asked, no daemon. Two states are the same where their digests are.",
+	Long:  "Changes lead from REF to REF2: from prod to canary they are what promote would change. Only the registry is asked, no daemon. Two states are the same where their digests are.",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
 		open := desired.Flags(flags)
 		return func(ctx context.Context, s *cli.Session) error {
