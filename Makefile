@@ -59,8 +59,8 @@ ROOMS = $$(go list ./... | grep -v /internal/test/)
 
 .PHONY: test
 test: SHELL := /bin/bash -o pipefail
-test: deps ## run every test, test-systemd too where root runs it; about 20 minutes
-	@echo 'every test: about 20 minutes on 2 processors, 5 GB of disk, and once 250 MB from the network: modules, Go 1.23 to 1.25'
+test: deps ## run every test, test-systemd too where root runs it; about 25 minutes
+	@echo 'every test: about 25 minutes on 2 processors, 5 GB of disk, and once 250 MB from the network: modules, Go 1.23 to 1.25'
 	@go test -v -p 2 -count 1 -timeout 15m $(ROOMS) | $(TELL)
 	@go test -v -p 1 -count 1 -timeout 15m ./internal/test/... | $(TELL)
 	@for m in $(filter-out .,$(MODULES)); do (cd $$m && go test -v -p 1 -count 1 -timeout 15m ./... | $(TELL)) || exit; done

@@ -47,7 +47,7 @@ func TestMakeTestTellsHowFarItIs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, says := range []string{"about 20 minutes on 2 processors", "5 GB of disk", "250 MB", "1.23 to"} {
+		for _, says := range []string{"about 25 minutes on 2 processors", "5 GB of disk", "250 MB", "1.23 to"} {
 			if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), says) {
 				t.Errorf("%s does not say %q", path, says)
 			}
