@@ -17,8 +17,8 @@ import (
 	"github.com/andrestc/go-plugserver/internal/test/testbed"
 )
 
-// sharedSource answers with its version; a version that begins with "bad" fails every tenth request, one with "hang" never
-// ends every second.
+// sharedSource answers with its version; a version that begins with "bad" fails every tenth request, one with "broken" each,
+// and one with "hang" never ends every second.
 const sharedSource = `package main
 
 import (
@@ -36,7 +36,7 @@ func Handler() (string, func(http.ResponseWriter, *http.Request)) {
 	_, v, _ := strings.Cut(version, ":")
 	v = strings.TrimRight(v, ".")
 	return "/shared", func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(v, "bad") && n.Add(1)%10 == 0 {
+		if strings.HasPrefix(v, "bad") && n.Add(1)%10 == 0 || strings.HasPrefix(v, "broken") {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 		if strings.HasPrefix(v, "hang") && n.Add(1)%2 == 0 {

@@ -496,7 +496,7 @@ func TestSyncSigned(t *testing.T) {
 func TestSyncCanary(t *testing.T) {
 	key, public, _ := signer(t)
 	h := &signedHouse{t: t, dir: testbed.NewDir(t)}
-	h.trust("PublicKey="+public, "Require=yes", "[Handler shared]", "CanaryWeight=50%", "CanaryFor=1s", "CanaryMinRequests=100", "CanaryMaxSlowdown=infinity")
+	h.trust("PublicKey="+public, "Require=yes", "[Handler shared]", "CanaryWeight=50%", "CanaryFor=100ms", "CanaryMinRequests=100", "CanaryMaxSlowdown=infinity")
 	h.restart()
 	h.Allow("withdrawn: shared.canary")
 	s := syncer{h.Daemon, newShelf(t)}
@@ -520,19 +520,33 @@ func TestSyncCanary(t *testing.T) {
 	}
 	one := release("one")
 	s.sync(0, "in agreement", "--canary")
-	load := testbed.Plan{Addr: s.Addr, Paths: []string{"/shared"}, Clients: 8, Check: func(_ string, a testbed.Answer) error {
-		if a.Status != http.StatusOK && string(a.Body) != "bad" {
+	plan := testbed.Plan{Addr: s.Addr, Paths: []string{"/shared"}, Clients: 2, Check: func(_ string, a testbed.Answer) error {
+		if a.Status != http.StatusOK && string(a.Body) != "broken" {
 			return fmt.Errorf("%d %q", a.Status, a.Body)
 		}
 		return nil
-	}, Pause: func(int) time.Duration { return 5 * time.Millisecond }}.Run(t)
-	judge := func(version, event string) testbed.Plugin {
+	}, Pause: func(int) time.Duration { return 100 * time.Millisecond }}
+	few := plan.Run(t)
+	plan.Clients, plan.Fresh, plan.Pause = 8, true, func(int) time.Duration { return 5 * time.Millisecond }
+	many := plan.Run(t) // both versions have some, whichever connections are whose
+	// judging has a canary begin, with too few requests to be judged by, and waits for what becomes of it with many.
+	judging := func(event string, begin func()) {
 		t.Helper()
 		mark := s.Log.Len()
-		p := release(version)
-		s.sync(0, "shared is judged as a canary", "--canary")
-		s.sync(0, "", "--canary", "--dry-run")
+		func() {
+			many.Rest()
+			defer many.Resume()
+			begin()
+		}()
 		s.WaitLogFrom(mark, event, func(e testbed.Entry) bool { return e.Get("event") == event })
+	}
+	judge := func(version, event string) (p testbed.Plugin) {
+		t.Helper()
+		judging(event, func() {
+			p = release(version)
+			s.sync(0, "shared is judged as a canary", "--canary")
+			s.sync(0, "", "--canary", "--dry-run")
+		})
 		return p
 	}
 
@@ -563,7 +577,7 @@ func TestSyncCanary(t *testing.T) {
 	two = judge("two", "canary_promoted")
 	s.sync(0, "in agreement", "--canary")
 
-	bad := judge("bad", "canary_withdrawn")
+	bad := judge("broken", "canary_withdrawn")
 	for range 2 {
 		s.sync(1, "failed, of the incumbent's in the same time 0 of", "--canary")
 		s.sync(1, "failed, of the incumbent's in the same time 0 of", "--canary", "--dry-run")
@@ -576,9 +590,10 @@ func TestSyncCanary(t *testing.T) {
 	there(two)
 
 	// A canary of somebody else that was promoted is no agreement either, until its file is gone.
-	mark, own := s.Log.Len(), shared(t, "own")
-	ctl(t, s.Daemon, 0, "", "canary", "shared", h.file(own, key, "--handler", "shared"))
-	s.WaitLogFrom(mark, "promoted", func(e testbed.Entry) bool { return e.Get("event") == "canary_promoted" })
+	own := shared(t, "own")
+	judging("canary_promoted", func() {
+		ctl(t, s.Daemon, 0, "", "canary", "shared", h.file(own, key, "--handler", "shared"))
+	})
 	s.sync(1, "have the next sync serve what the registry has: rm "+s.Path("shared.canary"), "--canary")
 	there(two, own)
 	if err := os.Remove(s.Path("shared.canary")); err != nil {
@@ -587,7 +602,8 @@ func TestSyncCanary(t *testing.T) {
 	s.sync(0, "shared placed: "+two.Version, "--canary")
 	there(two)
 	s.Want("/shared", 200, "two")
-	load.Unharmed(t)
+	few.Unharmed(t)
+	many.Unharmed(t)
 }
 
 // A full disk changes nothing, and is not kept full.
