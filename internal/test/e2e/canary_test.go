@@ -131,22 +131,18 @@ func TestCanaryHangs(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "plugserverd.conf"), []byte(settings), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	var all sync.WaitGroup
+	t.Cleanup(all.Wait) // once there is no daemon any more, for what hangs
 	d := testbed.Start(t, testbed.In(dir))
 	d.Allow("withdrawn: shared.canary")
 	d.Put("shared", shared(t, "one"))
 	mark := d.Log.Len()
 	d.Drop("shared.canary", shared(t, "hang"))
 	d.WaitLogFrom(mark, "its beginning", func(e testbed.Entry) bool { return e.Get("event") == "canary_begun" })
-	ended := make(chan testbed.Entry, 1)
-	go func() {
-		ended <- d.WaitLogFrom(mark, "its withdrawal", func(e testbed.Entry) bool { return e.Get("event") == "canary_withdrawn" })
-	}()
 
 	begun := time.Now()
-	var all sync.WaitGroup
 	var answers, cut, asked atomic.Int64
 	ask := func(reused bool) {
-		defer all.Done()
 		asked.Add(1)
 		client := &http.Client{Transport: &http.Transport{}}
 		defer client.CloseIdleConnections()
@@ -171,16 +167,23 @@ func TestCanaryHangs(t *testing.T) {
 			}
 		}
 	}
-	var gone testbed.Entry
-	for i, tick := 0, time.NewTicker(10*time.Millisecond); gone.Raw == ""; i++ {
-		select {
-		case gone = <-ended:
-			tick.Stop()
-		case <-tick.C:
-			all.Add(1)
-			go ask(i%2 == 0)
+	withdrawn := make(chan struct{})
+	all.Go(func() {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-withdrawn:
+				return
+			case <-tick.C:
+				all.Go(func() { ask(i%2 == 0) })
+			}
 		}
-	}
+	})
+	gone := func() testbed.Entry {
+		defer close(withdrawn) // also where it does not come
+		return d.WaitLogFrom(mark, "its withdrawal", func(e testbed.Entry) bool { return e.Get("event") == "canary_withdrawn" })
+	}()
 	took := time.Since(begun)
 	all.Wait()
 	t.Logf("withdrawn after %v and %d clients: %s; %d answers, %d connections were cut after %v", took, asked.Load(), gone.Get("reason"), answers.Load(), cut.Load(), time.Since(begun)-took)

@@ -608,16 +608,10 @@ func TestSyncCanary(t *testing.T) {
 
 // A full disk changes nothing, and is not kept full.
 func TestSyncFullDisk(t *testing.T) {
-	if os.Getuid() != 0 {
-		testbed.Missing(t, "a file system of a few MB is mounted by root alone")
-	}
 	dir := testbed.NewDir(t)
 	a := plain(t, "/a", "a1")
 	handlers := filepath.Join(dir, "handlers")
-	if err := syscall.Mount("tmpfs", handlers, "tmpfs", 0, fmt.Sprintf("mode=0755,size=%d", len(a.Bytes)*3/2)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { syscall.Unmount(handlers, syscall.MNT_DETACH) })
+	small(t, handlers, len(a.Bytes)*3/2)
 	s := syncer{testbed.Start(t, testbed.In(dir)), newShelf(t)}
 	b := plain(t, "/b", "b")
 	s.stock(stocked{name: "a", plugin: a})
