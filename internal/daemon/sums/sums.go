@@ -35,6 +35,7 @@ type handler struct {
 type gone struct {
 	Sum
 	bySecond counter.BySecond
+	at       time.Time // when the last ended
 }
 
 // addSeconds adds what a process has counted that is gone. What was under way in it is Lost, and counts as ended here: else it
@@ -61,7 +62,6 @@ type Sum struct {
 	counter.Counts        // of all its processes
 	InFlight       uint64 // requests in those that run
 	Lost           uint64 // requests that had begun in a process, and not ended when it did
-	at             time.Time
 }
 
 // Errors are the requests that were answered with 5xx, and those that are lost.
