@@ -13,6 +13,7 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -34,11 +35,10 @@ const (
 // Slim is that of one process. Loaded and Idle may be called by different goroutines.
 type Slim struct {
 	files    map[string]bool // the plugins'
+	settled  atomic.Bool     // what only the load needed was given back
 	requests int64           // that were served when it was looked at last
 	since    time.Time       // when that number was new
 	done     bool            // for that number
-
-	collected bool // once, because there was more than a little
 }
 
 // New returns the Slim of a process that loads the files.
@@ -54,18 +54,24 @@ func New(files []string) *Slim {
 
 // Loaded is called once all is loaded.
 func (s *Slim) Loaded() {
-	time.AfterFunc(calm, func() { giveBack(s.files) })
+	time.AfterFunc(calm, func() {
+		giveBack(s.files)
+		s.settled.Store(true)
+	})
 }
 
 // Idle is told now and then how much was served by now, and gives back what only that
 // needed once there is nothing more for a while. It sees to the first collection, too, which
 // the runtime would put off until there is much to collect.
 func (s *Slim) Idle(requests int64, now time.Time) {
-	first := !s.collected && pays(measured())
-	s.collected = s.collected || first
-	if s.idle(requests, now) || first {
+	if s.idle(requests, now) || s.first(measured()) {
 		go giveBack(s.files)
 	}
+}
+
+// first reports whether there is to be a first collection: there was none with what the load has left.
+func (s *Slim) first(collections, live, now uint64) bool {
+	return s.settled.Load() && collections == 0 && pays(collections, live, now)
 }
 
 // idle reports, once, that nothing was served for a while.

@@ -138,6 +138,23 @@ func TestPays(t *testing.T) {
 	}
 }
 
+// What the load has left waits for the calm; later a collection is due where there never was one.
+func TestFirst(t *testing.T) {
+	for _, c := range []struct {
+		settled                bool
+		collections, live, now uint64
+		want                   bool
+	}{
+		{false, 0, 0, 2 * little, false}, {true, 0, 0, 2 * little, true}, {true, 0, 0, little, false}, {true, 1, little, 2 * little, false},
+	} {
+		s := New(nil)
+		s.settled.Store(c.settled)
+		if got := s.first(c.collections, c.live, c.now); got != c.want {
+			t.Errorf("%+v: a first one is due: %t", c, got)
+		}
+	}
+}
+
 // What is read of thousands of lines hardly is garbage.
 func TestCleanAllocates(t *testing.T) {
 	var smaps bytes.Buffer
