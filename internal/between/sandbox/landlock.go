@@ -213,7 +213,7 @@ const unsure = time.Second
 func list(folder string) (entries []os.DirEntry, everybodys bool, err error) {
 	var is unix.Stat_t
 	if err := unix.Stat(folder, &is); err != nil {
-		return nil, false, err
+		return nil, false, &fs.PathError{Op: "stat", Path: folder, Err: err}
 	}
 	everybodys = is.Mode&unix.S_IWOTH != 0
 	now := listing{dev: uint64(is.Dev), ino: is.Ino, mtime: is.Mtim, ctime: is.Ctim}

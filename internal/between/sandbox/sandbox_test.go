@@ -418,6 +418,13 @@ func TestList(t *testing.T) {
 	if _, known := listings.Load("/sys"); known {
 		t.Error("a folder is known whose times tell nothing")
 	}
+	loop := filepath.Join(dir, "loop")
+	if err := os.Symlink("loop", loop); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := list(loop); err == nil || !strings.Contains(err.Error(), loop) {
+		t.Errorf("of what cannot be looked at: %v", err)
+	}
 }
 
 // The first thread is never confined.
