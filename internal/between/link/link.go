@@ -373,7 +373,7 @@ func (c *Conn) Send(m Message) error {
 	if text := sign(&m); text != nil {
 		return c.push(queued{text: text})
 	}
-	own := m
+	own := m // else m would be on the heap, of a sign of life too
 	return c.push(queued{message: &own})
 }
 
