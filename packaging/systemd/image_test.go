@@ -162,8 +162,8 @@ func (c *containers) records(t *testing.T, name string) (all []map[string]any) {
 	return all
 }
 
-// said is whether a message is among them.
-func (c *containers) said(t *testing.T, name, message string) bool {
+// logged is whether a message is among them.
+func (c *containers) logged(t *testing.T, name, message string) bool {
 	t.Helper()
 	return slices.ContainsFunc(c.records(t, name), func(r map[string]any) bool {
 		msg, _ := r["msg"].(string)
@@ -171,9 +171,10 @@ func (c *containers) said(t *testing.T, name, message string) bool {
 	})
 }
 
-func (c *containers) says(t *testing.T, name, message string) {
+// wantLogged fails the test unless it is.
+func (c *containers) wantLogged(t *testing.T, name, message string) {
 	t.Helper()
-	if !c.said(t, name, message) {
+	if !c.logged(t, name, message) {
 		t.Errorf("the log does not have %q:\n%s", message, c.run(t, "podman", "logs", name))
 	}
 }
@@ -192,7 +193,7 @@ func (c *containers) asItIs(t *testing.T) {
 func (c *containers) life(t *testing.T, next string) {
 	c.place(t)
 	c.start(t, "life")
-	eventually(t, "a handler starts", func() bool { return c.said(t, "life", "late waits") })
+	eventually(t, "a handler starts", func() bool { return c.logged(t, "life", "late waits") })
 	status := 0
 	eventually(t, "/readyz answers", func() bool { status = c.ready(); return status != 0 })
 	if status != 503 {
@@ -248,8 +249,8 @@ func (c *containers) life(t *testing.T, next string) {
 	if code := c.run(t, "podman", "wait", "life"); code != "0" {
 		t.Errorf("it has exited with %s", code)
 	}
-	c.says(t, "life", "slowly")
-	c.says(t, "life", "stopped")
+	c.wantLogged(t, "life", "slowly")
+	c.wantLogged(t, "life", "stopped")
 }
 
 // held is a request whose body comes once end is called, which returns the answer.
@@ -292,7 +293,7 @@ func (c *containers) withoutLandlock(t *testing.T) {
 	if out := c.in(t, "plain", "plugserverctl", "status"); !strings.Contains(strings.Join(strings.Fields(out), " "), "refused by what runs this container") {
 		t.Errorf("status:\n%s", out)
 	}
-	c.says(t, "plain", "handlers are not confined whole here")
+	c.wantLogged(t, "plain", "handlers are not confined whole here")
 
 	group := "/proc/" + c.run(t, "podman", "inspect", "--format", "{{.State.Pid}}", "plain") + "/ns/pid"
 	space := c.run(t, "readlink", group)
@@ -327,7 +328,6 @@ func (c *containers) play(t *testing.T, example string, replace ...string) {
 func (c *containers) kubernetes(t *testing.T, greet []string) {
 	c.run(t, "mkdir", "-p", "/etc/plugserver/sync.d")
 	credentials := store(t, c.box)
-	eventually(t, "the registry answers", func() bool { _, err := c.try("curl", "--silent", "http://127.0.0.1:5000/v2/"); return err == nil })
 	c.run(t, "cp", credentials, "/root/shop.json")
 	push := func(so string, args ...string) {
 		t.Helper()

@@ -17,7 +17,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/test/testbed"
 )
 
-// store runs Debian's registry in the box, which wants credentials, and returns a file of them.
+// store has Debian's registry answer in the box, where it wants credentials, and returns a file of them.
 func store(t *testing.T, b *box) (credentials string) {
 	program, err := exec.LookPath("docker-registry")
 	if err != nil {
@@ -31,6 +31,7 @@ http: {addr: "127.0.0.1:5000", secret: x}
 auth: {htpasswd: {realm: box, path: /root/htpasswd}}
 `)
 	b.run(t, "systemd-run", "--unit=registry", "docker-registry", "serve", "/root/registry.yml")
+	eventually(t, "the registry answers", func() bool { _, err := b.try("curl", "--silent", "http://127.0.0.1:5000/v2/"); return err == nil })
 	const auth = testbed.RegistryUser + ":" + testbed.RegistryPassword
 	credentials = "/etc/plugserver/sync.d/shop.json"
 	b.write(t, credentials, fmt.Sprintf(`{"auths": {"127.0.0.1:5000": {"auth": %q}}}`, base64.StdEncoding.EncodeToString([]byte(auth))))
@@ -49,7 +50,6 @@ func synced(t *testing.T, b *box, greet []string) {
 		b.run(t, "cp", so, "/root/greet.so")
 		b.run(t, "plugserverctl", "push", "--credentials", credentials, ref, "/root/greet.so")
 	}
-	eventually(t, "the registry answers", func() bool { _, err := b.try("curl", "--silent", "http://127.0.0.1:5000/v2/"); return err == nil })
 	push(greet[0])
 	if out := b.run(t, "systemd-analyze", "verify", "--man=no", unit, timer); out != "" {
 		t.Errorf("systemd-analyze verify: %s", out)
