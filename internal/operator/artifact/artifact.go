@@ -1,8 +1,9 @@
 // Package artifact is how handlers lie in an OCI registry: a manifest for each handler and
-// platform, and an index of these under a tag, which is the desired state of a box. It does
-// no I/O, but to read what ReadBlob is given. What it writes has no time and no place in it, so that the same files have the
-// same digests wherever and by whomever they are pushed; what it reads comes from a
-// registry, and is bounded and checked.
+// platform, and an index of these under a tag, which is the desired state of a box; or as the
+// layers of an image. It does no I/O, but with the readers and writers that it is given. What
+// it writes has no time and no place in it, so that the same files have the same digests
+// wherever and by whomever they are pushed; what it reads comes from a registry, and is
+// bounded and checked.
 package artifact
 
 import (

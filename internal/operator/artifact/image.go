@@ -3,7 +3,6 @@ package artifact
 import (
 	"archive/tar"
 	"cmp"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,12 +37,12 @@ func WriteLayer(w io.Writer, h Handler, plugin io.Reader, signature []byte) erro
 	if err := add(h.Name+".so", h.Plugin.Size); err != nil {
 		return err
 	}
-	sum := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(out, sum), plugin); err != nil {
+	now, err := ReadBlob(PluginType, io.TeeReader(plugin, out))
+	if err != nil {
 		return err
 	}
-	if now := fmt.Sprintf("sha256:%x", sum.Sum(nil)); now != h.Plugin.Digest {
-		return fmt.Errorf("what is read of %s.so is %s, not %s", h.Name, now, h.Plugin.Digest)
+	if now.Digest != h.Plugin.Digest {
+		return fmt.Errorf("what is read of %s.so is %s, not %s", h.Name, now.Digest, h.Plugin.Digest)
 	}
 	if h.Signature != nil {
 		if err := add(h.Name+".so.minisig", h.Signature.Size); err != nil {
