@@ -123,7 +123,7 @@ func (in Input) decide(name string) Action {
 	case slices.Contains(in.Lacking, name):
 		return Action{Kind: Refuse, Refusal: badfile.OtherPlatform(in.Platform)}
 	}
-	if was := in.Placed[name]; was.Ours(in.There[name].File) && !was.Found {
+	if in.ours(name) && !in.Placed[name].Found {
 		return Action{Kind: Remove}
 	}
 	return Action{Kind: Forget}
@@ -131,10 +131,9 @@ func (in Input) decide(name string) Action {
 
 // wanted decides on a handler that the registry has.
 func (in Input) wanted(name string, want synced.Want) Action {
-	was, known := in.Placed[name]
 	there := in.There[name]
 	path := filepath.Join(in.Dir, name+".so")
-	ours := known && was.Ours(there.File)
+	ours := in.ours(name)
 	same := there.File == want.File.Digest && there.Signature == want.Signature.Digest
 	anew := there.File == want.File.Digest && in.superseded(name, want)
 	if why := in.waits(name, want); why != nil && (!same || anew) {
@@ -147,7 +146,7 @@ func (in Input) wanted(name string, want synced.Want) Action {
 		return Action{Kind: Refuse, Refusal: badfile.SourceThere(there.Source, name+".so")}
 	case there.Odd:
 		return Action{Kind: Refuse, Refusal: badfile.Odd(path)}
-	case anew && in.There[canary.Name(name)].File != "" && !in.Placed[canary.Name(name)].Ours(in.There[canary.Name(name)].File) && !in.Replace:
+	case anew && in.There[canary.Name(name)].File != "" && !in.ours(canary.Name(name)) && !in.Replace:
 		return Action{Kind: Refuse, Want: want, Refusal: badfile.TheirCanary(filepath.Join(in.Dir, canary.Name(name)+".so"), in.Superseded[name])}
 	case anew && (same || ours || in.Replace):
 		return Action{Kind: Place, Want: want, Anew: true}
@@ -160,6 +159,9 @@ func (in Input) wanted(name string, want synced.Want) Action {
 	}
 	return Action{Kind: Refuse, Refusal: badfile.Theirs(path)}
 }
+
+// ours reports whether the file that is there under a name was placed.
+func (in Input) ours(name string) bool { return in.Placed[name].Ours(in.There[name].File) }
 
 // superseded reports whether a canary serves in a handler's place that nobody wants.
 func (in Input) superseded(name string, want synced.Want) bool {
