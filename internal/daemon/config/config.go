@@ -21,6 +21,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/accesslog"
 	"github.com/andrestc/go-plugserver/internal/daemon/envfile"
 	"github.com/andrestc/go-plugserver/internal/daemon/settings"
+	"github.com/andrestc/go-plugserver/internal/file/synced"
 	"github.com/andrestc/go-plugserver/internal/serve/proxied"
 	"github.com/sirupsen/logrus"
 )
@@ -81,7 +82,7 @@ func (c *Config) Cells() string { return filepath.Join(c.State, "cells") }
 func (c *Config) ACME() string { return filepath.Join(c.State, "acme") }
 
 // Syncs is the folder where plugserverctl sync keeps what it remembers: it is not the daemon's.
-func (c *Config) Syncs() string { return filepath.Join(c.State, "sync") }
+func (c *Config) Syncs() string { return synced.Folder(c.State) }
 
 // Store is the folder that the daemon alone writes.
 func (c *Config) Store() string { return filepath.Join(c.State, "store") }

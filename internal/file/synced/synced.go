@@ -120,6 +120,9 @@ func (r *Record) Well() bool {
 	return r.Problem == "" && len(r.Refused) == 0 && !r.Agreed.IsZero() && r.AgreedDigest == r.Digest
 }
 
+// Folder is where the records are of the daemon whose folder is state.
+func Folder(state string) string { return filepath.Join(state, "sync") }
+
 func path(dir, name string) string { return filepath.Join(dir, name+".json") }
 
 // Load reads the record of an entry; there need be none, which is a blank one. A file that holds

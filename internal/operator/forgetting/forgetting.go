@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/file/synced"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/deploy"
@@ -97,7 +96,7 @@ func Run(ctx context.Context, s *cli.Session, o Options) error {
 // that of an instance's entry, or of the entry of the daemon that is none.
 func concerns(entries, name, folder string) bool {
 	e, err := syncentry.Read(entries, name)
-	return err != nil || e.Instance == (folder == filepath.Join(syncentry.State(name), "sync"))
+	return err != nil || e.Instance == (folder == synced.Folder(syncentry.State(name)))
 }
 
 // find is the name of the entry that is meant.
@@ -106,38 +105,27 @@ func find(dir, entry string) (string, error) {
 	if records[entry] != nil {
 		return entry, nil
 	}
-	var all, follow []string
-	for _, name := range slices.Sorted(maps.Keys(records)) {
-		ref := records[name].Ref
-		all = append(all, name)
-		if ref != "" && syncentry.Repository(ref) == syncentry.Repository(entry) {
-			follow = append(follow, name)
-		}
-	}
-	switch {
+	switch follow := syncentry.Following(records, entry); {
 	case len(follow) == 1:
 		return follow[0], nil
 	case len(follow) > 1:
 		return "", fmt.Errorf("several entries follow %s; name one of %s", entry, strings.Join(follow, ", "))
 	case err != nil: // it may be that one
 		return "", err
-	case len(all) == 0:
+	case len(records) == 0:
 		return "", fmt.Errorf("nothing is followed, and so no %q", entry)
 	}
-	return "", fmt.Errorf("nothing that is followed is %q; name one of %s", entry, strings.Join(all, ", "))
+	return "", fmt.Errorf("nothing that is followed is %q; name one of %s", entry, strings.Join(slices.Sorted(maps.Keys(records)), ", "))
 }
 
 // remove removes what was placed and is still there, but not what was there before, and waits until nobody is served by it.
 func remove(ctx context.Context, s *cli.Session, files *swap.Swap, dir string, record *synced.Record, dry bool) ([]string, error) {
-	in := syncplan.Input{Dir: dir, Placed: record.Placed, There: make(map[string]syncplan.There), Now: time.Now()}
-	for name, p := range record.Placed {
-		var err error
-		if in.There[name], err = syncdir.Look(dir, name, p); err != nil {
-			return nil, err
-		}
+	there, err := syncdir.LookAll(dir, record.Placed)
+	if err != nil {
+		return nil, err
 	}
-	syncplan.Inherit(in.Placed, in.There)
-	names, changes := []string{}, syncplan.Changes(syncplan.Decide(in))
+	syncplan.Inherit(record.Placed, there)
+	names, changes := []string{}, syncplan.Changes(syncplan.Decide(syncplan.Input{Dir: dir, Placed: record.Placed, There: there, Now: time.Now()}))
 	for _, a := range changes {
 		names = append(names, a.Handler)
 	}
@@ -147,15 +135,7 @@ func remove(ctx context.Context, s *cli.Session, files *swap.Swap, dir string, r
 	if err := files.Do(changes); err != nil {
 		return nil, err
 	}
-	_, err := deploy.WaitFor(ctx, s, "", func(ctx context.Context) (out api.Outcome, err error) {
-		for _, name := range names {
-			if out, err = s.Client.Settle(ctx, name); err != nil {
-				return out, err
-			}
-		}
-		return out, nil
-	})
-	if err != nil {
+	if _, err := deploy.Outcomes(ctx, s, names); err != nil {
 		return nil, fmt.Errorf("%w; the files are removed, and the entry is not forgotten: do it again", err)
 	}
 	return names, nil

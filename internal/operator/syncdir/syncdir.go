@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/andrestc/go-plugserver/internal/file/signature"
@@ -44,6 +46,20 @@ func Look(dir, name string, placed synced.Placed) (t syncplan.There, err error) 
 		t.Signature = "none" // it is no signature, and so another
 	}
 	return t, nil
+}
+
+// LookAll looks under the names of all handlers that were placed, and of others, which may be among them.
+func LookAll(dir string, placed map[string]synced.Placed, others ...string) (map[string]syncplan.There, error) {
+	names := slices.Concat(others, slices.Collect(maps.Keys(placed)))
+	slices.Sort(names)
+	all := make(map[string]syncplan.There)
+	for _, name := range slices.Compact(names) {
+		var err error
+		if all[name], err = Look(dir, name, placed[name]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // digest is that of a file's content.

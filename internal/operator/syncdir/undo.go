@@ -24,18 +24,17 @@ func Pending(record *synced.Record) bool {
 // the record say so. Where all of it is there, and serves once nothing of it is tried any more, that is as good as seen,
 // and stays: serves waits for a handler, and tells. Where it cannot tell, nothing is changed.
 func Undo(record *synced.Record, files *swap.Swap, dir string, now time.Time, serves func(handler string, want synced.Want) (bool, error)) error {
-	there, done := make(map[string]syncplan.There), true
+	there, err := LookAll(dir, record.Placed)
+	if err != nil {
+		return err
+	}
+	done := true
 	for name, p := range record.Placed {
-		t, err := Look(dir, name, p)
-		if err != nil {
-			return err
-		}
-		there[name] = t
+		t := there[name]
 		done = done && (p.Next == nil || t.File == p.Next.File.Digest && t.Signature == p.Next.Signature.Digest)
 	}
 	for name, p := range record.Placed {
 		if done && p.Next != nil {
-			var err error
 			if done, err = serves(name, *p.Next); err != nil {
 				return err
 			}

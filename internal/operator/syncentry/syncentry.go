@@ -152,7 +152,7 @@ func Triggered(state, name string) bool {
 	if err != nil {
 		return true
 	}
-	known, err := synced.Elapsed(filepath.Join(state, "sync"), name, time.UnixMicro(elapsed))
+	known, err := synced.Elapsed(synced.Folder(state), name, time.UnixMicro(elapsed))
 	return err != nil || !known
 }
 
@@ -200,17 +200,21 @@ func NameFor(ref string) string {
 	}, Repository(ref)), "-")
 }
 
-// Choose chooses the name of the entry that is synced, of those whose references are given by their names: the one that
-// follows the repository of ref, where name is "", or one made of its name. Where it is settled, it may have followed another.
-func Choose(refs map[string]string, name, ref string, settled bool) (string, error) {
-	of := func(other string) bool { return other != "" && Repository(other) == Repository(ref) }
-	var follow []string
-	for entry, other := range refs {
-		if of(other) {
-			follow = append(follow, entry)
+// Following are the names of the entries that follow the repository of ref, sorted.
+func Following(records map[string]*synced.Record, ref string) (names []string) {
+	for name, known := range records {
+		if known.Ref != "" && Repository(known.Ref) == Repository(ref) {
+			names = append(names, name)
 		}
 	}
-	slices.Sort(follow)
+	slices.Sort(names)
+	return names
+}
+
+// Choose chooses the name of the entry that is synced, of those of which there are records: the one that follows the
+// repository of ref, where name is "", or one made of its name. Where it is settled, it may have followed another.
+func Choose(records map[string]*synced.Record, name, ref string, settled bool) (string, error) {
+	follow := Following(records, ref)
 	switch {
 	case name != "":
 	case len(follow) > 1:
@@ -223,8 +227,8 @@ func Choose(refs map[string]string, name, ref string, settled bool) (string, err
 	if !handlerdir.ValidName(name) {
 		return "", fmt.Errorf("%q can name no entry; name it with --name: letters, digits, '.', '_' and '-', and at first a letter or a digit", name)
 	}
-	if known := refs[name]; known != "" && !of(known) && !settled {
-		return "", fmt.Errorf("the entry %s follows %s; choose another name with --name", name, known)
+	if known := records[name]; known != nil && known.Ref != "" && !slices.Contains(follow, name) && !settled {
+		return "", fmt.Errorf("the entry %s follows %s; choose another name with --name", name, known.Ref)
 	}
 	return name, nil
 }

@@ -15,7 +15,7 @@ import (
 
 // plan decides by what is in the directory now.
 func (r *run) plan() error {
-	names := slices.AppendSeq(slices.Collect(maps.Keys(r.record.Desired)), maps.Keys(r.record.Placed))
+	names := slices.Collect(maps.Keys(r.record.Desired))
 	serves, superseded := make(map[string]string), make(map[string]string)
 	for name := range r.record.Desired {
 		h := r.now[name]
@@ -27,13 +27,9 @@ func (r *run) plan() error {
 			names = append(names, canary.Name(name))
 		}
 	}
-	slices.Sort(names)
-	there := make(map[string]syncplan.There)
-	for _, name := range slices.Compact(names) { // most are wanted, and placed
-		var err error
-		if there[name], err = syncdir.Look(r.daemon.Handlers, name, r.record.Placed[name]); err != nil {
-			return err
-		}
+	there, err := syncdir.LookAll(r.daemon.Handlers, r.record.Placed, names...)
+	if err != nil {
+		return err
 	}
 	syncplan.Inherit(r.record.Placed, there)
 	in := syncplan.Input{

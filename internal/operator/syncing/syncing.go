@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -69,7 +68,7 @@ type run struct {
 func Run(ctx context.Context, s *cli.Session, o Options) error {
 	r := &run{s: s, o: o, began: time.Now()}
 	if o.Every > 0 { // before the daemon is asked, which has to look at all of its processes for that
-		if known, err := synced.Load(filepath.Join(o.State, "sync"), o.Name); err == nil && !r.due(known) {
+		if known, err := synced.Load(synced.Folder(o.State), o.Name); err == nil && !r.due(known) {
 			return nil
 		}
 	}
@@ -125,11 +124,7 @@ func (r *run) name() error {
 	if err != nil && r.o.Name == "" {
 		return err
 	}
-	refs := make(map[string]string)
-	for name, known := range records {
-		refs[name] = known.Ref
-	}
-	if r.o.Name, err = syncentry.Choose(refs, r.o.Name, r.o.Ref, r.o.Settled); err != nil {
+	if r.o.Name, err = syncentry.Choose(records, r.o.Name, r.o.Ref, r.o.Settled); err != nil {
 		return err
 	}
 	r.note(records)
