@@ -50,8 +50,8 @@ type play struct {
 	stock string // as who pushes has it
 	boxes []*box
 
-	clock clock
-	want  string // the digest that the tag names
+	clock atomic.Pointer[clock] // requests that end late are counted by it, too
+	want  string                // the digest that the tag names
 
 	tries, failed, behind atomic.Int64 // behind are boxes that are at another
 	problem               atomic.Value // the last, as text
@@ -87,21 +87,26 @@ func (s Spec) boxes() (all []*box) {
 	return all
 }
 
+// stand has the clock stand: between scenes no time passes.
+func (p *play) stand(at time.Time) { p.clock.Store(&clock{at: at}) }
+
 // run has all boxes follow the tag for so long, at a scale.
 func (p *play) run(scale int, long time.Duration) {
-	p.clock = clock{time.Now(), p.clock.at, time.Duration(scale)}
-	end := p.clock.at.Add(long)
+	begun := p.clock.Load().at
+	now := &clock{time.Now(), begun, time.Duration(scale)}
+	p.clock.Store(now)
+	end := begun.Add(long)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var all sync.WaitGroup
 	for _, b := range p.boxes {
 		all.Go(func() {
-			for minute := p.clock.at.Truncate(time.Minute); ; minute = minute.Add(time.Minute) {
+			for minute := begun.Truncate(time.Minute); ; minute = minute.Add(time.Minute) {
 				at := minute.Add(b.second)
-				if at.Before(p.clock.at) {
+				if at.Before(begun) {
 					continue
 				}
-				if !at.Before(end) || p.clock.until(ctx, at) != nil {
+				if !at.Before(end) || now.until(ctx, at) != nil {
 					return
 				}
 				if syncplan.Due(b.record.Tried, at, p.Interval, syncentry.Offset(b.id, "shop", p.Interval)) {
@@ -112,7 +117,7 @@ func (p *play) run(scale int, long time.Duration) {
 		})
 	}
 	all.Wait()
-	p.clock.at = end
+	p.stand(end)
 }
 
 // try is one sync of a box: a process of its own, which knows what its record says.

@@ -100,8 +100,8 @@ func Play(s Spec, scales Scales) (rows []Row, err error) {
 	}
 	defer reg.stop()
 	p := &play{Spec: s, boxes: s.boxes(), stock: reg.addr + "/shop:prod"}
-	p.clock = clock{time.Now(), time.Unix(1e9, 0), 1}
-	m := newMeter(reg.addr, func() time.Time { return p.clock.now() })
+	p.stand(time.Unix(1e9, 0))
+	m := newMeter(reg.addr, func() time.Time { return p.clock.Load().now() })
 	front, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func Play(s Spec, scales Scales) (rows []Row, err error) {
 		reg.start,
 		push(1, "v2"),
 		scene("it is back, with a release", scales.Busy, s.Interval+time.Minute),
-		func() error { p.clock.at = p.clock.at.Add(time.Hour); return nil }, // no box is on
+		func() error { p.stand(p.clock.Load().at.Add(time.Hour)); return nil }, // no box is on
 		push(1, "v3"),
 		scene("all boxes boot at once after an hour, to a release", scales.Busy, s.Interval+time.Minute),
 	} {
