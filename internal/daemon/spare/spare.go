@@ -79,6 +79,7 @@ type spare struct {
 
 	asked sync.Mutex // by whom it is asked for a sign of life; guards the rest
 	sound time.Time  // when it was found fit last
+	unfit bool       // for good: one that is being killed for its silence may still answer
 }
 
 // New returns a pool without a spare. start starts a process; unfit is told why a spare that is
@@ -140,6 +141,9 @@ func (p *Pool) taken(s *spare) bool {
 
 // fit reports whether a spare is as a new process would be, and alive. It asks none that was just found so. The caller has asked locked.
 func (p *Pool) fit(s *spare) bool {
+	if s.unfit {
+		return false
+	}
 	if time.Since(s.sound) < fresh {
 		select {
 		case <-s.Exited():
@@ -148,7 +152,7 @@ func (p *Pool) fit(s *spare) bool {
 			return true
 		}
 	}
-	if s.state != p.state(s.spec) || p.old(s.PID()) || !s.answers(answerWait) {
+	if s.unfit = s.state != p.state(s.spec) || p.old(s.PID()) || !s.answers(answerWait); s.unfit {
 		return false
 	}
 	s.sound = time.Now()

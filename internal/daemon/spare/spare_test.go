@@ -25,6 +25,8 @@ type fake struct {
 	exited  chan struct{}
 	kill    sync.Once
 	stopped bool
+	slow    bool // it answers when it is killed, and that takes its time
+	killed  atomic.Bool
 	lent    []string
 	unlent  error // why nothing is lent to it
 }
@@ -33,7 +35,7 @@ func (f *fake) Lend(paths []string) error { f.lent = paths; return f.unlent }
 
 func (f *fake) PID() int { return f.pid }
 func (f *fake) Send(m link.Message) error {
-	if !f.stopped && m.Kind == link.Ping {
+	if !f.stopped && (!f.slow || f.killed.Load()) && m.Kind == link.Ping {
 		f.says <- link.Message{Kind: link.Pong}
 	}
 	return nil
@@ -46,8 +48,22 @@ func (f *fake) Recv() (link.Message, error) {
 		return link.Message{}, errors.New("gone")
 	}
 }
-func (f *fake) Kill()                   { f.kill.Do(func() { close(f.exited) }) }
-func (f *fake) End(time.Duration)       { <-f.exited }
+func (f *fake) Kill() {
+	f.kill.Do(func() {
+		if f.slow {
+			f.killed.Store(true)
+			f.says <- link.Message{Kind: link.Pong}
+		} else {
+			close(f.exited)
+		}
+	})
+}
+func (f *fake) End(time.Duration) {
+	if f.slow {
+		close(f.exited)
+	}
+	<-f.exited
+}
 func (f *fake) Exited() <-chan struct{} { return f.exited }
 func (f *fake) Close()                  {}
 
@@ -279,6 +295,12 @@ func TestBadSpares(t *testing.T) {
 		t.Errorf("process %d", f.pid)
 	}
 	<-w.started[3].exited
+	w.await(t, 6)
+	w.started[5].slow = true
+	w.expected(w.spares[0])
+	if f := w.start(t, spec); f.pid != 7 {
+		t.Errorf("process %d, which was killed for its silence", f.pid)
+	}
 }
 
 // One in a sandbox is lent what it is to open, which tells no process from another; the rules do, and what
