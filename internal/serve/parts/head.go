@@ -41,8 +41,8 @@ func AppendRequest(b []byte, r *http.Request) []byte {
 }
 
 // BodyOf reports whether a body comes with r, or the end of an empty one, and whether
-// the client waits for a word to send it. net/http's server keeps that in its body
-// (TestBodyOf).
+// the client waits for a word to send it, which net/http says also where the body has
+// ended with the head. Its server keeps both in its body (TestEqualH2).
 func BodyOf(r *http.Request) (open, lazy bool) {
 	open = r.ContentLength != 0
 	v := reflect.ValueOf(r.Body)
@@ -56,7 +56,7 @@ func BodyOf(r *http.Request) (open, lazy bool) {
 	if needs := v.FieldByName("needsContinue"); needs.Kind() == reflect.Bool {
 		lazy = needs.Bool()
 	}
-	return open, lazy
+	return open || lazy, lazy
 }
 
 // Request is a request's head as it was told.

@@ -101,6 +101,8 @@ func h2bodies() (list []h2case) {
 		{fields: []string{"content-length", "0"}},
 		{body: []string{"hello"}, fields: []string{"expect", "100-continue"}},
 		{body: []string{"hello"}, fields: []string{"expect", "something"}},
+		{fields: []string{"expect", "100-continue"}},
+		{fields: []string{"expect", "100-continue", "content-length", "0"}},
 		{body: []string{"hello"}, fields: []string{"trailer", "x-t, x-u"}, trailers: []string{"x-t", "1", "x-v", "2"}},
 		{body: []string{"hello"}, trailers: []string{"x-t", "1"}},
 		{fields: []string{"trailer", "x-t"}, trailers: []string{"x-t", "1"}},
@@ -116,6 +118,7 @@ func h2bodies() (list []h2case) {
 			c.fr.WriteData(1, true, []byte("hello"))
 		}},
 		h2case{name: "h2/expect, not read", method: "POST", target: "/a/head", fields: []string{"expect", "100-continue", "content-length", "5"}, open: true},
+		h2case{name: "h2/expect, no body, not read", method: "POST", target: "/a/head", fields: []string{"expect", "100-continue"}},
 		h2case{name: "h2/duplex", method: "POST", target: "/a/duplex", do: func(c *h2conn) {
 			for i := range 20 {
 				c.fr.WriteData(1, false, fmt.Appendf(nil, "piece %02d", i))
