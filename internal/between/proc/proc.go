@@ -15,7 +15,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/cgroup"
-	"github.com/andrestc/go-plugserver/internal/between/epoll"
+	"github.com/andrestc/go-plugserver/internal/between/deaths"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/orphans"
 	"github.com/andrestc/go-plugserver/internal/between/sandbox"
@@ -69,7 +69,6 @@ type Child struct {
 	PID  int
 	Link *link.Conn // nil where somebody else has it
 
-	process    *os.Process
 	dir        string // of its own, "" where it has none
 	shelf      string // what it is lent is there; "" where all is in the open
 	belongings belongings.Made
@@ -106,6 +105,7 @@ func Hear(l *link.Conn) (link.Message, error) {
 // Where there is an error there is no process, or none any more.
 func Start(spec Spec) (*Child, error) {
 	disinherit()
+	deaths.Begin()
 	ours, theirs, err := spec.link()
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func Start(spec Spec) (*Child, error) {
 	if err == nil && spec.Limits.Memory != 0 {
 		go c.watch(spec.Limits)
 	}
-	c.awaitDeath()
+	deaths.Await(c.PID, c.reap)
 	if err != nil {
 		c.Kill()
 		<-c.exited
@@ -184,8 +184,9 @@ func (c *Child) begin(spec Spec, link *os.File) error {
 	if err := start(); err != nil {
 		return fmt.Errorf("start %q: %w", spec.Path, err)
 	}
-	c.process, c.PID = cmd.Process, cmd.Process.Pid
+	c.PID = cmd.Process.Pid
 	orphans.Started(c.PID)
+	cmd.Process.Release() // its descriptor: we reap the child ourselves
 	return nil
 }
 
@@ -211,44 +212,44 @@ func (c *Child) cutOutlets() {
 	}
 }
 
-// awaitDeath has the child reaped once it is dead. No goroutine waits for that, and no thread, but where no
-// descriptor is left for it.
-func (c *Child) awaitDeath() {
-	fd, err := unix.PidfdOpen(c.PID, 0)
-	if err != nil {
-		go c.reap()
-		return
-	}
-	w, err := epoll.Add(fd)
-	if err == nil && w.Arm(func() {
-		w.Remove()
-		unix.Close(fd)
-		c.reap()
-	}) {
-		return
-	}
-	if w != nil {
-		w.Remove()
-	}
-	unix.Close(fd)
-	go c.reap()
-}
-
-// reap reaps the child once it is dead, and waits for the end of its output.
+// reap reaps the child, which is dead. Until then its process group's number is nobody else's (waitid(2)).
 func (c *Child) reap() {
-	// It is left to be reaped: until then its process group's number is nobody else's (waitid(2)).
-	for unix.Waitid(unix.P_PID, c.PID, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
-	}
 	c.Kill() // what it has started and not put into a group of its own
 	c.mu.Lock()
 	c.reaped = true
 	c.mu.Unlock()
 	c.group.Joined()
-	state, err := c.process.Wait()
-	orphans.Reaped(c.PID)
-	if c.err = err; err == nil && !state.Success() {
-		c.err = &exec.ExitError{ProcessState: state}
+	var status unix.WaitStatus
+	_, err := unix.Wait4(c.PID, &status, 0, nil)
+	for err == unix.EINTR {
+		_, err = unix.Wait4(c.PID, &status, 0, nil)
 	}
+	orphans.Reaped(c.PID)
+	if c.err = err; err == nil {
+		c.err = how(status)
+	}
+	go c.ended()
+}
+
+// how says how a process has ended, nil if well.
+func how(s unix.WaitStatus) error {
+	var text string
+	switch {
+	case s.Signaled():
+		text = "signal: " + s.Signal().String()
+	case s.ExitStatus() != 0:
+		text = fmt.Sprintf("exit status %d", s.ExitStatus())
+	default:
+		return nil
+	}
+	if s.CoreDump() {
+		text += " (core dumped)"
+	}
+	return errors.New(text)
+}
+
+// ended waits for the end of the output of a child that was reaped.
+func (c *Child) ended() {
 	c.family.End()
 	if c.Link != nil {
 		c.Link.CloseRead() // its end may be open elsewhere, were it on its way to us

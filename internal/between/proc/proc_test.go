@@ -223,20 +223,13 @@ func TestHeirOfTheOutput(t *testing.T) {
 }
 
 func TestNoSuchProgram(t *testing.T) {
-	fds := func() int {
-		d, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(d)
-	}
-	before := fds()
+	before := open(t)
 	for range 50 {
 		if _, err := Start(Spec{Path: "/nonexistent/plugserver-cell"}); err == nil || !strings.Contains(err.Error(), `"/nonexistent/plugserver-cell"`) {
 			t.Fatalf("err = %v", err)
 		}
 	}
-	if after := fds(); after > before+10 {
+	if after := open(t); after > before+10 {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 }

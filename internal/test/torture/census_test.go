@@ -32,9 +32,9 @@ var handlers = map[string]bool{"calm": true, "other": true, "victim": true}
 const (
 	// mostSpares is how many cells wait for what they are to run.
 	mostSpares = 2
-	// spareFDs and spareGoroutines are what each costs the supervisor: a link, two pipes and
-	// two pidfds; who awaits its end for the pool. All else is waited for by epoll.
-	spareFDs, spareGoroutines = 5, 1
+	// spareFDs and spareGoroutines are what each costs the supervisor: a link and two pipes; who awaits
+	// its end for the pool. All else is waited for by epoll, or told by SIGCHLD.
+	spareFDs, spareGoroutines = 3, 1
 )
 
 // census counts. The clients rest meanwhile. A spare is not there at all times, and what it
