@@ -36,11 +36,15 @@ var rows = []string{
 	"all live, first start, s", "all live, restart, s", "supervisor RSS, MiB", "gate RSS, MiB", "cell PSS, MiB", "spare cell PSS, MiB",
 	"new, just written, ms", "replaced, just written, ms", "replaced, at rest, ms", "rolled back, ms", "supervisor CPU, ms/change",
 	"10 replaced/s: requests/s, ×", "10 replaced/s: p99, ×",
+	"the least: all live, first start, s", "the least: all live, restart, s", "the least: 10 replaced/s: requests/s, ×", "the least: 10 replaced/s: p99, ×",
 }
+
+// Where in rows are the figures under load, requests and then p99, and those of the least, first start and then restart.
+const movingRow, leastStartRow, leastMovingRow = 11, 13, 15
 
 // Run measures, and prints. Few handlers are measured at the same time with all
 // builds, change by change; many by one build after the other.
-func Run(s Spec, twins *Twins) error {
+func Run(s Spec, twins *Twins, least *Least) error {
 	all := make([]figures, len(s.Builds))
 	var daemons []*Daemon
 	defer func() {
@@ -57,7 +61,7 @@ func Run(s Spec, twins *Twins) error {
 			}
 		}
 		for i := at; i < len(daemons); i++ {
-			if err := underLoad(daemons[i], twins, all[i]); err != nil {
+			if err := underLoad(daemons[i], twins, least, all[i]); err != nil {
 				return fmt.Errorf("%s: %w", s.Builds[i].Name, err)
 			}
 		}
@@ -71,7 +75,7 @@ func Run(s Spec, twins *Twins) error {
 			return err
 		}
 		daemons = append(daemons, d)
-		if err := begin(d, twins, s.Handlers, all[i]); err != nil {
+		if err := begin(d, twins, least, s.Handlers, all[i]); err != nil {
 			return fmt.Errorf("%s: %w", b.Name, err)
 		}
 		if s.Handlers <= many {
@@ -109,13 +113,16 @@ func end(d *Daemon) error {
 func nameOf(n int) string { return fmt.Sprintf("h%04d", n) }
 
 // begin starts a daemon on its handlers twice.
-func begin(d *Daemon, twins *Twins, handlers int, f figures) error {
+func begin(d *Daemon, twins *Twins, least *Least, handlers int, f figures) error {
 	for n := range handlers {
 		if err := os.WriteFile(d.Path(nameOf(n)), twins.Make(n, nameOf(n), "v0"), 0o644); err != nil {
 			return err
 		}
 	}
 	flush()
+	if err := least.starts(d, handlers, f); err != nil {
+		return err
+	}
 	took, err := d.Start()
 	if err != nil {
 		return err

@@ -26,7 +26,9 @@ last changed an hour ago; "rolled back" is a version chosen by an operator. The 
 after the change: hashing and copying the file, telling everybody, starting the next cell ahead. "10 replaced/s" is what 16 clients of another handler get
 while one is replaced ten times a second, as a multiple of what they get in the second before. Memory is taken once all have
 served a request and rest. nginx and Caddy have answers made of their configuration, which is changed and loaded again:
-no code is. All free memory was written to once before: in a virtual machine the first to write to a page may wait for the host, which is
+no code is. "The least" is what nobody can do without who runs each plugin in a process of its own: a program reads the file, writes a
+copy, hashes it by SHA-256 and has Go open that, and stays; a restart opens the copies alone. For a start there are as many of
+them at work as processors; ten times a second one takes the place of the one before, beside the same load on the same plugserver. All free memory was written to once before: in a virtual machine the first to write to a page may wait for the host, which is
 no work of the server's.
 
 Median (least–greatest), and the 99th of a hundred.

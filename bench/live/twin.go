@@ -58,10 +58,8 @@ func BuildTwins(dir string) (*Twins, error) {
 		}
 	}
 	out := filepath.Join(dir, "twin.so")
-	cmd := exec.Command("go", "build", "-buildmode=plugin", "-ldflags=-s", "-o", out, ".")
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off", "CGO_ENABLED=1")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build a plugin: %w\n%s", err, text)
+	if err := goBuild(dir, "-buildmode=plugin", "-ldflags=-s", "-o", out, "."); err != nil {
+		return nil, err
 	}
 	id, err := exec.Command("go", "tool", "buildid", out).Output()
 	if err != nil {
@@ -69,6 +67,16 @@ func BuildTwins(dir string) (*Twins, error) {
 	}
 	built, err := os.ReadFile(out)
 	return &Twins{built, bytes.TrimSpace(id)}, err
+}
+
+// goBuild has go build what is in dir, as users build their plugins.
+func goBuild(dir string, args ...string) error {
+	cmd := exec.Command("go", append([]string{"build"}, args...)...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off", "CGO_ENABLED=1")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", strings.Join(args, " "), err, text)
+	}
+	return nil
 }
 
 // Size is a twin's, in bytes.

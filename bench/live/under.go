@@ -3,6 +3,7 @@ package live
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,14 +18,15 @@ import (
 
 const (
 	clients  = 16                     // at work at a time, each on a connection of its own
-	slice    = time.Second            // that is measured, in turn without and with replacements
+	slice    = time.Second            // that is measured, in turn without replacements, with them, and with the least of them
 	slices   = 6                      // of each kind
 	interval = 100 * time.Millisecond // between two replacements
 )
 
 // underLoad measures what replacing another handler ten times a second costs the clients of
-// one that stays.
-func underLoad(d *Daemon, twins *Twins, f figures) error {
+// one that stays, and what the least of a replacement does: as much is written and read, hashed and loaded, by a program that
+// has no other purpose.
+func underLoad(d *Daemon, twins *Twins, least *Least, f figures) error {
 	var contents [][]byte
 	for i := range 2 {
 		contents = append(contents, twins.Make(at, "change", fmt.Sprint("load", i)))
@@ -32,23 +34,31 @@ func underLoad(d *Daemon, twins *Twins, f figures) error {
 	if _, err := d.drop("change", "load0", contents[0], false); err != nil {
 		return err
 	}
+	// beside measures what the clients get while something else is done.
+	beside := func(do func(stop chan struct{}) error) ([]float64, error) {
+		stop, stopped := make(chan struct{}), make(chan error, 1)
+		go func() { stopped <- do(stop) }()
+		took, err := d.traffic(slice)
+		close(stop)
+		return took, errors.Join(err, <-stopped)
+	}
 	for n := 1; n <= slices; n++ {
 		still, err := d.traffic(slice)
 		if err != nil {
 			return err
 		}
-		stop, stopped := make(chan struct{}), make(chan error)
-		go func() { stopped <- d.replace(contents, stop) }()
-		moving, err := d.traffic(slice)
-		close(stop)
-		if e := <-stopped; err == nil {
-			err = e
-		}
+		moving, err := beside(func(stop chan struct{}) error { return d.replace(contents, stop) })
 		if err != nil {
 			return err
 		}
-		f.add(rows[11], float64(len(moving))/float64(len(still)))
-		f.add(rows[12], stats.Quantile(moving, 0.99)/stats.Quantile(still, 0.99))
+		lesser, err := beside(func(stop chan struct{}) error { return least.replace(d, contents, stop) })
+		if err != nil {
+			return err
+		}
+		for at, took := range map[int][]float64{movingRow: moving, leastMovingRow: lesser} {
+			f.add(rows[at], float64(len(took))/float64(len(still)))
+			f.add(rows[at+1], stats.Quantile(took, 0.99)/stats.Quantile(still, 0.99))
+		}
 	}
 	if err := os.Remove(d.Path("change")); err != nil {
 		return err
@@ -59,6 +69,13 @@ func underLoad(d *Daemon, twins *Twins, f figures) error {
 
 // replace replaces the handler at each interval.
 func (d *Daemon) replace(contents [][]byte, stop chan struct{}) error {
+	return every(interval, stop, func(n int) error {
+		return rewrite(filepath.Join(d.dir, "handlers"), d.Path("change"), contents[n%len(contents)])
+	})
+}
+
+// every calls f, with numbers from 1 on, until it is told to stop.
+func every(interval time.Duration, stop chan struct{}, f func(n int) error) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for n := 1; ; n++ {
@@ -67,14 +84,19 @@ func (d *Daemon) replace(contents [][]byte, stop chan struct{}) error {
 			return nil
 		case <-tick.C:
 		}
-		temp := filepath.Join(d.dir, "handlers", ".new")
-		if err := os.WriteFile(temp, contents[n%len(contents)], 0o644); err != nil {
-			return err
-		}
-		if err := os.Rename(temp, d.Path("change")); err != nil {
+		if err := f(n); err != nil {
 			return err
 		}
 	}
+}
+
+// rewrite has a file in dir become another, as an operator does who replaces a handler.
+func rewrite(dir, path string, content []byte) error {
+	temp := filepath.Join(dir, ".new")
+	if err := os.WriteFile(temp, content, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
 }
 
 // traffic has all clients ask one handler for so long, and returns how long each request took,

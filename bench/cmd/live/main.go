@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -49,11 +50,15 @@ func run() error {
 			s.Builds = append(s.Builds, b)
 		}
 	}
-	src := filepath.Join(top, "src")
-	if err := os.Mkdir(src, 0o700); err != nil {
+	src, leastSrc := filepath.Join(top, "src"), filepath.Join(top, "least")
+	if err := errors.Join(os.Mkdir(src, 0o700), os.Mkdir(leastSrc, 0o700)); err != nil {
 		return err
 	}
 	twins, err := live.BuildTwins(src)
+	if err != nil {
+		return err
+	}
+	least, err := live.BuildLeast(leastSrc)
 	if err != nil {
 		return err
 	}
@@ -65,7 +70,7 @@ func run() error {
 		if s.Handlers, err = strconv.Atoi(n); err != nil {
 			return err
 		}
-		if err := live.Run(s, twins); err != nil {
+		if err := live.Run(s, twins, least); err != nil {
 			return err
 		}
 	}
