@@ -222,7 +222,7 @@ func (d *Daemon) drop(name, version string, content []byte, atRest bool) (time.D
 func print(s Spec, all []figures) {
 	fmt.Fprintf(s.Out, "\n%d handlers, %d changes of each kind: median (least–greatest), 99th of a hundred\n", s.Handlers, s.Changes)
 	for _, row := range rows {
-		fmt.Fprintf(s.Out, "  %-28s", row)
+		fmt.Fprintf(s.Out, "  %-40s", row)
 		for i, b := range s.Builds {
 			v := all[i][row]
 			if len(v) == 0 {

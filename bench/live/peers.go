@@ -55,7 +55,7 @@ func RunPeers(s Spec) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		fmt.Fprintf(s.Out, "  %-28s  %s reload: %s, CPU %v ms/change, answers made of its configuration\n", "replaced, ms", p.name, figure(took), stats.Of(cpu))
+		fmt.Fprintf(s.Out, "  %-40s  %s reload: %s, CPU %v ms/change, answers made of its configuration\n", "replaced, ms", p.name, figure(took), stats.Of(cpu))
 		s.Page.peer(p.name, took, cpu)
 	}
 	return nil

@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -50,15 +51,10 @@ type Twins struct {
 	id    []byte // the build ID, which begins with a hash of what it is built of
 }
 
-// BuildTwins builds that one, in dir.
+// BuildTwins builds that one, in dir, which it makes.
 func BuildTwins(dir string) (*Twins, error) {
-	for name, text := range map[string]string{"go.mod": "module " + module + "\n\ngo 1.25\n", "main.go": source} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			return nil, err
-		}
-	}
 	out := filepath.Join(dir, "twin.so")
-	if err := goBuild(dir, "-buildmode=plugin", "-ldflags=-s", "-o", out, "."); err != nil {
+	if err := goBuild(dir, module, source, out, "-buildmode=plugin", "-ldflags=-s"); err != nil {
 		return nil, err
 	}
 	id, err := exec.Command("go", "tool", "buildid", out).Output()
@@ -69,12 +65,19 @@ func BuildTwins(dir string) (*Twins, error) {
 	return &Twins{built, bytes.TrimSpace(id)}, err
 }
 
-// goBuild has go build what is in dir, as users build their plugins.
-func goBuild(dir string, args ...string) error {
-	cmd := exec.Command("go", append([]string{"build"}, args...)...)
+// goBuild builds a module of one source in dir, which it makes, as users build their plugins.
+func goBuild(dir, module, source, out string, flags ...string) error {
+	err := os.Mkdir(dir, 0o700)
+	for name, text := range map[string]string{"go.mod": "module " + module + "\n\ngo 1.25\n", "main.go": source} {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("go", append([]string{"build", "-o", out}, flags...)...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off", "CGO_ENABLED=1")
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", strings.Join(args, " "), err, text)
+		return fmt.Errorf("build %s: %w\n%s", module, err, text)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -50,15 +49,11 @@ func run() error {
 			s.Builds = append(s.Builds, b)
 		}
 	}
-	src, leastSrc := filepath.Join(top, "src"), filepath.Join(top, "least")
-	if err := errors.Join(os.Mkdir(src, 0o700), os.Mkdir(leastSrc, 0o700)); err != nil {
-		return err
-	}
-	twins, err := live.BuildTwins(src)
+	twins, err := live.BuildTwins(filepath.Join(top, "src"))
 	if err != nil {
 		return err
 	}
-	least, err := live.BuildLeast(leastSrc)
+	least, err := live.BuildLeast(filepath.Join(top, "least"))
 	if err != nil {
 		return err
 	}
