@@ -44,32 +44,35 @@ deps:
 	@cd internal/test/e2e/browser && { cmp -s package-lock.json node_modules/.installed || ! command -v npm >/dev/null || \
 		{ npm ci --silent --no-audit --no-fund --ignore-scripts && cp package-lock.json node_modules/.installed; }; }
 
-# Shows each test as it ends, and all that was said before where one failed. The
-# end of the output tells once more what failed, for who has no more than that.
-TELL := awk '{ said = said $$0 "\n" } \
-	/_test\.go:[0-9]+: /          { words = words substr($$0, 1, 400) "\n"; more = 4; next } \
-	/^ / && more-- > 0           { words = words substr($$0, 1, 400) "\n" } \
-	/^--- PASS|^ok|^\?/           { print; said = words = ""; more = 0 } \
-	/^--- SKIP/                   { printf "%s", said; said = words = ""; more = 0 } \
-	/^--- FAIL|^FAIL|^panic: /    { printf "%s", said; failed = failed words $$0 "\n"; said = words = ""; more = 0 } \
-	{ fflush() } END              { printf "%s", said; if (failed) printf "\nFAILED:\n%s", failed }'
+# Shows each test as it ends, and all that was said before where one failed; with all=1 each line at once. The
+# end of the output tells once more what failed, and of what failed its own words, for who has no more than that.
+TELL = awk -v all=$(or $(1),0) '{ if (all) print; else said = said $$0 "\n" } \
+	/^=== (RUN|NAME|CONT) /      { test = $$3 } \
+	/_test\.go:[0-9]+: /         { words[test] = words[test] substr($$0, 1, 400) "\n"; more = 4; next } \
+	/^ +--- FAIL: /              { failed = failed words[$$3] $$0 "\n"; next } \
+	/^ / && more-- > 0           { words[test] = words[test] substr($$0, 1, 400) "\n" } \
+	/^--- PASS|^ok|^\?/          { if (!all) print; said = ""; delete words; more = 0 } \
+	/^--- SKIP/                  { printf "%s", said; said = ""; delete words; more = 0 } \
+	/^panic: /                   { failed = failed words[test] } \
+	/^--- FAIL|^FAIL|^panic: /   { printf "%s", said; failed = failed words[$$3] $$0 "\n"; said = ""; more = 0 } \
+	{ fflush() } END             { printf "%s", said; if (failed) printf "\nFAILED:\n%s", failed }'
 
 # What has daemons, plugins and clients of its own wants the machine to itself; two rooms at a time share it.
 ROOMS = $$(go list ./... | grep -v /internal/test/)
 
 .PHONY: test
-test: SHELL := /bin/bash -o pipefail
+test test-systemd: SHELL := /bin/bash -o pipefail
 test: deps ## run every test, test-systemd too where root runs it; about 25 minutes
 	@echo 'every test: about 25 minutes on 2 processors, 5 GB of disk, and once 250 MB from the network: modules, Go 1.23 to 1.25'
-	@go test -v -p 2 -count 1 -timeout 15m $(ROOMS) | $(TELL)
-	@go test -v -p 1 -count 1 -timeout 15m ./internal/test/... | $(TELL)
-	@for m in $(filter-out .,$(MODULES)); do (cd $$m && go test -v -p 1 -count 1 -timeout 15m ./... | $(TELL)) || exit; done
+	@go test -v -p 2 -count 1 -timeout 15m $(ROOMS) | $(call TELL)
+	@go test -v -p 1 -count 1 -timeout 15m ./internal/test/... | $(call TELL)
+	@for m in $(filter-out .,$(MODULES)); do (cd $$m && go test -v -p 1 -count 1 -timeout 15m ./... | $(call TELL)) || exit; done
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) test-systemd; \
 	else echo; echo 'NOT RUN: make test-systemd, which boots containers and needs root'; fi
 
 .PHONY: test-systemd
 test-systemd: deps ## install the package in a booted Debian 12 and 13, and walk a user's day there; run the container image; then three boxes that follow a registry
-	go test -tags systemd -v -timeout 30m ./packaging/systemd
+	@go test -tags systemd -v -timeout 30m ./packaging/systemd | $(call TELL,1)
 
 .PHONY: deb
 deb: deps ## build the Debian package into bin/

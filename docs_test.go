@@ -57,18 +57,25 @@ func TestMakeTestTellsHowFarItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, tell, ok := strings.Cut(string(recipe), "| awk '")
+	_, tell, ok := strings.Cut(string(recipe), "| awk -v all=0 '")
 	tell, _, ok2 := strings.Cut(tell, "'\n")
 	if !ok || !ok2 {
 		t.Fatalf("make test tells nothing:\n%s", recipe)
 	}
 	tell = strings.ReplaceAll(tell, "\\\n", "")
-	cmd := exec.Command("awk", tell)
-	cmd.Stdin = strings.NewReader("=== RUN   TestA\n    a_test.go:1: noise\n--- PASS: TestA (1.00s)\n=== RUN   TestB\n    b_test.go:1: why\n--- FAIL: TestB (0.00s)\nFAIL\nFAIL\tx\t1s\npanic: boo\nstack\n")
-	out, err := cmd.Output()
-	if want := "--- PASS: TestA (1.00s)\n=== RUN   TestB\n    b_test.go:1: why\n--- FAIL: TestB (0.00s)\nFAIL\nFAIL\tx\t1s\npanic: boo\nstack\n" +
-		"\nFAILED:\n    b_test.go:1: why\n--- FAIL: TestB (0.00s)\nFAIL\nFAIL\tx\t1s\npanic: boo\n"; err != nil || string(out) != want {
-		t.Errorf("%v: got\n%swant\n%s", err, out, want)
+	const fine = "=== RUN   TestA\n    a_test.go:1: noise\n--- PASS: TestA (1.00s)\n"
+	const bad = "=== RUN   TestB\n    b_test.go:1: why\n=== RUN   TestB/good\n    b_test.go:2: fine\n=== RUN   TestB/bad\n    b_test.go:3: whose\n        more\n" +
+		"--- FAIL: TestB (0.00s)\n    --- PASS: TestB/good (0.00s)\n    --- FAIL: TestB/bad (0.00s)\nFAIL\nFAIL\tx\t1s\npanic: boo\nstack\n"
+	const again = "\nFAILED:\n    b_test.go:1: why\n--- FAIL: TestB (0.00s)\n    b_test.go:3: whose\n        more\n    --- FAIL: TestB/bad (0.00s)\nFAIL\nFAIL\tx\t1s\n    b_test.go:3: whose\n        more\npanic: boo\n"
+	for all, want := range map[string]string{
+		"0": "--- PASS: TestA (1.00s)\n" + bad + again,
+		"1": fine + bad + again,
+	} {
+		cmd := exec.Command("awk", "-v", "all="+all, tell)
+		cmd.Stdin = strings.NewReader(fine + bad)
+		if out, err := cmd.Output(); err != nil || string(out) != want {
+			t.Errorf("all=%s: %v: got\n%swant\n%s", all, err, out, want)
+		}
 	}
 }
 
