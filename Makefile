@@ -106,7 +106,7 @@ lint: ## gofmt, go vet and staticcheck (pinned in go.mod)
 .PHONY: bench
 bench: bench-deps build ## plugserver beside its peers into docs/benchmarks.md; PEER=, WORK= (or live with HANDLERS=, into docs/benchmarks-live.md; or fleet with BOXES=), ROUNDS=, TIME=, BASE=folder, SHORT=1
 ifeq ($(WORK),live)
-	cd bench && go build -o ../bin/bench/live ./cmd/live
+	cd bench && go build -o ../bin/bench/ ./cmd/live ./cmd/toy
 	bin/bench/live -bin bin -base '$(BASE)' -note '$(NOTE)' $(if $(SHORT),-handlers 1 -changes 3,-docs docs/benchmarks-live.md) $(if $(HANDLERS),-handlers '$(HANDLERS)')
 else ifeq ($(WORK),fleet)
 	cd bench && go build -o ../bin/bench/fleet ./cmd/fleet
@@ -123,6 +123,9 @@ bench-deps: deps
 	@for p in nginx caddy; do \
 		command -v $$p >/dev/null || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -q -y --no-install-recommends $$p; } || exit; \
 	done
+ifeq ($(WORK),live)
+	@test -e /usr/share/tomcat10 || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -q -y --no-install-recommends tomcat10-common default-jre-headless; }
+endif
 
 CASE ?=
 RANDOM ?= 10000

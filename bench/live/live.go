@@ -25,7 +25,8 @@ type Spec struct {
 	Handlers int    // that there are
 	Changes  int    // of each kind
 	Out      io.Writer
-	Page     *Page // what is measured is added to it
+	Page     *Page  // what is measured is added to it
+	Toy      string // the program of cmd/toy
 }
 
 // figures are those of one build, by name.
@@ -100,7 +101,12 @@ func Run(s Spec, twins *Twins, least *Least) error {
 	}
 	print(s, all)
 	s.Page.table(s, all)
-	return RunPeers(s)
+	if s.Handlers > 1 && s.Handlers <= many { // a change loads all of them again
+		if err := RunShared(s, twins); err != nil {
+			return fmt.Errorf("in one cell: %w", err)
+		}
+	}
+	return RunPeers(s, twins)
 }
 
 func end(d *Daemon) error {

@@ -26,7 +26,7 @@ last changed an hour ago; "rolled back" is a version chosen by an operator. The 
 after the change: hashing and copying the file, telling everybody, starting the next cell ahead. "10 replaced/s" is what 16 clients of another handler get
 while one is replaced ten times a second, as a multiple of what they get in the second before. Memory is taken once all have
 served a request and rest. nginx and Caddy have answers made of their configuration, which is changed and loaded again:
-no code is. "The least" is what nobody can do without who runs each plugin in a process of its own: a program reads the file, writes a
+no code is. Tomcat has archives that hold one static file, looks for new ones every 10 seconds as it does by itself, and answers 404 while it changes one. "The least" is what nobody can do without who runs each plugin in a process of its own: a program reads the file, writes a
 copy, hashes it by SHA-256 and has Go open that, and stays; a restart opens the copies alone. For a start there are as many of
 them at work as processors; ten times a second one takes the place of the one before, beside the same load on the same plugserver. All free memory was written to once before: in a virtual machine the first to write to a page may wait for the host, which is
 no work of the server's.
@@ -60,8 +60,13 @@ func (p *Page) table(s Spec, all []figures) {
 }
 
 // peer adds what a change costs elsewhere.
-func (p *Page) peer(name string, took, cpu []float64) {
-	fmt.Fprintf(&p.tables, "\n%s, told to load its configuration again: %s ms, CPU %v ms a change.\n", name, figure(took), stats.Of(cpu))
+func (p *Page) peer(name, what string, took, cpu []float64) {
+	fmt.Fprintf(&p.tables, "\n%s, %s: %s ms, CPU %v ms a change.\n", name, what, figure(took), stats.Of(cpu))
+}
+
+// shared adds what handlers cost that share one cell.
+func (p *Page) shared(each float64, took, cpu []float64) {
+	fmt.Fprintf(&p.tables, "\nAll in one cell (Cell=): PSS %.2f MiB a handler; one replaced, just written, %s ms; CPU of all processes until it is in the one cell again %v ms a change.\n", each, figure(took), stats.Of(cpu))
 }
 
 func figure(v []float64) string {

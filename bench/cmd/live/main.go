@@ -31,6 +31,10 @@ func run() error {
 	docs := flag.String("docs", "", "`file` to write what was measured to (default none)")
 	note := flag.String("note", "", "`text` about it, in that file")
 	flag.Parse()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	top, err := os.MkdirTemp(*dir, "live-")
 	if err != nil {
 		return err
@@ -40,7 +44,7 @@ func run() error {
 		return err
 	}
 	page := new(live.Page)
-	s := live.Spec{Page: page, Dir: top, Port: *port, Changes: *changes, Out: os.Stdout}
+	s := live.Spec{Page: page, Dir: top, Port: *port, Changes: *changes, Out: os.Stdout, Toy: filepath.Join(filepath.Dir(self), "toy")}
 	for _, b := range []live.Build{{Name: "base", Bin: *base}, {Name: "plugserver", Bin: *bin}} {
 		if b.Bin != "" {
 			if b.Bin, err = filepath.Abs(b.Bin); err != nil {
