@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds each wait; nothing takes so long.
-const patience = 5 * time.Minute
+const patience = 30 * time.Minute
 
 // Daemon is a plugserverd on a folder of its own.
 type Daemon struct {
@@ -166,24 +166,37 @@ func (d *Daemon) rollback(name, version string) error {
 	return err
 }
 
-// memory is what its processes use, in MiB: RSS of the supervisor and the gate, and
-// the PSS of up to 50 cells, and of those that wait for a handler.
-func (d *Daemon) memory() (supervisor, gate float64, cells, spares []float64) {
+// rest is what its processes have while they rest.
+type rest struct {
+	supervisor, gate                             float64   // RSS, MiB
+	cells, spares                                []float64 // PSS, MiB: of up to 50, and of those that wait for a handler
+	supervisorFDs, gateFDs, cellFDs, cellThreads []float64
+}
+
+func (d *Daemon) rest() (r rest) {
 	for _, pid := range tree.Of(d.cmd.Process.Pid) {
 		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		switch {
 		case err != nil:
 		case pid == d.cmd.Process.Pid:
-			supervisor = mebibytes(pid, "status", "VmRSS:")
+			r.supervisor, r.supervisorFDs = mebibytes(pid, "status", "VmRSS:"), entries(pid, "fd")
 		case strings.Contains(string(args), "\x00gate"):
-			gate = mebibytes(pid, "status", "VmRSS:")
+			r.gate, r.gateFDs = mebibytes(pid, "status", "VmRSS:"), entries(pid, "fd")
 		case strings.Contains(string(args), "(spare)"):
-			spares = append(spares, mebibytes(pid, "smaps_rollup", "Pss:"))
-		case len(cells) < 50:
-			cells = append(cells, mebibytes(pid, "smaps_rollup", "Pss:"))
+			r.spares = append(r.spares, mebibytes(pid, "smaps_rollup", "Pss:"))
+		case len(r.cells) < 50:
+			r.cells = append(r.cells, mebibytes(pid, "smaps_rollup", "Pss:"))
+			r.cellFDs = append(r.cellFDs, entries(pid, "fd")...)
+			r.cellThreads = append(r.cellThreads, entries(pid, "task")...)
 		}
 	}
-	return supervisor, gate, cells, spares
+	return r
+}
+
+// entries is how many there are in a folder of a process's.
+func entries(pid int, folder string) []float64 {
+	all, _ := os.ReadDir(fmt.Sprintf("/proc/%d/%s", pid, folder))
+	return []float64{float64(len(all))}
 }
 
 func mebibytes(pid int, file, key string) float64 {

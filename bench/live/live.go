@@ -38,10 +38,11 @@ var rows = []string{
 	"new, just written, ms", "replaced, just written, ms", "replaced, at rest, ms", "rolled back, ms", "supervisor CPU, ms/change",
 	"10 replaced/s: requests/s, ×", "10 replaced/s: p99, ×",
 	"the least: all live, first start, s", "the least: all live, restart, s", "the least: 10 replaced/s: requests/s, ×", "the least: 10 replaced/s: p99, ×",
+	"supervisor's descriptors", "gate's descriptors", "cell's descriptors", "cell's threads",
 }
 
-// Where in rows are the figures under load, requests and then p99, and those of the least, first start and then restart.
-const movingRow, leastStartRow, leastMovingRow = 11, 13, 15
+// Where in rows are the figures under load, requests and then p99, those of the least, first start and then restart, and what processes have.
+const movingRow, leastStartRow, leastMovingRow, restRow = 11, 13, 15, 17
 
 // Run measures, and prints. Few handlers are measured at the same time with all
 // builds, change by change; many by one build after the other.
@@ -121,7 +122,7 @@ func nameOf(n int) string { return fmt.Sprintf("h%04d", n) }
 // begin starts a daemon on its handlers twice.
 func begin(d *Daemon, twins *Twins, least *Least, handlers int, f figures) error {
 	for n := range handlers {
-		if err := os.WriteFile(d.Path(nameOf(n)), twins.Make(n, nameOf(n), "v0"), 0o644); err != nil {
+		if err := twins.Write(d.Path(nameOf(n)), twins.Make(n, nameOf(n), "v0")); err != nil {
 			return err
 		}
 	}
@@ -142,16 +143,19 @@ func begin(d *Daemon, twins *Twins, least *Least, handlers int, f figures) error
 		return err
 	}
 	f.add(rows[1], took.Seconds())
-	for n := range min(handlers, 50) { // so that each has served a request
+	for n := range handlers { // so that each has served a request
 		if _, err := d.until("/"+nameOf(n), 200, "v0", time.Now()); err != nil {
 			return err
 		}
 	}
 	time.Sleep(12 * time.Second) // until they rest
-	supervisor, gate, cells, spares := d.memory()
-	f.add(rows[2], supervisor)
-	f.add(rows[3], gate)
-	f[rows[4]], f[rows[5]] = cells, spares
+	r := d.rest()
+	f.add(rows[2], r.supervisor)
+	f.add(rows[3], r.gate)
+	f[rows[4]], f[rows[5]] = r.cells, r.spares
+	for i, v := range [][]float64{r.supervisorFDs, r.gateFDs, r.cellFDs, r.cellThreads} {
+		f[rows[restRow+i]] = v
+	}
 	return nil
 }
 

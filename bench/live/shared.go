@@ -41,7 +41,7 @@ func RunShared(s Spec, twins *Twins) error {
 		}
 	}
 	time.Sleep(12 * time.Second) // until they rest
-	_, _, cells, _ := d.memory()
+	cells := d.rest().cells
 	var took, cpu []float64
 	for n := range min(s.Changes, 10) {
 		before, _ := tree.CPU(tree.Of(d.cmd.Process.Pid))
@@ -67,7 +67,7 @@ func RunShared(s Spec, twins *Twins) error {
 // gathered returns once one cell runs all handlers.
 func (d *Daemon) gathered() error {
 	for began := time.Now(); time.Since(began) < patience; time.Sleep(20 * time.Millisecond) {
-		if _, _, cells, _ := d.memory(); len(cells) == 1 {
+		if len(d.rest().cells) == 1 {
 			return nil
 		}
 	}
