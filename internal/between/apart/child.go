@@ -118,6 +118,9 @@ func (c *Child) begin(spec proc.Spec) error {
 		return err
 	}
 	defer proof.Close()
+	if err := spec.Leaves(int(proof.Fd())); err != nil {
+		return err
+	}
 	nc, err := net.DialTimeout("unix", spec.Apart.Socket, birthWait)
 	if err != nil {
 		return passing(refusal.NoUnit(spec.Apart.Socket, err), err)

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -46,6 +47,10 @@ type Spec struct {
 	Opens []string
 	// Ahead starts it before it is known what it opens: Lend tells later.
 	Ahead bool
+	// Served says that it is to take the place of what serves or has served, and Below that its descriptors here are to be
+	// below that number, 0 that they may be any: the others are left for other things.
+	Served bool
+	Below  int
 	// Belongings are the child's own, and made for it.
 	Belongings belongings.Belongings
 	// Link is the child's end of its link, where somebody else has the other; nil has us make both.
@@ -157,6 +162,14 @@ func (s Spec) link() (ours, theirs *os.File, err error) {
 	return wire.Pair()
 }
 
+// Leaves returns an error where the child takes a descriptor that it is to leave for other things.
+func (s Spec) Leaves(fds ...int) error {
+	if s.Below > 0 && slices.Max(fds) >= s.Below {
+		return os.NewSyscallError("start", unix.EMFILE)
+	}
+	return nil
+}
+
 // command is what is run; link is the child's end.
 func (s Spec) command(link *os.File) *exec.Cmd {
 	cmd := exec.Command(s.Path, s.Args...)
@@ -176,6 +189,9 @@ func (c *Child) begin(spec Spec, link *os.File) error {
 		}
 		defer w.Close()
 		*to = w
+	}
+	if err := spec.Leaves(c.outlets[0].fd, c.outlets[1].fd); err != nil {
+		return err
 	}
 	start := cmd.Start
 	if spec.Sandbox != nil {

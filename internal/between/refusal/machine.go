@@ -25,6 +25,36 @@ func Replaced(dir string, names []string) *Error {
 	}
 }
 
+// shared is what takes fewer processes.
+const shared = "have handlers share a process: Cell= in plugserverd.conf"
+
+// NoDescriptors: the daemon may have limit descriptors open, and processes take those that it is not to keep for other things.
+func NoDescriptors(limit, kept int) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("too many open files: plugserverd may have %d descriptors, of which each handler's process takes 3 and %d are kept for what serves: some %d fit", limit, kept, (limit-kept)/3),
+		Mend:   "raise LimitNOFILE= of plugserverd.service, or remove handlers: the file is tried again by itself",
+		Or:     []string{shared},
+	}
+}
+
+// NoTasks: there are nearly as many processes and threads as the limit of that name allows.
+func NoTasks(limit, kept int, name, fix string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("too many processes: %s allows %d with their threads, of which each handler's has some 6 and %d are kept for what serves", name, limit, kept),
+		Mend:   fix + ", or remove handlers: the file is tried again by itself",
+		Or:     []string{shared},
+	}
+}
+
+// NoProcess: the system gives no process, and does not say why.
+func NoProcess() *Error {
+	return &Error{
+		Reason: "too many processes: the system gives no more (EAGAIN, fork(2))",
+		Mend:   "raise TasksMax= of plugserverd.service, or kernel.pid_max and kernel.threads-max by sysctl: the file is tried again by itself",
+		Or:     []string{shared},
+	}
+}
+
 // Passing reports whether an error may be gone in a while, though nobody fixes
 // the file: the machine or the daemon is out of something.
 func Passing(err error) bool {

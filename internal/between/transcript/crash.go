@@ -102,6 +102,19 @@ func (c Crash) Handler() []Frame {
 	})
 }
 
+// framesTold bounds the frames in one record.
+const framesTold = 10
+
+// Frames names those of Handler, the innermost first; "" if there are none.
+func (c Crash) Frames() string {
+	frames := c.Handler()
+	var names []string
+	for _, f := range frames[:min(len(frames), framesTold)] {
+		names = append(names, f.String())
+	}
+	return strings.Join(names, " < ")
+}
+
 // packageOf is the package path of a symbol: dots after its last slash are
 // escaped in it (cmd/internal/objabi, PathToPrefix).
 func packageOf(fn string) string {

@@ -13,7 +13,7 @@ import (
 // where that is the version, else Forgo ends it. Nothing is heard of it before.
 func (cs *Cells) Ahead(h *lifecycle.Handler, p intake.Prepared) {
 	cs.Forgo(h)
-	c, part := cs.newCell(h.Name), p.Parts[0]
+	c, part := cs.newCell(h.Name, h.Live != nil), p.Parts[0]
 	c.lead, cs.ahead[h.Name] = part.Version.Path, c
 	c.seat(h.Name, &states.Seat{}, part, cs.settings(h.Name))
 	cs.cells[c.id] = c

@@ -72,7 +72,7 @@ func (cs *Cells) gatherGroup(g *group, all []*lifecycle.Handler) {
 	case to.Part:
 		cs.owner.Tell(all[to.Members[0]], lifecycle.Renew{})
 	case to.Start:
-		c := cs.newCell(g.name)
+		c := cs.newCell(g.name, true)
 		c.group, g.next = g, c
 		for _, i := range to.Members {
 			st := seats[i]

@@ -28,6 +28,7 @@ const (
 type cell struct {
 	id       uint64
 	name     string // of the handler, or of the group
+	served   bool   // when it was asked for
 	group    *group // nil for a cell of one handler
 	seats    []*seat
 	state    state
@@ -63,14 +64,14 @@ func (cs *Cells) Start(h *lifecycle.Handler, of *states.Seat, part intake.Part) 
 	if h.Live != nil && h.Live.Version == of.Version {
 		part.Info = placeOf(h.Live).part.Info // which was inspected
 	}
-	c := cs.newCell(h.Name)
+	c := cs.newCell(h.Name, h.Live != nil)
 	c.seat(h.Name, of, part, cs.settings(h.Name))
 	cs.start(c)
 }
 
-func (cs *Cells) newCell(name string) *cell {
+func (cs *Cells) newCell(name string, served bool) *cell {
 	cs.lastCell++
-	return &cell{id: cs.lastCell, name: name}
+	return &cell{id: cs.lastCell, name: name, served: served}
 }
 
 func (c *cell) seat(handler string, of *states.Seat, part intake.Part, settings Settings) {
@@ -128,7 +129,7 @@ func (cs *Cells) prepared(c *cell, p intake.Prepared) {
 	on := cs.terms(c)
 	c.proc = cs.Fleet.Start(fleet.Spec{
 		ID: c.id, Name: c.name, Title: c.title(), Path: p.Path, GODEBUG: p.GODEBUG, Env: on.Env,
-		Limits: on.Limits, Log: on.Log, Plugins: c.plugins(), Unnamed: cs.ahead[c.name] == c, Sandbox: on.Sandbox.Reading(p.Path), Own: on.Belongings, Apart: on.Apart,
+		Limits: on.Limits, Log: on.Log, Plugins: c.plugins(), Unnamed: cs.ahead[c.name] == c, Sandbox: on.Sandbox.Reading(p.Path), Own: on.Belongings, Apart: on.Apart, Served: c.served,
 		Ready:  cs.cfg.StartTimeout * time.Duration(len(c.seats)), // the n-th plugin of a process takes longer than the first
 		Fields: c.fields,
 	})
@@ -245,11 +246,7 @@ func (cs *Cells) exited(c *cell) {
 	switch c.state {
 	case starting:
 		r, passing := c.proc.DiedEarly()
-		retry := states.OnChange
-		if passing {
-			retry = states.Soon
-		}
-		cs.failed(c, r, retry)
+		cs.failed(c, r, map[bool]states.Retry{true: states.Soon}[passing])
 	case serving:
 		cs.crashed(c)
 	case retiring:

@@ -3,7 +3,6 @@ package fleet
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/belongings"
@@ -37,6 +36,7 @@ type Spec struct {
 	Sandbox *sandbox.Rules // nil is none
 	Own     belongings.Belongings
 	Apart   proc.Apart // zero is as a child of ours
+	Served  bool       // it is to take the place of what serves, or has served
 	// Unnamed says that it is not known yet which versions the plugins are: nothing that the cell
 	// says is heard until Name tells.
 	Unnamed bool
@@ -116,7 +116,7 @@ func (c *Cell) apart() bool { return c.spec.Apart != proc.Apart{} }
 func (c *Cell) begin() {
 	f := c.fleet
 	c.phase, c.Began = starts, time.Now()
-	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: proc.WithGODEBUG(c.spec.Env, c.spec.GODEBUG), Limits: c.spec.Limits, Groups: f.cfg.Groups, Sandbox: c.spec.Sandbox, Belongings: c.spec.Own, Apart: c.spec.Apart, Output: c.logs.Printed}
+	spec := proc.Spec{Path: c.spec.Path, Args: []string{c.spec.Title}, Env: proc.WithGODEBUG(c.spec.Env, c.spec.GODEBUG), Limits: c.spec.Limits, Groups: f.cfg.Groups, Sandbox: c.spec.Sandbox, Belongings: c.spec.Own, Apart: c.spec.Apart, Served: c.spec.Served, Output: c.logs.Printed}
 	for _, p := range c.spec.Plugins {
 		spec.Opens = append(spec.Opens, p.Path)
 	}
@@ -380,17 +380,9 @@ func (c *Cell) Died() string {
 	return c.process.Status()
 }
 
-// framesTold bounds the frames in one record.
-const framesTold = 10
-
 // Frames names the handler's frames on the stack that a cell died with, the
 // innermost first; "" if there are none.
 func (c *Cell) Frames() string {
 	crash, _ := c.process.Crash()
-	frames := crash.Handler()
-	var names []string
-	for _, f := range frames[:min(len(frames), framesTold)] {
-		names = append(names, f.String())
-	}
-	return strings.Join(names, " < ")
+	return crash.Frames()
 }

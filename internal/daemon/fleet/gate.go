@@ -22,6 +22,7 @@ type gate struct {
 	told      bool // to accept
 	accepting bool // it says that it does
 	quit      bool // it was told to end
+	full      bool // no descriptor was left for a way to a cell, a moment ago
 	asked     uint64
 	answered  uint64
 	owed      int // answers
@@ -214,13 +215,15 @@ func (f *Fleet) GateState() (pid int, stats link.Stats) {
 
 // Join gives the gate and a cell a way to each other, where they have none.
 func (f *Fleet) Join(c *Cell) {
-	if f.gate == nil || c.joined == f.gate || c.process == nil || c.phase == gone {
+	if f.gate == nil || f.gate.full || c.joined == f.gate || c.process == nil || c.phase == gone {
 		return
 	}
 	forCell, forGate, err := joint.New()
-	if err != nil {
+	if err != nil { // those that were sent are closed by and by: all others wait for that, and it is told once
 		f.cfg.Log.WithError(err).Error("cell cannot be joined to the gate: it is tried again")
-		f.later(func() { f.tell(Unjoined{c}) })
+		g := f.gate
+		g.full = true
+		f.later(func() { g.full = false; f.tell(Unjoined{c}) })
 		return
 	}
 	c.joined = f.gate

@@ -18,6 +18,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/belongings"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/proc"
+	"github.com/andrestc/go-plugserver/internal/daemon/headroom"
 	"github.com/andrestc/go-plugserver/internal/daemon/replaced"
 )
 
@@ -161,8 +162,13 @@ func (p *Pool) fit(s *spare) bool {
 
 // begun notes a process that only who keeps it can look at, while it is there.
 func (p *Pool) begun(spec proc.Spec) (Process, error) {
+	spec.Below = headroom.Below(spec.Served)
+	err := headroom.Tasks(spec.Served)
+	if err != nil {
+		return nil, err
+	}
 	process, err := p.run(spec)
-	if err == nil && spec.Apart.Socket != "" {
+	if err = headroom.Worded(err); err == nil && spec.Apart.Socket != "" {
 		pid := process.PID()
 		p.apart.Store(pid, process)
 		go func() {
@@ -192,7 +198,7 @@ func (p *Pool) take(way string, spec proc.Spec) *spare {
 		return s
 	}
 	asked := wanted{way, p.state(spec), spec}
-	asked.spec.Args, asked.spec.Output, asked.spec.Opens, asked.spec.Ahead = nil, nil, nil, true
+	asked.spec.Args, asked.spec.Output, asked.spec.Opens, asked.spec.Ahead, asked.spec.Served = nil, nil, nil, true, false
 	p.want(asked)
 	return nil
 }
@@ -406,7 +412,7 @@ func wayOf(spec proc.Spec) string {
 		}
 		rules = fmt.Sprintf("%#v", *r)
 	}
-	spec.Args, spec.Output, spec.Opens, spec.Ahead, spec.Sandbox = nil, nil, nil, false, nil
+	spec.Args, spec.Output, spec.Opens, spec.Ahead, spec.Served, spec.Sandbox = nil, nil, nil, false, false, nil
 	return fmt.Sprintf("%#v %s", spec, rules)
 }
 
