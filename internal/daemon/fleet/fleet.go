@@ -30,6 +30,9 @@ const (
 	KillWait = 8 * time.Second
 	// pingsOwed is how many answers a child may owe before it is killed.
 	pingsOwed = 3
+	// Where most cells owe some, and more than few, the machine is slow, and each may owe slowOwed: were thousands killed for it,
+	// their starts would make it slower yet.
+	few, slowOwed = startSlots, 4 * pingsOwed
 	// deafWait is how long a child that has closed its link, the last thing that it does, has to exit. Requests for it wait meanwhile.
 	deafWait = 300 * time.Millisecond
 	// startAgain is the pause before what failed for want of descriptors or memory, or has just died, is started again.
@@ -87,8 +90,8 @@ func New(cfg Config, post func(func()) bool, tell func(Event)) *Fleet {
 // goroutine may call it, but for the owner's.
 func (f *Fleet) Uses(pid int) (proc.Usage, error) { return f.spares.Uses(pid) }
 
-// Event is what a child has done. Of a cell that was dropped there is Ended alone.
-type Event interface{ event() }
+// Event is what a child has done: one of the types below. Of a cell that was dropped there is Ended alone.
+type Event any
 
 // The events of cells.
 type (
@@ -134,18 +137,6 @@ type (
 	// GateEnded: it is gone. Unless the fleet was closed another one comes.
 	GateEnded struct{}
 )
-
-func (NotStarted) event()  {}
-func (Offers) event()      {}
-func (Refuses) event()     {}
-func (Overdue) event()     {}
-func (Acks) event()        {}
-func (Ended) event()       {}
-func (Unjoined) event()    {}
-func (GateStarted) event() {}
-func (GateAccepts) event() {}
-func (GateAcks) event()    {}
-func (GateEnded) event()   {}
 
 // start starts a process beside the owner's goroutine, which is then told.
 func (f *Fleet) start(with func(proc.Spec) (Process, error), spec proc.Spec, started func(Process, error)) {
@@ -242,12 +233,13 @@ func (f *Fleet) Answered(seq uint64) bool {
 // Watch is Ping that kills whoever owes too many answers. It counts answers, not
 // time: where this process itself was stopped, nobody is blamed.
 func (f *Fleet) Watch() {
+	most := f.mostOwed()
 	for _, c := range f.cells {
 		if c.process == nil || c.dropped {
 			continue
 		}
 		c.logs.TellDropped()
-		if c.owed++; c.owed > pingsOwed {
+		if c.owed++; c.owed > most {
 			c.Kill("it did not answer")
 		}
 	}
@@ -258,4 +250,18 @@ func (f *Fleet) Watch() {
 		}
 	}
 	f.Ping()
+}
+
+// mostOwed is how many answers a cell may owe now.
+func (f *Fleet) mostOwed() int {
+	owe := 0
+	for _, c := range f.cells {
+		if c.owed > 0 && !c.dropped {
+			owe++
+		}
+	}
+	if owe > few && owe > len(f.cells)/2 {
+		return slowOwed
+	}
+	return pingsOwed
 }

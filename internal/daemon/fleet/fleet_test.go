@@ -407,3 +407,41 @@ func TestUnnamed(t *testing.T) {
 		})
 	})
 }
+
+// One that owes answers is killed, but not as soon where most do: the machine is slow then.
+func TestMostOwe(t *testing.T) {
+	const cells = 20
+	for mute, want := range map[int]int{2: 4, few: 4, cells: 13} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWard(t)
+			for id := range uint64(cells) {
+				c := w.cell(id)
+				w.do(func() { c.phase = runs; w.dequeue() })
+			}
+			killed := func() (n int) {
+				for _, d := range w.all() {
+					select {
+					case <-d.gone:
+						n++
+					default:
+					}
+				}
+				return n
+			}
+			watches := 0
+			for ; killed() == 0; watches++ {
+				if watches > 20 {
+					t.Fatal("none is killed")
+				}
+				w.do(w.Watch)
+				for _, d := range w.all()[mute:] {
+					d.says <- link.Message{Kind: link.Pong, Seq: w.pings}
+				}
+				synctest.Wait()
+			}
+			if watches != want || killed() != mute {
+				t.Errorf("of %d, %d of which do not answer, %d were killed once they were looked at %d times, want %d", cells, mute, killed(), watches, want)
+			}
+		})
+	}
+}
