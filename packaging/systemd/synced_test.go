@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,7 +95,7 @@ func synced(t *testing.T, b *box, greet []string) {
 	b.run(t, "rm", handlers+"/greet.so")
 	eventually(t, "a deleted file comes again, and is live", func() bool {
 		_, err := b.try("test", "-e", handlers+"/greet.so")
-		return err == nil && b.handler(t, "greet").State == api.StateLive
+		return err == nil && slices.ContainsFunc(b.status(t).Handlers, func(h api.Handler) bool { return h.Name == "greet" && h.State == api.StateLive })
 	})
 	b.run(t, "journalctl", "--sync")
 	log := b.run(t, "journalctl", "--no-pager", "-o", "cat", "-u", unit)
