@@ -76,15 +76,19 @@ func (d *Daemon) Start() (time.Duration, error) {
 	select {
 	case <-ready:
 		took := time.Since(began)
-		d.conn, err = net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", d.port))
-		if err == nil {
-			d.answers = bufio.NewReader(d.conn)
-		}
-		return took, err
+		return took, d.connect()
 	case <-time.After(patience):
 		d.Kill()
 		return 0, errors.New("plugserverd is not ready")
 	}
+}
+
+// connect makes the connection that requests go over. One that none came over is closed after a while.
+func (d *Daemon) connect() (err error) {
+	if d.conn, err = net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", d.port)); err == nil {
+		d.answers = bufio.NewReader(d.conn)
+	}
+	return err
 }
 
 // Stop ends it as an operator does.

@@ -4,6 +4,7 @@ package live
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -121,8 +122,10 @@ func nameOf(n int) string { return fmt.Sprintf("h%04d", n) }
 
 // begin starts a daemon on its handlers twice.
 func begin(d *Daemon, twins *Twins, least *Least, handlers int, f figures) error {
+	old := time.Now().Add(-time.Hour) // they are at rest
 	for n := range handlers {
-		if err := twins.Write(d.Path(nameOf(n)), twins.Make(n, nameOf(n), "v0")); err != nil {
+		path := d.Path(nameOf(n))
+		if err := errors.Join(twins.Write(path, twins.Make(n, nameOf(n), "v0")), os.Chtimes(path, old, old)); err != nil {
 			return err
 		}
 	}

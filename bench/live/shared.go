@@ -32,7 +32,8 @@ func RunShared(s Spec, twins *Twins) error {
 	if _, err := d.Start(); err != nil {
 		return err
 	}
-	if err := d.gathered(); err != nil {
+	d.conn.Close() // it may have rested for too long once they are
+	if err := errors.Join(d.gathered(), d.connect()); err != nil {
 		return err
 	}
 	for n := range s.Handlers { // so that each has served a request
