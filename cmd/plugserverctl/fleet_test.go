@@ -36,13 +36,15 @@ func TestFleetScripts(t *testing.T) {
 	commands["registry"] = func(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("REG", testbed.StartRegistry(t, false).Addr)
 	}
-	// prometheus VALUE starts one, at $PROM, for which a metric has that value; metric VALUE changes it.
+	// prometheus VALUE starts one, at $PROM, for which a metric has that value; metric VALUE changes it,
+	// and asked QUERY waits until it has answered that.
 	var prom *testbed.Prometheus
 	commands["prometheus"] = func(ts *testscript.TestScript, neg bool, args []string) {
 		prom = testbed.StartPrometheus(t, args[0])
 		ts.Setenv("PROM", prom.URL)
 	}
 	commands["metric"] = func(ts *testscript.TestScript, neg bool, args []string) { prom.Set(args[0]) }
+	commands["asked"] = func(ts *testscript.TestScript, neg bool, args []string) { prom.Asked(args[0]) }
 	// back REPOSITORY HISTORY promotes what a tag named before, by what fleet history --json told.
 	commands["back"] = func(ts *testscript.TestScript, neg bool, args []string) {
 		var h rings.NamedHistory

@@ -1,6 +1,8 @@
 package testbed
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +22,7 @@ type Prometheus struct {
 
 	tb    TB
 	value atomic.Value // of the metric, a string
+	asked string       // path of the log of what it was asked
 }
 
 // PrometheusMetric is the name of the metric.
@@ -37,7 +40,8 @@ func StartPrometheus(tb TB, value string) *Prometheus {
 	tb.Cleanup(target.Close)
 	dir := NewDir(tb)
 	config := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf("global: {scrape_interval: 100ms, scrape_timeout: 100ms}\nscrape_configs: [{job_name: app, static_configs: [{targets: [%q]}]}]\n", strings.TrimPrefix(target.URL, "http://"))
+	p.asked = filepath.Join(dir, "asked")
+	text := fmt.Sprintf("global: {scrape_interval: 100ms, scrape_timeout: 100ms, query_log_file: %q}\nscrape_configs: [{job_name: app, static_configs: [{targets: [%q]}]}]\n", p.asked, strings.TrimPrefix(target.URL, "http://"))
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		tb.Fatalf("%v", err)
 	}
@@ -55,16 +59,37 @@ func (p *Prometheus) Set(value string) {
 	p.tb.Helper()
 	p.value.Store(value)
 	query := p.URL + "/api/v1/query?query=" + url.QueryEscape(PrometheusMetric+"=="+value)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if answer, err := http.Get(query); err == nil {
-			said, _ := io.ReadAll(answer.Body)
-			answer.Body.Close()
-			if strings.Contains(string(said), `"value":[`) {
-				return
+	p.until("it knows "+value, func() bool {
+		answer, err := http.Get(query)
+		if err != nil {
+			return false
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		return err == nil && strings.Contains(string(body), `"value":[`)
+	})
+}
+
+// Asked returns once it has answered a query of that text.
+func (p *Prometheus) Asked(query string) {
+	p.tb.Helper()
+	p.until("it was asked "+query, func() bool {
+		text, _ := os.ReadFile(p.asked)
+		for _, line := range bytes.Split(text, []byte("\n")) {
+			var l struct{ Params struct{ Query string } }
+			if json.Unmarshal(line, &l) == nil && l.Params.Query == query {
+				return true
 			}
 		}
+		return false
+	})
+}
+
+func (p *Prometheus) until(what string, ok func() bool) {
+	p.tb.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			p.tb.Fatalf("prometheus does not come to know %s", value)
+			p.tb.Fatalf("prometheus: not within a minute: %s", what)
 		}
 	}
 }
