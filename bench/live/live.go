@@ -130,8 +130,11 @@ func begin(d *Daemon, twins *Twins, least *Least, handlers int, f figures) error
 		}
 	}
 	flush()
-	if err := least.starts(d, handlers, f); err != nil {
-		return err
+	const copies = 1000 // of all of them that a disk has room for
+	if handlers <= copies {
+		if err := least.starts(d, handlers, f); err != nil {
+			return err
+		}
 	}
 	took, err := d.Start()
 	if err != nil {
