@@ -32,14 +32,14 @@ run: build handlers ## serve the sample handlers on :8080 from run/handlers, unt
 	@exec bin/plugserverd --listen $(LISTEN) --handlers run/handlers --state run --control run/control.sock
 
 # The Debian packages that the tests need are installed where this user may:
-# gcc, strace, pebble, promtool, minisign, a registry and a browser here, the others by what needs them (packaging/). Without
-# strace, pebble, which is an ACME server, promtool, minisign, docker-registry with skopeo or the browser some tests are left out, and say so.
+# gcc, strace, pebble, promtool, minisign, mkfs.xfs, a registry and a browser here, the others by what needs them (packaging/). Without
+# strace, pebble, which is an ACME server, promtool, minisign, mkfs.xfs, docker-registry with skopeo or the browser some tests are left out, and say so.
 .PHONY: deps
 deps:
 	@command -v gcc >/dev/null || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -q -y --no-install-recommends gcc libc6-dev; }
 	@want=; lack() { for p; do command -v $$p >/dev/null && return 1; done; return 0; }; \
 	lack strace && want="$$want strace"; lack pebble && want="$$want pebble"; lack promtool && want="$$want prometheus"; \
-	lack minisign && want="$$want minisign"; lack docker-registry && want="$$want docker-registry"; lack skopeo && want="$$want skopeo"; lack chromium chromium-browser google-chrome && want="$$want chromium"; lack npm && want="$$want nodejs npm"; \
+	lack minisign && want="$$want minisign"; lack mkfs.xfs && want="$$want xfsprogs"; lack docker-registry && want="$$want docker-registry"; lack skopeo && want="$$want skopeo"; lack chromium chromium-browser google-chrome && want="$$want chromium"; lack npm && want="$$want nodejs npm"; \
 	test -z "$$want" || test "$$(id -u)" != 0 || { apt-get update -q && apt-get install -q -y --no-install-recommends $$want; }
 	@cd internal/test/e2e/browser && { cmp -s package-lock.json node_modules/.installed || ! command -v npm >/dev/null || \
 		{ npm ci --silent --no-audit --no-fund --ignore-scripts && cp package-lock.json node_modules/.installed; }; }

@@ -21,14 +21,12 @@ import (
 	"syscall"
 
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
+	"github.com/andrestc/go-plugserver/internal/daemon/copying"
 	"github.com/andrestc/go-plugserver/internal/daemon/follower"
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
 )
 
 const (
-	// piece is how much is written at a time: the more, the larger are the folios that file systems
-	// take for it, and the less each page costs, here and where the copy is mapped.
-	piece      = 1 << 20 // bytes
 	tempPrefix = ".tmp-"
 	copySuffix = ".so"
 )
@@ -157,7 +155,7 @@ func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64, too io.Writer,
 	hash := sha256.New()
 	behind := follower.Follow(temp, io.MultiWriter(hash, too))
 	limit := max(maxSize, maxSize+1) // even if maxSize+1 overflows
-	size, err := s.fill(temp, io.LimitReader(src, limit), behind.Wrote)
+	size, err := copying.Fill(temp, src, limit, s.written, behind.Wrote)
 	if err == nil && size > maxSize {
 		err = badfile.TooLarge(maxSize)
 	}
@@ -179,32 +177,6 @@ func (s *Store) copy(temp *os.File, src io.Reader, maxSize int64, too io.Writer,
 func (s *Store) Lead(copy *os.File) (path string, err error) {
 	path = filepath.Join(s.dir, tempPrefix+rand.Text())
 	return path, os.Link(copy.Name(), path)
-}
-
-// pieces are those of copies that were made, for the next.
-var pieces = sync.Pool{New: func() any { return new([piece]byte) }}
-
-// fill writes src to temp, and tells of each part.
-func (s *Store) fill(temp *os.File, src io.Reader, wrote func(int)) (size int64, err error) {
-	p := pieces.Get().(*[piece]byte)
-	defer pieces.Put(p)
-	for buf := p[:]; ; {
-		n, err := io.ReadFull(src, buf)
-		if n > 0 {
-			if _, err := s.write(temp, buf[:n]); err != nil {
-				return size, s.writeError(err)
-			}
-			wrote(n)
-			size += int64(n)
-		}
-		switch err {
-		case nil:
-		case io.EOF, io.ErrUnexpectedEOF:
-			return size, nil
-		default:
-			return size, fmt.Errorf("read handler file: %w", err)
-		}
-	}
 }
 
 // Find returns the copy whose content has the sum. It reads the whole copy, unless
@@ -285,6 +257,15 @@ func (s *Store) temp(mode fs.FileMode) (*os.File, error) {
 		return nil, s.writeError(err)
 	}
 	return f, nil
+}
+
+// written writes to a file in the store.
+func (s *Store) written(f *os.File, p []byte) error {
+	_, err := s.write(f, p)
+	if err != nil {
+		err = s.writeError(err)
+	}
+	return err
 }
 
 // writeError words an error of writing to the store.

@@ -1,4 +1,4 @@
-package reflink
+package copying
 
 import (
 	"bytes"
@@ -71,7 +71,7 @@ func xfs(t *testing.T) string {
 	return dir
 }
 
-func TestClone(t *testing.T) {
+func TestShare(t *testing.T) {
 	dir := xfs(t)
 	content := bytes.Repeat([]byte("users"), 1<<20)
 	free := func() int64 {
@@ -84,7 +84,7 @@ func TestClone(t *testing.T) {
 	}
 	from, to := files(t, dir, content, time.Hour)
 	before := free()
-	if n, ok := Clone(to, from, int64(len(content))); !ok || n != int64(len(content)) {
+	if n, ok := share(to, from, int64(len(content))); !ok || n != int64(len(content)) {
 		t.Fatalf("got %d, %t", n, ok)
 	}
 	if took := before - free(); took > 1<<20 {
@@ -99,7 +99,7 @@ func TestClone(t *testing.T) {
 	}
 }
 
-func TestNoClone(t *testing.T) {
+func TestShareNot(t *testing.T) {
 	content := []byte("users")
 	for _, c := range []struct {
 		name string
@@ -110,12 +110,12 @@ func TestNoClone(t *testing.T) {
 		{"larger than it may be", time.Hour, 4},
 	} {
 		from, to := files(t, t.TempDir(), content, c.age)
-		if n, ok := Clone(to, from, c.most); ok || n != 0 || size(t, to) != 0 {
+		if n, ok := share(to, from, c.most); ok || n != 0 || size(t, to) != 0 {
 			t.Errorf("%s: got %d, %t, and %d bytes", c.name, n, ok, size(t, to))
 		}
 	}
 	_, to := files(t, t.TempDir(), content, time.Hour)
-	if n, ok := Clone(to, bytes.NewReader(content), 100); ok || n != 0 {
+	if n, ok := share(to, bytes.NewReader(content), 100); ok || n != 0 {
 		t.Errorf("what is no file: got %d, %t", n, ok)
 	}
 	r, w, err := os.Pipe()
@@ -124,16 +124,16 @@ func TestNoClone(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	if n, ok := Clone(to, r, 100); ok || n != 0 {
+	if n, ok := share(to, r, 100); ok || n != 0 {
 		t.Errorf("a pipe: got %d, %t", n, ok)
 	}
-	dir, err := os.MkdirTemp("/dev/shm", "reflink-")
+	dir, err := os.MkdirTemp("/dev/shm", "copying-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
 	from, _ := files(t, dir, content, time.Hour)
-	if n, ok := Clone(to, from, 100); ok || n != 0 || size(t, to) != 0 {
+	if n, ok := share(to, from, 100); ok || n != 0 || size(t, to) != 0 {
 		t.Errorf("of another file system: got %d, %t", n, ok)
 	}
 }
