@@ -497,7 +497,7 @@ func (c *Conn) writeOne(q queued) error {
 	}
 	m := q.message
 	defer closeFiles(m.FDs)
-	body, err := json.Marshal(m)
+	body, err := encode(m)
 	if err != nil {
 		return err
 	}
@@ -545,7 +545,17 @@ func (c *Conn) Recv() (Message, error) {
 // Later has do called once Recv has something to return, as wire.Conn's.
 func (c *Conn) Later(do func()) bool { return c.wire.Later(do) }
 
+func encode(m *Message) ([]byte, error) {
+	if body := brief(m); body != nil {
+		return body, nil
+	}
+	return json.Marshal(m)
+}
+
 func decode(body []byte) (Message, error) {
+	if len(body) > 0 && body[0] == briefly {
+		return ofBrief(body[1:])
+	}
 	if m, ok := signOf(body); ok {
 		return m, nil
 	}
