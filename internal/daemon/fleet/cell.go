@@ -87,26 +87,26 @@ func (f *Fleet) Start(spec Spec) *Cell {
 	}
 	c.logs = handlerlog.New(f.cfg.Log, spec.Name, c.Fields, spec.Log)
 	f.cells[c.ID] = c
-	f.queue = append(f.queue, c)
+	f.queue[c.apart()] = append(f.queue[c.apart()], c)
 	f.dequeue()
 	return c
 }
 
+// dequeue gives slots that are free to those who wait, in their turn; how many wait does not matter.
 func (f *Fleet) dequeue() {
 	f.begun = slices.DeleteFunc(f.begun, func(c *Cell) bool { return c.phase != starts || c.dropped })
 	under := make(map[bool]int)
 	for _, c := range f.begun {
 		under[c.apart()]++
 	}
-	f.queue = slices.DeleteFunc(f.queue, func(c *Cell) bool {
-		fits := under[c.apart()] < startSlots && !f.closed
-		if fits {
-			under[c.apart()]++
-			f.begun = append(f.begun, c)
-			c.begin()
+	for apart, q := range f.queue {
+		for ; len(q) > 0 && under[apart] < startSlots && !f.closed; under[apart]++ {
+			f.begun = append(f.begun, q[0])
+			q[0].begin()
+			q[0], q = nil, q[1:]
 		}
-		return fits
-	})
+		f.queue[apart] = q
+	}
 }
 
 // apart: a unit is the service manager's to start. Where that takes long, only such cells wait.
@@ -272,7 +272,7 @@ func (c *Cell) Drop() {
 		c.overdue.Stop()
 	}
 	if c.phase == waits {
-		c.fleet.queue = slices.DeleteFunc(c.fleet.queue, func(o *Cell) bool { return o == c })
+		c.fleet.queue[c.apart()] = slices.DeleteFunc(c.fleet.queue[c.apart()], func(o *Cell) bool { return o == c })
 		c.end()
 		return
 	}

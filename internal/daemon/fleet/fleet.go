@@ -65,7 +65,7 @@ type Fleet struct {
 	post     func(func()) bool
 	tell     func(Event)
 	cells    map[uint64]*Cell // all that were asked for and are not gone
-	queue    []*Cell          // those that wait for a slot
+	queue    map[bool][]*Cell // those that wait for a slot, by whether they are apart
 	begun    []*Cell          // those that have one, and some that had
 	gate     *gate
 	listens  bool      // the gate is to accept
@@ -79,7 +79,7 @@ type Fleet struct {
 
 // New returns a fleet without a process. post has the owner's goroutine call a function soon, and reports whether it will; tell is called by that goroutine.
 func New(cfg Config, post func(func()) bool, tell func(Event)) *Fleet {
-	f := &Fleet{cfg: cfg, post: post, tell: tell, cells: make(map[uint64]*Cell), key: []byte(rand.Text())}
+	f := &Fleet{cfg: cfg, post: post, tell: tell, cells: make(map[uint64]*Cell), queue: make(map[bool][]*Cell), key: []byte(rand.Text())}
 	f.spares = spare.New(spare.Run, func() { post(func() {}) }, func(err error) {
 		cfg.Log.WithError(err).Warn("a cell that was started ahead is not used, which only takes longer: its plugin cannot be linked into its folder")
 	})
@@ -163,10 +163,10 @@ func (f *Fleet) later(do func()) { time.AfterFunc(startAgain, func() { f.post(do
 func (f *Fleet) Close() {
 	f.closed = true
 	f.spares.Close()
-	for _, c := range f.queue {
+	for _, c := range append(f.queue[false], f.queue[true]...) {
 		c.end()
 	}
-	f.queue = nil
+	clear(f.queue)
 }
 
 // Empty reports whether there is no process, and none about to be.
