@@ -3,6 +3,7 @@ package elfplug
 import (
 	"bytes"
 	"debug/elf"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"go/token"
@@ -67,17 +68,38 @@ func (im *image) dynamicSymbols() (*symbols, error) {
 }
 
 // withPrefix calls yield with the index of each symbol whose name begins with
-// prefix, and the offset of the rest of its name, until yield returns false.
+// prefix, and the offset of the rest of its name, until yield returns false. Most names are told apart by their first
+// eight bytes, in one comparison: a daemon that starts reads the symbols of each handler.
 func (t *symbols) withPrefix(prefix string, yield func(i int, rest uint64) bool) {
 	want := []byte(prefix)
+	head, mask := first(want)
+	little := t.im.order == binary.ByteOrder(binary.LittleEndian)
 	for i := range len(t.table) / t.entry {
-		off := uint64(t.im.order.Uint32(t.table[i*t.entry:]))
-		if off < uint64(len(t.names)) && bytes.HasPrefix(t.names[off:], want) {
-			if !yield(i, off+uint64(len(want))) {
-				return
-			}
+		b := t.table[i*t.entry:]
+		off := uint64(binary.LittleEndian.Uint32(b))
+		if !little {
+			off = uint64(t.im.order.Uint32(b))
+		}
+		if off >= uint64(len(t.names)) {
+			continue
+		}
+		name := t.names[off:]
+		if len(name) >= 8 && binary.LittleEndian.Uint64(name)&mask != head {
+			continue
+		}
+		if bytes.HasPrefix(name, want) && !yield(i, off+uint64(len(want))) {
+			return
 		}
 	}
+}
+
+// first returns the first eight bytes of b as one number, and a mask of those that b has.
+func first(b []byte) (head, mask uint64) {
+	var has, of [8]byte
+	for i := range copy(has[:], b) {
+		of[i] = 0xff
+	}
+	return binary.LittleEndian.Uint64(has[:]), binary.LittleEndian.Uint64(of[:])
 }
 
 // at decodes a symbol but for its name.
