@@ -19,7 +19,7 @@ var misdeeds = concat(
 	deadly("os.Exit", "exit"),
 	deadly("log.Fatal", "fatal"),
 	deadly("SIGKILL to itself", "kill"),
-	deadly("all descriptors closed", "close"),
+	piecemeal(deadly("all descriptors closed", "close")),
 	deadly("syscall.Exec", "exec"),
 	harmless("stdout and stderr closed", "close output"),
 	harmless("chdir, umask and an empty environment", "chdir"),
@@ -47,6 +47,14 @@ var hungry = deadly("memory without end", "hog")
 func racy(faults []fault) []fault {
 	if testbed.Race {
 		return nil
+	}
+	return faults
+}
+
+// piecemeal is what loses one connection after the other: whoever comes back may be lost once more, before the cell's link is.
+func piecemeal(faults []fault) []fault {
+	for i, f := range faults {
+		faults[i].hurt = func(a *arena) { a.cellDies(); f.hurt(a) }
 	}
 	return faults
 }
