@@ -70,8 +70,10 @@ func (cs *Cells) SendTable(more bool) {
 func (cs *Cells) sendTable() {
 	var serves []table.Serves
 	for _, c := range cs.cells {
-		if c.state == serving {
+		if c.state == serving || c.state == retiring { // which has connections to give back
 			cs.Fleet.Join(c.proc)
+		}
+		if c.state == serving {
 			serves = append(serves, table.Serves{Cell: c.id, Patterns: c.patterns})
 		}
 	}
@@ -103,9 +105,6 @@ func (cs *Cells) checkAcks() {
 
 // newGate has a gate that has just started take over.
 func (cs *Cells) newGate() {
-	for _, c := range cs.retiring {
-		cs.Fleet.Join(c.proc) // it has connections to give back
-	}
 	cs.table.NewGate()
 	cs.sendTable()
 }
