@@ -1,6 +1,7 @@
 package slim
 
 import (
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -18,14 +19,21 @@ const (
 
 // Rest has this process give back what a burst of work has left, such as the start of a thousand
 // handlers, whenever it rests after one: the collector by itself keeps twice of what is in use, and
-// stacks as they have been. It does not return.
+// stacks as they have been, and of its program each page that ever ran. It does not return.
 func Rest() {
 	var r rest
 	for range time.Tick(restEvery) {
 		if r.due(allocated()) {
 			debug.FreeOSMemory()
+			forget(program())
 		}
 	}
+}
+
+// program is the file of this process's.
+func program() map[string]bool {
+	path, _ := os.Executable()
+	return New([]string{path}).files
 }
 
 // rest decides when.

@@ -1,6 +1,9 @@
 package slim
 
-import "testing"
+import (
+	"os"
+	"testing"
+)
 
 var big []byte
 
@@ -23,4 +26,41 @@ func TestRestIsDue(t *testing.T) {
 	if got := allocated() - before; got < mib {
 		t.Errorf("of 1 MiB, %d bytes are told", got)
 	}
+}
+
+// Of its program a process gives back what it does not run again.
+func TestForgetsProgram(t *testing.T) {
+	pages := func() (kib int) {
+		f, err := os.Open("/proc/self/smaps")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for _, m := range clean(f, program()) {
+			kib += resident(t, m)
+		}
+		return kib
+	}
+	before := pages()
+	forget(program())
+	if after := pages(); before == 0 || after >= before {
+		t.Errorf("%d KiB of the program are in memory, and were %d", after, before)
+	}
+}
+
+// resident is how much of a mapping is in memory, in KiB.
+func resident(t *testing.T, m mapping) (kib int) {
+	f, err := os.Open("/proc/self/pagemap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	entry, page := make([]byte, 8), uintptr(os.Getpagesize())
+	for at := m.from; at < m.to; at += page {
+		if _, err := f.ReadAt(entry, int64(at/page*8)); err != nil {
+			t.Fatal(err)
+		}
+		kib += int(entry[7]>>7) * int(page) >> 10 // proc_pid_pagemap(5): the top bit says that it is present
+	}
+	return kib
 }

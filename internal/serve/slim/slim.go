@@ -84,13 +84,17 @@ func (s *Slim) idle(requests int64, now time.Time) bool {
 	return idle
 }
 
-// giveBack gives back garbage, and the pages of the files that are in memory as they
-// are on disk. The dynamic linker has read most of them, once, to relocate them; one that
-// is needed again is found in the page cache.
+// giveBack gives back garbage, and what is in memory of the files. The dynamic linker has read most of it, once, to relocate them.
 func giveBack(files map[string]bool) {
 	if pays(measured()) {
 		debug.FreeOSMemory()
 	}
+	forget(files)
+}
+
+// forget gives back the pages of the files that are in memory as they are on disk. One that is needed again is found in the
+// page cache.
+func forget(files map[string]bool) {
 	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return
