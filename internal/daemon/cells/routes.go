@@ -68,7 +68,7 @@ func (cs *Cells) SendTable(more bool) {
 }
 
 func (cs *Cells) sendTable() {
-	var serves []table.Serves
+	serves := make([]table.Serves, 0, len(cs.cells))
 	for _, c := range cs.cells {
 		if c.state == serving || c.state == retiring { // which has connections to give back
 			cs.Fleet.Join(c.proc)

@@ -54,12 +54,13 @@ type Files struct {
 	log    *logrus.Logger
 
 	work      map[*lifecycle.Handler]work
-	admitting int           // admissions under way, but for those that
-	building  int           // take long
-	unsaved   store.Changes // of the history; nil where there are none
-	garbage   bool          // the store may hold copies that nobody needs
-	ripe      bool          // and does since rest ago
-	cleaning  bool          // they are being deleted
+	admitting int             // admissions under way, but for those that
+	building  int             // take long
+	unsaved   store.Changes   // of the history; nil where there are none
+	garbage   bool            // the store may hold copies that nobody needs
+	ripe      bool            // and does since rest ago
+	cleaning  bool            // they are being deleted
+	keep      map[string]bool // those that are not, meanwhile; made once, for there is a place in it for each version of each handler
 }
 
 // work is what is under way for a handler.
@@ -128,7 +129,7 @@ func (cleaned) event()   {}
 
 // New returns no files.
 func New(in *intake.Intake, owner Owner, log *logrus.Logger) *Files {
-	return &Files{intake: in, owner: owner, log: log, work: make(map[*lifecycle.Handler]work)}
+	return &Files{intake: in, owner: owner, log: log, work: make(map[*lifecycle.Handler]work), keep: make(map[string]bool)}
 }
 
 // Handle does what comes of an event.
@@ -285,9 +286,9 @@ func (fs *Files) Turn() {
 		return
 	}
 	fs.garbage, fs.ripe, fs.cleaning = false, false, true
-	keep := make(map[string]bool)
-	fs.owner.Needs(keep)
-	fs.intake.Clean(keep, func() { fs.owner.Post(cleaned{}) })
+	clear(fs.keep)
+	fs.owner.Needs(fs.keep)
+	fs.intake.Clean(fs.keep, func() { fs.owner.Post(cleaned{}) })
 }
 
 // SaveNow begins to save the history, if it has changed.

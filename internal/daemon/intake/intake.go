@@ -429,7 +429,7 @@ func (in *Intake) Check(ctx context.Context, damaged func(sum string)) {
 }
 
 // Clean deletes the copies whose sums are not in keep. It is called only while
-// nothing is being admitted, and what is admitted from now on waits for it.
+// nothing is being admitted, and what is admitted from now on waits for it. Until done is called keep is not changed.
 func (in *Intake) Clean(keep map[string]bool, done func()) {
 	cleaning := make(chan struct{})
 	in.cleaning = cleaning

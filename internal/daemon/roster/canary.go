@@ -48,6 +48,7 @@ type Place = func(*states.Seat) (cell uint64, hold time.Duration)
 
 // Served are the routes that lead to all who serve; rule says on what terms a canary has a part of them.
 func (r *Roster) Served(place Place, rule func(*lifecycle.Handler) link.Canary) (served []link.Route) {
+	served = make([]link.Route, 0, len(r.Handlers))
 	for _, h := range r.Handlers {
 		if h.Live == nil || h.Of != "" {
 			continue

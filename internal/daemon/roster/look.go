@@ -67,12 +67,20 @@ func (l *Looks) quiet() bool { return l.applied > 0 && !l.under && !l.unsettled 
 // It may have been unmounted, or its successor is still being filled. A look that
 // Accept has asked for ends them.
 func (r *Roster) See(look uint64, snap *handlerdir.Snapshot) (steps []Step, orphaned []string) {
+	before := r.Snapshot
+	r.Snapshot = snap
+	accepted := look >= r.Looks.accept && r.Looks.accept > 0
+	replaced := before != nil && (snap.Dir.Dev != before.Dir.Dev || snap.Dir.Ino != before.Dir.Ino)
+	if accepted {
+		r.Looks.accept = 0
+	}
+	if before != nil && !replaced && r.tally.counts[isOrphaned] == 0 {
+		return nil, nil // as most often, among however many
+	}
 	here := make(map[string]bool, len(snap.Files))
 	for _, f := range snap.Files {
 		here[f.Name] = true
 	}
-	accepted := look >= r.Looks.accept && r.Looks.accept > 0
-	replaced := r.Snapshot != nil && (snap.Dir.Dev != r.Snapshot.Dir.Dev || snap.Dir.Ino != r.Snapshot.Dir.Ino)
 	for _, h := range r.Handlers {
 		switch missing := !here[h.Name] && !accepted; {
 		case h.Presence == states.Orphaned && !missing:
@@ -83,13 +91,9 @@ func (r *Roster) See(look uint64, snap *handlerdir.Snapshot) (steps []Step, orph
 		}
 	}
 	slices.Sort(orphaned)
-	if accepted {
-		r.Looks.accept = 0
-	}
-	if r.Snapshot == nil {
+	if before == nil {
 		r.first = here
 	}
-	r.Snapshot = snap
 	return steps, orphaned
 }
 
