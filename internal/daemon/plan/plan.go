@@ -32,15 +32,15 @@ type Actions struct {
 // written leaves its handler as it is.
 func Next(snap *handlerdir.Snapshot, have []Handler) Actions {
 	var a Actions
-	tried := make(map[string]Handler, len(have))
-	for _, h := range have {
-		tried[h.Name] = h
+	tried := make(map[string]*Handler, len(have))
+	for i, h := range have {
+		tried[h.Name] = &have[i]
 	}
 	for _, f := range snap.Files {
-		known, ok := tried[f.Name]
+		known := tried[f.Name]
 		delete(tried, f.Name)
 		switch {
-		case ok && known.Tried == f.ID && !(known.Unread && f.Settled):
+		case known != nil && known.Tried == f.ID && !(known.Unread && f.Settled):
 		case f.Refusal != nil:
 			a.Refuse = append(a.Refuse, f)
 		case f.Settled:

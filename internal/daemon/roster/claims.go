@@ -95,6 +95,7 @@ func stake(h *lifecycle.Handler, claims bool) plan.Stake {
 // candidates are all handlers, for plan. Those in claims want what their proved version
 // does.
 func (r *Roster) candidates(claims map[string]*states.Seat) (all []plan.Candidate) {
+	all = make([]plan.Candidate, 0, len(r.Handlers))
 	for _, h := range r.Handlers {
 		if h.Of != "" {
 			continue // it wants no pattern of its own

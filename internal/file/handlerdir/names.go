@@ -69,6 +69,9 @@ func ValidName(name string) bool {
 // unique makes one file of those of one name, which follow each other. It uses
 // the memory of files.
 func unique(files []File) []File {
+	if len(files) == 0 {
+		return nil // whatever room there was for some
+	}
 	all := files[:0]
 	for len(files) > 0 {
 		n := 1

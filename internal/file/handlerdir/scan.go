@@ -104,6 +104,7 @@ func (s *scan) stay(some []string) (files []File, names []string) {
 			changed[of] = true
 		}
 	}
+	files = make([]File, 0, len(s.prev.Files)+len(some))
 	for i := range s.prev.Files {
 		if f := &s.prev.Files[i]; f.final && f.claims == nil && f.Real == "" && !changed[filepath.Base(f.Path)] {
 			files = append(files, *f)
