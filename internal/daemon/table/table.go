@@ -73,7 +73,7 @@ type Change struct {
 	Gone           []string
 }
 
-// Tell returns what is to be told of the table all, which is sorted by pattern: to the gate
+// Tell returns what is to be told of the table all, which is sorted by pattern and which nobody changes any more: to the gate
 // what it does not know; to a cell the part that can overlap with its own patterns,
 // where it has another or none. It looks at those whom a change may concern.
 func (t *Table) Tell(all []link.Route, serves []Serves) (gate Change, told []Told) {
@@ -165,7 +165,7 @@ func (t *Table) take(all []link.Route) difference {
 			}
 		})
 	}
-	t.all = slices.Clone(all)
+	t.all = all
 	return d
 }
 

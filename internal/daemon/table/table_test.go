@@ -51,6 +51,7 @@ func TestTell(t *testing.T) {
 	}
 	// Of another version of another handler nobody is told but the gate.
 	tab.Change()
+	all = slices.Clone(all)
 	all[len(all)-1].Cell = 7
 	if gate, told := tab.Tell(all, serves[:1]); !reflect.DeepEqual(gate, Change{3, 2, all[len(all)-1:], nil}) || told != nil {
 		t.Errorf("of another version: %+v, %+v", gate, told)
@@ -323,6 +324,7 @@ func TestOneChangeAmongMany(t *testing.T) {
 		return testing.AllocsPerRun(10, func() {
 			tab.Forget(cell)
 			cell++
+			all = slices.Clone(all)
 			all[n-1].Cell, serves[n-1].Cell = cell, cell
 			tab.Change()
 			if _, told := tab.Tell(all, serves); len(told) != 1 {
