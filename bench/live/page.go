@@ -61,7 +61,7 @@ func (p *Page) table(s Spec, all []figures) {
 
 // peer adds what a change costs elsewhere.
 func (p *Page) peer(name, what string, took, cpu []float64) {
-	fmt.Fprintf(&p.tables, "\n%s, %s: %s ms, CPU %v ms a change.\n", name, what, figure(took), stats.Of(cpu))
+	fmt.Fprintf(&p.tables, "\n%s, %s: %s ms, CPU %v ms a change (%d changes).\n", name, what, figure(took), stats.Of(cpu), len(took))
 }
 
 // shared adds what handlers cost that share one cell.

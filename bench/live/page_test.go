@@ -25,7 +25,7 @@ func TestPage(t *testing.T) {
 		"Measured today.\n\n- a machine\n- Linux\n", "file of 8.1 MB",
 		"## 100 handlers\n\n| what | base | plugserver | ÷ base |\n| --- | ---: | ---: | ---: |\n| " + rows[0] + " | 2.00 | 1.00 | 0.50 |\n",
 		"| " + rows[5] + " | – | 1.00 | – |\n", "| " + rows[6] + " | 6.00 (4.00–8.00) 7.96 | 3.00 (2.00–4.00) 3.98 | 0.50 |\n",
-		"| " + rows[7] + " | – | – | – |\n", "nginx, told to load its configuration again: 2.00 (1.00–3.00) 2.98 ms, CPU 4.00 (4.00–4.00) ms a change.\n",
+		"| " + rows[7] + " | – | – | – |\n", "nginx, told to load its configuration again: 2.00 (1.00–3.00) 2.98 ms, CPU 4.00 (4.00–4.00) ms a change (3 changes).\n",
 		"PSS 0.50 MiB a handler; one replaced, just written, 2.00 (1.00–3.00) 2.98 ms; CPU of all processes until it is in the one cell again 4.00",
 	} {
 		if !strings.Contains(string(text), want) {
