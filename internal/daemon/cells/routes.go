@@ -47,12 +47,16 @@ func (cs *Cells) Alter() uint64 {
 	return cs.table.Change()
 }
 
-// routes returns the table in force. A pattern of a handler that has not been
-// tried yet leads nowhere for now: its requests wait, and are not told that
-// there is no such page.
+// routes returns the table in force. A pattern of a handler that has served before and has not been tried yet, as after a start of
+// the daemon, leads nowhere for now: its requests are not told that there is no such page, and wait for as long as a try may take
+// once its turn has come, unless none is to wait at all.
 func (cs *Cells) routes() []link.Route {
 	place := func(of *states.Seat) (uint64, time.Duration) { return placeOf(of).in.id, placeOf(of).settings.Hold }
-	return table.Route(cs.table.Dialect, cs.owner.Served(place), cs.owner.Claimed())
+	var untried link.Route
+	if hold := cs.cfg.Fleet.Limits.Hold; hold > 0 {
+		untried.Hold = max(hold, cs.cfg.StartTimeout)
+	}
+	return table.Route(cs.table.Dialect, cs.owner.Served(place), cs.owner.Claimed(), untried)
 }
 
 // SendTable tells the gate and the cells of a table that has begun. It is called when no event waits: a burst of changes becomes one table. While more

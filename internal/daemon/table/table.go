@@ -271,10 +271,10 @@ func (t *Table) Look() (late []uint64) {
 
 // Route returns the table that leads to served, sorted by pattern. All patterns are of the
 // dialect. Those claimed are of handlers that were not tried yet: those beside which all of served
-// can stand lead nowhere for now, so that their requests wait and are not told
+// can stand lead nowhere for now, so that their requests wait, as untried says, and are not told
 // that there is no such page. What cannot be sent does not wait, and canaries that cannot be have no
 // requests.
-func Route(d routes.Dialect, served []link.Route, claimed []string) []link.Route {
+func Route(d routes.Dialect, served []link.Route, claimed []string, untried link.Route) []link.Route {
 	all := slices.Clone(served)
 	size, canaries := 0, 0
 	patterns := make([]string, len(served))
@@ -294,7 +294,8 @@ func Route(d routes.Dialect, served []link.Route, claimed []string) []link.Route
 			if size += link.RouteSize(p); size > link.MaxRoutes {
 				break
 			}
-			all = append(all, link.Route{Pattern: p})
+			untried.Pattern = p
+			all = append(all, untried)
 		}
 	}
 	slices.SortFunc(all, func(a, b link.Route) int { return strings.Compare(a.Pattern, b.Pattern) })

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/between/routes"
@@ -45,7 +46,7 @@ func TestTell(t *testing.T) {
 		t.Errorf("told %+v, %+v, want %+v", gate, told, want)
 	}
 	tab.Change()
-	all = Route(routes.Std, append(all, link.Route{Pattern: "/a/b", Cell: 4}), nil)
+	all = Route(routes.Std, append(all, link.Route{Pattern: "/a/b", Cell: 4}), nil, link.Route{})
 	if _, told := tab.Tell(all, serves); len(told) != 1 || told[0].Cell != 1 || told[0].Version != 2 || len(told[0].Routes) != 2 {
 		t.Errorf("the second time: %+v", told)
 	}
@@ -145,7 +146,7 @@ func TestTellIsOfAllThatOverlaps(t *testing.T) {
 					}
 				}
 			}
-			all := Route(routes.Std, slices.Collect(maps.Values(leads)), nil)
+			all := Route(routes.Std, slices.Collect(maps.Values(leads)), nil, link.Route{})
 			want := make(map[uint64][]link.Route)
 			index := routes.NewIndex(routes.Std, all, func(r link.Route) string { return r.Pattern })
 			for _, s := range serves {
@@ -248,15 +249,15 @@ func TestLook(t *testing.T) {
 }
 
 func TestRoute(t *testing.T) {
-	got := Route(routes.Std, leads("/b", "/a/{x}"), []string{"/b", "/a/{y}", "/c"})
-	want := []link.Route{{Pattern: "/a/{x}", Cell: 2}, {Pattern: "/b", Cell: 1}, {Pattern: "/c"}}
+	got := Route(routes.Std, leads("/b", "/a/{x}"), []string{"/b", "/a/{y}", "/c"}, link.Route{Hold: time.Second})
+	want := []link.Route{{Pattern: "/a/{x}", Cell: 2}, {Pattern: "/b", Cell: 1}, {Pattern: "/c", Hold: time.Second}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
 	// Where there is no room for the rules of canaries, the incumbents have all.
 	served := leads("/"+strings.Repeat("a", link.MaxRoutes-200), "/b")
 	served[1].Canary = link.Canary{Cell: 3, Weight: link.Whole}
-	if got := Route(routes.Std, served, nil); got[1].Canary != (link.Canary{}) || served[1].Canary.Cell != 3 {
+	if got := Route(routes.Std, served, nil, link.Route{Hold: time.Second}); got[1].Canary != (link.Canary{}) || served[1].Canary.Cell != 3 {
 		t.Errorf("too large, the canary is %+v", got[1].Canary)
 	}
 }

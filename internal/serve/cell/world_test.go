@@ -242,7 +242,7 @@ func (w *world) tell(all ...link.Route) {
 		}
 	}
 	w.table.Change()
-	g, told := w.table.Tell(table.Route("", all, nil), w.serves)
+	g, told := w.table.Tell(table.Route("", all, nil, link.Route{}), w.serves)
 	for _, to := range told {
 		w.cells[to.Cell].link.Send(link.Message{Kind: link.Table, Version: to.Version, Routes: to.Routes})
 	}

@@ -157,3 +157,50 @@ func (c *restarted) ask(raw string) error {
 	}
 	return nil
 }
+
+const lateSource = `package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+)
+
+func Start(context.Context) error { time.Sleep(3 * time.Second); return nil }
+
+func Handler() (string, http.HandlerFunc) {
+	return "/late", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "late") }
+}
+`
+
+// A request for what served before is held until that has been tried, though the gate accepts earlier, and however
+// short requests wait for what has crashed.
+func TestUntriedIsAwaited(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := l.(*net.TCPListener).File()
+	l.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	hold := testbed.Flags("--hold=100ms")
+	d := testbed.Start(t, testbed.Sockets(socket), hold)
+	d.Put("late", plainly(t, lateSource))
+	d.Stop()
+	c, err := testbed.Dial("tcp", d.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Send("GET /late HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	testbed.Start(t, testbed.Sockets(socket), testbed.In(d.Dir), hold)
+	if a, err := c.Receive("GET"); err != nil || a.Status != 200 || string(a.Body) != "late" {
+		t.Errorf("got %d %q, %v", a.Status, a.Body, err)
+	}
+}
