@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -39,16 +40,7 @@ func TestRestartUnderLoad(t *testing.T) {
 	if testing.Short() {
 		times = 3
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket, err := l.(*net.TCPListener).File()
-	l.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
+	socket := listening(t)
 	d := testbed.Start(t, testbed.Sockets(socket))
 	for _, name := range []string{"left", "right"} {
 		d.Put(name, plain(t, "/"+name+"/", name))
@@ -94,6 +86,21 @@ func TestRestartUnderLoad(t *testing.T) {
 		t.Logf("clients that %-26s %6d requests", kind.name, answered[i].Load())
 	}
 	t.Logf("%d restarts, the longest stop took %v", times, longest.Round(time.Millisecond))
+}
+
+// listening is a socket that outlives daemons.
+func listening(t *testing.T) *os.File {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	socket, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { socket.Close() })
+	return socket
 }
 
 // grown reports whether each kind of clients was answered a few times more.
@@ -177,16 +184,7 @@ func Handler() (string, http.HandlerFunc) {
 // A request for what served before is held until that has been tried, though the gate accepts earlier, and however
 // short requests wait for what has crashed.
 func TestUntriedIsAwaited(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket, err := l.(*net.TCPListener).File()
-	l.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
+	socket := listening(t)
 	hold := testbed.Flags("--hold=100ms")
 	d := testbed.Start(t, testbed.Sockets(socket), hold)
 	d.Put("late", plainly(t, lateSource))
