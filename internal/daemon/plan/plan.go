@@ -33,8 +33,8 @@ type Actions struct {
 func Next(snap *handlerdir.Snapshot, have []Handler) Actions {
 	var a Actions
 	tried := make(map[string]*Handler, len(have))
-	for i, h := range have {
-		tried[h.Name] = &have[i]
+	for i := range have {
+		tried[have[i].Name] = &have[i]
 	}
 	for _, f := range snap.Files {
 		known := tried[f.Name]

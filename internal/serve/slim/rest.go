@@ -19,7 +19,7 @@ const (
 
 // Rest has this process give back what a burst of work has left, such as the start of a thousand
 // handlers, whenever it rests after one: the collector by itself keeps twice of what is in use, and
-// stacks as they have been, and of its program each page that ever ran. It does not return.
+// stacks as they have been, and the kernel each page of its program that ever ran. It does not return.
 func Rest() {
 	var r rest
 	for range time.Tick(restEvery) {
