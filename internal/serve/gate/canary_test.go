@@ -41,8 +41,8 @@ func to(t *testing.T, g *Gate, r *http.Request, one, two *cell) (cell int, stays
 	return cell, d.Stays
 }
 
-// A client's own connection is one version's, and those that cannot be told apart go by request; both in the parts
-// that they are to be.
+// A client's own connection is one version's for a while, and those that cannot be told apart go by request; both in the
+// parts that they are to be.
 func TestCanaryHasItsPart(t *testing.T) {
 	g := newGate(t, 1, 2)
 	one, two := g.cells[1], g.cells[2]
@@ -51,8 +51,8 @@ func TestCanaryHasItsPart(t *testing.T) {
 	conns, streams := 0, 0
 	for i := range n {
 		is, stays := to(t, g, askedOn(i), one, two)
-		if again, _ := to(t, g, askedOn(i), one, two); again != is || stays {
-			t.Fatalf("connection %d goes to %d and %d, and stays: %v", i, is, again, stays)
+		if stays {
+			t.Fatalf("connection %d stays with the gate", i)
 		}
 		if is == 2 {
 			conns++

@@ -1,8 +1,8 @@
 // Package split says which of two versions of a handler has a request: the incumbent or its canary.
 //
-// Most often that follows from the request alone, by a hash of what its client is known by. So the
+// Most often that follows from the request and the time, by a hash of what its client is known by. So the
 // gate, the incumbent's cell and the canary's come to the same, without a word between them: a connection moves to the cell of
-// its version, stays there, and leaves it with the first request that is the other's. What was the canary's
+// its version, stays there, and leaves it with the first request that is the other's. What is the canary's
 // stays the canary's where its weight grows.
 package split
 
@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/textproto"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/serve/proxied"
@@ -25,6 +26,11 @@ const (
 	Canary
 	Each // the gate draws, for each request anew: nothing tells the clients of a connection apart
 )
+
+// turn is for how long a connection that nothing is known by has one version. Then it is chosen anew: where
+// connections are few and stay, each version has its part of the requests nonetheless. A move
+// costs some ten microseconds, and so nothing beside what is served in a second.
+const turn = time.Second
 
 // Rule divides the requests of a pattern. It never changes.
 type Rule struct {
@@ -55,6 +61,11 @@ func part(n int) uint64 { return uint64(min(max(n, 0), link.Whole)) }
 // Of returns whose r is. Its RemoteAddr is that of its connection, which, alternates says, carries requests for
 // several handlers, as those of proxies do.
 func (s *Rule) Of(r *http.Request, alternates bool) Choice {
+	return s.at(time.Now, r, alternates)
+}
+
+// at is Of at a time, which is asked for where it matters.
+func (s *Rule) at(now func() time.Time, r *http.Request, alternates bool) Choice {
 	switch s.weight {
 	case 0:
 		return Incumbent
@@ -67,7 +78,7 @@ func (s *Rule) Of(r *http.Request, alternates bool) Choice {
 		if err != nil || alternates || r.ProtoMajor == 2 || s.proxies.Proxy(r.RemoteAddr) {
 			return Each
 		}
-		return s.by(r.RemoteAddr)
+		return chosen(s.inTurn(r.RemoteAddr, now()), s.weight)
 	case link.StickyCookie:
 		if c, err := r.Cookie(s.field); err == nil && c.Value != "" {
 			return s.by(c.Value)
@@ -110,6 +121,13 @@ func (s *Rule) Copies() bool { return s.Mirrors && chosen(rand.Uint64(), s.mirro
 // by chooses for good by what is evenly spread: whoever has the value, and wherever.
 func (s *Rule) by(value string) Choice { return chosen(hash(s.seed, value), s.weight) }
 
+// inTurn is a number for each turn of a connection. Turns of different ones end at different times.
+func (s *Rule) inTurn(remote string, now time.Time) uint64 {
+	h := hash(s.seed, remote)
+	n := (uint64(now.UnixNano()) + h%uint64(turn)) / uint64(turn)
+	return spread(h + n*0x9e3779b97f4a7c15) // SplitMix64
+}
+
 func chosen(n, weight uint64) Choice {
 	if place, _ := bits.Mul64(n, link.Whole); place < weight {
 		return Canary
@@ -128,6 +146,10 @@ func hash(seed uint64, value string) uint64 {
 	for i := range len(value) {
 		h = (h ^ uint64(value[i])) * prime
 	}
+	return spread(h)
+}
+
+func spread(h uint64) uint64 {
 	h = (h ^ h>>33) * 0xff51afd7ed558ccd
 	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
 	return h ^ h>>33

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/link"
 	"github.com/andrestc/go-plugserver/internal/serve/proxied"
@@ -38,7 +39,7 @@ func TestWhatDecides(t *testing.T) {
 		// of makes a request of the i-th value of what decides, as the n-th client that has it
 		of func(i, n int) *http.Request
 	}{
-		{"a connection", none, func(i, n int) *http.Request {
+		{"a connection, in its turn", none, func(i, n int) *http.Request {
 			return from(fmt.Sprintf("192.0.2.1:%d", i), "Cookie", fmt.Sprint("id=", n))
 		}},
 		{"a client's address", ip, func(i, n int) *http.Request { return from(fmt.Sprintf("192.0.2.%d:%d", i, n)) }},
@@ -67,11 +68,12 @@ func TestWhatDecides(t *testing.T) {
 		}},
 	} {
 		got := make(map[Choice]int)
+		now := func() time.Time { return time.Unix(1_000_000, 0) }
 		for i := range 200 {
-			is := tt.rule.Of(tt.of(i, 0), false)
+			is := tt.rule.at(now, tt.of(i, 0), false)
 			got[is]++
 			for n := range 20 {
-				if again := tt.rule.Of(tt.of(i, n), false); again != is {
+				if again := tt.rule.at(now, tt.of(i, n), false); again != is {
 					t.Errorf("%s: the %d-th goes to %d, and to %d", tt.why, i, is, again)
 				}
 			}
@@ -90,6 +92,42 @@ func TestWhatDecides(t *testing.T) {
 		if got := of(); got != Each {
 			t.Errorf("%s connection: %d", why, got)
 		}
+	}
+}
+
+// Of a connection that nothing is known by, each version has its part in time. It changes sides with its turns
+// alone, which end at other times than another's; what a client is known by has no turns.
+func TestTurns(t *testing.T) {
+	const seconds, steps = 4000, 4
+	var last [2]Choice
+	parts, together, changes := 0, 0, 0
+	s, ip := New(link.Canary{Weight: 1000, Seed: 5}, nil), New(link.Canary{Weight: 1000, Seed: 5, Sticky: link.StickyIP}, nil)
+	for i := range seconds * steps {
+		now := func() time.Time { return time.Unix(1_000_000, 0).Add(time.Duration(i) * turn / steps) }
+		changed := 0
+		for c, remote := range []string{"192.0.2.1:4321", "192.0.2.1:4322"} {
+			is := s.at(now, from(remote), false)
+			if i > 0 && is != last[c] {
+				changed++
+			}
+			if last[c] = is; is == Canary && c == 0 {
+				parts++
+			}
+			if ip.at(now, from(remote), false) != ip.at(time.Now, from(remote), false) {
+				t.Fatal("a client that is known by its address changes sides")
+			}
+		}
+		changes += changed
+		if changed == 2 {
+			together++
+		}
+	}
+	n := float64(parts) / steps
+	if mean, deviation := 0.1*seconds, math.Sqrt(seconds*0.1*0.9); math.Abs(n-mean) > 5*deviation {
+		t.Errorf("the canary has had a connection for %.0f s of %d, want %.0f ± %.0f", n, seconds, mean, 5*deviation)
+	}
+	if want := 2.0 * seconds * 2 * 0.1 * 0.9; math.Abs(float64(changes)-want) > 0.15*want || together > 0 {
+		t.Errorf("two connections have changed sides %d times, want some %.0f, and %d times at once", changes, want, together)
 	}
 }
 

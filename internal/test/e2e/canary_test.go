@@ -123,6 +123,40 @@ func TestCanary(t *testing.T) {
 	fresh.Unharmed(t)
 }
 
+// Where clients are few, and keep their connections, each has requests of both versions nonetheless: a busy one, which moves
+// between their cells, and one that hardly asks.
+func TestCanaryOfFewClients(t *testing.T) {
+	dir := testbed.NewDir(t)
+	settings := "[Handler shared]\nCanaryWeight=30%\nCanaryFor=infinity\n"
+	if err := os.WriteFile(filepath.Join(dir, "plugserverd.conf"), []byte(settings), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := testbed.Start(t, testbed.In(dir))
+	d.Put("shared", shared(t, "one"))
+	d.Put("shared.canary", shared(t, "two"))
+	for _, pause := range []time.Duration{0, 50 * time.Millisecond} {
+		var once [2]sync.Once
+		both := make(chan bool, len(once))
+		client := testbed.Plan{Addr: d.Addr, Paths: []string{"/shared"}, Clients: 1, Check: func(_ string, a testbed.Answer) error {
+			for i, v := range []string{"one", "two"} {
+				if string(a.Body) == v && a.Status == http.StatusOK {
+					once[i].Do(func() { both <- true })
+					return nil
+				}
+			}
+			return fmt.Errorf("%d %q", a.Status, a.Body)
+		}, Pause: func(int) time.Duration { return pause }}.Run(t)
+		for range once {
+			select {
+			case <-both:
+			case <-time.After(time.Minute): // by chance alone once in a thousand million
+				t.Fatalf("with a pause of %v a connection has had one version for a minute", pause)
+			}
+		}
+		client.Unharmed(t)
+	}
+}
+
 // A canary whose requests do not end is withdrawn for those that are open. Those wait for --drain-timeout more, and then their connections end;
 // nobody else notices.
 func TestCanaryHangs(t *testing.T) {
