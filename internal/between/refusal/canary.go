@@ -10,7 +10,7 @@ import (
 func NoIncumbent(of string) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("a canary stands beside a version that serves, and %q serves none", of),
-		Mend:   fmt.Sprintf("copy %s into the directory: its canary follows by itself", words.Shell(of+".so")),
+		Mend:   fmt.Sprintf("copy %s into the directory"+followsItself, words.Shell(of+".so")),
 		Or:     []string{"rename this file, if it is meant as a handler of its own: names that end in .canary are canaries'"},
 	}
 }
@@ -19,7 +19,7 @@ func NoIncumbent(of string) *Error {
 func SameAsIncumbent(of, version string) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("version %s is the one of %q that serves: there is nothing to compare", version, of),
-		Mend:   "copy another version in its place, or remove this file",
+		Mend:   "copy another version in its place" + orRemove,
 	}
 }
 
@@ -35,7 +35,7 @@ func NothingInCommon(of string) *Error {
 func Withdrawn(name, version, why string) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("version %s was withdrawn: %s", version, why),
-		Mend:   "copy a mended file in its place; or try this one again: plugserverctl release " + words.Shell(name),
+		Mend:   "copy a mended file in its place" + orRelease + words.Shell(name),
 		Or:     []string{"remove it: plugserverctl remove " + words.Shell(name)},
 	}
 }

@@ -92,7 +92,7 @@ func PatternsTooLarge(size, most int) *Error {
 func TableFull(size, most int) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("the route table is full: with its patterns it would take %d bytes, %d can be sent to the gate", size, most),
-		Mend:   "shorten its patterns, or remove another handler that has many: this file is tried again by itself then",
+		Mend:   "shorten its patterns, or remove another handler that has many" + triedAgainThen,
 	}
 }
 
@@ -104,7 +104,7 @@ func Taken(pattern, by, theirs string) *Error {
 	}
 	return &Error{
 		Reason: reason,
-		Mend:   fmt.Sprintf("change the pattern, or remove %s.so: this file is tried again by itself then", by),
+		Mend:   fmt.Sprintf("change the pattern, or remove %s.so"+triedAgainThen, by),
 	}
 }
 
@@ -112,7 +112,7 @@ func Taken(pattern, by, theirs string) *Error {
 func Start(err error) *Error {
 	e := &Error{
 		Reason: "Start returned an error: " + words.OneLine(err.Error()),
-		Mend:   "mend what Start needs, then copy the file again",
+		Mend:   "mend what Start needs" + copyAgain,
 	}
 	said := err.Error()
 	for _, errno := range []syscall.Errno{syscall.EADDRINUSE, syscall.EWOULDBLOCK, syscall.EBUSY} {
@@ -201,12 +201,12 @@ func DiedEarly(as End) (e *Error, passing bool) {
 	case why != "":
 		return &Error{
 			Reason: "was killed before it was ready: " + why + quoteTail(as.Tail),
-			Mend:   "see in the log what else the machine or the service was short of then: the file is tried again by itself",
+			Mend:   "see in the log what else the machine or the service was short of then" + triedAgain,
 		}, true
 	case as.Status == "signal: killed":
 		return &Error{
 			Reason: "was killed before it was ready, by the kernel or by somebody (SIGKILL)" + quoteTail(as.Tail),
-			Mend:   "see whether the machine was out of memory (journalctl -k): the file is tried again by itself",
+			Mend:   "see whether the machine was out of memory (journalctl -k)" + triedAgain,
 			Or:     []string{"close no descriptor that the handler has not opened: a process that has closed its link to plugserverd is killed"},
 		}, true
 	}
@@ -263,7 +263,7 @@ func Starved(said string) bool {
 func Crashed(name, version string, n int, window time.Duration, how string) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("version %s crashed %d times within %v, last with %s", version, n, window, how),
-		Mend:   "copy a mended file; or try this one again: plugserverctl release " + words.Shell(name),
+		Mend:   "copy a mended file" + orRelease + words.Shell(name),
 	}
 }
 

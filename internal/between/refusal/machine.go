@@ -12,7 +12,7 @@ import (
 func Full(dir string, cause error) error {
 	return Because(&Error{
 		Reason: fmt.Sprintf("write to store %q: %s", dir, words.Errno(cause)),
-		Mend:   "free some space there (df " + words.Shell(dir) + "): the file is tried again by itself",
+		Mend:   "free some space there (df " + words.Shell(dir) + ")" + triedAgain,
 	}, cause)
 }
 
@@ -32,7 +32,7 @@ const shared = "have handlers share a process: Cell= in plugserverd.conf"
 func NoDescriptors(limit, kept int) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("too many open files: plugserverd may have %d descriptors, of which each handler's process takes 3 and %d are kept for what serves: some %d fit", limit, kept, (limit-kept)/3),
-		Mend:   "raise LimitNOFILE= of plugserverd.service, or remove handlers: the file is tried again by itself",
+		Mend:   "raise LimitNOFILE= of plugserverd.service, or remove handlers" + triedAgain,
 		Or:     []string{shared},
 	}
 }
@@ -41,7 +41,7 @@ func NoDescriptors(limit, kept int) *Error {
 func NoTasks(limit, kept int, name, fix string) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("too many processes: %s allows %d with their threads, of which each handler's has some 6 and %d are kept for what serves", name, limit, kept),
-		Mend:   fix + ", or remove handlers: the file is tried again by itself",
+		Mend:   fix + ", or remove handlers" + triedAgain,
 		Or:     []string{shared},
 	}
 }
@@ -50,7 +50,7 @@ func NoTasks(limit, kept int, name, fix string) *Error {
 func NoProcess() *Error {
 	return &Error{
 		Reason: "too many processes: the system gives no more (EAGAIN, fork(2))",
-		Mend:   "raise TasksMax= of plugserverd.service, or kernel.pid_max and kernel.threads-max by sysctl: the file is tried again by itself",
+		Mend:   "raise TasksMax= of plugserverd.service, or kernel.pid_max and kernel.threads-max by sysctl" + triedAgain,
 		Or:     []string{shared},
 	}
 }

@@ -64,7 +64,7 @@ func From(err error) *Error {
 		return e
 	}
 	if Passing(err) {
-		return &Error{Reason: err.Error(), Mend: "free memory, descriptors or room: the file is tried again by itself"}
+		return &Error{Reason: err.Error(), Mend: "free memory, descriptors or room" + triedAgain}
 	}
 	return &Error{Reason: err.Error(), Mend: "see the log of plugserverd"}
 }

@@ -65,33 +65,49 @@ func Install(ctx context.Context, s *cli.Session, path, name string, binaries *c
 	if err != nil {
 		return err
 	}
+	takeAway := undoing(dst, ours, was, out.Handler)
+	if takeAway != nil {
+		out.Handler.Refusal = report.TakenAway(*out.Handler.Refusal, "install it again")
+	}
 	err = installed(s, name, r.Version, out, time.Since(began))
 	if errors.Is(err, cli.ErrRefused) {
-		if e := undo(ctx, s, name, dst, ours, was, out.Handler); e != nil {
+		if e := undo(ctx, s, name, dst, ours, takeAway); e != nil {
 			return e
 		}
 	}
 	return err
 }
 
-// undo takes a file away that the daemon has refused, and puts the former one
-// back where that serves: no other is touched. Where it does not, that one was
-// given up itself, and would be tried anew.
-func undo(ctx context.Context, s *cli.Session, name, dst string, ours fs.FileInfo, was former, now *api.Handler) error {
-	if info, err := os.Lstat(dst); err != nil || !os.SameFile(info, ours) {
-		return nil // somebody else has put another there
-	}
-	var err error
+// undoing takes a file away that the daemon has refused, and puts the former one
+// back where that serves. Where it does not, that one was given up itself, and
+// would be tried anew: nil, the refused one stays.
+func undoing(dst string, ours fs.FileInfo, was former, now *api.Handler) func() error {
 	switch {
+	case now == nil || now.Refusal == nil || !isOurs(dst, ours):
 	case was.link == "" && was.version == "":
-		err = errors.Join(os.Remove(dst), was.resign(dst))
+		return func() error { return errors.Join(os.Remove(dst), was.resign(dst)) }
 	case was.link != "" && now.Version == was.version:
-		err = errors.Join(was.resign(dst), os.Rename(was.link, dst))
-	default:
+		return func() error { return errors.Join(was.resign(dst), os.Rename(was.link, dst)) }
+	}
+	return nil
+}
+
+// isOurs reports whether nobody else has put another file there.
+func isOurs(dst string, ours fs.FileInfo) bool {
+	info, err := os.Lstat(dst)
+	return err == nil && os.SameFile(info, ours)
+}
+
+// undo carries out what undoing has returned.
+func undo(ctx context.Context, s *cli.Session, name, dst string, ours fs.FileInfo, takeAway func() error) error {
+	switch {
+	case !isOurs(dst, ours):
+		return nil
+	case takeAway == nil:
 		fmt.Fprintf(s.Problems, "  the refused file stays in place\n")
 		return nil
 	}
-	if err != nil {
+	if err := takeAway(); err != nil {
 		return fmt.Errorf("take %q away again: %w", dst, err)
 	}
 	if _, err := settle(ctx, s, name, name+".so was taken away again"); err != nil {

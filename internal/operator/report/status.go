@@ -13,6 +13,7 @@ import (
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
 	"github.com/andrestc/go-plugserver/internal/between/canary"
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
 )
 
@@ -278,4 +279,14 @@ func cellOf(h api.Handler) string {
 func Refusal(w io.Writer, name string, r api.Refusal) {
 	fmt.Fprintf(w, "refused %s: %s\n", terminal.Escape(name), terminal.Escape(r.Reason))
 	terminal.WriteFixes(w, "  ", r.Mend, r.Or)
+}
+
+// TakenAway is r with fixes that do not count on its file's lying in the directory: again is how it gets there again.
+func TakenAway(r api.Refusal, again string) *api.Refusal {
+	fixes := slices.Clone(r.Or)
+	for i, fix := range fixes {
+		fixes[i] = refusal.TakenAway(fix, again)
+	}
+	r.Mend, r.Or = refusal.TakenAway(r.Mend, again), fixes
+	return &r
 }

@@ -136,6 +136,7 @@ func (r *run) settle(ctx context.Context) error {
 		}
 		if r.files.Ours(a.Handler) {
 			r.out.PutBack = append(r.out.PutBack, a.Handler)
+			r.putBack(a.Handler)
 		} else {
 			r.out.Theirs = append(r.out.Theirs, a.Handler)
 		}

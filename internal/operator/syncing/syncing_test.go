@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/file/synced"
 	"github.com/andrestc/go-plugserver/internal/operator/syncplan"
 )
@@ -52,6 +53,18 @@ func TestVerdict(t *testing.T) {
 		if got := r.verdict(a, tt.h); got != tt.refused || len(r.out.Refused) > 0 != tt.refused || len(r.out.Live) > 0 != tt.live {
 			t.Errorf("%s: refused is %v, %+v", what, got, r.out)
 		}
+	}
+}
+
+// What was put back is tried again by a sync, and by nothing else.
+func TestPutBackSaysWhatToDo(t *testing.T) {
+	r := new(run)
+	r.refuse("a", "sha256:0123", api.Refusal{Reason: "taken", Mend: refusal.Taken("/a", "b", "/a").Mend}, true)
+	r.putBack("a")
+	r.putBack("b")
+	const want = "change the pattern, or remove b.so, then sync again"
+	if note := r.out.notes["a"]; r.out.Refused["a"].Mend != want || note.Mend != want || note.File != "sha256:0123" || !note.Tried || len(r.out.Refused) != 1 {
+		t.Errorf("got %+v", r.out)
 	}
 }
 

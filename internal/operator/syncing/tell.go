@@ -60,6 +60,13 @@ func (r *run) refuse(handler, file string, why api.Refusal, tried bool) {
 	r.out.notes[handler] = synced.Refused{File: file, Reason: why.Reason, Mend: why.Mend, Or: why.Or, Time: r.began.UTC().Round(0), Tried: tried}
 }
 
+// putBack has a handler's refusal, if it has one, say what to do where its file was put back.
+func (r *run) putBack(handler string) {
+	if why, ok := r.out.Refused[handler]; ok {
+		r.refuse(handler, r.out.notes[handler].File, *report.TakenAway(why, "sync again"), r.out.notes[handler].Tried)
+	}
+}
+
 // remember has the record say how the sync ended.
 func (r *run) remember(err error) {
 	r.record.Problem = ""

@@ -55,7 +55,8 @@ func TestOperate(t *testing.T) {
 	}
 	ctl(t, d, 0, "", "reload")
 	ctl(t, d, 0, "nothing to release: a is live", "release", "a")
-	ctl(t, d, 1, `pattern "/a" is taken by handler "a"`, "install", fileOf(t, one, "squatter.so"))
+	// It says what to do about a file that lies in the directory no longer.
+	ctl(t, d, 1, `pattern "/a" is taken by handler "a"`+"\n  mend: change the pattern, or remove a.so, then install it again\nnot installed: squatter", "install", fileOf(t, one, "squatter.so"))
 	ctl(t, d, 1, "there is no squatter.so", "remove", "squatter")
 	flagged := testbed.Source{Files: map[string]string{"main.go": plainSource}, Flags: []string{"-trimpath"}}.Build(t)
 	ctl(t, d, 1, "not installed: flagged", "install", fileOf(t, flagged, "flagged.so"))

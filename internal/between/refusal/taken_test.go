@@ -1,0 +1,53 @@
+package refusal
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Whatever a file was refused for that was taken out of the directory again: nothing tries it by itself, and there is nothing to release.
+func TestTakenAway(t *testing.T) {
+	killed, _ := DiedEarly(End{Killed: "x"})
+	bySomebody, _ := DiedEarly(End{Status: "signal: killed"})
+	for _, e := range []*Error{
+		TableFull(2, 1), Taken("/a", "b", "/a"), Start(syscall.ENOENT), killed, bySomebody, Crashed("a", "0123", 3, time.Minute, "exit status 1"),
+		From(Full("/s", syscall.ENOSPC)), NoDescriptors(9, 3), NoTasks(9, 3, "TasksMax=", "raise it"), NoProcess(), From(syscall.ENOMEM),
+		NoIncumbent("a"), SameAsIncumbent("a", "0123"), Withdrawn("a.canary", "0123", "x"),
+	} {
+		got := TakenAway(e.Mend, "install it again")
+		if got == e.Mend || strings.Contains(got, "itself") || strings.Contains(got, "release") || strings.Contains(got, "this file") {
+			t.Errorf("%q is taken away as %q", e.Mend, got)
+		}
+	}
+	if got := TakenAway(Taken("/a", "b", "/a").Mend, "install it again"); got != "change the pattern, or remove b.so, then install it again" {
+		t.Errorf("got %q", got)
+	}
+	if got := TakenAway(NilHandler("/a").Mend, "install it again"); got != NilHandler("/a").Mend {
+		t.Errorf("got %q", got)
+	}
+}
+
+// No fix says so in words that TakenAway does not know.
+func TestTakenAwayKnowsThem(t *testing.T) {
+	says := regexp.MustCompile(`"[^"\n]*(tried again|try this one again|copy the file again)[^"\n]*"`)
+	for _, room := range []string{".", "../../file/badfile", "../../build/badbuild"} {
+		files, err := filepath.Glob(room + "/*.go")
+		if err != nil || len(files) == 0 {
+			t.Fatal(files, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := says.Find(text); found != nil && file != "taken.go" && !strings.HasSuffix(file, "_test.go") {
+				t.Errorf("%s: %s: have it end with one of taken.go", file, found)
+			}
+		}
+	}
+}
