@@ -211,6 +211,7 @@ func (c *Child) hear() {
 			told = json.Unmarshal(f.Body, &c.death) == nil
 		}
 	}
+	c.Ended(c.death.Status)
 	c.Kill()
 	if !told {
 		c.awaitDeath()

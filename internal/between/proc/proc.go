@@ -244,6 +244,9 @@ func (c *Child) reap() {
 	if c.err = err; err == nil {
 		c.err = how(status)
 	}
+	if c.Ended("exit status 0"); c.err != nil {
+		c.Ended(c.err.Error())
+	}
 	go c.ended()
 }
 

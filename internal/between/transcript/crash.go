@@ -1,6 +1,7 @@
 package transcript
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -74,6 +75,20 @@ func parseCrash(lines []string) (c Crash) {
 // beginsStack recognises "goroutine 7 [running]:" and its like.
 func beginsStack(line string) bool {
 	return strings.HasPrefix(line, "goroutine ") && strings.HasSuffix(line, ":")
+}
+
+// register is a line of those that the runtime prints after a signal.
+var register = regexp.MustCompile(`^[a-z][a-z0-9]* +0x[0-9a-f]+$`)
+
+// ofCrash reports whether the runtime may have printed a line, after the first of a crash.
+func ofCrash(line string) bool {
+	for _, p := range []string{"\t", "created by ", "runtime", "...", "[", "PC=", "m=", "-----"} {
+		if strings.HasPrefix(line, p) {
+			return true
+		}
+	}
+	_, isCall := funcName(line)
+	return beginsCrash(line) || beginsStack(line) || isCall && strings.HasSuffix(line, ")") || register.MatchString(line)
 }
 
 // funcName takes the arguments off "pkg.Func(0x1, ...)". It reports false for

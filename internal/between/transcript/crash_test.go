@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestCrash(t *testing.T) {
@@ -94,6 +96,45 @@ func TestTheLastCrashCounts(t *testing.T) {
 	}
 	if got, ok := c.Crash(); !ok || got.Words != "panic: real" || len(got.Stack) != 1 || got.Stack[0].Func != "d.e" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// What a child has printed is told of its end where it belongs to that: the runtime's crash, and what was printed right before.
+func TestLastWords(t *testing.T) {
+	const stack = "panic: a stone\n\ngoroutine 7 [running]:\nexample.com/h.F(...)\n\t/h/main.go:9\ncreated by example.com/h.G in goroutine 1\n\t/h/main.go:18 +0x1d\n"
+	const died = "panic: a stone in example.com/h.F (/h/main.go:9)"
+	for _, tt := range []struct {
+		name, first string
+		pause       time.Duration
+		then, ended string
+		words       string
+	}{
+		{"a panic", "serving", time.Minute, stack, "exit status 2", died},
+		{"a signal's registers", "", 0, stack + "\nrax    0x0\nr8     0x2000\nrflags 0x10246", "exit status 2", died},
+		{"a core dump", stack, time.Minute, "", "signal: aborted (core dumped)", died},
+		{"recovered from, then an exit", stack, 0, "", "exit status 3", ""},
+		{"recovered from, then words", stack, 0, "cannot go on", "exit status 1", "cannot go on"},
+		{"recovered from, then one with a crash's status", stack, time.Minute, "", "exit status 2", ""},
+		{"recovered from, then words and a crash's status", stack, 0, "usage: h FILE", "exit status 2", "usage: h FILE"},
+		{"recovered from, then SIGKILL", stack, 0, "", "signal: killed", ""},
+		{"recovered from, then another", "panic: caught\n\ngoroutine 9 [running]:\nx.Y()\n\t/x.go:1", 0, stack, "exit status 2", died},
+		{"words of long ago", "a request", time.Minute, "", "exit status 1", ""},
+		{"last words", "a request", time.Minute, "no database", "exit status 1", "no database"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var c Transcript
+			for line := range strings.Lines(tt.first) {
+				c.Heard("stderr", strings.TrimSuffix(line, "\n"))
+			}
+			time.Sleep(tt.pause)
+			for line := range strings.Lines(tt.then) {
+				c.Heard("stderr", strings.TrimSuffix(line, "\n"))
+			}
+			c.Ended(tt.ended)
+			if got := c.LastWords(); got != tt.words {
+				t.Errorf("%s: got %q, want %q", tt.name, got, tt.words)
+			}
+		})
 	}
 }
 

@@ -282,6 +282,7 @@ func (p *process) Close()                          {}
 func (p *process) Status() string                  { return "signal: killed" }
 func (p *process) Exceeded() string                { return "" }
 func (p *process) Printed() string                 { return "" }
+func (p *process) LastWords() string               { return "" }
 func (p *process) Exited() <-chan struct{}         { return nil }
 func (p *process) Uses() (u proc.Usage, err error) { return u, nil }
 func (p *process) Crash() (transcript.Crash, bool) { return transcript.Crash{}, false }

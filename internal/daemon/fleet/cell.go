@@ -221,7 +221,7 @@ func (c *Cell) heard(m link.Message, offers map[string]offer.Offer) {
 		}
 	case link.Log:
 		m = m.Bounded() // whatever the process is
-		if m.Level != "debug" {
+		if m.Level != "debug" && !handlerlog.Recovered(m) {
 			c.process.Said(m.Line()) // it may be its last word
 		}
 		c.logs.Record(m)
@@ -369,12 +369,12 @@ func (c *Cell) DiedEarly() (r *refusal.Error, passing bool) {
 	return refusal.DiedEarly(refusal.End{Status: c.process.Status(), Killed: c.killed, Cut: c.cut, Crash: crash.Words, Tail: c.process.Printed()})
 }
 
-// Died says how a cell has ended, and what it printed last.
+// Died says how a cell has ended, and what it printed of that.
 func (c *Cell) Died() string {
 	if c.killed != "" {
 		return c.process.Status() + ": " + c.killed
 	}
-	if t := c.process.Printed(); t != "" && c.process.Exceeded() == "" {
+	if t := c.process.LastWords(); t != "" && c.process.Exceeded() == "" {
 		return c.process.Status() + "; it printed: " + words.Last(t)
 	}
 	return c.process.Status()

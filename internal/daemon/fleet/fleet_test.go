@@ -121,6 +121,7 @@ func (d *dummy) Close()                          {}
 func (d *dummy) Status() string                  { return "signal: killed" }
 func (d *dummy) Exceeded() string                { return "" }
 func (d *dummy) Printed() string                 { return strings.Join(d.said, " | ") }
+func (d *dummy) LastWords() string               { return d.Printed() }
 func (d *dummy) Uses() (u proc.Usage, err error) { return u, nil }
 func (d *dummy) Exited() <-chan struct{}         { return nil }
 func (d *dummy) Crash() (transcript.Crash, bool) { return transcript.Crash{}, false }

@@ -3,6 +3,7 @@
 package handlerlog
 
 import (
+	"strings"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/event"
@@ -97,3 +98,13 @@ func (l *Log) Unsent(all int64) {
 
 // Dropped is how many records were dropped, in all.
 func (l *Log) Dropped() int64 { return l.bucket.lost() + l.unsent }
+
+// Recovered reports whether a Log tells of a panic in a request, which nothing ends by.
+func Recovered(m link.Message) bool {
+	for _, k := range []string{"at", "pattern", "stack"} { // cell.own's
+		if _, is := m.Fields[k]; !is {
+			return false
+		}
+	}
+	return strings.HasPrefix(m.Text, "panic in ")
+}

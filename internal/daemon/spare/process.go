@@ -25,6 +25,7 @@ type Process interface {
 	Status() string                  // how it has ended
 	Exceeded() string                // the limit that it was killed for
 	Printed() string                 // the end of what it printed or said
+	LastWords() string               // those of Printed that belong to its end
 	Crash() (transcript.Crash, bool) // what the Go runtime printed
 	Uses() (proc.Usage, error)       // fs.ErrNotExist once it is gone
 }

@@ -531,6 +531,7 @@ func (p *process) Said(string)                     {}
 func (p *process) Close()                          {}
 func (p *process) Exceeded() string                { return "" }
 func (p *process) Printed() string                 { return "" }
+func (p *process) LastWords() string               { return "" }
 func (p *process) Exited() <-chan struct{}         { return nil }
 func (p *process) Uses() (u proc.Usage, err error) { return u, nil }
 func (p *process) Crash() (transcript.Crash, bool) { return transcript.Crash{}, false }

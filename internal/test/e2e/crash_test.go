@@ -30,6 +30,8 @@ func Handlers() map[string]http.Handler {
 			select {}
 		}),
 		"/mortal/fatal": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { log.Fatal("the licence server is gone") }),
+		"/mortal/recovers": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { panic("a passing matter") }),
+		"/mortal/exits": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { os.Exit(3) }),
 		"/mortal/stops": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} }),
 	}
 }
@@ -113,7 +115,7 @@ func TestCellDies(t *testing.T) {
 		t.Fatalf("%d %v", a.Status, err)
 	}
 	pids := make(map[int]bool)
-	for i, path := range []string{"kill", "/mortal/panics", "/mortal/fatal", "/mortal/stops"} {
+	for i, path := range []string{"kill", "/mortal/panics", "/mortal/fatal", "/mortal/exits", "/mortal/stops"} {
 		h, _ := d.Handler("mortal")
 		if h.PID == 0 || pids[h.PID] {
 			t.Fatalf("%s: status %+v", path, h)
@@ -125,6 +127,9 @@ func TestCellDies(t *testing.T) {
 				t.Fatal(err)
 			}
 		} else {
+			if path == "/mortal/exits" {
+				d.Want("/mortal/recovers", 500, "")
+			}
 			c := d.Dial()
 			if a, err := c.Get(path); err == nil {
 				t.Errorf("%s: got %d %q from the dead", path, a.Status, a.Body)
@@ -147,6 +152,12 @@ func TestCellDies(t *testing.T) {
 			}
 			d.WaitLogFrom(mark, "the last words", testbed.Says("mortal", "the licence server is gone"))
 		}
+		if path == "/mortal/exits" { // the panic before is none of its end's
+			e := d.WaitLogFrom(mark, "crash", event("crashed", "mortal"))
+			if e.Get("reason") != "exit status 3" {
+				t.Errorf("the exit is told as %q", e.Get("reason"))
+			}
+		}
 		// Held until it is back; the pause before that doubles.
 		for range 3 {
 			if s, b := d.Get("/mortal"); s != 200 || b == fmt.Sprintf("pid %d", h.PID) {
@@ -164,9 +175,9 @@ func TestCellDies(t *testing.T) {
 			t.Errorf("%s: the log does not tell why: %s", path, e.Raw)
 		}
 		d.WaitLogFrom(mark, "the new life", testbed.Says("mortal", "live again: mortal"))
-		if i == 1 {
+		if i%2 == 1 {
 			// What a crash costs is forgotten with a new version.
-			d.Put("mortal", testbed.Go(mortalSource+"\n// newer\n\nvar Newer = 1\n").Build(t))
+			d.Put("mortal", testbed.Go(fmt.Sprintf("%s\nvar Newer = %d\n", mortalSource, i)).Build(t))
 		}
 	}
 	if st := d.Status(); st.Daemon.GatePID != gate {
