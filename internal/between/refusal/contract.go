@@ -261,10 +261,17 @@ func Starved(said string) bool {
 
 // Crashed: the version crashed n times within window, last as how says.
 func Crashed(name, version string, n int, window time.Duration, how string) *Error {
-	return &Error{
-		Reason: fmt.Sprintf("version %s crashed %d times within %v, last with %s", version, n, window, how),
-		Mend:   "copy a mended file" + orRelease + words.Shell(name),
-	}
+	return CrashedBefore(name, fmt.Sprintf("version %s crashed %d times within %v, last with %s", version, n, window, how))
+}
+
+// CrashedBefore is Crashed as it is told after a restart of the daemon: reason is what is remembered of it.
+func CrashedBefore(name, reason string) *Error {
+	return &Error{Reason: reason, Mend: "copy a mended file" + orRelease + words.Shell(name)}
+}
+
+// CrashedOnce is CrashedBefore where no reason is remembered.
+func CrashedOnce(name, version string) *Error {
+	return CrashedBefore(name, fmt.Sprintf("version %s has crashed too often; why is in the log of that time", version))
 }
 
 // RolledBack: an operator has rolled the version back.

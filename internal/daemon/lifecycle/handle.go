@@ -351,7 +351,7 @@ func (h *Handler) staysGivenUp(v store.Version) {
 	case r.Held:
 		r.Error = refusal.RolledBack(h.Name, v.Short())
 	default:
-		r.Error = refusal.Crashed(h.Name, v.Short(), h.rules.CrashLimit, h.rules.CrashWindow, "see the log of that time")
+		r.Error = h.whyBad(v)
 	}
 	h.RolledBack = !r.Promoted && (h.Live == nil || h.Live.Version.Sum != v.Sum)
 	if h.Next != nil && h.Next.Why != states.Newest || h.Refusal != nil && h.Refusal.Reason == r.Reason {
@@ -360,6 +360,17 @@ func (h *Handler) staysGivenUp(v store.Version) {
 		return
 	}
 	h.refuse(r)
+}
+
+// whyBad says why a version was given up for crashing, after a restart of the daemon as far as the record tells.
+func (h *Handler) whyBad(v store.Version) *refusal.Error {
+	if why := h.WhyGivenUp(v.Sum); why != nil {
+		return why
+	}
+	if why := h.Record.Why[v.Sum]; why != "" {
+		return refusal.CrashedBefore(h.Name, why)
+	}
+	return refusal.CrashedOnce(h.Name, v.Short())
 }
 
 // asked reports whether somebody has put an admitted file into the directory

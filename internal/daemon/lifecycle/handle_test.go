@@ -507,3 +507,20 @@ func TestUnknownEvent(t *testing.T) {
 	}()
 	newTrial(store.Record{}).on(nil)
 }
+
+// After a restart of the daemon a version that was given up is refused for what the record tells of it, in a whole
+// sentence also where that was written by a release that did not.
+func TestGivenUpBefore(t *testing.T) {
+	bad := version("1")
+	for want, why := range map[string]map[string]string{
+		"version 1 crashed 3 times, last with exit status 1":                                {bad.Sum: "version 1 crashed 3 times, last with exit status 1"},
+		"version " + bad.Short() + " has crashed too often; why is in the log of that time": nil,
+	} {
+		tr := &trial{Handler: New("a", store.Record{Bad: []string{bad.Sum}, Why: why}, true, testRules, begin), time: begin}
+		tr.on(file(1))
+		tr.on(admitted(1, "1"))
+		if tr.Refusal == nil || tr.Refusal.Reason != want || !strings.Contains(tr.Refusal.Mend, "plugserverctl release a") {
+			t.Errorf("got %+v, want %q", tr.Refusal, want)
+		}
+	}
+}

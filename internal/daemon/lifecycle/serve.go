@@ -185,7 +185,11 @@ func (h *Handler) quarantine() {
 		return // it has no routes to be answered for
 	}
 	h.Standing, h.Since = states.Quarantined, h.now.Time
-	h.do(Tell{What: states.NoticeQuarantined, Version: h.serve, Refusal: h.WhyGivenUp(h.serve.Sum)})
+	why := h.WhyGivenUp(h.serve.Sum)
+	if why == nil && h.IsBad(h.serve.Sum) {
+		why = h.whyBad(h.serve)
+	}
+	h.do(Tell{What: states.NoticeQuarantined, Version: h.serve, Refusal: why})
 	h.do(Alter{})
 }
 

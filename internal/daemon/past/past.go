@@ -4,6 +4,7 @@ package past
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ const (
 	livedTime = 10 * time.Second
 	// BadKept bounds the versions that are remembered as bad.
 	BadKept = 8
+	// maxWhy bounds the reason that is remembered of each, in bytes.
+	maxWhy = 1000
 )
 
 // Past is that of one handler. Its fields are for reading.
@@ -176,6 +179,7 @@ func (p *Past) Asked(now Content) (anew, changed bool) {
 
 func (p *Past) notBad(sum string) {
 	p.Record.Bad = slices.DeleteFunc(slices.Clone(p.Record.Bad), func(bad string) bool { return bad == sum })
+	p.because(sum, "")
 }
 
 // Seen says that it is known what was in the file when the daemon started.
@@ -183,12 +187,37 @@ func (p *Past) Seen() { p.atStart = false }
 
 // Forgive takes back what is held against any version.
 func (p *Past) Forgive() {
-	p.Record.Bad, p.Record.Held, p.Record.Superseded, p.atStart = nil, "", "", false
+	p.Record.Bad, p.Record.Why, p.Record.Held, p.Record.Superseded, p.atStart = nil, nil, "", "", false
 }
 
 // GiveUp remembers that a version has crashed too often, and why. What was written
 // before counts for nothing from now on. It reports whether the record is another one.
 func (p *Past) GiveUp(sum string, why *refusal.Error, writes uint64) (changed bool) {
+	was := p.Record.Why[sum]
+	changed = p.bad(sum, why, writes)
+	p.because(sum, why.Reason)
+	return changed || p.Record.Why[sum] != was
+}
+
+// because has the record tell why a version was given up, with "" no longer, and of no others than the bad ones.
+func (p *Past) because(sum, why string) {
+	r := &p.Record
+	r.Why = maps.Clone(r.Why)
+	maps.DeleteFunc(r.Why, func(other, _ string) bool { return other == sum || !p.IsBad(other) })
+	if why == "" {
+		return
+	}
+	if r.Why == nil {
+		r.Why = make(map[string]string)
+	}
+	if len(why) > maxWhy {
+		why = strings.ToValidUTF8(why[:maxWhy], "") + "..."
+	}
+	r.Why[sum] = why
+}
+
+// bad puts a version among the bad ones, and reports whether it was none.
+func (p *Past) bad(sum string, why *refusal.Error, writes uint64) (changed bool) {
 	p.give(sum, why, writes)
 	r := &p.Record
 	if slices.Contains(r.Bad, sum) {
@@ -214,7 +243,7 @@ func (p *Past) Supersede(sum string, why *refusal.Error, writes uint64) {
 
 // Judge remembers what became of a canary: its version is not tried again by itself.
 func (p *Past) Judge(v canary.Verdict, why *refusal.Error, writes uint64) {
-	p.GiveUp(v.Sum, why, writes)
+	p.bad(v.Sum, why, writes) // the verdict says why
 	p.Record.Canary = p.Record.Canary.With(v)
 }
 

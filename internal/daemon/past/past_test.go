@@ -1,10 +1,14 @@
 package past
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"github.com/andrestc/go-plugserver/internal/between/canary"
+	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
 )
 
@@ -46,6 +50,37 @@ func TestOnlyWhatLivedIsHistory(t *testing.T) {
 		if got := strings.Join(sums, " "); got != tt.want {
 			t.Errorf("%s: history is %q, want %q", tt.name, got, tt.want)
 		}
+	}
+}
+
+// The record tells why versions are bad, of those alone, and with bounds.
+func TestWhyOutlivesTheDaemon(t *testing.T) {
+	bad := func(why string) *refusal.Error { return refusal.Crashed("a", "0123", 3, time.Minute, why) }
+	p := New(store.Record{Bad: []string{"old"}}, false)
+	p.GiveUp("a", bad("exit status 1"), 0)
+	before := p.Record
+	for i := range BadKept {
+		if !p.GiveUp(strconv.Itoa(i), bad(strings.Repeat("ä", maxWhy)), 0) {
+			t.Errorf("%d is no change", i)
+		}
+	}
+	if want := bad("exit status 1").Reason; before.Why["a"] != want || len(before.Why) != 1 {
+		t.Errorf("got %q, want %q", before.Why, want)
+	}
+	if got := p.Record.Why; len(got) != BadKept || got["a"] != "" || len(got["0"]) > maxWhy+len("...") || !utf8.ValidString(got["0"]) {
+		t.Errorf("got %q", got)
+	}
+	if !p.GiveUp("1", bad("exit status 2"), 0) || p.GiveUp("1", bad("exit status 2"), 0) {
+		t.Error("another reason is no change, or the same is one")
+	}
+	if p.notBad("1"); p.Record.Why["1"] != "" || p.Record.Why["2"] == "" {
+		t.Errorf("it is told why a version is bad that is not: %q", p.Record.Why)
+	}
+	if p.Judge(canary.Verdict{Sum: "c"}, bad("x"), 0); p.Record.Why["c"] != "" {
+		t.Error("a verdict is told twice")
+	}
+	if p.Forgive(); p.Record.Why != nil {
+		t.Errorf("forgiven, and told why: %q", p.Record.Why)
 	}
 }
 

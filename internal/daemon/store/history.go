@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,6 +41,8 @@ type Record struct {
 	// Bad are the sums of versions that crashed too often, of those there
 	// are copies or files of.
 	Bad []string `json:"bad,omitempty"`
+	// Why has the reasons for that, by sum; none of what an earlier release of plugserver gave up.
+	Why map[string]string `json:"why,omitempty"`
 	// Held is the sum of the newest file where an operator has rolled it back.
 	Held       string      `json:"held,omitempty"`
 	Superseded string      `json:"superseded,omitempty"` // that of the newest file whose place a canary has taken
@@ -116,6 +119,7 @@ func (s *Store) LoadHistory() (History, error) {
 	s.past = make(History, len(h))
 	for name, r := range h { // the caller may change its own
 		r.Patterns, r.Versions, r.Bad = slices.Clone(r.Patterns), slices.Clone(r.Versions), slices.Clone(r.Bad)
+		r.Why = maps.Clone(r.Why)
 		s.past[name] = r
 	}
 	return h, err
