@@ -82,6 +82,8 @@ type Handler struct {
 	Conns int `json:"conns"`
 	// Refusal tells of the newest file; a live handler may carry one.
 	Refusal *Refusal `json:"refusal,omitempty"`
+	// GaveWay is why an earlier version serves than the last that did, where Refusal tells of a newer file.
+	GaveWay *Refusal `json:"gave_way,omitempty"`
 	// Earlier says that Version is an earlier one than that of the newest file.
 	Earlier bool `json:"earlier,omitempty"`
 	// Signed is what the signature of Version says; nil where it has none, or none is looked at.

@@ -282,6 +282,11 @@ func RolledBack(name, version string) *Error {
 	}
 }
 
+// GaveWay: an earlier version serves than the last that did, and the newest file is another, refused one: reason is why the last has given way.
+func GaveWay(name, version, reason string) *Error {
+	return &Error{Reason: reason, Mend: "serve that version all the same: plugserverctl rollback " + words.Shell(name) + " " + version}
+}
+
 func quoteTail(tail string) string {
 	tail = strings.TrimSpace(tail)
 	if tail == "" {

@@ -418,6 +418,50 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
+// An operator's roll-back, and one for crashes, does not hide that a newer file is refused, nor that hide why an earlier version serves.
+func TestRefusedFileBesideARollBack(t *testing.T) {
+	for name, back := range map[string]func(tr *trial){
+		"was rolled back by plugserverctl rollback": func(tr *trial) {
+			from := tr.Live.Version.Sum
+			tr.on(RollBack{version("1")})
+			tr.on(IsReady{Seat: tr.Next, Patterns: []string{"/a"}})
+			tr.on(Granted{tr.Next, 1})
+			tr.on(Hold{from})
+		},
+		"crashed 3 times within 1m0s, last with it died": func(tr *trial) {
+			for range 2 {
+				tr.die()
+				tr.again()
+			}
+			tr.die()
+			tr.on(Recalled{tr.Next, version("1")})
+			tr.on(IsReady{Seat: tr.Next, Patterns: []string{"/a"}})
+			tr.on(Granted{tr.Next, 1})
+		},
+	} {
+		tr := newTrial(store.Record{})
+		tr.live(1, "1")
+		tr.live(2, "2")
+		tr.on(file(3))
+		tr.on(Admitted{Refusal: why})
+		back(tr)
+		last := version("2").Short()
+		if tr.Live.Version != version("1") || tr.Refusal == nil || tr.Refusal.Reason != why.Reason {
+			t.Errorf("%s: serves %v, refused: %v", name, tr.Live.Version, tr.Refusal)
+		}
+		if got := tr.GaveWay(); got == nil || got.Reason != "version "+last+" "+name || got.Mend != "serve that version all the same: plugserverctl rollback a "+last {
+			t.Errorf("%s: gave way: %v", name, got)
+		}
+		tr.on(RollBack{version("2")})
+		tr.on(IsReady{Seat: tr.Next, Patterns: []string{"/a"}})
+		tr.on(Granted{tr.Next, 1})
+		tr.on(Hold{version("1").Sum})
+		if tr.Refusal == nil || tr.Refusal.Reason != why.Reason || tr.GaveWay() != nil {
+			t.Errorf("%s, and forth again: refused: %v, gave way: %v", name, tr.Refusal, tr.GaveWay())
+		}
+	}
+}
+
 // A version that is refused while a newer file is being admitted takes nothing from that.
 func TestRefusedBehindANewerFile(t *testing.T) {
 	for _, c := range []struct {

@@ -248,10 +248,35 @@ func (h *Handler) hold(from string) {
 		return
 	case h.Record.Held == h.Live.Version.Sum: // forth again
 		h.Past.Unhold()
-		h.Refusal, h.RolledBack = nil, false
+		h.RolledBack = false
+		if !h.refusedFile() {
+			h.Refusal = nil
+		}
 	case h.Record.Held == "":
-		h.Refusal = &states.Refusal{Error: refusal.RolledBack(h.Name, store.Version{Sum: from}.Short()), Of: from, Held: true}
-		h.Past.Hold(from, h.Refusal.Error, h.now.Writes)
+		why := refusal.RolledBack(h.Name, store.Version{Sum: from}.Short())
+		if !h.refusedFile() {
+			h.Refusal = &states.Refusal{Error: why, Of: from, Held: true}
+		}
+		h.Past.Hold(from, why, h.now.Writes)
 	}
 	h.do(Save{})
+}
+
+// refusedFile reports whether the newest file is refused for itself, and not since its version was given up.
+func (h *Handler) refusedFile() bool { return h.Refusal != nil && h.Refusal.Of == "" }
+
+// GaveWay is why an earlier version serves than the last that did, nil where it does not, or where Refusal says so.
+func (h *Handler) GaveWay() *refusal.Error {
+	if !h.refusedFile() || h.Live == nil || len(h.Record.Versions) == 0 {
+		return nil
+	}
+	last := store.Version{Sum: h.Record.Versions[len(h.Record.Versions)-1].Sum}
+	switch {
+	case last.Sum == h.Live.Version.Sum:
+	case h.Record.Held == last.Sum:
+		return refusal.GaveWay(h.Name, last.Short(), refusal.RolledBack(h.Name, last.Short()).Reason)
+	case h.IsBad(last.Sum):
+		return refusal.GaveWay(h.Name, last.Short(), h.whyBad(last).Reason)
+	}
+	return nil
 }

@@ -56,7 +56,7 @@ func TestPage(t *testing.T) {
 	p := stand(map[string][]api.Past{"users": {{Version: "bbbbbbbbbbbb", Live: time.Now(), Current: true}, {Version: "aaaaaaaaaaaa", Live: time.Unix(0, 0), Bad: true}}},
 		api.Handler{Name: "calm", State: api.StateLive, Version: "cccccccccccc"},
 		api.Handler{Name: "users", State: api.StateLive, Version: "bbbbbbbbbbbb", Patterns: []string{"GET /users/{id}"}, Since: time.Now()},
-		api.Handler{Name: "wrong", State: api.StateRefused, Refusal: &api.Refusal{Reason: "it is none", Mend: "build it so", Or: []string{"or else"}}},
+		api.Handler{Name: "wrong", State: api.StateRefused, Refusal: &api.Refusal{Reason: "it is none", Mend: "build it so", Or: []string{"or else"}}, GaveWay: &api.Refusal{Reason: "rolled back", Mend: "roll it forth"}},
 	)
 	book.Look()
 	users.Requests[0][2][0], users.Nanos[2], users.Requests[0][5][0], users.InFlight = 1499, 1499*uint64(2*time.Millisecond), 1, 3
@@ -67,7 +67,7 @@ func TestPage(t *testing.T) {
 	w := ask(p, "/")
 	text := strings.Join(strings.Fields(regexp.MustCompile("<[^>]*>").ReplaceAllString(w.Body.String(), " ")), " ")
 	for _, want := range []string{
-		"2 live", "1 refused", "version 1.2.3", "wrong refused", "it is none", "Fix build it so", "Or or else",
+		"2 live", "1 refused", "version 1.2.3", "wrong refused", "it is none", "Fix build it so", "Or or else", "rolled back Fix roll it forth",
 		"users live GET /users/{id}", "version bbbbbbbbbbbb since", "1\u202f500 requests, 3 in flight", "2 versions", "bbbbbbbbbbbb live", "serves", "aaaaaaaaaaaa live 1970-01-01", "crashed too often",
 		"rate 300/s", "errors 1 ", "time 2.0 ms", "refused: wrong", "live: users",
 	} {

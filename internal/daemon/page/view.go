@@ -53,6 +53,7 @@ type handler struct {
 	Versions []version
 	Requests string
 	Beside   string // how it does as a canary
+	Why      []*api.Refusal
 	Graphs   []graph
 }
 
@@ -124,6 +125,11 @@ func (v *view) handler(h api.Handler) handler {
 	}
 	if h.Refusal != nil && !h.Refusal.Promoted && s.Tone == "well" {
 		s.Tone = "warn"
+	}
+	for _, why := range []*api.Refusal{h.Refusal, h.GaveWay} {
+		if why != nil {
+			s.Why = append(s.Why, why)
+		}
 	}
 	for _, past := range v.versions[h.Name] {
 		s.Versions = append(s.Versions, version{past, v.moment(past.Live)})

@@ -31,7 +31,7 @@ func state(h *lifecycle.Handler) string {
 		if h.Of != "" {
 			return api.StateCanary
 		}
-		if h.RolledBack {
+		if h.RolledBack || h.GaveWay() != nil {
 			return api.StateRolledBack
 		}
 		return api.StateLive
@@ -60,6 +60,10 @@ func handler(h *lifecycle.Handler) api.Handler {
 		told := told(h.Refusal.Error)
 		told.Promoted = h.Refusal.IsPromoted()
 		a.Refusal = &told
+	}
+	if why := h.GaveWay(); why != nil {
+		told := told(why)
+		a.GaveWay = &told
 	}
 	return a
 }
@@ -108,6 +112,9 @@ func reload(r *roster.Roster) api.Reload {
 			re.RolledBack[h.Name] = told(h.Refusal.Error)
 		case h.Refusal != nil:
 			re.Refused[h.Name] = told(h.Refusal.Error)
+			if why := h.GaveWay(); why != nil && h.Record.Held != "" {
+				re.RolledBack[h.Name] = told(why)
+			}
 		}
 	}
 	return re

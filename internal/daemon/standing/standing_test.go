@@ -31,6 +31,7 @@ func TestStanding(t *testing.T) {
 		earlier bool // status has a star and its footnote
 		live    int  // of a reload
 		refused bool // a reload exits 1
+		gaveWay bool // status has a second reason
 		current bool // the history says that its newest version serves
 		systemd string
 	}
@@ -40,14 +41,15 @@ func TestStanding(t *testing.T) {
 		bad  string
 		want told
 	}{
-		"live":                {h: &lifecycle.Handler{Standing: states.Serving, Live: seatOf(newer)}, want: told{state: api.StateLive, live: 1, current: true, systemd: "1 handler live"}},
-		"newest refused":      {h: &lifecycle.Handler{Standing: states.Serving, Live: seatOf(older), Refusal: because("", false)}, want: told{state: api.StateLive, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 refused"}},
-		"crashed":             {h: &lifecycle.Handler{Standing: states.Dead, Live: seatOf(newer)}, want: told{state: api.StateCrashed, systemd: "0 handlers live, 1 crashed"}},
-		"rolled back":         {h: &lifecycle.Handler{Standing: states.Serving, Live: seatOf(older), RolledBack: true, Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 rolled back"}},
-		"rolled back by hand": {h: &lifecycle.Handler{Standing: states.Serving, Live: seatOf(older), RolledBack: true, Refusal: because(newer, true)}, held: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, systemd: "1 handler live, 1 rolled back"}},
-		"quarantined":         {h: &lifecycle.Handler{Standing: states.Quarantined, Live: seatOf(newer), Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateQuarantined, refused: true, systemd: "0 handlers live, 1 quarantined"}},
-		"refused":             {h: &lifecycle.Handler{Refusal: because("", false)}, want: told{state: api.StateRefused, refused: true, systemd: "0 handlers live, 1 refused"}},
-		"refused at start":    {h: &lifecycle.Handler{Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateRefused, refused: true, systemd: "0 handlers live, 1 refused"}},
+		"live":                 {h: &lifecycle.Handler{Standing: states.Serving, Live: seatOf(newer)}, want: told{state: api.StateLive, live: 1, current: true, systemd: "1 handler live"}},
+		"newest refused":       {h: &lifecycle.Handler{Standing: states.Serving, Live: seatOf(older), Refusal: because("", false)}, want: told{state: api.StateLive, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 refused"}},
+		"crashed":              {h: &lifecycle.Handler{Standing: states.Dead, Live: seatOf(newer)}, want: told{state: api.StateCrashed, systemd: "0 handlers live, 1 crashed"}},
+		"rolled back":          {h: &lifecycle.Handler{Standing: states.Serving, Live: seatOf(older), RolledBack: true, Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, refused: true, systemd: "1 handler live, 1 rolled back"}},
+		"rolled back by hand":  {h: &lifecycle.Handler{Standing: states.Serving, Live: seatOf(older), RolledBack: true, Refusal: because(newer, true)}, held: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, systemd: "1 handler live, 1 rolled back"}},
+		"a newer file refused": {h: &lifecycle.Handler{Standing: states.Serving, Live: seatOf(older), RolledBack: true, Refusal: because("", false)}, held: newer, want: told{state: api.StateRolledBack, earlier: true, live: 1, refused: true, gaveWay: true, systemd: "1 handler live, 1 rolled back, 1 refused"}},
+		"quarantined":          {h: &lifecycle.Handler{Standing: states.Quarantined, Live: seatOf(newer), Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateQuarantined, refused: true, systemd: "0 handlers live, 1 quarantined"}},
+		"refused":              {h: &lifecycle.Handler{Refusal: because("", false)}, want: told{state: api.StateRefused, refused: true, systemd: "0 handlers live, 1 refused"}},
+		"refused at start":     {h: &lifecycle.Handler{Refusal: because(newer, false)}, bad: newer, want: told{state: api.StateRefused, refused: true, systemd: "0 handlers live, 1 refused"}},
 	} {
 		tt.h.Name, tt.h.Tried.Ino = "a", 1
 		tt.h.Record = store.Record{Held: tt.held, Bad: []string{tt.bad}, Versions: []store.Served{{Sum: older}, {Sum: newer}}}
@@ -64,7 +66,7 @@ func TestStanding(t *testing.T) {
 		_, refused := re.Refused["a"]
 		past := Past(h)[0]
 		got := told{
-			state: status.State, earlier: status.Earlier, live: re.Live, refused: refused,
+			state: status.State, earlier: status.Earlier, live: re.Live, refused: refused, gaveWay: status.GaveWay != nil,
 			current: past.Current, systemd: v.Report().String(),
 		}
 		if got != tt.want {

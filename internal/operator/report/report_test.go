@@ -59,7 +59,8 @@ func TestResources(t *testing.T) {
 			PrivateBytes: 4404019, MemoryMax: 64 << 20, Cell: "plugserver-cell"},
 		{Name: "late", State: api.StateSeen, Doing: "building a cell for go1.25.4"},
 		{Name: "users", State: api.StateRolledBack, Version: "0123456789ab", PID: 4194304, CPUSeconds: 90000, Threads: 10, Descriptors: 7, PrivateBytes: 900,
-			Cell: "go1.25.4-trimpath-0123456789ab\x1b[2J", Group: "accounts", Earlier: true, Refusal: &api.Refusal{Reason: "r"}},
+			Cell: "go1.25.4-trimpath-0123456789ab\x1b[2J", Group: "accounts", Earlier: true, Refusal: &api.Refusal{Reason: "r"},
+			GaveWay: &api.Refusal{Reason: "version 1123456789ab was rolled back", Mend: "m"}},
 	}}
 	var b bytes.Buffer
 	Status(&b, st, Resources, now, columns)
@@ -76,6 +77,9 @@ users  rolled back*  4194304         0   25h       10        7         900  grou
 late: building a cell for go1.25.4
 
 users: r
+
+users: version 1123456789ab was rolled back
+  mend: m
 `
 	if got := "\n" + b.String(); got != want {
 		t.Errorf("got:%s\nwant:%s", got, want)

@@ -140,11 +140,12 @@ func Status(w *bytes.Buffer, st api.Status, table Table, now time.Time, columns 
 			w.WriteString("\n" + terminal.Wrap("", "  ", h.Name+": it runs with libraries that were replaced since: "+strings.Join(h.Replaced, ", "), columns))
 			terminal.WriteFixes(w, "  ", "plugserverctl restart "+h.Name, nil)
 		}
-		if h.Refusal == nil {
-			continue
+		for _, why := range []*api.Refusal{h.Refusal, h.GaveWay} {
+			if why != nil {
+				w.WriteString("\n" + terminal.Wrap("", "  ", h.Name+": "+why.Reason, columns))
+				terminal.WriteFixes(w, "  ", why.Mend, why.Or)
+			}
 		}
-		w.WriteString("\n" + terminal.Wrap("", "  ", h.Name+": "+h.Refusal.Reason, columns))
-		terminal.WriteFixes(w, "  ", h.Refusal.Mend, h.Refusal.Or)
 	}
 }
 
