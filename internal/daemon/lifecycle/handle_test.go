@@ -39,8 +39,7 @@ func (t *trial) canary() { t.Handler = New("a.canary", store.Record{}, false, te
 // promoted has the version of a canary take over.
 func (t *trial) promoted(v string) {
 	t.on(Promote{version(v)})
-	t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
-	t.on(Granted{t.Next, 1})
+	t.ready()
 }
 
 func (t *trial) on(e Event) []Action {
@@ -78,16 +77,31 @@ func admitted(n uint64, v string) Admitted {
 func (t *trial) live(n uint64, v string) {
 	t.on(file(n))
 	t.on(admitted(n, v))
-	t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
-	t.on(Granted{t.Next, 1})
+	t.ready()
 }
 
 func (t *trial) die() { t.on(Died{Seat: t.Live, How: "it died"}) }
 
-func (t *trial) again() {
-	t.on(due[RestartDue](t))
+// backTo has what is live crash too often, and an earlier version take over.
+func (t *trial) backTo(v string) {
+	for range 2 {
+		t.die()
+		t.again()
+	}
+	t.die()
+	t.on(Recalled{t.Next, version(v)})
+	t.ready()
+}
+
+// ready has what is being started take over.
+func (t *trial) ready() {
 	t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
 	t.on(Granted{t.Next, 1})
+}
+
+func (t *trial) again() {
+	t.on(due[RestartDue](t))
+	t.ready()
 }
 
 var why = &refusal.Error{Reason: "why"}
@@ -137,8 +151,7 @@ var everyState = []struct {
 		t.live(1, "1")
 		t.live(2, "2")
 		t.on(RollBack{version("1")})
-		t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
-		t.on(Granted{t.Next, 1})
+		t.ready()
 		t.on(Hold{version("2").Sum})
 	}},
 	{"missed", store.Record{}, func(t *trial) { t.live(1, "1"); t.on(FileSeen{Missed: true}) }},
@@ -168,14 +181,7 @@ var everyState = []struct {
 	{"rolled back", store.Record{}, func(t *trial) {
 		t.live(1, "1")
 		t.live(2, "2")
-		t.die()
-		t.again()
-		t.die()
-		t.again()
-		t.die()
-		t.on(Recalled{t.Next, version("1")})
-		t.on(IsReady{Seat: t.Next, Patterns: []string{"/a"}})
-		t.on(Granted{t.Next, 1})
+		t.backTo("1")
 	}},
 	{"quarantined", store.Record{}, func(t *trial) {
 		t.live(1, "1")
@@ -424,19 +430,11 @@ func TestRefusedFileBesideARollBack(t *testing.T) {
 		"was rolled back by plugserverctl rollback": func(tr *trial) {
 			from := tr.Live.Version.Sum
 			tr.on(RollBack{version("1")})
-			tr.on(IsReady{Seat: tr.Next, Patterns: []string{"/a"}})
-			tr.on(Granted{tr.Next, 1})
+			tr.ready()
 			tr.on(Hold{from})
 		},
 		"crashed 3 times within 1m0s, last with it died": func(tr *trial) {
-			for range 2 {
-				tr.die()
-				tr.again()
-			}
-			tr.die()
-			tr.on(Recalled{tr.Next, version("1")})
-			tr.on(IsReady{Seat: tr.Next, Patterns: []string{"/a"}})
-			tr.on(Granted{tr.Next, 1})
+			tr.backTo("1")
 		},
 	} {
 		tr := newTrial(store.Record{})
@@ -453,8 +451,7 @@ func TestRefusedFileBesideARollBack(t *testing.T) {
 			t.Errorf("%s: gave way: %v", name, got)
 		}
 		tr.on(RollBack{version("2")})
-		tr.on(IsReady{Seat: tr.Next, Patterns: []string{"/a"}})
-		tr.on(Granted{tr.Next, 1})
+		tr.ready()
 		tr.on(Hold{version("1").Sum})
 		if tr.Refusal == nil || tr.Refusal.Reason != why.Reason || tr.GaveWay() != nil {
 			t.Errorf("%s, and forth again: refused: %v, gave way: %v", name, tr.Refusal, tr.GaveWay())
