@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/between/words"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/report"
@@ -30,7 +31,7 @@ var Status = cli.Command{
 			if err != nil {
 				return err
 			}
-			if st.Handlers, err = named(st.Handlers, s.Args); err != nil {
+			if st.Handlers, err = named(st.Handlers, s.Args, !s.JSON); err != nil {
 				return err
 			}
 			if s.JSON {
@@ -51,15 +52,15 @@ var Status = cli.Command{
 	},
 }
 
-// named are the handlers of those names, all where there are none.
-func named(all []api.Handler, names []string) (some []api.Handler, err error) {
+// named are the handlers of those names, all where there are none; with their canaries, where those are wanted.
+func named(all []api.Handler, names []string, canaries bool) (some []api.Handler, err error) {
 	if len(names) == 0 {
 		return all, nil
 	}
 	var known []string
 	for _, h := range all {
 		known = append(known, h.Name)
-		if slices.Contains(names, h.Name) {
+		if slices.Contains(names, h.Name) || canaries && canary.Of(h.Name) != "" && slices.Contains(names, canary.Of(h.Name)) {
 			some = append(some, h)
 		}
 	}

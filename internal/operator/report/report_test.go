@@ -86,6 +86,23 @@ users: version 1123456789ab was rolled back
 	}
 }
 
+// What holds patterns and does not answer for them is not told to serve them.
+func TestDetailsSayWhatIsServed(t *testing.T) {
+	for _, tt := range []struct{ state, want string }{
+		{api.StateLive, "a serves /a\n"},
+		{api.StateRolledBack, "a serves /a\n"},
+		{api.StateCanary, "a serves a part of /a\n"},
+		{api.StateQuarantined, "a holds /a\na: requests for what it holds are answered 503, since 2026-07-01T12:00:00Z, until a mended file is copied or it is released\n"},
+		{api.StateCrashed, "a holds /a\na: requests for what it holds wait while it is started again, and are answered 503 where that takes longer than --hold\n"},
+	} {
+		var b bytes.Buffer
+		Details(&b, []api.Handler{{Name: "a", State: tt.state, Patterns: []string{"/a"}, Since: now}}, 200)
+		if got := b.String(); got != "\n"+tt.want {
+			t.Errorf("%s: got %q, want %q", tt.state, got, tt.want)
+		}
+	}
+}
+
 // What came from a registry is told, and whether it is as that has it.
 func TestSyncs(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("ab", 32)

@@ -21,8 +21,12 @@ import (
 func Details(w *bytes.Buffer, handlers []api.Handler, columns int) {
 	for _, h := range handlers {
 		w.WriteString("\n")
+		verb, instead := served(h)
 		for _, p := range h.Patterns {
-			w.WriteString(terminal.Wrap("", "  ", h.Name+" serves "+p, columns))
+			w.WriteString(terminal.Wrap("", "  ", h.Name+verb+p, columns))
+		}
+		if instead != "" {
+			w.WriteString(terminal.Wrap("", "  ", h.Name+": "+instead, columns))
 		}
 		if h.Signed != nil {
 			w.WriteString(terminal.Wrap("", "  ", fmt.Sprintf("%s: version %s was %s", h.Name, h.Version, Signed(h.Signed)), columns))
@@ -34,6 +38,19 @@ func Details(w *bytes.Buffer, handlers []api.Handler, columns int) {
 			w.WriteString(terminal.Wrap("", "  ", fmt.Sprintf("%s: %d log records were dropped since its process began: set LogRateLimitBurst= in plugserverd.conf(5) for more", h.Name, h.LogDropped), columns))
 		}
 	}
+}
+
+// served is what a handler does with its patterns, and what becomes of requests for them where that is not all.
+func served(h api.Handler) (verb, instead string) {
+	switch h.State {
+	case api.StateQuarantined:
+		return " holds ", fmt.Sprintf("requests for what it holds are answered 503, since %s, until a mended file is copied or it is released", h.Since.UTC().Format(time.RFC3339))
+	case api.StateCrashed:
+		return " holds ", "requests for what it holds wait while it is started again, and are answered 503 where that takes longer than --hold"
+	case api.StateCanary:
+		return " serves a part of ", ""
+	}
+	return " serves ", ""
 }
 
 // leastColumns is what the first and the last column of a table have at least:
