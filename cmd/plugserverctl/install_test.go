@@ -122,7 +122,7 @@ func (h *hall) Canary(_ context.Context, name, verb, terms string) (api.Outcome,
 	t = t.InForce()
 	return api.Outcome{Handler: &api.Handler{Name: "users.canary", State: api.StateCanary, Version: "0123456789ab", Canary: &api.Canary{
 		Of: name, Incumbent: "ba9876543210", Weight: float64(t.Weight) / link.Whole, Mirror: float64(t.Mirror) / link.Whole, Sticky: string(t.Sticky), Field: t.Field,
-		Ends: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), NotServed: []string{"/new"}, Counted: api.Figures{Requests: 20, Errors: 1, P50: 0.0025, P99: 0.02}, Beside: api.Figures{},
+		Ends: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), NotServed: []string{"/new"}, Counted: api.Figures{Requests: 20, Errors: 1, P50: 0.005, P99: 0.025}, Beside: api.Figures{},
 	}}}, err
 }
 

@@ -144,7 +144,8 @@ type Canary struct {
 type Figures struct {
 	Requests uint64 `json:"requests"` // that have ended
 	Errors   uint64 `json:"errors"`   // of them answered with 5xx
-	// P50 and P99 are the times that half of the answers and 99 of 100 took at the most.
+	// P50 and P99 are those of the metric's bounds that half of the answers and 99 of 100 took at the most; 10 where they
+	// took longer, and 0 where there were none.
 	P50  float64 `json:"p50_seconds"`
 	P99  float64 `json:"p99_seconds"`
 	Open uint64  `json:"open,omitempty"` // requests that have not ended now

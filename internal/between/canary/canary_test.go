@@ -90,10 +90,10 @@ func TestInForce(t *testing.T) {
 func TestTells(t *testing.T) {
 	judged := api.Canary{
 		Of: "users", Incumbent: "0123", Weight: 0.05, Mirror: 0.1, Sticky: "cookie", Field: "id",
-		Counted: api.Figures{Requests: 40, Errors: 2, P50: 0.0025, P99: 0.01, Open: 7}, Ends: time.Unix(0, 0), NotServed: []string{"/new", "/x"},
+		Counted: api.Figures{Requests: 40, Errors: 2, P50: 0.005, P99: 10, Open: 7}, Ends: time.Unix(0, 0), NotServed: []string{"/new", "/x"},
 	}
 	for want, change := range map[string]func(c *api.Canary){
-		"version 4567 has 5 % of the requests, by the cookie id, and copies of 10 % of the safe ones of users, beside version 0123; 40 requests, 2 failed, p50 2.5ms, p99 10ms, 7 open, the incumbent 0 requests; " +
+		"version 4567 has 5 % of the requests, by the cookie id, and copies of 10 % of the safe ones of users, beside version 0123; 40 requests, 2 failed, p50 ≤ 5ms, p99 > 7.5s, 7 open, the incumbent 0 requests; " +
 			"it is promoted at 1970-01-01T00:00:00Z, where nothing speaks against it; not served before: /new, /x": func(*api.Canary) {},
 		"version 4567 has 0.5 % of the requests, by the client's address, of users, beside version 0123; 0 requests, the incumbent 0 requests; an operator decides": func(c *api.Canary) {
 			*c = api.Canary{Of: "users", Incumbent: "0123", Weight: 0.005, Sticky: "ip"}

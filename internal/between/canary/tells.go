@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/counter"
 	"github.com/andrestc/go-plugserver/internal/between/link"
 )
 
@@ -37,7 +38,7 @@ func Tells(h api.Handler) string {
 func figures(f api.Figures) string {
 	text := fmt.Sprintf("%d requests", f.Requests)
 	if f.Requests > 0 {
-		text += fmt.Sprintf(", %d failed, p50 %v, p99 %v", f.Errors, seconds(f.P50), seconds(f.P99))
+		text += fmt.Sprintf(", %d failed, p50 %s, p99 %s", f.Errors, counter.AtMost(seconds(f.P50)), counter.AtMost(seconds(f.P99)))
 	}
 	if f.Open > 0 {
 		text += fmt.Sprintf(", %d open", f.Open)

@@ -16,6 +16,14 @@ var Bounds = [...]time.Duration{
 	time.Second, 2500 * time.Millisecond, 5 * time.Second, 7500 * time.Millisecond, 10 * time.Second,
 }
 
+// AtMost words a time of which its bucket's bound is all that is known.
+func AtMost(bound time.Duration) string {
+	if last := len(Bounds) - 1; bound >= Bounds[last] {
+		return "> " + Bounds[last-1].String() // in one of the last two
+	}
+	return "≤ " + bound.String()
+}
+
 // Buckets is how many buckets a duration may be in.
 const Buckets = len(Bounds) + 1
 

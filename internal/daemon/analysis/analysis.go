@@ -148,7 +148,7 @@ func (j *Analysis) verdict(now time.Time) (Verdict, string) {
 		return Withdraw, fmt.Sprintf("%s failed, of the incumbent's in the same time %s", c.failed(), i.failed())
 	case (j.median.value()+j.tail.value())/2 >= 1/alarm:
 		return Withdraw, fmt.Sprintf("its answers take more than %g times as long: p50 %v and p99 %v of %d requests, the incumbent's %v and %v of %d",
-			j.rules.MaxSlowdown, c.P50, c.P99, c.Requests, i.P50, i.P99, i.Requests)
+			j.rules.MaxSlowdown, counter.AtMost(c.P50), counter.AtMost(c.P99), c.Requests, counter.AtMost(i.P50), counter.AtMost(i.P99), i.Requests)
 	case j.hangs.value() >= 1/alarm:
 		return Withdraw, j.hangs.why(j.rules.MaxSlowdown)
 	case c.Errors >= fewest && 2*c.Errors > c.Requests && i.Requests < c.Requests/10:
@@ -162,7 +162,8 @@ func (j *Analysis) verdict(now time.Time) (Verdict, string) {
 	case i.Requests < j.rules.MinRequests:
 		return Awaits, fmt.Sprintf("%d of %d requests of the incumbent that it takes to judge it", i.Requests, j.rules.MinRequests)
 	}
-	return Promote, fmt.Sprintf("%s failed, of the incumbent's in the same time %s; p50 %v and p99 %v, the incumbent's %v and %v", c.failed(), i.failed(), c.P50, c.P99, i.P50, i.P99)
+	return Promote, fmt.Sprintf("%s failed, of the incumbent's in the same time %s; p50 %v and p99 %v, the incumbent's %v and %v", c.failed(), i.failed(),
+		counter.AtMost(c.P50), counter.AtMost(c.P99), counter.AtMost(i.P50), counter.AtMost(i.P99))
 }
 
 // errors are the bad ones that are answers of 5xx.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/between/counter"
 )
 
 var rules = Rules{For: 10 * time.Minute, MinRequests: 500, MaxSlowdown: 2}
@@ -211,9 +213,9 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{"in its time", counts(500, 0, 500, 0), counts(9500, 0, 9500, 0), 9 * time.Minute, Open, ""},
 		{"at its end", counts(600, 1, 599, 0), counts(9500, 9, 9491, 0), 10 * time.Minute, Promote,
-			"1 of 600 (0.167 %) failed, of the incumbent's in the same time 9 of 9500 (0.0947 %); p50 2.5ms and p99 5ms, the incumbent's 2.5ms and 5ms"},
+			"1 of 600 (0.167 %) failed, of the incumbent's in the same time 9 of 9500 (0.0947 %); p50 ≤ 5ms and p99 ≤ 5ms, the incumbent's ≤ 5ms and ≤ 5ms"},
 		{"at its end, and some are open", open(7, counts(600, 0, 600, 0)), counts(9500, 0, 9500, 0), 10 * time.Minute, Promote,
-			"0 of 600 (0 %) failed, of the incumbent's in the same time 0 of 9500 (0 %); p50 2.5ms and p99 5ms, the incumbent's 2.5ms and 5ms"},
+			"0 of 600 (0 %) failed, of the incumbent's in the same time 0 of 9500 (0 %); p50 ≤ 5ms and p99 ≤ 5ms, the incumbent's ≤ 5ms and ≤ 5ms"},
 		{"too few", counts(499, 0, 499, 0), counts(9500, 0, 9500, 0), time.Hour, Awaits, "499 of 500 requests that it takes to judge it"},
 		{"nothing to compare it with", counts(600, 0, 600, 0), counts(7, 0, 7, 0), time.Hour, Awaits, "7 of 500 requests of the incumbent that it takes to judge it"},
 		{"it fails", counts(60, 12, 48, 0), counts(1140, 2, 1138, 0), time.Minute, Withdraw, "12 of 60 (20 %) failed, of the incumbent's in the same time 2 of 1140 (0.175 %)"},
@@ -256,5 +258,28 @@ func TestLogMean(t *testing.T) {
 	}
 	if got := (sample{n: 500_000, m: 500_000, bad: 250_000, theirs: 250_000}).logMean(100); math.IsNaN(got) || math.IsInf(got, 0) {
 		t.Errorf("of many it is %v", got)
+	}
+}
+
+// What is told of times is the bound of a bucket, which is what is known.
+func TestQuantile(t *testing.T) {
+	for want, times := range map[string]map[int]uint64{
+		"≤ 5ms ≤ 5ms":   {0: 1000},
+		"≤ 5ms ≤ 250ms": {0: 50, 6: 50},
+		"≤ 10ms ≤ 10ms": {1: 1},
+		"≤ 25ms > 7.5s": {0: 40, 2: 40, counter.Buckets - 1: 20},
+		"> 7.5s > 7.5s": {counter.Buckets - 2: 3},
+	} {
+		var all [counter.Buckets]uint64
+		for i, n := range times {
+			all[i] = n
+		}
+		f := Counts{Times: all}.figures()
+		if got := counter.AtMost(f.P50) + " " + counter.AtMost(f.P99); got != want {
+			t.Errorf("%v: got %s, want %s", times, got, want)
+		}
+	}
+	if got := quantile([counter.Buckets]uint64{}, 0.5); got != 0 {
+		t.Errorf("of none: %v", got)
 	}
 }

@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/andrestc/go-plugserver/internal/between/counter"
@@ -11,8 +10,8 @@ import (
 // Figures are what a version has done while it was judged.
 type Figures struct {
 	Requests, Errors uint64
-	// P50 and P99 are the times that half of its answers and 99 of 100 took at the most, as histogram_quantile of Prometheus
-	// has them; 0 where there were none.
+	// P50 and P99 are those of counter.Bounds that half of its answers and 99 of 100 took at the most, and the last where they
+	// took longer; 0 where there were none.
 	P50, P99 time.Duration
 	Open     uint64
 }
@@ -36,19 +35,13 @@ func part(n, of uint64) string {
 	return fmt.Sprintf("%d of %d (%.3g %%)", n, of, 100*float64(n)/float64(of))
 }
 
+// quantile is the bound of the bucket in which that part of the times ends; the last one's, too, where they are longer.
 func quantile(times [counter.Buckets]uint64, part float64) time.Duration {
 	want, seen := part*float64(sum(times[:])), 0.
-	if want == 0 {
-		return 0
-	}
-	low := time.Duration(0)
-	for i, bound := range counter.Bounds {
-		n := float64(times[i])
-		if n > 0 && seen+n >= want {
-			exact := low + time.Duration(float64(bound-low)*(want-seen)/n)
-			return exact.Round(time.Duration(math.Pow10(int(math.Log10(float64(exact)))) / 10)) // two digits tell as much as there is
+	for i, n := range times {
+		if seen += float64(n); n > 0 && seen >= want {
+			return counter.Bounds[min(i, len(counter.Bounds)-1)]
 		}
-		seen, low = seen+n, bound
 	}
-	return low
+	return 0
 }
