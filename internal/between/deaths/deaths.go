@@ -24,6 +24,13 @@ var alive = struct {
 // restful is how many times as long as a look at each child took nobody looks again.
 const restful = 10
 
+// strangers is nudged where the death of a child was told that nobody awaits here.
+var strangers = make(chan struct{}, 1)
+
+// Strangers is where this process learns that a child may have ended that nobody awaits, once Begin was called. It is for one
+// goroutine. More than one may have, and it may be reaped by now.
+func Strangers() <-chan struct{} { return strangers }
+
 // Begin has deaths told, from now on and for good. It is called before there is a child that is waited for.
 var Begin = sync.OnceFunc(func() {
 	ends := make(chan os.Signal, 1)
@@ -32,6 +39,10 @@ var Begin = sync.OnceFunc(func() {
 		for range ends {
 			if first() {
 				continue
+			}
+			select {
+			case strangers <- struct{}{}:
+			default:
 			}
 			began := time.Now()
 			each()

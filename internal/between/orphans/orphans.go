@@ -5,17 +5,17 @@
 package orphans
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
+	"github.com/andrestc/go-plugserver/internal/between/deaths"
 	"golang.org/x/sys/unix"
 )
 
@@ -53,10 +53,9 @@ func Begin() error {
 	}
 	known.first = least | rand.Uint64N(1<<20)<<perRun // another than that of a daemon within, or around
 	known.last = known.first
-	ends := make(chan os.Signal, 1)
-	signal.Notify(ends, syscall.SIGCHLD)
+	deaths.Begin()
 	go func() {
-		for range ends {
+		for range deaths.Strangers() {
 			time.Sleep(between) // whoever forks a thousand times a second does not keep us busy, and who was started by us is reaped by then
 			if unreaped() {
 				sweep(math.MaxUint64)
@@ -197,7 +196,7 @@ func children() string { return fmt.Sprintf("/proc/self/task/%d/children", os.Ge
 
 // adopted are the children that may be orphans: all but those that whoever has started them reaps.
 func adopted() (pids []int) {
-	text, _ := os.ReadFile(children())
+	text := listed()
 	known.Lock()
 	defer known.Unlock()
 	for f := range strings.FieldsSeq(string(text)) {
@@ -206,6 +205,19 @@ func adopted() (pids []int) {
 		}
 	}
 	return pids
+}
+
+// listed is what the list says. The kernel walks over all children up to where a read begins: so each reads as much as it gets.
+func listed() []byte {
+	f, err := os.Open(children())
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var text bytes.Buffer
+	text.Grow(16 << 10)
+	text.ReadFrom(f)
+	return text.Bytes()
 }
 
 // unreaped reports whether there is a child that has ended, or it cannot be told.
