@@ -116,11 +116,11 @@ func (cs *Cells) Outdated(h *lifecycle.Handler) bool {
 	return st.in.group != nil && st.in.group.name != want.Group || st.settings.Outdate(want)
 }
 
-// Needs adds the sums of the versions that cells run, or are to, to keep.
-func (cs *Cells) Needs(keep map[string]bool) {
+// Needed takes the sums of the versions that cells run, or are to, out of sums.
+func (cs *Cells) Needed(sums map[string]bool) {
 	for _, c := range cs.cells {
 		for _, st := range c.seats {
-			keep[st.part.Version.Sum] = true
+			delete(sums, st.part.Version.Sum)
 		}
 	}
 }

@@ -50,9 +50,9 @@ func TestReplace(t *testing.T) {
 		if Status(w.handlers["a"].Live, &a); a.Version != "222222222222" || a.Cell != "cell" || a.PID == 0 {
 			t.Errorf("it is shown as %+v", a)
 		}
-		keep := make(map[string]bool)
-		if w.Needs(keep); len(keep) != 1 || !w.Left() || w.Left() {
-			t.Errorf("needed are %v", keep)
+		unneeded := map[string]bool{w.handlers["a"].Live.Version.Sum: true, "of nobody": true}
+		if w.Needed(unneeded); len(unneeded) != 1 || !w.Left() || w.Left() {
+			t.Errorf("unneeded are %v", unneeded)
 		}
 		w.running("a")[0].Kill()
 		w.after(time.Second)

@@ -23,8 +23,7 @@ import (
 // is tried again.
 const passingPause = 100 * time.Millisecond
 
-// rest is how long nobody needs a copy before it is deleted: to find those takes longer the more handlers there are, and is not to be
-// done anew for each step of a change.
+// rest is how long nobody needs a copy before it is deleted: it is not to be looked for one after each step of a change.
 const rest = 100 * time.Millisecond
 
 // Owner is who decides. Its functions are called by its own goroutine, but for Post.
@@ -41,8 +40,8 @@ type Owner struct {
 	Record func(handler string) store.Record
 	// Writes counts what was written to the file of that name.
 	Writes func(file string) uint64
-	// Needs adds the sums of the versions that may be served now or later to keep.
-	Needs func(keep map[string]bool)
+	// Needed takes the sums of the versions that may be served now or later out of those of copies.
+	Needed func(sums map[string]bool)
 	// Post has its goroutine call Handle soon. Any goroutine may call it.
 	Post func(Event) bool
 }
@@ -54,13 +53,12 @@ type Files struct {
 	log    *logrus.Logger
 
 	work      map[*lifecycle.Handler]work
-	admitting int             // admissions under way, but for those that
-	building  int             // take long
-	unsaved   store.Changes   // of the history; nil where there are none
-	garbage   bool            // the store may hold copies that nobody needs
-	ripe      bool            // and does since rest ago
-	cleaning  bool            // they are being deleted
-	keep      map[string]bool // those that are not, meanwhile; made once, for there is a place in it for each version of each handler
+	admitting int           // admissions under way, but for those that
+	building  int           // take long
+	unsaved   store.Changes // of the history; nil where there are none
+	garbage   bool          // the store may hold copies that nobody needs
+	ripe      bool          // and does since rest ago
+	cleaning  bool          // they are being deleted
 }
 
 // work is what is under way for a handler.
@@ -129,7 +127,7 @@ func (cleaned) event()   {}
 
 // New returns no files.
 func New(in *intake.Intake, owner Owner, log *logrus.Logger) *Files {
-	return &Files{intake: in, owner: owner, log: log, work: make(map[*lifecycle.Handler]work), keep: make(map[string]bool)}
+	return &Files{intake: in, owner: owner, log: log, work: make(map[*lifecycle.Handler]work)}
 }
 
 // Handle does what comes of an event.
@@ -286,9 +284,9 @@ func (fs *Files) Turn() {
 		return
 	}
 	fs.garbage, fs.ripe, fs.cleaning = false, false, true
-	clear(fs.keep)
-	fs.owner.Needs(fs.keep)
-	fs.intake.Clean(fs.keep, func() { fs.owner.Post(cleaned{}) })
+	unneeded := fs.intake.Loose()
+	fs.owner.Needed(unneeded)
+	fs.intake.Clean(unneeded, func() { fs.owner.Post(cleaned{}) })
 }
 
 // SaveNow begins to save the history, if it has changed.

@@ -61,9 +61,9 @@ func in(t *testing.T, test func(w *world)) {
 			Forgo:  func(*lifecycle.Handler) { w.forgone++ },
 			Record: func(string) store.Record { return store.Record{} },
 			Writes: func(string) uint64 { return 7 },
-			Needs: func(keep map[string]bool) {
+			Needed: func(sums map[string]bool) {
 				for _, sum := range w.needs {
-					keep[sum] = true
+					delete(sums, sum)
 				}
 			},
 			Post: func(e Event) bool { return post(func() { w.Handle(e) }) },
@@ -114,8 +114,9 @@ func (w *world) disk() intake.Disk {
 		Choose: func(i *elfplug.Info) (catalogue.Binary, *refusal.Error) {
 			return catalogue.Binary{Info: i}, nil
 		},
-		Keep: func(sums map[string]bool) error {
-			did(fmt.Sprint("keep ", slices.Sorted(maps.Keys(sums))))
+		Loose: func() map[string]bool { return map[string]bool{"1": true, "2": true} },
+		Delete: func(sums map[string]bool) error {
+			did(fmt.Sprint("delete ", slices.Sorted(maps.Keys(sums))))
 			return nil
 		},
 		Sweep:   func(time.Duration) ([]string, error) { did("sweep"); return nil, nil },
@@ -176,10 +177,10 @@ func TestAdmit(t *testing.T) {
 			}
 		})
 		w.after(2 * diskTime)
-		w.was(`a Admitted "sum of a", 7 writes, changed false`, "copy a; keep []")
+		w.was(`a Admitted "sum of a", 7 writes, changed false`, "copy a; delete [1 2]")
 		w.do(func() { w.Admit(changes, handlerdir.File{Name: "changes"}) })
 		w.after(3 * diskTime)
-		w.was(`changes Admitted "", 7 writes, changed true`, "copy changes; keep []")
+		w.was(`changes Admitted "", 7 writes, changed true`, "copy changes; delete [1 2]")
 	})
 }
 
@@ -189,12 +190,12 @@ func TestAbandon(t *testing.T) {
 		a := &lifecycle.Handler{Name: "a"}
 		w.do(func() { w.Admit(a, handlerdir.File{Name: "a"}); w.Abandon(a) })
 		w.after(3 * diskTime)
-		w.was("", "copy a; keep []")
+		w.was("", "copy a; delete [1 2]")
 		w.do(func() { w.Admit(a, handlerdir.File{Name: "a"}); w.Abandon(a) })
 		w.after(time.Second)
 		w.do(func() { w.Admit(a, handlerdir.File{Name: "b"}) })
 		w.after(4 * diskTime)
-		w.was(`a Admitted "sum of b", 7 writes, changed false`, "copy a; copy b; keep []")
+		w.was(`a Admitted "sum of b", 7 writes, changed false`, "copy a; copy b; delete [1 2]")
 	})
 }
 
@@ -236,19 +237,19 @@ func TestClean(t *testing.T) {
 		w.after(time.Second)
 		w.do(func() { w.Admit(a, handlerdir.File{Name: "a"}) })
 		w.after(4 * diskTime)
-		w.was(`a Admitted "sum of a", 7 writes, changed false`, "save [a]; copy a; keep [1]")
+		w.was(`a Admitted "sum of a", 7 writes, changed false`, "save [a]; copy a; delete [2]")
 		for range 3 { // what follows from one change is deleted at a time
 			w.do(w.Left)
 			w.after(rest / 4)
 		}
 		w.was("", "")
 		w.after(rest + diskTime)
-		w.was("", "keep [1]")
+		w.was("", "delete [2]")
 		w.do(func() { w.Admit(a, handlerdir.File{Name: "a"}); w.Sweep(time.Hour) })
 		w.after(3 * diskTime)
 		w.do(func() { w.Sweep(time.Hour) })
 		w.after(diskTime)
-		w.was(`a Admitted "sum of a", 7 writes, changed false`, "copy a; keep [1]; sweep")
+		w.was(`a Admitted "sum of a", 7 writes, changed false`, "copy a; delete [2]; sweep")
 	})
 }
 
@@ -266,21 +267,21 @@ func TestAhead(t *testing.T) {
 			t.Errorf("forgone %d times", w.forgone)
 		}
 		w.after(time.Hour)
-		w.was("", "keep []")
+		w.was("", "delete [1 2]")
 
 		w.do(func() { w.Admit(a, handlerdir.File{Name: "whole"}); w.Abandon(a) })
 		if w.forgone != 2 {
 			t.Errorf("forgone %d times", w.forgone)
 		}
 		w.after(time.Hour)
-		w.was("", "copy whole; unlead lead; sum; keep []")
+		w.was("", "copy whole; unlead lead; sum; delete [1 2]")
 
 		a.Record.Bad = []string{"other"}
 		w.do(func() { w.Admit(a, handlerdir.File{Name: "whole"}) })
 		w.after(diskTime)
 		w.was("", "copy whole")
 		w.after(time.Hour)
-		w.was(`a Admitted "sum of whole", 7 writes, changed false`, "sum; keep []")
+		w.was(`a Admitted "sum of whole", 7 writes, changed false`, "sum; delete [1 2]")
 		if w.expected != 2 {
 			t.Errorf("announced %d times", w.expected)
 		}

@@ -39,8 +39,9 @@ type Disk struct {
 	Check     func(ctx context.Context, damaged func(sum string))
 	Whole     func(path string) (bool, error) // elfplug.WholeFile
 	Choose    func(*elfplug.Info) (catalogue.Binary, *refusal.Error)
-	Cells     func() uint64 // catalogue.Catalogue's Generation
-	Keep      func(sums map[string]bool) error
+	Cells     func() uint64          // catalogue.Catalogue's Generation
+	Loose     func() map[string]bool // store.Store's; it asks no disk
+	Delete    func(sums map[string]bool) error
 	Sweep     func(age time.Duration) (deleted []string, err error)
 	Save      func(store.Changes) error
 	Doubt     func() error
@@ -86,7 +87,7 @@ func diskOf(cfg Config, st *store.Store, keeper *trusted.Keeper) Disk {
 		},
 		Check: func(ctx context.Context, damaged func(sum string)) { st.Check(ctx, checkPause, damaged) },
 		Find:  st.Find, Inspect: elfplug.InspectFile, Read: elfplug.ReadFile, Whole: elfplug.WholeFile, Choose: cfg.Cells.Choose, Cells: cfg.Cells.Generation,
-		Keep: st.Keep, Doubt: st.Doubt, Save: st.SaveHistory, Compact: st.CompactHistory,
+		Loose: st.Loose, Delete: st.Delete, Doubt: st.Doubt, Save: st.SaveHistory, Compact: st.CompactHistory,
 		Sweep: func(age time.Duration) ([]string, error) { return sweep(cfg.Cells, st, age) },
 	}
 }

@@ -66,8 +66,7 @@ type Config struct {
 	// Changed are the names in the directory to which something has happened since it was called
 	// last, and whether these are all (watch); nil where nobody knows. Any goroutine may call it.
 	Changed func() (names []string, sure bool)
-	// Disabled says that a handler's file is not looked at; nil where all are. Any goroutine
-	// may call it.
+	// Disabled says that a handler's file is not looked at; nil where all are. Any goroutine may call it.
 	Disabled func(handler string) bool
 	// Built is told how long a build of a "cell" or a "plugin" took, and how it ended; nil
 	// where nobody wants to know. Any goroutine may call it.
@@ -316,7 +315,7 @@ func (in *Intake) whole(v store.Version) error {
 // Unlead ends the name of a copy that Asks.Ahead got; "" is none.
 func (in *Intake) Unlead(path string) {
 	if path != "" {
-		go in.disk.Unlead(path) // what cannot be deleted now, Keep deletes
+		go in.disk.Unlead(path) // what cannot be deleted now, Clean deletes
 	}
 }
 
@@ -421,20 +420,21 @@ func (in *Intake) recall(handler string, wanted []store.Version) (r Recalled) {
 	return r
 }
 
-// Check reads the copies that Admit and Recall have not read, for a daemon before
-// did, until ctx is done; that takes long. Those that are damaged are deleted, and
-// told.
+// Check reads the copies that Admit and Recall have not read, for a daemon before did, until ctx is done; that takes long.
+// Those that are damaged are deleted, and told.
 func (in *Intake) Check(ctx context.Context, damaged func(sum string)) {
 	go in.disk.Check(ctx, damaged)
 }
 
-// Clean deletes the copies whose sums are not in keep. It is called only while
-// nothing is being admitted, and what is admitted from now on waits for it. Until done is called keep is not changed.
-func (in *Intake) Clean(keep map[string]bool, done func()) {
+// Loose are the sums of the copies that the history on disk does not name; the map is the caller's.
+func (in *Intake) Loose() map[string]bool { return in.disk.Loose() }
+
+// Clean deletes copies of those, whose map is its own. It is called only while nothing is being admitted, and what is admitted waits for it.
+func (in *Intake) Clean(unneeded map[string]bool, done func()) {
 	cleaning := make(chan struct{})
 	in.cleaning = cleaning
 	go func() {
-		if err := in.disk.Keep(keep); err != nil {
+		if err := in.disk.Delete(unneeded); err != nil {
 			in.cfg.Log.WithError(err).Warn("store cannot be cleaned")
 		}
 		close(cleaning)
@@ -442,8 +442,7 @@ func (in *Intake) Clean(keep map[string]bool, done func()) {
 	}()
 }
 
-// Sweep deletes the cells that came by themselves, longer than age ago, and that no
-// version in the store needs.
+// Sweep deletes the cells that came by themselves, longer than age ago, and that no version in the store needs.
 func (in *Intake) Sweep(age time.Duration) {
 	go func() {
 		deleted, err := in.disk.Sweep(age)

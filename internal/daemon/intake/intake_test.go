@@ -78,8 +78,8 @@ func newTray(t *testing.T) *tray {
 			}
 			return catalogue.Binary{}, &refusal.Error{Reason: "no cell"}
 		},
-		Cells: func() uint64 { return 1 },
-		Keep:  func(map[string]bool) error { return tr.note("keep") },
+		Cells:  func() uint64 { return 1 },
+		Delete: func(map[string]bool) error { return tr.note("delete") },
 		Save: func(c store.Changes) error {
 			note := "save"
 			for _, name := range slices.Sorted(maps.Keys(c)) {
@@ -107,7 +107,7 @@ func TestAdmitWaitsForCleaning(t *testing.T) {
 		if a.Err != nil || a.Version.Sum != "a" || a.Info == nil || a.Mixed {
 			t.Errorf("%+v", a)
 		}
-		if want := "keep, copy a, whole a, inspect a"; tr.order() != want {
+		if want := "delete, copy a, whole a, inspect a"; tr.order() != want {
 			t.Errorf("it did %s, want %s", tr.order(), want)
 		}
 	})

@@ -115,18 +115,18 @@ func (r *Roster) Grant(h *lifecycle.Handler) lifecycle.Event {
 	return lifecycle.Granted{Seat: h.Next, Seq: r.lastSeq + 1}
 }
 
-// Needs adds the sums of the versions that handlers may serve now or later to keep.
-func (r *Roster) Needs(keep map[string]bool) {
+// Needed takes the sums of the versions that handlers may serve now or later out of sums.
+func (r *Roster) Needed(sums map[string]bool) {
 	for _, h := range r.Handlers {
-		for _, st := range []*states.Seat{h.Live, h.Next} {
+		for _, st := range [...]*states.Seat{h.Live, h.Next} {
 			if st != nil {
-				keep[st.Version.Sum] = true
+				delete(sums, st.Version.Sum)
 			}
 		}
 	}
 	for _, record := range r.History {
 		for _, v := range record.Versions {
-			keep[v.Sum] = true
+			delete(sums, v.Sum)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package roster
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -325,21 +326,22 @@ func TestConcluded(t *testing.T) {
 }
 
 // What may be served now or later is needed, and what was forgotten is not.
-func TestNeeds(t *testing.T) {
+func TestNeeded(t *testing.T) {
 	h := proved(serving("a", "/a"), "/a")
 	h.Live.Version.Sum, h.Next.Version.Sum = "1", "2"
 	r := with(h)
 	r.History["a"] = store.Record{Versions: []store.Served{{Sum: "0"}, {Sum: "1"}}}
-	keep := make(map[string]bool)
-	if r.Needs(keep); len(keep) != 3 {
-		t.Errorf("needed are %v", keep)
+	all := map[string]bool{"0": true, "1": true, "2": true, "3": true}
+	left := maps.Clone(all)
+	if r.Needed(left); len(left) != 1 || !left["3"] {
+		t.Errorf("unneeded are %v", left)
 	}
 	if left, changed := r.Forget(h); left != nil || !changed || r.Has(h) {
 		t.Error("it is not forgotten")
 	}
-	clear(keep)
-	if r.Needs(keep); len(keep) != 0 {
-		t.Errorf("needed are %v", keep)
+	left = maps.Clone(all)
+	if r.Needed(left); len(left) != len(all) {
+		t.Errorf("unneeded are %v", left)
 	}
 }
 

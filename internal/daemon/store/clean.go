@@ -8,24 +8,58 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
-// Keep deletes every copy whose sum is not in sums, and what Discard could not. The caller sees to it that
-// sums has what a Put in progress, or one whose result is not looked at yet,
-// may return.
-func (s *Store) Keep(sums map[string]bool) error {
-	s.known.mu.Lock()
-	for sum := range s.known.copies {
-		if !sums[sum] {
-			s.known.forget(sum)
+// loose are the copies of which the saved history names none: those alone may be needed by nobody.
+type loose struct {
+	named map[string]int // in how many records each sum stands
+	sums  map[string]bool
+}
+
+// placed takes in that there is a copy.
+func (l *loose) placed(sum string) {
+	if l.named[sum] == 0 {
+		l.sums[sum] = true
+	}
+}
+
+// renamed takes in that a record of the saved history names other versions than before.
+func (l *loose) renamed(before, now []Served) {
+	for _, v := range now {
+		l.named[v.Sum]++
+		delete(l.sums, v.Sum)
+	}
+	for _, v := range before {
+		if l.named[v.Sum]--; l.named[v.Sum] == 0 {
+			delete(l.named, v.Sum)
+			l.sums[v.Sum] = true
 		}
 	}
-	s.known.mu.Unlock()
-	return errors.Join(s.discarded(), s.remove(func(name string) bool {
-		sum, ok := strings.CutSuffix(name, copySuffix)
-		return ok && isSum(sum) && !sums[sum]
-	}))
+}
+
+// Loose returns the sums of the copies that the saved history does not name; there may be some among them of which there is no
+// copy. They are the caller's.
+func (s *Store) Loose() map[string]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.loose.sums)
+}
+
+// Delete deletes copies that are loose, and what Discard could not. The caller sees to it that none of them is what a
+// Put in progress, or one whose result is not looked at yet, may return. What cannot be deleted stays loose.
+func (s *Store) Delete(sums map[string]bool) error {
+	errs := []error{s.discarded()}
+	for sum := range sums {
+		s.known.Forget(sum)
+		if err := s.erase(s.path(sum)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("clean store: %w", err))
+			continue
+		}
+		s.mu.Lock()
+		delete(s.loose.sums, sum)
+		s.mu.Unlock()
+	}
+	return errors.Join(errs...)
 }
 
 // remove deletes the files that unwanted picks.
@@ -66,7 +100,7 @@ func (s *Store) removeDamaged(f *os.File) (removed bool, err error) {
 }
 
 // Discard deletes a file of the store that nobody needs any more: one that Lead has named, say. Where it
-// cannot be deleted now, Keep does.
+// cannot be deleted now, Delete does.
 func (s *Store) Discard(path string) error {
 	err := s.erase(path)
 	s.mu.Lock()

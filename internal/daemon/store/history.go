@@ -117,10 +117,13 @@ func (s *Store) LoadHistory() (History, error) {
 	}
 	s.logged = replay(h, log)
 	s.past = make(History, len(h))
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for name, r := range h { // the caller may change its own
 		r.Patterns, r.Versions, r.Bad = slices.Clone(r.Patterns), slices.Clone(r.Versions), slices.Clone(r.Bad)
 		r.Why = maps.Clone(r.Why)
 		s.past[name] = r
+		s.loose.renamed(nil, r.Versions)
 	}
 	return h, err
 }
@@ -191,6 +194,15 @@ func (s *Store) SaveHistory(c Changes) error {
 	if err != nil {
 		return fmt.Errorf("save history: %w", s.writeError(err))
 	}
+	s.mu.Lock()
+	for name, r := range kept {
+		var now []Served
+		if r != nil {
+			now = r.Versions
+		}
+		s.loose.renamed(s.past[name].Versions, now)
+	}
+	s.mu.Unlock()
 	s.past.apply(kept)
 	if s.logged > max(maxLog, s.document) {
 		return s.CompactHistory()

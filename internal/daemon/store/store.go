@@ -23,6 +23,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/between/refusal"
 	"github.com/andrestc/go-plugserver/internal/daemon/copying"
 	"github.com/andrestc/go-plugserver/internal/daemon/follower"
+	"github.com/andrestc/go-plugserver/internal/daemon/known"
 	"github.com/andrestc/go-plugserver/internal/file/badfile"
 )
 
@@ -34,13 +35,14 @@ const (
 // Store is one folder of copies. Its methods may be called from any goroutine.
 type Store struct {
 	dir   string // absolute
-	known *known
+	known *known.Book
 
 	// The history: what is saved, and how long its log and its document are, in bytes.
 	past             History
 	logged, document int64
 
-	mu     sync.Mutex      // guards litter, and that a name that a damaged copy had is taken from it alone
+	mu     sync.Mutex // guards what follows, and that a name that a damaged copy had is taken from it alone
+	loose  loose
 	litter map[string]bool // paths of files that could not be deleted when nobody needed them any more
 
 	write func(f *os.File, p []byte) (int, error) // f.Write, but for tests
@@ -94,8 +96,16 @@ func Open(dir string) (*Store, error) {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
-	s := &Store{dir: dir, known: loadKnown(dir), past: History{}, litter: map[string]bool{}, write: (*os.File).Write, erase: os.Remove}
-	return s, s.remove(func(name string) bool { return strings.HasPrefix(name, tempPrefix) })
+	s := &Store{dir: dir, past: History{}, litter: map[string]bool{}, write: (*os.File).Write, erase: os.Remove}
+	s.loose = loose{make(map[string]int), make(map[string]bool)}
+	err = s.remove(func(name string) bool {
+		if sum, ok := strings.CutSuffix(name, copySuffix); ok && isSum(sum) {
+			s.loose.placed(sum)
+		}
+		return strings.HasPrefix(name, tempPrefix)
+	})
+	s.known = known.Load(dir, func(sum string) bool { return s.loose.sums[sum] })
+	return s, err
 }
 
 // Put copies src into the store and returns the copy. It reads no more than
@@ -140,13 +150,15 @@ func (s *Store) place(temp string, v Version) error {
 	}
 	if err == nil {
 		s.Discard(temp)
-		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := os.Rename(temp, v.Path); err != nil {
-		return fmt.Errorf("store handler: %w", err)
+	if err != nil {
+		if err := os.Rename(temp, v.Path); err != nil {
+			return fmt.Errorf("store handler: %w", err)
+		}
 	}
+	s.loose.placed(v.Sum)
 	return nil
 }
 

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -320,7 +322,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestKeep(t *testing.T) {
+func TestDelete(t *testing.T) {
 	s := newStore(t)
 	var sums []string
 	for _, c := range []string{"a", "b", "c"} {
@@ -343,7 +345,7 @@ func TestKeep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Keep(map[string]bool{sums[1]: true, sums[2]: false, sumOf([]byte("z")): true}); err != nil {
+	if err := s.Delete(map[string]bool{sums[0]: true, sums[2]: true, sumOf([]byte("z")): true}); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]bool{
@@ -452,6 +454,76 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
+// What the saved history does not name is loose, whoever has put it there.
+func TestLoose(t *testing.T) {
+	s := newStore(t)
+	put := func(content string) string {
+		t.Helper()
+		v, err := s.Put(strings.NewReader(content), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Sum
+	}
+	save := func(c Changes) {
+		t.Helper()
+		if err := s.SaveHistory(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	of := func(sums ...string) *Record {
+		r := &Record{Seq: 1}
+		for _, sum := range sums {
+			r.Versions = append(r.Versions, Served{Sum: sum})
+		}
+		return r
+	}
+	want := func(when string, sums ...string) {
+		t.Helper()
+		slices.Sort(sums)
+		if got := slices.Sorted(maps.Keys(s.Loose())); !slices.Equal(got, sums) {
+			t.Errorf("%s: %d are loose, want %d:\n%q\n%q", when, len(got), len(sums), got, sums)
+		}
+	}
+	a, b, c, d := put("a"), put("b"), put("c"), put("d")
+	want("put", a, b, c, d)
+	save(Changes{"x": of(a, b), "y": of(b)})
+	want("some are named", c, d)
+	put("a")
+	want("one comes again", c, d)
+	save(Changes{"x": of(a)})
+	want("another names it", c, d)
+	save(Changes{"x": of(a, b, c, d)}) // the history keeps three
+	want("more than are kept", a)
+	save(Changes{"y": nil})
+	want("named by one of two", a)
+	save(Changes{"x": of(a)})
+	want("named again", b, c, d)
+	if err := s.Delete(map[string]bool{b: true}); err != nil {
+		t.Fatal(err)
+	}
+	want("deleted", c, d)
+	erase := s.erase
+	s.erase = func(path string) error { return &os.PathError{Op: "unlink", Path: path, Err: syscall.EIO} }
+	if err := s.Delete(map[string]bool{c: true}); !errors.Is(err, syscall.EIO) {
+		t.Errorf("deleted: %v", err)
+	}
+	want("it cannot be deleted", c, d)
+	s.erase = erase
+
+	var err error
+	if s, err = Open(s.dir); err != nil {
+		t.Fatal(err)
+	}
+	want("without a history", a, c, d)
+	if _, err := s.LoadHistory(); err != nil {
+		t.Fatal(err)
+	}
+	want("after a restart", c, d)
+	save(Changes{"x": nil})
+	want("of nobody", a, c, d)
+}
+
 func TestDiscardedLater(t *testing.T) {
 	s := newStore(t)
 	erase := s.erase
@@ -460,19 +532,18 @@ func TestDiscardedLater(t *testing.T) {
 	if _, err := s.PutBeside(strings.NewReader("users"), 2, io.Discard, func(*os.File, int64) {}); err == nil { // too large
 		t.Fatal("got a copy")
 	}
-	v, err := s.PutBeside(strings.NewReader("users"), 100, io.Discard, func(copy *os.File, _ int64) { led, _ = s.Lead(copy) })
+	_, err := s.PutBeside(strings.NewReader("users"), 100, io.Discard, func(copy *os.File, _ int64) { led, _ = s.Lead(copy) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Discard(led); !errors.Is(err, syscall.EIO) {
 		t.Fatalf("discarded: %v", err)
 	}
-	keep := map[string]bool{v.Sum: true}
-	if err := s.Keep(keep); !errors.Is(err, syscall.EIO) || len(names(t, s)) != 4 {
+	if err := s.Delete(nil); !errors.Is(err, syscall.EIO) || len(names(t, s)) != 4 {
 		t.Errorf("while nothing can be deleted: %v, %q", err, names(t, s))
 	}
 	s.erase = erase
-	if err := s.Keep(keep); err != nil || len(names(t, s)) != 1 {
+	if err := s.Delete(nil); err != nil || len(names(t, s)) != 1 {
 		t.Errorf("afterwards: %v, %q", err, names(t, s))
 	}
 	if err := s.Discard(led); err != nil {

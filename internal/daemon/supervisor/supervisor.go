@@ -94,7 +94,7 @@ func New(cfg Config, nudges <-chan struct{}) *Supervisor {
 	})
 	s.files = files.New(cfg.Intake, files.Owner{
 		Has: func(h *lifecycle.Handler) bool { return !s.stopping && s.roster.Has(h) }, Tell: s.handle, Writes: s.writes, Expect: s.cells.Fleet.Spares().Expect, Ahead: s.cells.Ahead, Forgo: s.cells.Forgo,
-		Record: s.roster.Record, Needs: func(keep map[string]bool) { s.cells.Needs(keep); s.roster.Needs(keep) },
+		Record: s.roster.Record, Needed: func(sums map[string]bool) { s.cells.Needed(sums); s.roster.Needed(sums) },
 		Post: func(e files.Event) bool { return s.post(ofFiles{e}) },
 	}, cfg.Log)
 	s.view = &standing.View{
