@@ -111,6 +111,17 @@ func (r *Roster) Lost() (steps []Step) {
 	return steps
 }
 
+// Meanwhile says what is served while the directory cannot be read.
+func (r *Roster) Meanwhile() string {
+	switch {
+	case r.Snapshot != nil:
+		return "what is live stays live"
+	case len(r.Lost()) > 0: // and no file of it was seen: the directory's name may be mistyped
+		return "what served before this start is served, out of --state"
+	}
+	return "nothing is served"
+}
+
 // Compare returns what handlers are to be told of the snapshot. writes counts what
 // was written to the file of a name.
 func (r *Roster) Compare(writes func(file string) uint64) []Step {

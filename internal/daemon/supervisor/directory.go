@@ -69,14 +69,14 @@ func (s *Supervisor) damaged(sum string) {
 }
 
 func (s *Supervisor) cannotLook(err error) {
-	if s.view.Lost != err.Error() {
+	if lost := err.Error() + "; meanwhile " + s.roster.Meanwhile(); s.view.Lost != lost {
+		s.view.Lost = lost
 		how := "read"
 		if _, untrusted := err.(*refusal.Error); untrusted {
 			how = "trusted"
 		}
-		s.log.WithError(err).WithField(event.Field, event.DirectoryLost).Error("handlers directory cannot be " + how + ": what is live stays live")
+		s.log.WithError(err).WithField(event.Field, event.DirectoryLost).Error("handlers directory cannot be " + how + ": " + s.roster.Meanwhile())
 	}
-	s.view.Lost = err.Error()
 	s.step(s.roster.Lost())
 }
 

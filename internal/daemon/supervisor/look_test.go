@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"github.com/andrestc/go-plugserver/internal/daemon/intake"
+	"github.com/andrestc/go-plugserver/internal/daemon/store"
 	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
 )
 
@@ -53,4 +54,40 @@ func TestLooksAtWhatHasChanged(t *testing.T) {
 			t.Errorf("looks at %s, want %s", got, want)
 		}
 	})
+}
+
+// Where the directory cannot be read it is told what is served meanwhile: it may be mistyped.
+func TestToldWhatIsServedMeanwhile(t *testing.T) {
+	ran := sumOf("ran")
+	for _, tt := range []struct {
+		name string
+		past store.History
+		seen bool // it could be read at first
+		want string
+	}{
+		{"never, after a start with a past", store.History{"a": {Seq: 1, Patterns: []string{"/a"}, Serves: ran, Versions: []store.Served{{Sum: ran}}}}, false, "what served before this start is served, out of --state"},
+		{"never, with none", store.History{}, false, "nothing is served"},
+		{"no longer", store.History{}, true, "what is live stays live"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			fails := !tt.seen
+			w := newWorld(t, Config{}, tt.past, func(d intake.Disk) intake.Disk {
+				scan := d.Scan
+				d.Scan = func(prev *handlerdir.Snapshot, changed []string, sure bool) (*handlerdir.Snapshot, error) {
+					if fails {
+						return nil, errors.New("no such directory; make it")
+					}
+					return scan(prev, changed, sure)
+				}
+				return d
+			})
+			w.settle()
+			fails = true
+			w.nudge()
+			w.settle()
+			if got, want := w.view.Problem(), "no such directory; make it; meanwhile "+tt.want; got != want {
+				t.Errorf("%s: the problem is %q, want %q", tt.name, got, want)
+			}
+		})
+	}
 }
