@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/andrestc/go-plugserver/internal/build/badbuild"
 	"github.com/andrestc/go-plugserver/internal/build/catalogue"
@@ -29,7 +28,7 @@ var buildCommand = cli.Command{
 		binaries := cellFlags(flags)
 		builder := builderFlags(flags)
 		own := goFlags(flags)
-		out := flags.String("o", "", "write the plugin to `FILE.so`; default is the package's name, in the current folder")
+		out := flags.String("o", "", "write the plugin to `FILE.so`; default is the name of the package, or of the file, in the current folder")
 		return func(ctx context.Context, s *cli.Session) error {
 			b, err := builder()
 			if err != nil {
@@ -78,7 +77,7 @@ func compile(ctx context.Context, s *cli.Session, b *gobuild.Builder, binaries *
 	err := b.BuildPlugin(ctx, src, out, target, progress(s.Problems))
 	if said, ok := errors.AsType[*gobuild.CompileError](err); ok {
 		for _, line := range said.Lines {
-			fmt.Fprintf(s.Problems, "%s\n", terminal.Escape(strings.ReplaceAll(line, "\t", "    ")))
+			fmt.Fprintf(s.Problems, "%s\n", terminal.Line(line))
 		}
 		if r := said.Refusal; r.Mend != badbuild.Compile(nil).Mend { // the compiler's words say what to do
 			terminal.WriteFixes(s.Problems, "  ", r.Mend, r.Or)

@@ -20,7 +20,7 @@ var installCommand = cli.Command{
 		"It then takes the place of the handler's earlier file in one step. " +
 		"Exit 1 if it was refused: the file is taken away again then, and the version before goes on serving.",
 	Bind: func(flags *flag.FlagSet) cli.Runner {
-		name := flags.String("name", "", "the handler's `NAME`; default is the file's, without .so")
+		name := flags.String("name", "", "the handler's `NAME`; default is the file's, without .so, and of main.go its folder's")
 		plugin := sourceFlags(flags)
 		return func(ctx context.Context, s *cli.Session) error {
 			return plugin(ctx, s, s.Arg(0), func(path string, binaries *catalogue.Catalogue) error {

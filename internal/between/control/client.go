@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -179,6 +180,19 @@ func (c *Client) do(ctx context.Context, timeout time.Duration, method, endpoint
 	return nil
 }
 
+// starts is how a daemon is started that listens at path.
+func starts(path string) string {
+	if path == DefaultPath {
+		return "start it with: systemctl start plugserverd"
+	}
+	instance, isRun := strings.CutPrefix(path, "/run/plugserver@")
+	if name, isControl := strings.CutSuffix(instance, "/control.sock"); isRun && isControl {
+		return "start it with: systemctl start plugserverd@" + name
+	}
+	return fmt.Sprintf("start it as it was started before, with --control %q among its flags, as --listen, --handlers and --state (plugserverd(8)); "+
+		"or name the socket of another: --control, $PLUGSERVER_CONTROL", path)
+}
+
 // mend words why no answer came. asked is the caller's context, without the
 // client's own timeout.
 func (c *Client) mend(asked context.Context, err error) error {
@@ -187,11 +201,7 @@ func (c *Client) mend(asked context.Context, err error) error {
 	case asked.Err() != nil:
 		return fmt.Errorf("ask %q: %w", c.path, context.Cause(asked))
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOTDIR):
-		start := "systemctl start plugserverd"
-		if c.path != DefaultPath {
-			start = fmt.Sprintf("plugserverd --control %q", c.path)
-		}
-		return fmt.Errorf("connect to %q: no daemon answers; start it with: %s", c.path, start)
+		return fmt.Errorf("connect to %q: no daemon answers; %s", c.path, starts(c.path))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("connect to %q: permission denied; run as root or join the group plugserver-admin", c.path)
 	case errors.Is(err, unix.EAGAIN):

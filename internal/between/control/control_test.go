@@ -282,13 +282,14 @@ func TestClientErrors(t *testing.T) {
 			}()
 		}
 	}
+	const byHand = "start it as it was started before, with --control PATH among its flags, as --listen, --handlers and --state (plugserverd(8)); or name the socket of another: --control, $PLUGSERVER_CONTROL"
 	tests := []struct {
 		name string
 		prep func(t *testing.T, path string)
 		want string // PATH stands for the socket's path, quoted
 	}{
-		{"missing", func(*testing.T, string) {}, `connect to PATH: no daemon answers; start it with: plugserverd --control PATH`},
-		{"stale", stale, `connect to PATH: no daemon answers; start it with: plugserverd --control PATH`},
+		{"missing", func(*testing.T, string) {}, `connect to PATH: no daemon answers; ` + byHand},
+		{"stale", stale, `connect to PATH: no daemon answers; ` + byHand},
 		{"hangs up", answer(""), `ask PATH: the daemon hung up before it answered; see: journalctl -u plugserverd`},
 		{"cut short", answer("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"), `ask PATH: the daemon hung up before it answered; see: journalctl -u plugserverd`},
 		{"another server", answer("HTTP/1.1 500 Oh\x1bno\r\nContent-Length: 1\r\n\r\n."), `ask PATH: got "500 Oh\x1bno", which is no answer of plugserverd's; check --control`},
@@ -322,6 +323,9 @@ func TestClientErrors(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 		})
+	}
+	if got, want := starts("/run/plugserver@shop/control.sock"), "start it with: systemctl start plugserverd@shop"; got != want {
+		t.Errorf("an instance: got %s, want %s", got, want)
 	}
 	c := NewClient("/" + strings.Repeat("x", 107))
 	if _, err := c.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "at most 107 bytes") {

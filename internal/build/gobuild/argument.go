@@ -33,8 +33,13 @@ func inModule(dir string) bool {
 
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
 
-// PluginName is the file that go build would write, as a plugin.
+// PluginName is the file that go build would write, as a plugin. A main.go says nothing: its folder does.
 func PluginName(what string) string {
+	if dir, file := filepath.Split(what); file == "main.go" {
+		if abs, err := filepath.Abs(dir); err == nil && abs != "/" {
+			return PluginName(abs)
+		}
+	}
 	if abs, err := filepath.Abs(what); err == nil && (strings.HasPrefix(what, ".") || filepath.IsAbs(what)) {
 		what = abs
 	}

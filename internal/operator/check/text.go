@@ -104,7 +104,7 @@ func (s Step) Write(w io.Writer) {
 	if len(s.Output) > 0 {
 		io.WriteString(w, "     it printed:\n")
 		for _, line := range s.Output[max(0, len(s.Output)-mostOutput):] {
-			fmt.Fprintf(w, "     | %s\n", terminal.Escape(line))
+			fmt.Fprintf(w, "     | %s\n", terminal.Line(line))
 		}
 	}
 }

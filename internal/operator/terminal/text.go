@@ -32,6 +32,9 @@ func Escape(s string) string {
 	return b.String()
 }
 
+// Line is Escape for a line of what a program has printed: tabs are spaces, as in the stacks of Go.
+func Line(s string) string { return Escape(strings.ReplaceAll(s, "\t", "    ")) }
+
 // EscapeJSON does the same as Escape within JSON's own syntax. Outside of its strings
 // JSON holds nothing but ASCII, inside no control characters of ASCII's but DEL.
 func EscapeJSON(s string) string {
