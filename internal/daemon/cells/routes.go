@@ -149,8 +149,8 @@ func (cs *Cells) Announce() {
 		if n.what == states.WentLive || n.what == states.LiveAgain {
 			e = e.WithField("took", time.Since(n.seat.in.proc.Began).Round(100*time.Microsecond))
 		}
-		if h := cs.owner.Handler(n.handler); h != nil && n.what == states.WentLive && n.seat.of.Why == states.Newest && h.Tried.Ctime != 0 {
-			e = e.WithField(events.After, time.Since(time.Unix(0, h.Tried.Ctime)).Round(100*time.Microsecond))
+		if h := cs.owner.Handler(n.handler); h != nil && n.what == states.WentLive && n.seat.of.Why == states.Newest && !h.Changed().IsZero() {
+			e = e.WithField(events.After, time.Since(h.Changed()).Round(100*time.Microsecond))
 		}
 		e.Log(r.Level, r.Text)
 	}

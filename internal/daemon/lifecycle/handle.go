@@ -22,7 +22,8 @@ func (h *Handler) Handle(now Now, e Event) []Action {
 
 func (e FileSettled) happen(h *Handler) {
 	h.abandon()
-	h.File, h.Tried, h.Admission = e.Name, e.ID, states.Copying
+	h.lay = h.lay && (h.last == e.ID || h.last == handlerdir.ID{})
+	h.File, h.Tried, h.last, h.Admission = e.Name, e.ID, e.ID, states.Copying
 	h.do(Admit{})
 }
 
@@ -40,7 +41,7 @@ func (FileOrphaned) happen(h *Handler) {
 	}
 }
 
-func (TryAgain) happen(h *Handler) { h.tryAgain() }
+func (TryAgain) happen(h *Handler) { h.Enabled(); h.tryAgain() }
 
 func (FallBack) happen(h *Handler) {
 	if h.Live == nil && h.Next == nil {

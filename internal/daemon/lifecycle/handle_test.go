@@ -565,3 +565,30 @@ func TestGivenUpBefore(t *testing.T) {
 		}
 	}
 }
+
+// How long a file's change took to be live is told where that change had it tried, and nothing else.
+func TestChanged(t *testing.T) {
+	changed := func(n uint64) FileSettled { return FileSettled{"a.so", handlerdir.ID{Ino: n, Ctime: int64(n)}} }
+	tr := newTrial(store.Record{})
+	for _, tt := range []struct {
+		what  string
+		event Event
+		told  bool
+	}{
+		{"its first file", changed(1), true}, {"a newer one", changed(2), true}, {"that is tried again", TryAgain{}, false}, {"as it is", changed(2), false},
+		{"another", changed(3), true}, {"that is released", Release{}, false}, {"as it is", changed(3), false}, {"one after it", changed(4), true},
+	} {
+		tr.on(tt.event)
+		if got := tr.Changed(); got.IsZero() == tt.told || tt.told && got.UnixNano() != tr.Tried.Ctime {
+			t.Errorf("%s: %v", tt.what, got)
+		}
+	}
+	tr = newTrial(store.Record{})
+	tr.Enabled()
+	if tr.on(changed(1)); !tr.Changed().IsZero() {
+		t.Errorf("enabled: %v", tr.Changed())
+	}
+	if tr.on(changed(2)); tr.Changed().IsZero() {
+		t.Error("enabled, and another file: nothing")
+	}
+}

@@ -53,6 +53,8 @@ type Handler struct {
 	Failure      string    // why the last attempt to start a version again failed
 
 	rules    Rules
+	last     handlerdir.ID // Tried, where that is not to be tried again
+	lay      bool          // its newest file: something else than its change has it tried
 	serve    store.Version // that is to be live: it is the one started again
 	restarts backoff.Restarts
 	retries  backoff.Retries // of its newest file
@@ -65,6 +67,17 @@ type Handler struct {
 // file was there when the daemon started.
 func New(name string, record store.Record, atStart bool, rules Rules, now time.Time) *Handler {
 	return &Handler{Name: name, Of: canary.Of(name), Past: past.New(record, atStart), rules: rules, Since: now}
+}
+
+// Enabled says that something else than a change of its newest file has that tried.
+func (h *Handler) Enabled() { h.lay = true }
+
+// Changed is when the newest file was changed last; zero where something else has had it tried.
+func (h *Handler) Changed() time.Time {
+	if h.lay || h.Tried.Ctime == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, h.Tried.Ctime)
 }
 
 // Undecided reports whether the newest file is still being tried.

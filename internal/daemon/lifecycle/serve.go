@@ -237,6 +237,7 @@ func (h *Handler) release() {
 	if h.Standing == states.Quarantined {
 		h.Standing = states.Dead
 	}
+	h.Enabled()
 	h.tryAgain()
 }
 

@@ -69,6 +69,12 @@ func (l *Looks) quiet() bool { return l.applied > 0 && !l.under && !l.unsettled 
 func (r *Roster) See(look uint64, snap *handlerdir.Snapshot) (steps []Step, orphaned []string) {
 	before := r.Snapshot
 	r.Snapshot = snap
+	if before != nil && len(before.Skipped) > 0 {
+		r.skipped = make(map[string]bool)
+		for _, f := range snap.Files {
+			r.skipped[f.Name] = slices.Contains(before.Skipped, f.Name)
+		}
+	}
 	accepted := look >= r.Looks.accept && r.Looks.accept > 0
 	replaced := before != nil && (snap.Dir.Dev != before.Dir.Dev || snap.Dir.Ino != before.Dir.Ino)
 	if accepted {

@@ -35,6 +35,7 @@ type Roster struct {
 	Looks    Looks
 
 	rules   Rules
+	skipped map[string]bool // the names that the rules have skipped, and do no longer: their files lay there
 	first   map[string]bool // the names in the first snapshot, but for those that were removed since
 	lastSeq int64
 	tally   tally
@@ -71,6 +72,10 @@ func (r *Roster) Handler(name string, now time.Time) *lifecycle.Handler {
 	if h == nil {
 		h = lifecycle.New(name, r.History[name], r.Snapshot == nil || r.first[name], r.rules.Rules, now)
 		r.Handlers[name] = h
+		if r.skipped[name] {
+			h.Enabled()
+			delete(r.skipped, name)
+		}
 	}
 	return h
 }

@@ -48,6 +48,9 @@ func TestDisable(t *testing.T) {
 		t.Error(stderr)
 	}
 	d.Want("/a", 200, "two")
+	if e := d.WaitLogFrom(0, "being live", event("live", "a")); e.Get("after") != "" { // that is how long it was disabled, too
+		t.Errorf("its file was changed before it was enabled: %s", e.Raw)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "plugserverd.conf"), []byte("[Handler a]\nDisabled=yes\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
