@@ -17,6 +17,7 @@ type Verdict struct {
 	At       time.Time `json:"at"`
 	Promoted bool      `json:"promoted,omitempty"` // else it was withdrawn
 	Why      string    `json:"why"`
+	ByHand   bool      `json:"by_hand,omitempty"` // an operator has said so: nothing need be wrong with it
 }
 
 // Of is the last verdict on a version, nil if there is none.

@@ -31,7 +31,16 @@ func NothingInCommon(of string) *Error {
 	}
 }
 
-// Withdrawn: it was worse than its incumbent, or an operator has said so.
+// WithdrawnByHand: an operator has withdrawn it.
+func WithdrawnByHand(name, version string) *Error {
+	return &Error{
+		Reason: fmt.Sprintf("version %s was withdrawn by plugserverctl canary --withdraw", version),
+		Mend:   "remove it: plugserverctl remove " + words.Shell(name),
+		Or:     []string{"have it judged again: plugserverctl release " + words.Shell(name), "copy another version in its place"},
+	}
+}
+
+// Withdrawn: it was worse than its incumbent.
 func Withdrawn(name, version, why string) *Error {
 	return &Error{
 		Reason: fmt.Sprintf("version %s was withdrawn: %s", version, why),

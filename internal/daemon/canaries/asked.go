@@ -60,7 +60,7 @@ func (c *Canaries) Withdraw(of string) error {
 	if err != nil {
 		return err
 	}
-	c.owner.Tell(h, lifecycle.Judged{Verdict: canary.Verdict{Why: "an operator has said so"}})
+	c.owner.Tell(h, lifecycle.Judged{Verdict: canary.Verdict{Why: "an operator has said so", ByHand: true}})
 	return nil
 }
 

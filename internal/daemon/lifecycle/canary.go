@@ -51,8 +51,11 @@ func (e Judged) happen(h *Handler) {
 func (h *Handler) judged(v canary.Verdict) {
 	v.Sum, v.At = h.Live.Version.Sum, h.now.Time
 	why, notice := h.sentence(v), states.NoticeWithdrawn
-	if v.Promoted {
+	switch {
+	case v.Promoted:
 		notice = states.NoticePromoted
+	case v.ByHand:
+		notice = states.NoticeWithdrawnByHand
 	}
 	h.do(Tell{What: notice, Version: h.Live.Version, Refusal: why, Text: v.Why})
 	h.Past.Judge(v, why, h.now.Writes)
@@ -63,8 +66,11 @@ func (h *Handler) judged(v canary.Verdict) {
 // sentence is how a verdict reads as the reason why a file is not served.
 func (h *Handler) sentence(v canary.Verdict) *refusal.Error {
 	version := store.Version{Sum: v.Sum}.Short()
-	if v.Promoted {
+	switch {
+	case v.Promoted:
 		return refusal.Promoted(h.Of, version)
+	case v.ByHand:
+		return refusal.WithdrawnByHand(h.Name, version)
 	}
 	return refusal.Withdrawn(h.Name, version, v.Why)
 }

@@ -285,6 +285,7 @@ var events = []struct {
 	{"Stop", func(t *trial) Event { return Stop{} }},
 	{"Promote", func(t *trial) Event { return Promote{version("9")} }},
 	{"Judged, withdrawn", func(t *trial) Event { return Judged{canary.Verdict{Why: "it fails"}} }},
+	{"Judged, withdrawn by hand", func(t *trial) Event { return Judged{canary.Verdict{Why: "somebody says so", ByHand: true}} }},
 	{"Judged, promoted", func(t *trial) Event { return Judged{canary.Verdict{Promoted: true}} }},
 	{"Stranded", func(t *trial) Event { return Stranded{} }},
 	{"Agreed", func(t *trial) Event { return Agreed{} }},
@@ -357,7 +358,7 @@ func does(actions []Action) string {
 		case Publish:
 			name += []string{"(live)", "(live again)", "(rolled back)", "(gathered)", "(retired)"}[a.What]
 		case Tell:
-			name += []string{"(refused)", "(held)", "(quarantined)", "(not restarted)", "(not served)", "(gone)", "(doing)", "(withdrawn)", "(promoted)", "(superseded)"}[a.What]
+			name += []string{"(refused)", "(held)", "(quarantined)", "(not restarted)", "(not served)", "(gone)", "(doing)", "(withdrawn)", "(withdrawn by hand)", "(promoted)", "(superseded)"}[a.What]
 		case Wake:
 			name += fmt.Sprintf("(%v, %s)", a.After, strings.TrimPrefix(fmt.Sprintf("%T", a.Event), "lifecycle."))
 		case Recall:

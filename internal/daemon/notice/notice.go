@@ -58,6 +58,9 @@ func Of(h *lifecycle.Handler, t lifecycle.Tell, seat func(*states.Seat) logrus.F
 	case states.NoticeWithdrawn:
 		r.Fields[event.Field], r.Fields["version"] = event.CanaryWithdrawn, t.Version.Short()
 		r.Level, r.Text = logrus.ErrorLevel, "withdrawn: "+h.Name+": "+t.Text
+	case states.NoticeWithdrawnByHand:
+		r.Fields[event.Field], r.Fields["version"] = event.CanaryWithdrawn, t.Version.Short()
+		r.Text = "withdrawn: " + h.Name + ": " + t.Text
 	case states.NoticePromoted:
 		r.Fields[event.Field], r.Fields["version"], r.Fields["reason"] = event.CanaryPromoted, t.Version.Short(), t.Text
 		r.Text = "promoted: " + h.Name + " is " + h.Of + " from now on"

@@ -284,8 +284,12 @@ func TestCanaryByHand(t *testing.T) {
 		w.serve("users.canary", 1000, 0)
 		w.after(2 * time.Hour)
 		w.is("users.canary", api.StateCanary, "/users;2") // for good
-		if out, err := w.Canary(ctx, "users", canary.Withdraw, ""); err != nil || out.Handler.State != api.StateWithdrawn {
+		if out, err := w.Canary(ctx, "users", canary.Withdraw, ""); err != nil || out.Handler.State != api.StateWithdrawn ||
+			out.Handler.Refusal.Mend != "remove it: plugserverctl remove users.canary" {
 			t.Errorf("%+v, %v", out, err)
+		}
+		if text := w.log.String(); !strings.Contains(text, "level=info msg=\"withdrawn: users.canary: an operator has said so\"") || strings.Contains(text, "mended file") {
+			t.Errorf("it is told as if something were wrong:\n%s", text)
 		}
 		w.put("users.canary", "/users;3")
 		w.after(time.Second)
