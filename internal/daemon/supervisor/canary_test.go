@@ -18,6 +18,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/daemon/states"
 	"github.com/andrestc/go-plugserver/internal/daemon/store"
 	"github.com/andrestc/go-plugserver/internal/daemon/sums"
+	"github.com/andrestc/go-plugserver/internal/file/handlerdir"
 	"github.com/andrestc/go-plugserver/internal/file/signature"
 )
 
@@ -26,7 +27,16 @@ func counting(t *testing.T, terms canary.Terms, past store.History) *world {
 	return newWorld(t, Config{
 		Fleet:    fleet.Config{Sums: sums.New()},
 		Settings: func(string) Settings { return Settings{Canary: terms} },
-	}, past, nil)
+	}, past, func(d intake.Disk) intake.Disk {
+		scan := d.Scan
+		d.Scan = func(prev *handlerdir.Snapshot, changed []string, sure bool) (*handlerdir.Snapshot, error) {
+			if prev == nil {
+				time.Sleep(time.Millisecond) // what a test puts at first was there before the start
+			}
+			return scan(prev, changed, sure)
+		}
+		return d
+	})
 }
 
 // serve has the handler's only process answer that many requests, of which so many fail.
