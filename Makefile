@@ -24,7 +24,7 @@ handlers: ## build the sample handlers into bin/handlers/
 	for h in chi echo gin grpc labstack trace; do (cd handlers/$$h && go build -buildmode=plugin -o ../../bin/handlers/$$h.so .) || exit; done
 
 .PHONY: run
-run: build handlers ## serve the sample handlers on :8080 from run/handlers, until Ctrl-C
+run: build handlers ## serve the sample handlers on LISTEN (:8080) from run/handlers, until Ctrl-C
 	mkdir -p run/handlers
 	for h in bin/handlers/*.so; do install -m 0644 $$h run/handlers/.new && mv run/handlers/.new run/handlers/$${h##*/} || exit; done
 	@printf '%s\n' '' 'handlers directory: $(CURDIR)/run/handlers' 'for plugserverctl, paste this into another shell:' '' \

@@ -39,6 +39,27 @@ func TestDocumentsAgreeOnWhatServes(t *testing.T) {
 	}
 }
 
+// Who has no package finds in README.md where make run listens, and where the man pages are.
+func TestRunsAndReadsWithoutThePackage(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := exec.Command("make", "-n", "run", "LISTEN=127.0.0.1:9090").CombinedOutput()
+	if err != nil || !strings.Contains(string(said), "--listen 127.0.0.1:9090 ") || !strings.Contains(string(readme), "make run LISTEN=127.0.0.1:9090") {
+		t.Errorf("make run does not listen where the README has it: %v\n%s", err, said)
+	}
+	pages := regexp.MustCompile("`man -l ([^`]*)`").FindAllStringSubmatch(string(readme), -1)
+	if len(pages) == 0 {
+		t.Error("the README does not tell where the man pages are")
+	}
+	for _, p := range pages {
+		if _, err := os.Stat(p[1]); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // README.md and make test itself say how long it takes, and each test is told as
 // it ends; a failed one with all that it said.
 func TestMakeTestTellsHowFarItIs(t *testing.T) {
