@@ -232,7 +232,7 @@ type Status struct {
 type Reload struct {
 	Live    int                `json:"live"`
 	Refused map[string]Refusal `json:"refused"` // by handler name; empty when all is well
-	// RolledBack are those of which an operator wants an earlier version: all is
+	// RolledBack are those of which an operator wants an earlier version, and canaries that one has withdrawn: all is
 	// well with them.
 	RolledBack map[string]Refusal `json:"rolled_back,omitempty"`
 	Problem    string             `json:"problem,omitempty"`

@@ -244,9 +244,7 @@ func (c *Child) reap() {
 	if c.err = err; err == nil {
 		c.err = how(status)
 	}
-	if c.Ended("exit status 0"); c.err != nil {
-		c.Ended(c.err.Error())
-	}
+	c.Ended(c.exit())
 	go c.ended()
 }
 
@@ -322,6 +320,11 @@ func (c *Child) Status() string {
 	if why := c.Exceeded(); why != "" {
 		return "killed: " + why
 	}
+	return c.exit()
+}
+
+// exit is how it ended, whatever for.
+func (c *Child) exit() string {
 	if c.err == nil {
 		return "exit status 0"
 	}

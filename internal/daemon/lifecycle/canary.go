@@ -60,7 +60,7 @@ func (h *Handler) judged(v canary.Verdict) {
 	h.do(Tell{What: notice, Version: h.Live.Version, Refusal: why, Text: v.Why})
 	h.Past.Judge(v, why, h.now.Writes)
 	h.do(Save{})
-	h.end(states.Refusal{Error: why, Of: v.Sum, Promoted: v.Promoted})
+	h.end(states.Refusal{Error: why, Of: v.Sum, Promoted: v.Promoted, Held: v.ByHand})
 }
 
 // sentence is how a verdict reads as the reason why a file is not served.

@@ -341,7 +341,7 @@ func (h *Handler) staysGivenUp(v store.Version) {
 	r := states.Refusal{Error: h.WhyGivenUp(v.Sum), Of: v.Sum, Held: h.Record.Held == v.Sum, Promoted: h.Record.Superseded == v.Sum}
 	judged := h.Record.Canary.Of(v.Sum)
 	if judged != nil {
-		r.Promoted = judged.Promoted
+		r.Promoted, r.Held = judged.Promoted, judged.ByHand
 	}
 	switch {
 	case r.Error != nil:

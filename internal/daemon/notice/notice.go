@@ -45,7 +45,9 @@ func Of(h *lifecycle.Handler, t lifecycle.Tell, seat func(*states.Seat) logrus.F
 			r.Text += "; version " + t.Seat.Version.Short() + " goes on serving"
 		}
 	case states.NoticeHeld:
-		r.Text = "rolled back: " + h.File
+		if r.Text = "rolled back: " + h.File; h.Of != "" {
+			r.Text = "withdrawn: " + h.File
+		}
 	case states.NoticeQuarantined:
 		r.Fields[event.Field], r.Fields["version"] = event.Quarantined, t.Version.Short()
 		r.Level, r.Text = logrus.ErrorLevel, "quarantined: "+h.Name

@@ -35,6 +35,7 @@ func TestRecords(t *testing.T) {
 		{Of(h, lifecycle.Tell{What: states.NoticeGone}, fields), "info gone: a.so was removed map[handler:a]"},
 		{Of(h, lifecycle.Tell{What: states.NoticeDoing, Text: "compiling a.go"}, fields), "info compiling a.go map[handler:a]"},
 		{Of(canary, lifecycle.Tell{What: states.NoticeWithdrawn, Refusal: why, Version: seat.Version, Text: "2 of 3 failed"}, fields), "error withdrawn: a.canary: 2 of 3 failed map[event:canary_withdrawn handler:a.canary mend:do this reason:why version:0123456789ab]"},
+		{Of(&lifecycle.Handler{Name: "a.canary", Of: "a", File: "a.canary.so"}, lifecycle.Tell{What: states.NoticeHeld, Refusal: why}, fields), "info withdrawn: a.canary.so map[handler:a.canary mend:do this reason:why]"},
 		{Of(canary, lifecycle.Tell{What: states.NoticeWithdrawnByHand, Refusal: why, Version: seat.Version, Text: "an operator has said so"}, fields), "info withdrawn: a.canary: an operator has said so map[event:canary_withdrawn handler:a.canary mend:do this reason:why version:0123456789ab]"},
 		{Of(canary, lifecycle.Tell{What: states.NoticePromoted, Refusal: why, Version: seat.Version, Text: "0 of 3 failed"}, fields), "info promoted: a.canary is a from now on map[event:canary_promoted handler:a.canary mend:do this reason:0 of 3 failed version:0123456789ab]"},
 		{Of(h, lifecycle.Tell{What: states.NoticeSuperseded, Refusal: why}, fields), "info not served, for a canary was promoted: a.so map[handler:a mend:do this reason:why]"},

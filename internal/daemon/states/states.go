@@ -100,7 +100,7 @@ type Refusal struct {
 	// Of is the sum of the version that was given up, whatever the newest file is;
 	// else empty.
 	Of   string
-	Held bool // it was given up because an operator has rolled it back
+	Held bool // it was given up because an operator has rolled it back, or has withdrawn it
 	// Promoted says that a canary was: it is the file of that, or the one whose place it has taken.
 	Promoted bool
 

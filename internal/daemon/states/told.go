@@ -16,7 +16,7 @@ type Notice int
 
 const (
 	NoticeRefused         Notice = iota // the newest file is not served
-	NoticeHeld                          // for an operator has rolled it back
+	NoticeHeld                          // for an operator has rolled it back, or has withdrawn it
 	NoticeQuarantined                   // Version was given up, and there is none before
 	NoticeNotRestarted                  // a version that has served did not start again
 	NoticeNotServed                     // one is not granted its patterns

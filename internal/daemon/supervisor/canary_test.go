@@ -147,17 +147,25 @@ func TestCanaryAfterRestart(t *testing.T) {
 	old, mended, bad := sumOf("/users;1"), sumOf("/users;2"), sumOf("/hello;3")
 	synctest.Test(t, func(t *testing.T) {
 		w := counting(t, canary.Terms{}, store.History{
-			"users":        {Seq: 1, Patterns: []string{"/users"}, Serves: mended, Superseded: old, Versions: []store.Served{{Sum: old}, {Sum: mended}}},
-			"users.canary": {Seq: 2, Patterns: []string{"/users"}, Bad: []string{mended}, Canary: canary.Past{Verdicts: []canary.Verdict{{Sum: mended, Promoted: true}}}},
-			"hello":        {Seq: 3, Patterns: []string{"/hello"}, Serves: sumOf("/hello;2")},
-			"hello.canary": {Seq: 4, Patterns: []string{"/hello"}, Bad: []string{bad}, Canary: canary.Past{Verdicts: []canary.Verdict{{Sum: bad, Why: "12 of 40 failed"}}}},
+			"users":         {Seq: 1, Patterns: []string{"/users"}, Serves: mended, Superseded: old, Versions: []store.Served{{Sum: old}, {Sum: mended}}},
+			"users.canary":  {Seq: 2, Patterns: []string{"/users"}, Bad: []string{mended}, Canary: canary.Past{Verdicts: []canary.Verdict{{Sum: mended, Promoted: true}}}},
+			"byhand":        {Seq: 5, Patterns: []string{"/byhand"}, Serves: sumOf("/byhand;2")},
+			"byhand.canary": {Seq: 6, Patterns: []string{"/byhand"}, Bad: []string{sumOf("/byhand;3")}, Canary: canary.Past{Verdicts: []canary.Verdict{{Sum: sumOf("/byhand;3"), ByHand: true}}}},
+			"hello":         {Seq: 3, Patterns: []string{"/hello"}, Serves: sumOf("/hello;2")},
+			"hello.canary":  {Seq: 4, Patterns: []string{"/hello"}, Bad: []string{bad}, Canary: canary.Past{Verdicts: []canary.Verdict{{Sum: bad, Why: "12 of 40 failed"}}}},
 		})
 		w.holds(mended, "/users;2")
 		w.put("users", "/users;1")
 		w.put("users.canary", "/users;2")
 		w.put("hello", "/hello;2")
 		w.put("hello.canary", "/hello;3")
+		w.put("byhand", "/byhand;2")
+		w.put("byhand.canary", "/byhand;3")
 		w.after(time.Minute)
+		w.is("byhand.canary", api.StateWithdrawn, "")
+		if w.told("refused: byhand.canary") != 0 || w.told("level=info msg=\"withdrawn: byhand.canary.so\"") != 1 {
+			t.Errorf("what an operator has withdrawn is told as\n%s", w.log)
+		}
 		w.is("users", api.StateLive, "/users;2")
 		w.is("users.canary", api.StatePromoted, "")
 		w.is("hello", api.StateLive, "/hello;2")
@@ -297,6 +305,9 @@ func TestCanaryByHand(t *testing.T) {
 		if out, err := w.Canary(ctx, "users", canary.Withdraw, ""); err != nil || out.Handler.State != api.StateWithdrawn ||
 			out.Handler.Refusal.Mend != "remove it: plugserverctl remove users.canary" {
 			t.Errorf("%+v, %v", out, err)
+		}
+		if re, err := w.Reload(ctx); err != nil || len(re.Refused) > 0 || re.RolledBack["users.canary"].Mend == "" {
+			t.Errorf("a reload has %+v, %v", re, err)
 		}
 		if text := w.log.String(); !strings.Contains(text, "level=info msg=\"withdrawn: users.canary: an operator has said so\"") || strings.Contains(text, "mended file") {
 			t.Errorf("it is told as if something were wrong:\n%s", text)

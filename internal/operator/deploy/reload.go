@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/andrestc/go-plugserver/internal/between/api"
+	"github.com/andrestc/go-plugserver/internal/between/canary"
 	"github.com/andrestc/go-plugserver/internal/operator/cli"
 	"github.com/andrestc/go-plugserver/internal/operator/report"
 	"github.com/andrestc/go-plugserver/internal/operator/terminal"
@@ -41,7 +42,11 @@ func reload(ctx context.Context, s *cli.Session) error {
 	}
 	// One line a fact, unwrapped: systemd runs this and the journal keeps it.
 	for _, name := range slices.Sorted(maps.Keys(re.RolledBack)) {
-		fmt.Fprintf(s.Out, "rolled back %s: %s\n", terminal.Escape(name), terminal.Escape(re.RolledBack[name].Reason))
+		what := "rolled back"
+		if canary.Of(name) != "" {
+			what = "withdrawn"
+		}
+		fmt.Fprintf(s.Out, "%s %s: %s\n", what, terminal.Escape(name), terminal.Escape(re.RolledBack[name].Reason))
 	}
 	for _, n := range re.Notes {
 		fmt.Fprintf(s.Out, "note: %s\n", terminal.Escape(n))

@@ -101,6 +101,10 @@ func TestDetailsSayWhatIsServed(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", tt.state, got, tt.want)
 		}
 	}
+	var b bytes.Buffer
+	if Details(&b, []api.Handler{{Name: "a", State: api.StateRefused}}, 200); b.String() != "" {
+		t.Errorf("of one that has nothing: %q", &b)
+	}
 }
 
 // What came from a registry is told, and whether it is as that has it.

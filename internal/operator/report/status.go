@@ -20,24 +20,32 @@ import (
 // Details writes what of a handler does not fit into a table.
 func Details(w *bytes.Buffer, handlers []api.Handler, columns int) {
 	for _, h := range handlers {
-		w.WriteString("\n")
-		verb, instead := served(h)
-		for _, p := range h.Patterns {
-			w.WriteString(terminal.Wrap("", "  ", h.Name+verb+p, columns))
-		}
-		if instead != "" {
-			w.WriteString(terminal.Wrap("", "  ", h.Name+": "+instead, columns))
-		}
-		if h.Signed != nil {
-			w.WriteString(terminal.Wrap("", "  ", fmt.Sprintf("%s: version %s was %s", h.Name, h.Version, Signed(h.Signed)), columns))
-		}
-		if h.Origin != nil {
-			w.WriteString(terminal.Wrap("", "  ", h.Name+" came from "+Origin(h.Origin), columns))
-		}
-		if h.LogDropped > 0 {
-			w.WriteString(terminal.Wrap("", "  ", fmt.Sprintf("%s: %d log records were dropped since its process began: set LogRateLimitBurst= in plugserverd.conf(5) for more", h.Name, h.LogDropped), columns))
+		if text := ofOne(h, columns); text != "" {
+			w.WriteString("\n" + text)
 		}
 	}
+}
+
+// ofOne is Details of one handler.
+func ofOne(h api.Handler, columns int) string {
+	var w strings.Builder
+	verb, instead := served(h)
+	for _, p := range h.Patterns {
+		w.WriteString(terminal.Wrap("", "  ", h.Name+verb+p, columns))
+	}
+	if instead != "" {
+		w.WriteString(terminal.Wrap("", "  ", h.Name+": "+instead, columns))
+	}
+	if h.Signed != nil {
+		w.WriteString(terminal.Wrap("", "  ", fmt.Sprintf("%s: version %s was %s", h.Name, h.Version, Signed(h.Signed)), columns))
+	}
+	if h.Origin != nil {
+		w.WriteString(terminal.Wrap("", "  ", h.Name+" came from "+Origin(h.Origin), columns))
+	}
+	if h.LogDropped > 0 {
+		w.WriteString(terminal.Wrap("", "  ", fmt.Sprintf("%s: %d log records were dropped since its process began: set LogRateLimitBurst= in plugserverd.conf(5) for more", h.Name, h.LogDropped), columns))
+	}
+	return w.String()
 }
 
 // served is what a handler does with its patterns, and what becomes of requests for them where that is not all.
