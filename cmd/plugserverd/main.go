@@ -29,9 +29,11 @@ var version = "dev"
 func main() {
 	go slim.Rest()
 	if len(os.Args) == 2 && os.Args[1] == "gate" {
+		outlive()
 		exit(runGate())
 	}
 	if len(os.Args) == 4 && os.Args[1] == "keep" {
+		outlive()
 		exit(runKeeper(os.Args[2], os.Args[3]))
 	}
 	// On its first use the time zone is read from a file that is opened without
@@ -39,7 +41,7 @@ func main() {
 	_, _ = time.Now().Zone()
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	signal.Notify(signals, asked...)
 	hup := make(chan struct{}, 1)
 	now := make(chan struct{})
 	go func() {
@@ -79,6 +81,12 @@ func exit(err error) {
 		os.Exit(1)
 	}
 }
+
+// outlive drops what operators ask of the supervisor: who signals by the program's name, as pkill(1) does, hits its
+// children, too. They end when it ends them, or is gone. A program that they start finds the signals as ever.
+func outlive() { signal.Notify(make(chan os.Signal, 1), asked...) }
+
+var asked = []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}
 
 // runGate is the gate's role; the supervisor starts it.
 func runGate() error {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"errors"
 	"os"
 	"os/exec"
@@ -57,6 +58,43 @@ func TestStopDrains(t *testing.T) {
 	if _, err := os.Lstat(d.Control); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the control socket is still there: %v", err)
 	}
+}
+
+// Who signals by the program's name, as pkill(1) does, hits the gate, too, and no client notices: a reload is
+// one, and at the end what began ends as it should.
+func TestSignalsByName(t *testing.T) {
+	d := testbed.StartSecure(t, testbed.NewDir(t), nil)
+	d.Put("calm", plain(t, "/calm", "calm"))
+	relayed := d.Config.Clone()
+	relayed.MaxVersion = tls.VersionTLS12 // it lives no longer than its gate
+	c, err := d.DialTLS(relayed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	gate := d.Status().Daemon.GatePID
+	byName := func(s syscall.Signal) {
+		t.Helper()
+		if err := syscall.Kill(gate, s); err != nil {
+			t.Fatal(err)
+		}
+		d.Signal(s)
+	}
+	byName(syscall.SIGHUP)
+	d.Put("late", plain(t, "/late", "late"))
+	if a, err := c.Get("/late"); err != nil || string(a.Body) != "late" {
+		t.Errorf("behind a reload: got %d %q %v", a.Status, a.Body, err)
+	}
+	if err := c.Send(halfPost); err != nil {
+		t.Fatal(err)
+	}
+	inFlight(t, d.Daemon, "calm", 1)
+	byName(syscall.SIGTERM)
+	d.WaitLog("the stop", func(e testbed.Entry) bool { return strings.HasPrefix(e.Msg(), "stopping") })
+	if a, err := c.Do("half."); err != nil || string(a.Body) != "calm" {
+		t.Errorf("the request under way: got %d %q %v", a.Status, a.Body, err)
+	}
+	d.Ended(testbed.Patience)
 }
 
 // inFlight waits until a handler has that many requests under way.

@@ -65,7 +65,7 @@ var signals = []fault{
 	}},
 
 	{"SIGKILL the gate", 3, func(a *arena) { a.killGate(syscall.SIGKILL) }},
-	{"SIGTERM the gate", 1, func(a *arena) { a.killGate(syscall.SIGTERM) }},
+	{"SIGTERM the gate", 1, func(a *arena) { a.kill(a.before.Daemon.GatePID, syscall.SIGTERM) }}, // which drops it
 	{"SIGSTOP the gate for a while", 2, func(a *arena) { a.pause(a.before.Daemon.GatePID) }},
 	{"SIGKILL the gate while a handler is replaced", 2, func(a *arena) {
 		a.gateDies()
