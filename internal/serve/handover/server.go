@@ -166,6 +166,7 @@ func NewServer(base context.Context, h http.Handler, lim Limits, errs *log.Logge
 		}
 		whole := wholeOf(r.Context().Value(connKey{}).(net.Conn))
 		defer whole.pose(w)()
+		defer whole.returns()
 		r.TLS = whole.tlsState()
 		demand(w, whole.tls)
 		whole.noted = ""

@@ -31,6 +31,7 @@ type wholeConn struct {
 	bufr    *bufio.Reader // the server's own, of what was delivered; nil until it is asked for
 	ahead   *ahead        // nil until it is needed
 	stage   atomic.Int32  // a stage; set by the server's goroutine
+	looks   looks         // behind the handler; the Conn's lock guards it
 
 	bodyRead atomic.Int64 // bytes of the body that were delivered
 }
@@ -46,6 +47,23 @@ const (
 	parted                // the Conn goes on without it
 )
 
+// looks is what net/http makes known of its look-ahead once the handler has returned. Where it begins then, it has
+// come to the end of a body that the handler has left; and where it is not given up, that was in full duplex, and behind the answer.
+type looks byte
+
+const (
+	running looks = iota // the handler runs, or the look-ahead was given up
+	maybe                // the handler has returned
+	astray               // the look-ahead has begun since: net/http's next read of the connection panics
+)
+
+// returns notes that the handler has returned.
+func (s *wholeConn) returns() {
+	s.mu.Lock()
+	s.looks = maybe
+	s.mu.Unlock()
+}
+
 // take makes net/http serve the request at the front.
 func (s *wholeConn) take(handler http.Handler) {
 	s.handler = handler
@@ -53,6 +71,9 @@ func (s *wholeConn) take(handler http.Handler) {
 	s.body = http1.NewBody(s.scan.Body)
 	s.shown, s.post = 0, s.scan.Post
 	s.bodyRead.Store(0)
+	s.mu.Lock()
+	s.looks = running
+	s.mu.Unlock()
 	s.note()
 	s.stage.Store(framed)
 }
@@ -141,14 +162,16 @@ func (s *wholeConn) readFramed(p []byte) (n int, err error) {
 	case s.body.Ended():
 		return 0, s.lookAhead()
 	case s.body.Looking():
-		return s.show(p)
+		n, err = s.show(p)
+		return n, s.fails(err)
 	}
 	if n == 0 && s.w == s.r {
-		return s.readBody(p)
+		n, err = s.readBody(p)
+		return n, s.fails(err)
 	}
 	if n == 0 {
 		if err := s.mayTake(); err != nil {
-			return 0, err
+			return 0, s.fails(err)
 		}
 	}
 	b := s.pending()
@@ -158,6 +181,17 @@ func (s *wholeConn) readFramed(p []byte) (n int, err error) {
 	s.bodyRead.Add(int64(k))
 	s.taken()
 	return n + k, nil
+}
+
+// fails is err, of a read of a body: it has net/http end the contexts of the connection. A handler that was too
+// slow may go on, and so may the connection.
+func (s *wholeConn) fails(err error) error {
+	if err != nil {
+		s.mu.Lock()
+		s.history.canceled, s.told = true, true
+		s.mu.Unlock()
+	}
+	return err
 }
 
 // readBody reads the body from the socket, in pieces of the sizes that net/http asks
@@ -233,6 +267,12 @@ func (s *wholeConn) SetReadDeadline(t time.Time) error {
 		c.apply(t)
 	case s.stage.Load() != between:
 		c.deadline = t
+		switch {
+		case t.Equal(longAgo):
+			s.looks = running
+		case s.looks == maybe:
+			s.looks = astray
+		}
 		if c.posed || c.looking != nil || c.reading && c.sooner(t) {
 			c.apply(t)
 		}
@@ -294,9 +334,9 @@ func (s *wholeConn) changed(state http.ConnState) {
 		s.setPosed(false)
 		s.done()
 		switch {
-		case s.stage.Load() == unframed || s.head > 0 || !s.body.Ended():
+		case s.stage.Load() == unframed || s.head > 0 || !s.body.Ended() || s.isAstray():
 			// net/http and we do not agree: not one more byte, and no more of
-			// those that it has.
+			// those that it has. Nor where it is about to panic, which ends the connection there, too.
 			s.stage.Store(over)
 			panic(http.ErrAbortHandler)
 		case s.shown > 0:
@@ -314,6 +354,12 @@ func (s *wholeConn) changed(state http.ConnState) {
 		s.giveAway()
 		s.surrender()
 	}
+}
+
+func (s *wholeConn) isAstray() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.looks == astray
 }
 
 // LocalAddr implements net.Conn.

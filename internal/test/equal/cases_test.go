@@ -14,7 +14,7 @@ var cases = sync.OnceValue(func() (all []script) {
 		versionCases, methodCases, targetCases, lineCases, fieldCases, sizeCases, muxCases,
 		lengthCases, chunkCases, expectCases, bodyCases, smuggleCases,
 		pipelineCases, splitCases, halfCloseCases, leaveCases, keepAliveCases, alternateCases, slowCases,
-		answerCases, panicCases, connCases, socketCases, deadlineCases,
+		answerCases, panicCases, oddCases, connCases, socketCases, deadlineCases,
 	} {
 		all = append(all, family()...)
 	}

@@ -16,7 +16,7 @@ func Set(x string) map[string]http.HandlerFunc {
 		"stream": stream, "flush": flushOnly, "big": big, "declared": declared, "status": status, "fields": fields,
 		"trailers": trailers, "informs": informs, "panic": panics, "file": file, "offers": offers, "afterwards": afterwards,
 		"hijack": hijack, "raw": raw, "passon": passOn, "socket": socket,
-		"waits": waits, "notified": notified, "leaving": leaving, "floods": floods,
+		"waits": waits, "odd": odd, "notified": notified, "leaving": leaving, "floods": floods,
 	}
 	set := make(map[string]http.HandlerFunc)
 	for name, f := range h {
