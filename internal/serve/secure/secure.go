@@ -101,7 +101,7 @@ func (s *Server) Serve(fd int, remote, local net.Addr) {
 		}
 		defer nc.Close()
 		by := s.tls.Load()
-		raw := newClosing(nc, by.hsts)
+		raw := newClosing(nc, remote, local, by.hsts)
 		r := &relay{raw: raw, secure: tls.Server(raw, by.Config)}
 		if !s.own(r) {
 			return
@@ -146,19 +146,23 @@ type closing struct {
 	closed chan struct{}
 }
 
-func newClosing(nc net.Conn, hsts string) *closing {
-	ways := &ways{Conn: nc, in: direct.New(nc.(direct.Stream), false), out: direct.New(nc.(direct.Stream), true)}
+func newClosing(nc net.Conn, remote, local net.Addr, hsts string) *closing {
+	ways := &ways{Conn: nc, remote: remote, local: local, in: direct.New(nc.(direct.Stream), false), out: direct.New(nc.(direct.Stream), true)}
 	return &closing{Handshake: tlskeys.NewHandshake(ways), hsts: hsts, closed: make(chan struct{})}
 }
 
-// ways is a connection that the runtime is not told of being read and written.
+// ways is a connection that the runtime is not told of being read and written. Its addresses are the
+// client's, also where a proxy has said which.
 type ways struct {
 	net.Conn
-	in, out *direct.Way
+	remote, local net.Addr
+	in, out       *direct.Way
 }
 
 func (w *ways) Read(p []byte) (int, error)  { return w.in.Read(p) }
 func (w *ways) Write(p []byte) (int, error) { return w.out.Write(p) }
+func (w *ways) RemoteAddr() net.Addr        { return w.remote }
+func (w *ways) LocalAddr() net.Addr         { return w.local }
 
 // HSTS is the Strict-Transport-Security of answers over it; "" for none.
 func (c *closing) HSTS() string { return c.hsts }

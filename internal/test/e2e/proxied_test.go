@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,5 +111,45 @@ func TestProxied(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("%s", text)
 		}
+	}
+}
+
+// So it is over TLS, in each of the ways in which such a connection is served.
+func TestProxiedTLS(t *testing.T) {
+	s := testbed.StartSecure(t, testbed.NewDir(t), nil, testbed.Flags("--listen", "tls:proxy:127.0.0.1:0"))
+	s.Put("who", whoAsks.Build(t))
+	listeners := s.Status().Daemon.Listeners
+	addr, ok := strings.CutPrefix(listeners[len(listeners)-1], "tls:proxy:")
+	if !ok {
+		t.Fatal(listeners)
+	}
+	for _, tt := range []struct {
+		name    string
+		version uint16
+		http2   bool
+	}{{"sealed", tls.VersionTLS13, false}, {"relayed", tls.VersionTLS12, false}, {"HTTP/2", tls.VersionTLS13, true}, {"HTTP/2 over TLS 1.2", tls.VersionTLS12, true}} {
+		by := &http.Transport{TLSClientConfig: s.Config.Clone(), Protocols: new(http.Protocols)}
+		by.TLSClientConfig.MaxVersion = tt.version
+		by.Protocols.SetHTTP1(!tt.http2)
+		by.Protocols.SetHTTP2(tt.http2)
+		by.DialContext = func(_ context.Context, network, addr string) (net.Conn, error) {
+			c, err := net.Dial(network, addr)
+			if err == nil {
+				_, err = io.WriteString(c, "PROXY TCP4 192.0.2.1 192.0.2.2 4711 443\r\n")
+			}
+			return c, err
+		}
+		for range 3 {
+			resp, err := (&http.Client{Transport: by}).Get("https://" + addr + "/who")
+			if err != nil {
+				t.Fatalf("%s: %v", tt.name, err)
+			}
+			told, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if want := "192.0.2.1:4711 to 192.0.2.2:443"; err != nil || string(told) != want || (resp.ProtoMajor == 2) != tt.http2 {
+				t.Errorf("%s: %s %q, %v, want %q", tt.name, resp.Proto, told, err, want)
+			}
+		}
+		by.CloseIdleConnections()
 	}
 }
