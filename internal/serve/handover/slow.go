@@ -47,20 +47,22 @@ const (
 	parted                // the Conn goes on without it
 )
 
-// looks is what net/http makes known of its look-ahead once the handler has returned. Where it begins then, it has
-// come to the end of a body that the handler has left; and where it is not given up, that was in full duplex, and behind the answer.
+// looks is what net/http makes known of its look-ahead once the handler has returned, by deadlines: none where it begins, and
+// one that has passed, then none, where it gives up what reads. Where it begins and is not given up, that is in full duplex, behind
+// the answer, at the end of a body that the handler has left.
 type looks byte
 
 const (
-	running looks = iota // the handler runs, or the look-ahead was given up
-	maybe                // the handler has returned
-	astray               // the look-ahead has begun since: net/http's next read of the connection panics
+	running  looks = iota // the handler runs
+	returned              // it has returned, and nothing looks ahead
+	aborting              // what reads is being given up
+	astray                // the look-ahead has begun: net/http's next read of the connection panics
 )
 
 // returns notes that the handler has returned.
 func (s *wholeConn) returns() {
 	s.mu.Lock()
-	s.looks = maybe
+	s.looks = returned
 	s.mu.Unlock()
 }
 
@@ -268,9 +270,12 @@ func (s *wholeConn) SetReadDeadline(t time.Time) error {
 	case s.stage.Load() != between:
 		c.deadline = t
 		switch {
+		case s.looks == running:
 		case t.Equal(longAgo):
-			s.looks = running
-		case s.looks == maybe:
+			s.looks = aborting
+		case s.looks == aborting:
+			s.looks = returned
+		default:
 			s.looks = astray
 		}
 		if c.posed || c.looking != nil || c.reading && c.sooner(t) {

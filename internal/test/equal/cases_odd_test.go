@@ -13,16 +13,19 @@ func oddCases() (list []script) {
 		"write-later", "read-later", "read-waits", "read-waits-notified", "read-cleared", "read-twice", "write-cleared", "write-expires",
 		"duplex-unread", "duplex-unflushed", "duplex-part", "duplex-late", "duplex-panic", "duplex-close", "duplex-hijack",
 		"trailer-length", "trailer-unwritten", "trailer-none", "trailer-values", "trailer-late", "trailer-panic",
-		"late-fields", "late-length", "none-length", "short-length", "copy-length", "copy-fails", "empty-writes", "hijack-after", "hijack-panic", "hijack-large", "hijack-written",
+		"late-fields", "late-length", "none-length", "short-length", "copy-length", "copy-fails", "empty-writes", "timeout-waits", "timeout-reads", "timeout-writes", "timeout-in-time", "reads-on", "reads-on-flushed", "reads-on-duplex", "hijack-after", "hijack-panic", "hijack-large", "hijack-written",
 	} {
 		target := "/a/odd?do=" + do
 		for name, text := range map[string]string{
 			"get": get(target, "X-Case: $ID"), "head": request("HEAD "+target+" HTTP/1.1", "Host: e", "X-Case: $ID"), "old": request("GET "+target+" HTTP/1.0", "Connection: keep-alive", "X-Case: $ID"),
 			"post": post(target, "some body", "X-Case: $ID"), "large": post(target, strings.Repeat("x", 300000), "X-Case: $ID"), "chunked": chunked(target, "4\r\nbody\r\n0\r\nT: 1\r\n\r\n", "X-Case: $ID"),
+			"half":   strings.TrimSuffix(post(target, "some body", "X-Case: $ID"), "body"),
 			"expect": request("POST "+target+" HTTP/1.1", "Host: e", "Content-Length: 9", "Expect: 100-continue", "X-Case: $ID"),
 		} {
 			s := steps(send(text), await("end.\n"), send(tail))
 			switch {
+			case name == "half":
+				s = steps(send(text), pause(80*time.Millisecond), send("body"), await("end.\n"), send(tail))
 			case name == "expect":
 				s = steps(send(text), await("\r\n\r\n"), send("some body"), await("end.\n"), send(tail))
 			case strings.HasSuffix(do, "-later"):

@@ -167,6 +167,21 @@ func odd(w http.ResponseWriter, r *http.Request) {
 			c.Close()
 		}
 		return
+	case "timeout-waits", "timeout-reads", "timeout-writes", "timeout-in-time":
+		http.TimeoutHandler(http.HandlerFunc(late200), 60*time.Millisecond, end).ServeHTTP(w, r)
+		return
+	case "reads-on":
+		go io.Copy(io.Discard, r.Body)
+		time.Sleep(20 * time.Millisecond)
+	case "reads-on-flushed":
+		io.WriteString(w, "first\n")
+		rc.Flush()
+		go io.Copy(io.Discard, r.Body)
+		time.Sleep(20 * time.Millisecond)
+	case "reads-on-duplex":
+		rc.EnableFullDuplex()
+		go io.Copy(io.Discard, r.Body)
+		time.Sleep(20 * time.Millisecond)
 	case "trailer-length":
 		h.Set("Trailer", "T")
 		h.Set("Content-Length", "5")
@@ -269,6 +284,24 @@ func odd(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Length", "100")
 		h.Set("Etag", "x")
 		http.Error(w, end, http.StatusBadGateway)
+		return
+	}
+	io.WriteString(w, end)
+}
+
+// late200 is in time or not, as the parameter says.
+func late200(w http.ResponseWriter, r *http.Request) {
+	switch r.FormValue("do") {
+	case "timeout-waits":
+		<-r.Context().Done()
+	case "timeout-reads":
+		io.ReadAll(r.Body)
+		time.Sleep(90 * time.Millisecond)
+	case "timeout-writes":
+		io.WriteString(w, "lost\n")
+		time.Sleep(90 * time.Millisecond)
+		_, err := io.WriteString(w, "late\n")
+		event(r, "write %v", err)
 		return
 	}
 	io.WriteString(w, end)
