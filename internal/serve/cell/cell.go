@@ -27,6 +27,7 @@ import (
 	"github.com/andrestc/go-plugserver/internal/serve/handover"
 	"github.com/andrestc/go-plugserver/internal/serve/libpath"
 	"github.com/andrestc/go-plugserver/internal/serve/proxied"
+	"github.com/andrestc/go-plugserver/internal/serve/readahead"
 	"github.com/andrestc/go-plugserver/internal/serve/records"
 	"github.com/andrestc/go-plugserver/internal/serve/slim"
 	"github.com/andrestc/go-plugserver/internal/serve/split"
@@ -158,6 +159,9 @@ func (c *Cell) listen(m link.Message) {
 		files = append(files, p.Path)
 		c.version[p.Name] = new(atomic.Pointer[string])
 	}
+	if program, err := os.Executable(); err == nil {
+		files = append(files, program)
+	}
 	c.slim = slim.New(files)
 	c.named(m.Plugins)
 }
@@ -182,6 +186,7 @@ type loaded struct {
 // open loads the plugins and reports. A plugin may end or hang the process
 // here; the supervisor sees that for itself. Each has its counts.
 func (c *Cell) open(plugins []link.Plugin, counts []*counter.Handler) {
+	readahead.Program()
 	ready := link.Message{Kind: link.Ready}
 	c.owners = make(map[string]*own)
 	var routes []link.Route // all there are, until the first table comes
