@@ -247,6 +247,7 @@ func odd(w http.ResponseWriter, r *http.Request) {
 			say("%v", err)
 			return
 		}
+		defer c.Close() // also where Flush panics, as net/http's does
 		_, again, _ := rc.Hijack()
 		fmt.Fprintf(rw, "mine %v, flush %v, read %v, write %v, duplex %v\n%s", again == nil, rc.Flush(), rc.SetReadDeadline(soon), rc.SetWriteDeadline(time.Time{}), rc.EnableFullDuplex(), end)
 		h.Set("X", "y")
@@ -255,7 +256,6 @@ func odd(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(100 * time.Millisecond)
 		_, err = rw.ReadByte()
 		fmt.Fprintf(c, "read timeout %v\n", errors.Is(err, os.ErrDeadlineExceeded))
-		c.Close()
 		return
 	case "hijack-panic":
 		c, _, err := rc.Hijack()
