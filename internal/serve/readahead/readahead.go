@@ -4,11 +4,12 @@
 package readahead
 
 import (
-	"bytes"
 	"os"
 	"runtime"
-	"strconv"
+	"strings"
 	"unsafe"
+
+	"github.com/andrestc/go-plugserver/internal/serve/mapped"
 )
 
 const (
@@ -27,37 +28,24 @@ func Program() {
 	if err != nil {
 		return
 	}
-	for _, m := range tables(text, path) {
+	for _, m := range tables(string(text), path) {
 		touch(m)
 	}
 }
 
-// mapping is a range of addresses.
-type mapping struct{ from, to uintptr }
-
 // tables are the mappings of the file that can be read and nothing else, out of what proc_pid_maps(5) describes.
-func tables(maps []byte, path string) (all []mapping) {
-	for _, line := range bytes.Split(maps, []byte("\n")) {
-		fields := bytes.Fields(line) // from-to perms offset device inode path
-		if len(fields) < 6 || string(fields[1]) != "r--p" || !bytes.HasSuffix(bytes.TrimSpace(line), []byte(path)) {
-			continue
-		}
-		from, to, _ := bytes.Cut(fields[0], []byte("-"))
-		m := mapping{address(from), address(to)}
-		if m.from > 0 && m.from < m.to {
+func tables(maps, path string) (all []mapped.Range) {
+	for _, line := range strings.Split(maps, "\n") {
+		m, perms, file, ok := mapped.Parse(line)
+		if ok && perms == "r--p" && file == path && m.From > 0 && m.From < m.To {
 			all = append(all, m)
 		}
 	}
 	return all
 }
 
-func address(hex []byte) uintptr {
-	n, _ := strconv.ParseUint(string(hex), 16, 64)
-	return uintptr(n)
-}
-
-func touch(m mapping) {
-	b := unsafe.Slice(*(**byte)(unsafe.Pointer(&m.from)), min(m.to-m.from, most)) // it is mapped for as long as the process lives
+func touch(m mapped.Range) {
+	b := unsafe.Slice(*(**byte)(unsafe.Pointer(&m.From)), min(m.To-m.From, most)) // it is mapped for as long as the process lives
 	var sum byte
 	for i := 0; i < len(b); i += line {
 		sum += b[i]

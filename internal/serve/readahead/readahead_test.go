@@ -4,6 +4,8 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/serve/mapped"
 )
 
 func TestTables(t *testing.T) {
@@ -15,11 +17,11 @@ func TestTables(t *testing.T) {
 7f0000002000-7f0000003000 r--p 00000000 00:00 0
 7ffe00000000-7ffe00001000 r--p 00000000 00:00 0 [vvar]
 `
-	want := []mapping{{0x400000, 0x61a000}, {0xa83000, 0xf9a000}}
-	if got := tables([]byte(maps), "/usr/lib/plug server/cell"); !slices.Equal(got, want) {
+	want := []mapped.Range{{From: 0x400000, To: 0x61a000}, {From: 0xa83000, To: 0xf9a000}}
+	if got := tables(maps, "/usr/lib/plug server/cell"); !slices.Equal(got, want) {
 		t.Errorf("got %x", got)
 	}
-	if got := tables([]byte("nonsense\n\nx-y r--p 0 0 0 /a\n2-1 r--p 0 0 0 /a\n"), "/a"); got != nil {
+	if got := tables("nonsense\n\nx-y r--p 0 0 0 /a\n2-1 r--p 0 0 0 /a\n", "/a"); got != nil {
 		t.Errorf("got %x of nonsense", got)
 	}
 }
@@ -34,7 +36,7 @@ func TestProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(tables(maps, path)) == 0 {
+	if len(tables(string(maps), path)) == 0 {
 		t.Errorf("nothing of %s is found in\n%s", path, maps)
 	}
 	Program()

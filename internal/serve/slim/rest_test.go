@@ -3,6 +3,8 @@ package slim
 import (
 	"os"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/serve/mapped"
 )
 
 var big []byte
@@ -49,14 +51,14 @@ func TestForgetsProgram(t *testing.T) {
 }
 
 // resident is how much of a mapping is in memory, in KiB.
-func resident(t *testing.T, m mapping) (kib int) {
+func resident(t *testing.T, m mapped.Range) (kib int) {
 	f, err := os.Open("/proc/self/pagemap")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	entry, page := make([]byte, 8), uintptr(os.Getpagesize())
-	for at := m.from; at < m.to; at += page {
+	for at := m.From; at < m.To; at += page {
 		if _, err := f.ReadAt(entry, int64(at/page*8)); err != nil {
 			t.Fatal(err)
 		}

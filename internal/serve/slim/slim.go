@@ -11,11 +11,12 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"runtime/metrics"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/andrestc/go-plugserver/internal/serve/mapped"
 )
 
 const (
@@ -101,7 +102,7 @@ func forget(files map[string]bool) {
 	}
 	defer f.Close()
 	for _, m := range clean(f, files) {
-		syscall.Syscall(syscall.SYS_MADVISE, m.from, m.to-m.from, syscall.MADV_DONTNEED)
+		syscall.Syscall(syscall.SYS_MADVISE, m.From, m.To-m.From, syscall.MADV_DONTNEED)
 	}
 }
 
@@ -123,28 +124,22 @@ func measured() (collections, live, now uint64) {
 	return collections, live, now
 }
 
-// mapping is a range of addresses.
-type mapping struct{ from, to uintptr }
-
 // clean returns the mappings of the files, out of what proc_pid_smaps(5) describes, that
 // hold what is in the file alone: those that can be written to may hold something else,
 // and so may those that could be, before the dynamic linker was done with them.
-func clean(smaps io.Reader, files map[string]bool) (all []mapping) {
-	var m mapping
+func clean(smaps io.Reader, files map[string]bool) (all []mapped.Range) {
+	var m mapped.Range
 	ours := false
 	for lines := bufio.NewScanner(smaps); lines.Scan(); {
-		// from-to perms offset device inode path, and below it each "Key: 12 kB". There are
+		// One of proc_pid_maps(5), and below it each "Key: 12 kB". There are
 		// thousands of lines: few are worth a string, which may stay as garbage.
 		switch line := lines.Bytes(); {
 		case len(line) > 0 && (line[0] < 'A' || line[0] > 'Z'):
-			fields := strings.Fields(string(line))
-			if len(fields) < 2 {
+			r, perms, path, ok := mapped.Parse(string(line))
+			if !ok {
 				continue
 			}
-			path := strings.TrimSuffix(strings.Join(fields[min(5, len(fields)):], " "), " (deleted)")
-			ours = files[path] && !strings.Contains(fields[1], "w")
-			from, to, _ := strings.Cut(fields[0], "-")
-			m = mapping{address(from), address(to)}
+			m, ours = r, files[path] && !strings.Contains(perms, "w")
 		case ours && bytes.HasPrefix(line, []byte("Anonymous:")):
 			if fields := bytes.Fields(line); len(fields) > 1 && string(fields[1]) == "0" {
 				all = append(all, m)
@@ -152,9 +147,4 @@ func clean(smaps io.Reader, files map[string]bool) (all []mapping) {
 		}
 	}
 	return all
-}
-
-func address(hex string) uintptr {
-	n, _ := strconv.ParseUint(hex, 16, 64)
-	return uintptr(n)
 }

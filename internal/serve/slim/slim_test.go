@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/andrestc/go-plugserver/internal/serve/mapped"
 	"time"
 )
 
@@ -35,7 +37,7 @@ Anonymous:             0 kB
 Anonymous:             0 kB
 `
 	got := clean(strings.NewReader(smaps), map[string]bool{"/store/a b.so": true, "/store/c.so": true})
-	want := []mapping{{0x7f0000000000, 0x7f0000001000}, {0x7f0000001000, 0x7f0000003000}, {0x7f0000006000, 0x7f0000007000}}
+	want := []mapped.Range{{From: 0x7f0000000000, To: 0x7f0000001000}, {From: 0x7f0000001000, To: 0x7f0000003000}, {From: 0x7f0000006000, To: 0x7f0000007000}}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %x, want %x", got, want)
 	}
