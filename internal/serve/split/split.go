@@ -29,7 +29,7 @@ const (
 
 // turn is for how long a connection that nothing is known by has one version. Then it is chosen anew: where
 // connections are few and stay, each version has its part of the requests nonetheless. A move
-// costs some ten microseconds, and so nothing beside what is served in a second.
+// costs next to nothing beside what is served in a second.
 const turn = time.Second
 
 // Rule divides the requests of a pattern. It never changes.
