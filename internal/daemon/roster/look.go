@@ -71,8 +71,8 @@ func (r *Roster) See(look uint64, snap *handlerdir.Snapshot) (steps []Step, orph
 	r.Snapshot = snap
 	if before != nil && len(before.Skipped) > 0 {
 		r.skipped = make(map[string]bool)
-		for _, f := range snap.Files {
-			r.skipped[f.Name] = slices.Contains(before.Skipped, f.Name)
+		for _, name := range before.Skipped {
+			r.skipped[name] = r.file(name) != nil
 		}
 	}
 	accepted := look >= r.Looks.accept && r.Looks.accept > 0

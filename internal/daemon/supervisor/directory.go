@@ -22,8 +22,7 @@ func (s *Supervisor) lookAt(all bool) {
 	}
 }
 
-// looked applies what a look has seen. Where the directory cannot be read, all
-// stays as it is.
+// looked applies what a look has seen. Where the directory cannot be read, all stays as it is.
 func (s *Supervisor) looked(look uint64, seen intake.Seen) {
 	if s.binaries != seen.Cells {
 		s.binaries = seen.Cells
@@ -69,13 +68,14 @@ func (s *Supervisor) damaged(sum string) {
 }
 
 func (s *Supervisor) cannotLook(err error) {
-	if lost := err.Error() + "; meanwhile " + s.roster.Meanwhile(); s.view.Lost != lost {
+	meanwhile := s.roster.Meanwhile()
+	if lost := err.Error() + "; meanwhile " + meanwhile; s.view.Lost != lost {
 		s.view.Lost = lost
 		how := "read"
 		if _, untrusted := err.(*refusal.Error); untrusted {
 			how = "trusted"
 		}
-		s.log.WithError(err).WithField(event.Field, event.DirectoryLost).Error("handlers directory cannot be " + how + ": " + s.roster.Meanwhile())
+		s.log.WithError(err).WithField(event.Field, event.DirectoryLost).Error("handlers directory cannot be " + how + ": " + meanwhile)
 	}
 	s.step(s.roster.Lost())
 }
